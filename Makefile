@@ -1,0 +1,81 @@
+# make study   the default study, from a bare clone to the report
+# make test    every check and test
+# make help    the rest
+
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+# Which build of torch: `default` is what the package index serves (on Linux a CUDA build of
+# several gigabytes), `cpu` the CPU build.
+TORCH ?= default
+CORES ?= all
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help study test lint format types unit lock benchmark clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@echo "make format  rewrite the code in the project's style"
+	@echo "make lock    renew the locks, envs/*.yaml and config/README.md from their single sources"
+	@echo "make benchmark  side-by-side runs against other libraries, in their own environment"
+	@echo "make clean   remove environments and caches; results stay"
+
+study: $(VENV)/study
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
+	@echo "The report lies at:"; ls -1 $(CURDIR)/results/*/report.html
+
+test: lint types unit
+
+lint: $(VENV)/develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/python requirements/lock.py --check
+	$(BIN)/python config/describe.py --check
+
+types: $(VENV)/develop
+	$(BIN)/mypy
+
+unit: $(VENV)/develop
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+format: $(VENV)/develop
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+lock: $(VENV)/develop
+	$(BIN)/python requirements/lock.py
+	$(BIN)/python config/describe.py
+
+clean:
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cfmf needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Name another one:"; \
+	  echo "  make study PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/torch-$(TORCH): requirements/study.txt | $(BIN)/python
+	$(call install-torch-$(TORCH))
+	@touch $@
+
+$(VENV)/study: requirements/study.txt | $(VENV)/torch-$(TORCH)
+	@echo "Installing what the study needs into $(VENV); this happens once."
+	$(BIN)/python -m pip install --quiet --requirement requirements/study.txt
+	@touch $@
+
+$(VENV)/develop: requirements/develop.txt $(VENV)/study
+	$(BIN)/python -m pip install --quiet --requirement requirements/develop.txt
+	@touch $@
+
+# uv knows where the CPU builds lie; pip takes what is there for the rest.
+define install-torch-cpu
+$(BIN)/python -m pip install --quiet uv
+$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu "$$(grep ^torch== requirements/study.txt)"
+endef
+define install-torch-default
+endef

@@ -1,0 +1,82 @@
+"""User-based collaborative filtering against matrix factorization, from raw bytes to a verdict."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/matrices.smk"
+include: "rules/neighbours.smk"
+include: "rules/factorization.smk"
+include: "rules/evaluation.smk"
+include: "rules/statistics.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        studied("report.html"),
+        studied("report-static.html"),
+
+
+# One target a stage: `snakemake ratings` stops after the audit, and so on down the study.
+
+
+rule ratings:
+    input:
+        studied("ratings/audit.json"),
+
+
+rule folds:
+    input:
+        studied("folds/folds.json"),
+
+
+rule matrices:
+    input:
+        studied("matrices/{fold}/train.npz"),
+
+
+rule similarity:
+    input:
+        studied("similarity/{fold}.npz"),
+
+
+rule neighbours:
+    input:
+        studied("neighbours/{method}/metrics.tsv", methods=methods("neighbours")),
+
+
+rule factorization:
+    input:
+        trained_points("metrics.tsv"),
+
+
+rule evaluation:
+    input:
+        studied("evaluation/metrics.tsv"),
+
+
+rule statistics:
+    input:
+        studied("statistics/tests.tsv"),
+
+
+onsuccess:
+    print("The study is done. Open", *studied("report.html"))
+
+
+onerror:
+    print(
+        "The study stopped. The lines above name the rule and its log; mend what it says and run"
+        " the same command again: finished jobs are not repeated."
+    )

@@ -1,0 +1,65 @@
+"""What the config says, in the words that paths and tables use, and what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+FAMILIES = ("neighbours", "factorization")
+
+
+def registry() -> dict[str, str]:
+    """Every method that exists, with the family whose package area registers it."""
+    return {
+        method: family
+        for family in FAMILIES
+        for method in importlib.import_module(f"cfmf.{family}").METHODS
+    }
+
+
+def canonical(value: float) -> str:
+    """The one text of a number in paths and tables: `0.01`, never `1e-2`; `1`, never `1.0`."""
+    return np.format_float_positional(float(value), trim="-")
+
+
+def points(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every (k, reg) of a factorization method, as canonical text, in the order of the config.
+
+    A method that infers its regularization has no `reg` in its settings; its text is `inferred`.
+    """
+    regs = [canonical(reg) for reg in settings["reg"]] if "reg" in settings else ["inferred"]
+    return [(str(k), reg) for k in settings["k"] for reg in regs]
+
+
+def complaint(error: Any) -> str:
+    """One message for a `jsonschema.ValidationError` of the config: where, what, what to do."""
+    where = "".join(
+        f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.absolute_path
+    )
+    where = where.lstrip(".")
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known))
+        full = [f"{where}.{key}" if where else str(key) for key in unknown]
+        hints = [_hint(str(key), known) for key in unknown]
+        return "; ".join(
+            f"{key} is not a key: {hint}" for key, hint in zip(full, hints, strict=True)
+        )
+    if error.validator == "required":
+        return f"{where or 'the config'}: {error.message}; add it"
+    if error.validator == "enum":
+        allowed = [str(value) for value in error.validator_value]
+        return f"{where} is {error.instance!r}: {_hint(str(error.instance), allowed)}"
+    meaning = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
+    return f"{where or 'the config'}: {error.message}" + (f" ({meaning})" if meaning else "")
+
+
+def _hint(given: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(given), known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"choose from {', '.join(known)}"

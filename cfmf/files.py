@@ -1,0 +1,59 @@
+"""Writing files whole or not at all, and telling them apart by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to, and rename it to `path` when the block ends well.
+
+    A job killed half way leaves `path` as it was: absent, or the old file. The suffix is kept, so
+    that writers which look at it (NumPy, pandas) see the one they expect.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_matrix(path: str | Path, matrix: sparse.csr_array) -> None:
+    """Write a CSR matrix as `.npz`, whole or not at all."""
+    with written_whole(path) as beside:
+        sparse.save_npz(beside, matrix)
+
+
+def load_matrix(path: str | Path) -> sparse.csr_array:
+    """Read a CSR matrix written by `save_matrix`: float32 data, sorted int32 indices.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else or is damaged.
+    """
+    try:
+        matrix = sparse.csr_array(sparse.load_npz(path))
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not a readable sparse matrix ({error}); delete it and run again"
+        ) from error
+    matrix.sort_indices()
+    return matrix.astype(np.float32, copy=False)

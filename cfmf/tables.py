@@ -1,0 +1,66 @@
+"""The tables that stages hand to each other: their columns, and how they are written and read.
+
+A table is tidy, one fact a row, tab-separated, UTF-8. `k`, `reg` and `seed` are kept as the
+canonical text of the config (`"0.01"`, never `1e-2`), and are empty where a method has none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from cfmf.files import written_whole
+
+KEYS = ["dataset", "fold", "method", "k", "reg", "seed"]
+COLUMNS = {
+    kind: columns.split()
+    for kind, columns in {
+        "metrics": "dataset fold method k reg seed split metric value",
+        "costs": "dataset fold method k reg seed stage measure value",
+        "settings": "dataset fold method setting",
+        "slices": "dataset fold method slice level n metric value",
+        "trials": "dataset fold method trial state setting metric value",
+        "tests": "family estimand design test function factor group_a group_b n_blocks n_obs"
+        " stat_name stat df1 df2 p_raw p_adj adj_method family_size effect_name effect ci_low"
+        " ci_high ci_level ci_method margin reject converged note",
+        "assumptions": "family design group check function n stat_name stat p_value holds note",
+        "medians": "arm method k n median mean minimum maximum",
+        "best_rows": "arm method k reg fold seed validation_rmse test_rmse edge",
+    }.items()
+}
+TEXT = dict.fromkeys(KEYS, str)
+
+
+def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
+    """Write a table of one `kind` of `COLUMNS`, whole or not at all, at nine significant digits.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not those of the kind.
+    """
+    expected = COLUMNS[kind]
+    if sorted(table.columns) != sorted(expected):
+        raise ValueError(f"a {kind} table has columns {expected}, not {list(table.columns)}")
+    with written_whole(path) as beside:
+        table[expected].to_csv(beside, sep="\t", index=False, float_format="%.9g")
+
+
+def read_table(path: str | Path, kind: str) -> pd.DataFrame:
+    """Read a table of one `kind`; the key columns as text, empty text where there is no value.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not those of the kind.
+    """
+    table = pd.read_csv(path, sep="\t", dtype=TEXT, keep_default_na=True)
+    if list(table.columns) != COLUMNS[kind]:
+        raise ValueError(
+            f"{path} is not a {kind} table: its columns are {list(table.columns)},"
+            f" not {COLUMNS[kind]}; delete it and run again"
+        )
+    keys = [name for name in table.columns if name in TEXT]
+    table[keys] = table[keys].fillna("")
+    return table

@@ -1,0 +1,123 @@
+"""The checked config, the wildcards and the input functions that all stages share."""
+
+import os
+import shutil
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from cfmf.config import complaint, points, registry
+from cfmf.data.splits import fold_names
+from cfmf.imports import imported_files
+
+try:
+    validate(config, "../schemas/config.schema.yaml")
+except WorkflowError as error:
+    if not hasattr(error.__context__, "absolute_path"):
+        raise
+    raise WorkflowError(
+        f"The config does not hold: {complaint(error.__context__)}."
+        " config/README.md explains every key."
+    ) from None
+
+DATASETS = config["study"]["datasets"]
+METHODS = config["study"]["methods"]
+FAMILY = registry()
+
+for name in DATASETS:
+    if name not in config["datasets"]:
+        raise WorkflowError(
+            f"study.datasets names {name}, which datasets does not describe:"
+            f" add it there, or choose from {', '.join(config['datasets'])}."
+        )
+
+FOLDS = {name: fold_names(config["datasets"][name]["split"]) for name in DATASETS}
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    fold="|".join(sorted({fold for folds in FOLDS.values() for fold in folds})),
+    method="|".join(METHODS),
+    k="[1-9][0-9]*",
+    reg=r"inferred|[0-9]+(\.[0-9]+)?",
+
+
+def methods(family):
+    """The study's methods of one family, in the order of the config."""
+    return [method for method in METHODS if FAMILY[method] == family]
+
+
+def studied(path, methods=("",)):
+    """A path below results/{dataset}/ for every data set, fold and method of the study."""
+    return [
+        f"results/{dataset}/{filled}"
+        for dataset in DATASETS
+        for method in methods
+        for filled in dict.fromkeys(
+            path.format(fold=fold, method=method) for fold in FOLDS[dataset]
+        )
+    ]
+
+
+def of_folds(path):
+    """An input function: one path below results/{dataset}/ for every fold of that data set."""
+    return lambda wildcards: [
+        f"results/{wildcards.dataset}/" + path.format(fold=fold)
+        for fold in FOLDS[wildcards.dataset]
+    ]
+
+
+def of_methods(path, family):
+    """An input pattern: one path below results/{dataset}/ for every method of a family."""
+    return expand(f"results/{{{{dataset}}}}/{path}", method=methods(family))
+
+
+def of_points(path):
+    """An input pattern: a path below every (method, k, reg) of the factorization family."""
+    return [
+        f"results/{{dataset}}/factorization/{method}/k~{k}_reg~{reg}/{path}"
+        for method in methods("factorization")
+        for k, reg in points(config["methods"][method])
+    ]
+
+
+def trained_points(path):
+    """`of_points` for every data set of the study."""
+    return [
+        pattern.format(dataset=name) for name in DATASETS for pattern in of_points(path)
+    ]
+
+
+def code(script, method=False):
+    """Files of the package that a script uses, and those of the job's own method."""
+    if not method:
+        return imported_files(f"scripts/{script}.py")
+    return lambda wildcards: imported_files(
+        f"scripts/{script}.py", registry_module(wildcards.method)
+    )
+
+
+def logs(path):
+    """Where a rule logs: logs/ mirrors the rules."""
+    return f"results/{{dataset}}/logs/{path}.log"
+
+
+def gpus(wildcards):
+    """GPUs that a training job asks for: one where there is one to be had, or none.
+
+    `device: auto` asks on a machine that has a GPU, so that without one the jobs run side by side
+    on the cores; `cuda` always asks, which is right where jobs are sent to another machine.
+    """
+    wanted = config["device"] == "cuda" or (
+        config["device"] == "auto"
+        and shutil.which("nvidia-smi")
+        and os.path.exists("/dev/nvidia0")
+    )
+    return int(bool(wanted))
+
+
+def megabytes(base, times):
+    """Memory of a job: a base and a multiple of its input, doubled at each further attempt."""
+    return lambda wildcards, input, attempt: int(
+        (base + times * input.size_mb) * 2 ** (attempt - 1)
+    )

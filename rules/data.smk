@@ -1,0 +1,72 @@
+"""From where the ratings lie to audited tables and folds."""
+
+
+rule retrieve_ratings:
+    input:
+        code=code("retrieve_ratings"),
+    output:
+        raw=directory("results/{dataset}/raw"),
+    log:
+        logs("retrieve_ratings"),
+    benchmark:
+        "results/{dataset}/benchmarks/retrieve_ratings.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=megabytes(1000, 0),
+        runtime=120,
+    params:
+        dataset=lookup(within=config, dpath="datasets/{dataset}"),
+    script:
+        "../scripts/retrieve_ratings.py"
+
+
+rule parse_ratings:
+    input:
+        raw="results/{dataset}/raw",
+        code=code("parse_ratings"),
+    output:
+        ratings="results/{dataset}/ratings/ratings.parquet",
+        users="results/{dataset}/ratings/users.parquet",
+        items="results/{dataset}/ratings/items.parquet",
+        refused="results/{dataset}/ratings/refused.tsv",
+        audit=report(
+            "results/{dataset}/ratings/audit.json",
+            caption="../report/captions/audit.rst",
+            category="Data",
+            labels={"data set": "{dataset}", "table": "audit of the raw files"},
+        ),
+    log:
+        logs("parse_ratings"),
+    benchmark:
+        "results/{dataset}/benchmarks/parse_ratings.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=megabytes(1000, 5),
+        runtime=120,
+    params:
+        dataset=lookup(within=config, dpath="datasets/{dataset}"),
+    script:
+        "../scripts/parse_ratings.py"
+
+
+rule split_ratings:
+    input:
+        ratings="results/{dataset}/ratings/ratings.parquet",
+        code=code("split_ratings"),
+    output:
+        folds="results/{dataset}/folds/folds.json",
+    log:
+        logs("split_ratings"),
+    benchmark:
+        "results/{dataset}/benchmarks/split_ratings.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=megabytes(1000, 20),
+        runtime=60,
+    params:
+        rule=lookup(within=config, dpath="datasets/{dataset}/split"),
+    script:
+        "../scripts/split_ratings.py"

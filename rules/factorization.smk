@@ -1,0 +1,30 @@
+"""Factorizations: one job trains one (method, k, reg) on every fold and seed."""
+
+
+rule train_factorization:
+    input:
+        **{part: of_folds(f"matrices/{{fold}}/{part}.npz") for part in PARTS},
+        code=code("train_factorization", method=True),
+    output:
+        metrics="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/metrics.tsv",
+        costs="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/costs.tsv",
+        history="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/history.parquet",
+        predictions="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/predictions.parquet",
+    log:
+        logs("train_factorization/{method}/k~{k}_reg~{reg}"),
+    benchmark:
+        "results/{dataset}/benchmarks/train_factorization/{method}/k~{k}_reg~{reg}.tsv"
+    conda:
+        "../envs/factorization.yaml"
+    threads: config["threads"]["factorization"]
+    resources:
+        gpu=gpus,
+        mem_mb=megabytes(2000, 50),
+        runtime=480,
+    params:
+        settings=lookup(within=config, dpath="methods/{method}"),
+        folds=lambda wildcards: FOLDS[wildcards.dataset],
+        seeds=config["study"]["seeds"],
+        scale=lookup(within=config, dpath="datasets/{dataset}/scale"),
+    script:
+        "../scripts/train_factorization.py"

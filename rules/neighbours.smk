@@ -1,0 +1,85 @@
+"""Similarities between users, and the predictions that neighbours make."""
+
+
+rule compute_similarity:
+    input:
+        train="results/{dataset}/matrices/{fold}/train.npz",
+        code=code("compute_similarity"),
+    output:
+        similarity="results/{dataset}/similarity/{fold}.npz",
+    log:
+        logs("compute_similarity/{fold}"),
+    benchmark:
+        "results/{dataset}/benchmarks/compute_similarity/{fold}.tsv"
+    conda:
+        "../envs/neighbours.yaml"
+    threads: config["threads"]["neighbours"]
+    resources:
+        mem_mb=megabytes(1500, 50),
+        runtime=240,
+    params:
+        settings=lookup(within=config, dpath="similarity"),
+    script:
+        "../scripts/compute_similarity.py"
+
+
+rule tune_neighbours:
+    input:
+        fit=of_folds("matrices/{fold}/fit.npz"),
+        validation=of_folds("matrices/{fold}/validation.npz"),
+        code=code("tune_neighbours", method=True),
+    output:
+        trials=report(
+            "results/{dataset}/neighbours/{method}/trials.tsv",
+            caption="../report/captions/trials.rst",
+            category="Tuning",
+            labels={"data set": "{dataset}", "method": "{method}"},
+        ),
+    log:
+        logs("tune_neighbours/{method}"),
+    benchmark:
+        "results/{dataset}/benchmarks/tune_neighbours/{method}.tsv"
+    conda:
+        "../envs/neighbours.yaml"
+    threads: config["threads"]["neighbours"]
+    resources:
+        mem_mb=megabytes(1500, 50),
+        runtime=240,
+    params:
+        settings=lookup(within=config, dpath="methods/{method}"),
+        folds=lambda wildcards: FOLDS[wildcards.dataset],
+    script:
+        "../scripts/tune_neighbours.py"
+
+
+rule predict_neighbours:
+    input:
+        train=of_folds("matrices/{fold}/train.npz"),
+        test=of_folds("matrices/{fold}/test.npz"),
+        similarity=branch(
+            lambda wildcards: wildcards.method == "user-cf-published",
+            then=of_folds("similarity/{fold}.npz"),
+        ),
+        trials="results/{dataset}/neighbours/{method}/trials.tsv",
+        code=code("predict_neighbours", method=True),
+    output:
+        metrics="results/{dataset}/neighbours/{method}/metrics.tsv",
+        settings="results/{dataset}/neighbours/{method}/settings.tsv",
+        costs="results/{dataset}/neighbours/{method}/costs.tsv",
+        predictions="results/{dataset}/neighbours/{method}/predictions.parquet",
+    log:
+        logs("predict_neighbours/{method}"),
+    benchmark:
+        "results/{dataset}/benchmarks/predict_neighbours/{method}.tsv"
+    conda:
+        "../envs/neighbours.yaml"
+    threads: config["threads"]["neighbours"]
+    resources:
+        mem_mb=megabytes(1500, 50),
+        runtime=240,
+    params:
+        settings=lookup(within=config, dpath="methods/{method}"),
+        folds=lambda wildcards: FOLDS[wildcards.dataset],
+        scale=lookup(within=config, dpath="datasets/{dataset}/scale"),
+    script:
+        "../scripts/predict_neighbours.py"

@@ -1,0 +1,51 @@
+"""Every method's figures in one table, the settings chosen on validation, and where they err."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cfmf.evaluation.collect import choose, collect, details, selected_rows, settings_rows
+from cfmf.files import load_matrix, written_whole
+from cfmf.rules import job
+from cfmf.tables import read_table, write_table
+
+with job(snakemake) as (log, params):
+    neighbours, points = (
+        [Path(path).parent for path in paths]
+        for paths in (snakemake.input.neighbours, snakemake.input.factorization)
+    )
+    base = Path("results") / snakemake.wildcards.dataset
+    train, test = (
+        dict(zip(params.folds, paths, strict=True))
+        for paths in (snakemake.input.train, snakemake.input.test)
+    )
+
+    def predictions(method: str, k: str, reg: str) -> pd.DataFrame:
+        folder = (
+            f"factorization/{method}/k~{k}_reg~{reg or 'inferred'}" if k else f"neighbours/{method}"
+        )
+        return pd.read_parquet(base / folder / "predictions.parquet")
+
+    def matrices(fold: str):
+        return load_matrix(train[fold]), load_matrix(test[fold])
+
+    metrics, costs = (
+        collect([read_table(folder / f"{kind}.tsv", kind) for folder in neighbours + points], kind)
+        for kind in ("metrics", "costs")
+    )
+    chosen = choose(metrics)
+    for row in chosen[chosen["edge"] != ""].itertuples():
+        log.warning("%s in fold %s: the optimum lies on the %s", row.method, row.fold, row.edge)
+    settings = [read_table(folder / "settings.tsv", "settings") for folder in neighbours]
+    slices, user_errors = details(chosen, predictions, matrices)
+    tables = {
+        "metrics": metrics,
+        "selected": selected_rows(metrics, chosen),
+        "settings": collect([*settings, settings_rows(chosen)], "settings"),
+        "costs": costs,
+        "slices": slices,
+    }
+    for kind, table in tables.items():
+        write_table(snakemake.output[kind], table, "metrics" if kind == "selected" else kind)
+    with written_whole(snakemake.output.user_errors) as beside:
+        user_errors.to_parquet(beside, index=False)

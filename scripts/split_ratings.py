@@ -1,0 +1,21 @@
+"""Folds of the ratings: row numbers for fitting, validation and test."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cfmf.data.splits import save_folds, split
+from cfmf.rules import job
+
+with job(snakemake) as (log, params):
+    ratings = pd.read_parquet(snakemake.input.ratings)
+    folds = split(ratings, params.rule)
+    save_folds(folds, Path(snakemake.output.folds).parent, params.rule)
+    for name, fold in folds.items():
+        log.info(
+            "fold %s: %d fit, %d validation, %d test",
+            name,
+            len(fold.fit),
+            len(fold.validation),
+            len(fold.test),
+        )

@@ -1,0 +1,56 @@
+"""Files are written whole or not at all, and damaged ones are noticed."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cfmf.files import load_matrix, save_matrix, sha256, written_whole
+
+
+def test_failed_writing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail():
+        with written_whole(path) as beside:
+            beside.write_text("half")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_suffix_is_kept_for_writers_that_look_at_it(tmp_path):
+    with written_whole(tmp_path / "deep" / "a.npz") as beside:
+        assert beside.suffix == ".npz"
+        beside.touch()
+    assert (tmp_path / "deep" / "a.npz").exists()
+
+
+def test_sha256_of_known_bytes(tmp_path):
+    # FIPS 180-2, appendix B.1.
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_matrix_comes_back_with_its_stored_zero(tmp_path):
+    matrix = sparse.csr_array(
+        (np.array([5, 0, 1.5]), np.array([2, 0, 1]), np.array([0, 2, 3])), shape=(2, 4)
+    )
+    save_matrix(tmp_path / "m.npz", matrix)
+    back = load_matrix(tmp_path / "m.npz")
+    assert back.dtype == np.float32
+    assert back.shape == (2, 4)
+    np.testing.assert_array_equal(back.indices, [0, 2, 1])
+    np.testing.assert_array_equal(back.data, [0, 5, 1.5])
+
+
+def test_damaged_matrix_is_told(tmp_path):
+    path = tmp_path / "m.npz"
+    save_matrix(path, sparse.csr_array(np.eye(50)))
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match="delete it and run again"):
+        load_matrix(path)

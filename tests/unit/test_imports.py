@@ -1,0 +1,28 @@
+"""The package files a script depends on are found by reading it."""
+
+from cfmf.imports import imported_files
+
+
+def test_finds_what_is_imported_through_others():
+    found = imported_files("scripts/build_matrices.py")
+    assert {"cfmf/data/matrices.py", "cfmf/data/splits.py", "cfmf/files.py"} <= set(found)
+    assert not [path for path in found if "factorization" in path]
+
+
+def test_starts_from_a_module_too():
+    assert "cfmf/files.py" in imported_files("cfmf.tables")
+
+
+def test_package_does_not_import_snakemake():
+    import ast
+
+    from cfmf.imports import ROOT
+
+    for path in (ROOT / "cfmf").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not [name for name in names if name.startswith("snakemake")], path

@@ -1,0 +1,80 @@
+"""The workflow, copied to a folder of its own and run as its users run it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = [
+    "Snakefile", "config.yaml", "rules", "scripts", "envs", "config", "schemas", "report",
+    "profiles", "cfmf",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Keep the workflow's tests on one worker: they share one run of the tiny study."""
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            item.add_marker(pytest.mark.xdist_group("workflow"))
+
+
+class Checkout:
+    """A copy of the workflow's files in which `snakemake` can be run and results looked at."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, folder / part)
+
+    def command(self, *arguments):
+        return [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *arguments]
+
+    def environment(self):
+        # Compiled kernels are shared between runs, as they are in a user's checkout.
+        return {**os.environ, "NUMBA_CACHE_DIR": str(ROOT / ".snakemake" / "numba")}
+
+    def start(self, *arguments, **options):
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+
+    def run(self, *arguments, timeout=600):
+        """Exit status and all that was printed."""
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=timeout)
+        return process.returncode, output
+
+    def tiny(self, *arguments, timeout=600):
+        return self.run("--configfile", "config/tiny.yaml", *arguments, timeout=timeout)
+
+    def results(self, pattern="*"):
+        """Files below results/tiny by their path there."""
+        base = self.folder / "results" / "tiny"
+        return {str(path.relative_to(base)): path for path in sorted(base.rglob(pattern))}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """The tiny study, run once from raw data to report; no test changes it."""
+    checkout = Checkout(tmp_path_factory.mktemp("study"))
+    status, output = checkout.tiny()
+    assert status == 0, output
+    checkout.output = output
+    return checkout

@@ -1,0 +1,82 @@
+"""Bad configs and bad downloads end in one clear message and leave nothing half-written."""
+
+import hashlib
+import http.server
+import threading
+
+import pytest
+import yaml
+
+BAD = {
+    "mistyped key": ("study: {sedes: [1]}", ["study.sedes", "did you mean seeds?"]),
+    "mistyped key at the top": ("devise: cpu", ["devise", "did you mean device?"]),
+    "wrong type": ("study: {seeds: one}", ["study.seeds", "array"]),
+    "no factors": ("methods: {mf: {k: [0]}}", ["methods.mf.k[0]", "minimum of 1"]),
+    "negative regularization": ("methods: {mf: {reg: [-1]}}", ["methods.mf.reg[0]", "minimum"]),
+    "unknown method": ("study: {methods: [mf, svd++]}", ["study.methods[1]", "choose from"]),
+    "mistyped method": ("methods: {user-nn: {}}", ["methods.user-nn", "did you mean user-knn?"]),
+    "unknown data set": ("study: {datasets: [ml-2m]}", ["ml-2m", "ml-100k"]),
+    "unknown source": ("datasets: {mine: {source: floppy}}", ["datasets.mine.source", "floppy"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_config_is_one_message(checkout, name):
+    text, told = BAD[name]
+    (checkout.folder / "bad.yaml").write_text(text)
+    status, output = checkout.run("--dry-run", "--configfile", "bad.yaml")
+    assert status != 0
+    for words in told:
+        assert words in output
+    assert len(output) < 1500
+    assert "Traceback" not in output
+    assert not (checkout.folder / "results").exists()
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    """A web server on this machine: its folder, its address and the requests it saw."""
+    folder = tmp_path_factory.mktemp("served")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=folder)
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def write_config(checkout, **dataset):
+    config = {
+        "study": {"datasets": ["mine"]},
+        "datasets": {"mine": {"split": {"kind": "kfold", "folds": 3}, **dataset}},
+    }
+    (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    return ["--configfile", "mine.yaml"]
+
+
+def test_unreachable_network_is_told(checkout):
+    # Port 9 of this machine: nothing listens there, so the connection is refused at once.
+    config = write_config(
+        checkout, source="movielens-1m", urls=[{"url": "http://127.0.0.1:9/ml-1m.zip"}]
+    )
+    status, output = checkout.run(*config, "ratings")
+    assert status != 0
+    assert "http://127.0.0.1:9/ml-1m.zip" in output
+    assert not (checkout.folder / "results/mine/raw").exists()
+
+
+def test_altered_download_is_refused(checkout, server):
+    folder, address = server
+    (folder / "ml-1m.zip").write_bytes(b"PK not the archive that GroupLens published")
+    config = write_config(checkout, source="movielens-1m", urls=[{"url": f"{address}/ml-1m.zip"}])
+    status, output = checkout.run(*config, "ratings")
+    assert status != 0
+    found = hashlib.sha256((folder / "ml-1m.zip").read_bytes()).hexdigest()
+    assert found[:12] in output
+    assert not (checkout.folder / "results/mine/raw").exists()

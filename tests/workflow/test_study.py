@@ -1,0 +1,137 @@
+"""The whole workflow on the tiny study: what it writes, and that it writes the same again."""
+
+import json
+import os
+import signal
+import time
+import zipfile
+
+import pandas as pd
+import pytest
+
+CONTRACT = [
+    "report.html",
+    "report-static.html",
+    "raw/manifest.json",
+    "ratings/audit.json",
+    "ratings/ratings.parquet",
+    "folds/folds.json",
+    "matrices/fold1/train.npz",
+    "similarity/fold1.npz",
+    "evaluation/metrics.tsv",
+    "evaluation/selected.tsv",
+    "statistics/tests.tsv",
+    "statistics/assumptions.tsv",
+    "statistics/medians.tsv",
+    "statistics/best_rows.tsv",
+    "statistics/verdict.json",
+]
+STAGES = [
+    "ratings", "folds", "matrices", "similarity", "neighbours", "factorization", "evaluation",
+    "statistics",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CONTRACT)
+def test_file_is_written(study, path):
+    assert study.results()[path].stat().st_size > 0
+
+
+def test_every_job_logs_and_is_measured(study):
+    logs = study.results("*.log")
+    measured = study.results("benchmarks/**/*.tsv")
+    assert len(logs) == len(measured) > 10
+    assert all(path.stat().st_size for path in logs.values())
+
+
+def test_second_run_has_nothing_to_do(study):
+    status, output = study.tiny()
+    assert status == 0
+    assert "Nothing to be done" in output
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_is_a_target(study, stage):
+    status, output = study.tiny("--dry-run", stage)
+    assert status == 0, output
+    assert "Nothing to be done" in output
+
+
+def test_dag_is_drawn(study):
+    status, output = study.tiny("--dag")
+    assert status == 0
+    assert "digraph" in output
+    assert "render_report" in output
+
+
+def test_audit_accounts_for_every_row(study):
+    audit = json.loads(study.results()["ratings/audit.json"].read_text())
+    total = audit["total"]
+    assert total["rows_read"] == total["rows_kept"] + total["rows_refused"] > 0
+    ratings = pd.read_parquet(study.results()["ratings/ratings.parquet"])
+    assert total["rows_kept"] == len(ratings)
+
+
+def test_selected_setting_has_the_least_validation_error(study):
+    tables = {
+        name: pd.read_csv(study.results()[f"evaluation/{name}.tsv"], sep="\t", dtype={"reg": str})
+        for name in ("metrics", "selected")
+    }
+    rmse = "method == 'mf' and metric == 'rmse' and split == "
+    metrics = tables["metrics"].query(rmse + "'validation'")
+    grid = metrics.groupby(["fold", "k", "reg"])["value"].mean()
+    chosen = tables["selected"].query(rmse + "'test'")
+    assert set(chosen["fold"]) == set(metrics["fold"])
+    for row in chosen.itertuples():
+        assert (row.k, row.reg) == grid[row.fold].idxmin()
+
+
+def test_results_do_not_depend_on_the_run_or_on_cores(study, checkout):
+    status, output = checkout.tiny("--cores", "1", "statistics")
+    assert status == 0, output
+    compared = 0
+    for name, path in checkout.results("*.tsv").items():
+        if name.startswith("benchmarks/") or name.endswith("costs.tsv"):
+            continue  # times
+        assert path.read_bytes() == study.results()[name].read_bytes(), name
+        compared += 1
+    assert compared > 10
+
+
+def test_snakemake_report_holds_the_page(study, tmp_path):
+    for name in ("report.html", "report.zip"):
+        status, output = study.tiny("--report", str(tmp_path / name))
+        assert status == 0, output
+    page = study.results()["report-static.html"]
+    assert page.stat().st_size < 1.5e6
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        kept = [name for name in archive.namelist() if name.endswith("report-static.html")]
+        assert archive.read(kept[0]) == page.read_bytes()
+
+
+def test_killed_run_goes_on_where_it_was(study, checkout):
+    process = checkout.start("--configfile", "config/tiny.yaml")
+    deadline = time.monotonic() + 300
+    while not checkout.results("factorization/*/*/metrics.tsv") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    # The whole process group, as a power cut would: no handler runs.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {
+        name: path.stat().st_mtime_ns
+        for name, path in checkout.results("factorization/*/*/metrics.tsv").items()
+    }
+    assert finished
+    assert "report.html" not in checkout.results()
+    checkout.run("--unlock", "--configfile", "config/tiny.yaml")
+    status, output = checkout.tiny()
+    assert status == 0, output
+    again = [
+        name
+        for name, written in finished.items()
+        if checkout.results()[name].stat().st_mtime_ns != written
+    ]
+    # The jobs that were running when the kill came may have written and not been recorded.
+    assert len(again) <= 2
+    for name in ("evaluation/metrics.tsv", "statistics/tests.tsv"):
+        assert checkout.results()[name].read_bytes() == study.results()[name].read_bytes()
