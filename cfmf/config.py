@@ -21,6 +21,12 @@ def registry() -> dict[str, str]:
     }
 
 
+def module_of(method: str) -> str:
+    """The module, in dotted form, that a method's registry entry names."""
+    entry = importlib.import_module(f"cfmf.{registry()[method]}").METHODS[method]
+    return str(getattr(entry, "solver", entry)).split(":")[0]
+
+
 def canonical(value: float) -> str:
     """The one text of a number in paths and tables: `0.01`, never `1e-2`; `1`, never `1.0`."""
     return np.format_float_positional(float(value), trim="-")

@@ -37,3 +37,14 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
         print(f"{reason}\nThe whole story is in {snakemake.log[0]}", file=sys.stderr)
         sys.exit(1)
     log.info("%s done in %.1f s", snakemake.rule, time.perf_counter() - start)
+
+
+def folds_of(snakemake: Any, *parts: str) -> dict[str, dict[str, str]]:
+    """For each of the job's folds, the paths of the named parts, in the order of the config.
+
+    The rule gives `params.folds`, and under each part's name as many inputs in the same order.
+    """
+    return {
+        fold: {part: snakemake.input[part][number] for part in parts}
+        for number, fold in enumerate(snakemake.params.folds)
+    }

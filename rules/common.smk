@@ -2,11 +2,12 @@
 
 import os
 import shutil
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from cfmf.config import complaint, points, registry
+from cfmf.config import complaint, module_of, points, registry
 from cfmf.data.splits import fold_names
 from cfmf.imports import imported_files
 
@@ -93,7 +94,20 @@ def code(script, method=False):
     if not method:
         return imported_files(f"scripts/{script}.py")
     return lambda wildcards: imported_files(
-        f"scripts/{script}.py", registry_module(wildcards.method)
+        f"scripts/{script}.py", module_of(wildcards.method)
+    )
+
+
+def scale(wildcards):
+    """Least and greatest rating of a data set."""
+    scale = config["datasets"][wildcards.dataset]["scale"]
+    return [scale["minimum"], scale["maximum"]]
+
+
+def files_below(*folders):
+    """Every file below some folders of the repository."""
+    return sorted(
+        str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file()
     )
 
 

@@ -28,7 +28,7 @@ rule parse_ratings:
     output:
         ratings="results/{dataset}/ratings/ratings.parquet",
         users="results/{dataset}/ratings/users.parquet",
-        items="results/{dataset}/ratings/items.parquet",
+        titles="results/{dataset}/ratings/items.parquet",
         refused="results/{dataset}/ratings/refused.tsv",
         audit=report(
             "results/{dataset}/ratings/audit.json",

@@ -36,6 +36,5 @@ rule evaluate_methods:
         runtime=120,
     params:
         folds=lambda wildcards: FOLDS[wildcards.dataset],
-        scale=lookup(within=config, dpath="datasets/{dataset}/scale"),
     script:
         "../scripts/evaluate_methods.py"

@@ -25,6 +25,6 @@ rule train_factorization:
         settings=lookup(within=config, dpath="methods/{method}"),
         folds=lambda wildcards: FOLDS[wildcards.dataset],
         seeds=config["study"]["seeds"],
-        scale=lookup(within=config, dpath="datasets/{dataset}/scale"),
+        scale=scale,
     script:
         "../scripts/train_factorization.py"

@@ -7,7 +7,7 @@ rule build_matrices:
     input:
         ratings="results/{dataset}/ratings/ratings.parquet",
         users="results/{dataset}/ratings/users.parquet",
-        items="results/{dataset}/ratings/items.parquet",
+        titles="results/{dataset}/ratings/items.parquet",
         folds="results/{dataset}/folds/folds.json",
         code=code("build_matrices"),
     output:

@@ -35,6 +35,7 @@ rule tune_neighbours:
             category="Tuning",
             labels={"data set": "{dataset}", "method": "{method}"},
         ),
+        costs="results/{dataset}/neighbours/{method}/tuning_costs.tsv",
     log:
         logs("tune_neighbours/{method}"),
     benchmark:
@@ -56,10 +57,6 @@ rule predict_neighbours:
     input:
         train=of_folds("matrices/{fold}/train.npz"),
         test=of_folds("matrices/{fold}/test.npz"),
-        similarity=branch(
-            lambda wildcards: wildcards.method == "user-cf-published",
-            then=of_folds("similarity/{fold}.npz"),
-        ),
         trials="results/{dataset}/neighbours/{method}/trials.tsv",
         code=code("predict_neighbours", method=True),
     output:
@@ -80,6 +77,6 @@ rule predict_neighbours:
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
         folds=lambda wildcards: FOLDS[wildcards.dataset],
-        scale=lookup(within=config, dpath="datasets/{dataset}/scale"),
+        scale=scale,
     script:
         "../scripts/predict_neighbours.py"

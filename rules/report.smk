@@ -9,7 +9,7 @@ rule render_report:
         history=of_points("history.parquet"),
         metrics="results/{dataset}/evaluation/metrics.tsv",
         tests="results/{dataset}/statistics/tests.tsv",
-        templates=glob_wildcards("report/{name}").name,
+        templates=files_below("report/templates", "report/strings"),
         code=code("render_report"),
     output:
         interactive="results/{dataset}/report.html",

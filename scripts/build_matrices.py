@@ -7,7 +7,7 @@ import pandas as pd
 from pyarrow import parquet
 
 from cfmf.data.matrices import build_matrix
-from cfmf.data.splits import load_fold
+from cfmf.data.splits import load
 from cfmf.files import save_matrix
 from cfmf.rules import job
 
@@ -15,9 +15,9 @@ with job(snakemake) as (log, params):
     ratings = pd.read_parquet(snakemake.input.ratings, columns=["user", "item", "rating"])
     shape = [
         parquet.read_metadata(path).num_rows
-        for path in (snakemake.input.users, snakemake.input.items)
+        for path in (snakemake.input.users, snakemake.input.titles)
     ]
-    fold = load_fold(Path(snakemake.input.folds).parent, snakemake.wildcards.fold)
+    fold = load(Path(snakemake.input.folds).parent, snakemake.wildcards.fold)
     rows = {
         "fit": fold.fit,
         "validation": fold.validation,

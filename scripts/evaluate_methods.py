@@ -29,10 +29,12 @@ with job(snakemake) as (log, params):
     def matrices(fold: str):
         return load_matrix(train[fold]), load_matrix(test[fold])
 
-    metrics, costs = (
-        collect([read_table(folder / f"{kind}.tsv", kind) for folder in neighbours + points], kind)
-        for kind in ("metrics", "costs")
-    )
+    def gathered(kind: str, *names: str) -> pd.DataFrame:
+        found = [folder / name for folder in neighbours + points for name in names]
+        return collect([read_table(path, kind) for path in found if path.exists()], kind)
+
+    metrics = gathered("metrics", "metrics.tsv")
+    costs = gathered("costs", "tuning_costs.tsv", "costs.tsv")
     chosen = choose(metrics)
     for row in chosen[chosen["edge"] != ""].itertuples():
         log.warning("%s in fold %s: the optimum lies on the %s", row.method, row.fold, row.edge)

@@ -6,5 +6,6 @@ from cfmf.data.formats import parse
 from cfmf.rules import job
 
 with job(snakemake) as (log, params):
-    audit = parse(Path(snakemake.input.raw), params.dataset, Path(snakemake.output.audit).parent)
-    log.info("audit: %s", audit["total"])
+    folder = Path(snakemake.output.audit).parent
+    audit = parse(Path(snakemake.input.raw), params.dataset, folder, threads=snakemake.threads)
+    log.info("%s", {name: audit[name] for name in ("rows_read", "rows_kept", "rows_refused")})

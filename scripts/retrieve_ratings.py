@@ -7,4 +7,4 @@ from cfmf.rules import job
 
 with job(snakemake) as (log, params):
     manifest = retrieve(params.dataset, Path(snakemake.output.raw))
-    log.info("served by %s", manifest["source"])
+    log.info("served by %s %s", manifest["served_by"], manifest["address"])

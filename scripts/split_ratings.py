@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from cfmf.data.splits import save_folds, split
+from cfmf.data.splits import save, split
 from cfmf.rules import job
 
 with job(snakemake) as (log, params):
     ratings = pd.read_parquet(snakemake.input.ratings)
     folds = split(ratings, params.rule)
-    save_folds(folds, Path(snakemake.output.folds).parent, params.rule)
+    save(folds, params.rule, Path(snakemake.output.folds).parent)
     for name, fold in folds.items():
         log.info(
             "fold %s: %d fit, %d validation, %d test",

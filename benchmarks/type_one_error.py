@@ -1,0 +1,180 @@
+"""How often each corrected test rejects a null hypothesis that is true, by simulation.
+
+Three nulls, at a nominal 5 %:
+
+independent
+    RMSE of fold j, level k and seed s is a_j + g_jk + e_jks with normal fold effects, levels within
+    folds and seed noise, and no effect of the level. Folds are independent. This is what the
+    blocked tests assume.
+shared
+    The same, but g_jk has the correlation 1/J between folds that Nadeau & Bengio (2003) give to
+    folds which share their training ratings. This is what the corrected t assumes; tests that take
+    folds as independent reject too often.
+margin
+    Two levels that differ by just the margin of equivalence, folds as in `shared`: a test of
+    equivalence must not reject more often than nominal.
+users
+    Two methods whose errors are exchangeable within each user, for the bootstrap over users.
+
+A test of several pairs counts once: whether any adjusted p-value rejects. `seeds as blocks` is the
+repeated-measures ANOVA of fold × seed blocks, which is why seeds are averaged first.
+
+    python benchmarks/type_one_error.py [--repeats 400] [--seed 1]
+
+writes benchmarks/results/type_one_error.tsv; its `quality` is the share of rejections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from cfmf.progress import progress  # noqa: E402
+from cfmf.statistics import blocked, blocks, contrasts  # noqa: E402
+from cfmf.statistics.rows import Row, adjust  # noqa: E402
+
+ALPHA = 0.05
+LEVELS = ["1", "4", "16", "64"]
+SEEDS = 3
+FOLD_SPREAD, LEVEL_SPREAD, SEED_SPREAD = 0.01, 0.003, 0.002
+BLOCK = {"alpha": ALPHA, "ci_level": 0.95, "margin": 0.01, "rope": 0.005, "power": 0.8}
+COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "ratio_to_ours"]
+
+
+def draw(generator: np.random.Generator, folds: int, correlation: float) -> pd.DataFrame:
+    """Runs under a true null: columns fold, k, seed, value."""
+    shape = (folds, len(LEVELS))
+    shared = generator.normal(0, np.sqrt(correlation), (1, len(LEVELS)))
+    own = generator.normal(0, np.sqrt(1 - correlation), shape)
+    cells = generator.normal(0.93, FOLD_SPREAD, (folds, 1)) + LEVEL_SPREAD * (shared + own)
+    runs = cells[..., None] + generator.normal(0, SEED_SPREAD, (*shape, SEEDS))
+    index = pd.MultiIndex.from_product([range(folds), LEVELS, range(SEEDS)])
+    frame = pd.Series(runs.ravel(), index=index.set_names(["fold", "k", "seed"])).rename("value")
+    return frame.reset_index()
+
+
+def rows_of(values: pd.DataFrame) -> list[Row]:
+    """Rows of every blocked test of one data set."""
+    table = blocks.table(values, "k")
+    folds = len(table)
+    rows = [
+        *blocked.repeated_measures_anova(table, 0.95),
+        *blocked.mixed_model(values, "k"),
+        *blocked.friedman(table, 0.95),
+        *blocked.rank_comparisons(table, ALPHA),
+        *blocked.many_to_one(table, LEVELS[0]),
+    ]
+    for i, first in enumerate(LEVELS):
+        for second in LEVELS[i + 1 :]:
+            rows += contrasts.paired_contrast(table[first], table[second], 1 / (folds - 1), BLOCK)
+    naive = values.assign(fold=values["fold"].astype(str) + "/" + values["seed"].astype(str))
+    anova = blocked.repeated_measures_anova(blocks.table(naive, "k"), 0.95)[0]
+    return [*rows, {**anova, "test": "repeated-measures ANOVA, seeds as blocks"}]
+
+
+def rejections(rows: list[Row]) -> Counter[str]:
+    """Tests that reject at least once after adjustment; a test of equivalence never counts."""
+    tests = judged(rows)
+    return Counter(tests.loc[tests["reject"].eq(True), "test"].unique())
+
+
+def judged(rows: list[Row]) -> pd.DataFrame:
+    """Adjusted rows with a p-value, and once more those of one pair alone, unadjusted."""
+    rows = [row for row in rows if not row["test"].startswith("TOST")]
+    pair = [
+        {**row, "test": f"{row['test']}, one pair alone"}
+        for row in rows
+        if (row["group_a"], row["group_b"]) == (LEVELS[0], LEVELS[1])
+        and row["test"] in ("corrected t (Nadeau-Bengio)", "Wilcoxon signed-rank", "Conover")
+    ]
+    tests = adjust(rows + pair, ALPHA)
+    return tests[tests["p_adj"].notna()]
+
+
+def of_levels(null: str, folds: int, repeats: int, seed: int) -> dict[str, float]:
+    """Share of rejections of every test under one null."""
+    generator = np.random.default_rng([seed, folds, null == "shared"])
+    correlation = 1 / folds if null == "shared" else 0.0
+    counts: Counter[str] = Counter()
+    names: list[str] = []
+    for _ in progress(range(repeats), f"{null}, {folds} folds"):
+        rows = rows_of(draw(generator, folds, correlation))
+        names = names or list(judged(rows)["test"].unique())
+        counts += rejections(rows)
+    return {name: counts[name] / repeats for name in names}
+
+
+def of_margin(folds: int, repeats: int, seed: int) -> dict[str, float]:
+    """Share of rejections of the test of equivalence where the levels differ by its margin."""
+    generator = np.random.default_rng([seed, folds, 2])
+    count = 0
+    for _ in range(repeats):
+        table = blocks.table(draw(generator, folds, 1 / folds), "k")
+        pair = table["1"] + BLOCK["margin"], table["4"]
+        rows = contrasts.paired_contrast(*pair, 1 / (folds - 1), BLOCK)
+        found = next(row for row in rows if row["test"].startswith("TOST"))
+        count += found["p_raw"] < ALPHA
+    return {"TOST (equivalence within the margin)": count / repeats}
+
+
+def of_users(users: int, repeats: int, seed: int) -> dict[str, float]:
+    """Share of intervals over users that leave out the true difference, which is none."""
+    generator = np.random.default_rng([seed, users, 3])
+    count = 0
+    for repeat in range(repeats):
+        n = generator.integers(5, 60, users)
+        taste = generator.gamma(4, 0.25, users)
+        sums = [n * taste * generator.gamma(20, 1 / 20, users) for _ in range(2)]
+        errors = pd.concat(
+            pd.DataFrame(
+                {"fold": "u1", "method": m, "user": range(users), "n": n, "squared_error": e}
+            )
+            for m, e in zip("ab", sums, strict=True)
+        )
+        (row,) = contrasts.user_bootstrap(errors, "a", "b", repeats=1000, seed=repeat, level=0.95)
+        count += not row["ci_low"] <= 0 <= row["ci_high"]
+    return {row["test"]: count / repeats}
+
+
+def main() -> None:
+    """Simulate every null, print the shares and write them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    repeats, seed = arguments.repeats, arguments.seed
+    gc.freeze()  # statsmodels' multipletests collects garbage at every call: leave it little to see
+    jobs = [(null, folds) for null in ("independent", "shared") for folds in (5, 10)]
+    found = []
+    for null, size in [*jobs, ("margin", 5), ("margin", 10), ("users", 300)]:
+        start = time.perf_counter()
+        if null == "users":
+            shares, words = of_users(size, repeats, seed), f"{size} users"
+        elif null == "margin":
+            shares, words = of_margin(size, repeats, seed), f"{size} folds"
+        else:
+            shares = of_levels(null, size, repeats, seed)
+            words = f"{size} folds, {len(LEVELS)} levels, {SEEDS} seeds"
+        seconds = time.perf_counter() - start
+        for test, share in shares.items():
+            print(f"{null:12} {words:28} {test:45} {share:.4f}", flush=True)
+            name = f"type I error, {null}"
+            found.append([name, test, f"{words}, {repeats} repeats", seconds, "", share, ""])
+    path = ROOT / "benchmarks" / "results" / "type_one_error.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame(found, columns=COLUMNS)
+    table.to_csv(path, sep="\t", index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    main()

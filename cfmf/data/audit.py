@@ -1,0 +1,229 @@
+"""What is checked about the rows of a data set, and what is done about those that fail.
+
+Every check counts, and each has a policy: stop, leave the rows out, or keep them. A row left out
+is told with its file, line and bytes, so that rows read = rows kept + rows refused, always.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numba
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cfmf.data.lines import NO_DATE
+
+log = logging.getLogger(__name__)
+
+PARTS = ("", "train", "test")
+TRAIN, TEST = 1, 2
+MEANING = {
+    "malformed": "row that cannot be read as the layout says",
+    "off_scale": "rating that is not on the scale",
+    "unknown_user": "rating by a user who is not in the file of users",
+    "unknown_item": "rating of an item that has no title",
+    "duplicates": "rating of an item that the user has rated elsewhere in the same part",
+    "test_in_train": "pair of the test part that is rated in the train part too",
+    "test_only": "test rating of a user or item that the train part does not have",
+    "unmatched_probe": "pair of probe.txt whose rating is not in the training set",
+}
+SHOWN = 5
+
+# Where a row stood: file, line number (from 1), bytes of the line.
+Place = tuple[str, int, bytes]
+
+
+def dense_index(ids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Sorted distinct ids, and the place of each id among them (int32)."""
+    if len(ids) and ids.dtype.kind == "i" and ids.min() >= 0 and ids.max() < 1 << 27:
+        seen = np.zeros(int(ids.max()) + 1, bool)
+        seen[ids] = True
+        distinct = np.flatnonzero(seen)
+        place = np.empty(len(seen), np.int32)
+        place[distinct] = np.arange(len(distinct), dtype=np.int32)
+        return distinct, place[ids]
+    sorted_ids, places = np.unique(ids, return_inverse=True)
+    return sorted_ids, places.astype(np.int32)
+
+
+@numba.njit(nogil=True, cache=True)
+def _repeated_pairs(user, item, n_users, n_items):  # type: ignore[no-untyped-def]
+    """Mark the rows whose (user, item) pair another row has too."""
+    start = np.zeros(n_users + 1, np.int64)
+    for row in range(len(user)):
+        start[user[row] + 1] += 1
+    for index in range(n_users):
+        start[index + 1] += start[index]
+    order = np.empty(len(user), np.uint32)
+    filled = start[:-1].copy()
+    for row in range(len(user)):
+        order[filled[user[row]]] = row
+        filled[user[row]] += 1
+    repeated = np.zeros(len(user), np.bool_)
+    last_user = np.full(n_items, -1, np.int32)
+    last_row = np.zeros(n_items, np.uint32)
+    for index in range(n_users):
+        for place in range(start[index], start[index + 1]):
+            row = order[place]
+            if last_user[item[row]] == index:
+                repeated[row] = True
+                repeated[last_row[item[row]]] = True
+            last_user[item[row]] = index
+            last_row[item[row]] = row
+    return repeated
+
+
+def repeated_pairs(user: NDArray[np.int32], item: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether another row has the same user and item, for each row; time and memory O(rows).
+
+    Parameters
+    ----------
+    user, item
+        Dense indices, int32, one a row; fewer than 2^32 rows.
+    """
+    if not len(user):
+        return np.zeros(0, bool)
+    result: NDArray[np.bool_] = _repeated_pairs(
+        user, item, int(user.max()) + 1, int(item.max()) + 1
+    )
+    return result
+
+
+class Checks:
+    """Runs checks over the rows of a data set and remembers counts and refused rows.
+
+    Parameters
+    ----------
+    policies
+        The `audit` block of the data set's config.
+    locate
+        Tells the places of rows, by their numbers in source order.
+    """
+
+    def __init__(
+        self, policies: Mapping[str, str], locate: Callable[[NDArray[np.int64]], list[Place]]
+    ) -> None:
+        self.policies = policies
+        self.locate = locate
+        self.counts: dict[str, int] = dict.fromkeys(MEANING, 0)
+        self.refused: list[tuple[Place, str]] = []
+
+    def refuse(self, check: str, places: list[Place], reasons: list[str] | None = None) -> None:
+        """Count rows that fail a check, and leave them out.
+
+        Raises
+        ------
+        ValueError
+            If there are any and the policy is `error`.
+        """
+        self.counts[check] += len(places)
+        if places and self.policies[check] == "error":
+            raise ValueError(self.complaint(check, places[:SHOWN], len(places), reasons))
+        self.refused += zip(places, reasons or [MEANING[check]] * len(places), strict=True)
+
+    def apply(self, check: str, rows: NDArray[np.int64], keep: NDArray[np.bool_]) -> None:
+        """Count the rows that fail a check, and clear them in `keep` where the policy is to drop.
+
+        Raises
+        ------
+        ValueError
+            If there are such rows and the policy is `error`.
+        """
+        policy = self.policies[check]
+        if not len(rows) or policy == "keep":
+            self.counts[check] += len(rows)
+        elif policy == "error":
+            self.counts[check] += len(rows)
+            raise ValueError(self.complaint(check, self.locate(rows[:SHOWN]), len(rows)))
+        else:
+            keep[rows] = False
+            self.refuse(check, self.locate(rows))
+
+    def complaint(
+        self, check: str, places: list[Place], count: int, reasons: list[str] | None = None
+    ) -> str:
+        """What is wrong, where, and what to do about it."""
+        told = [f", {reason}" for reason in reasons or []] or [""] * len(places)
+        shown = "; ".join(
+            f"{file} line {line}: {text[:80]!r}{reason}"
+            for (file, line, text), reason in zip(places, told, strict=False)
+        )
+        more = f" and {count - len(places):,} more" if count > len(places) else ""
+        options = "`drop` or `keep-last`" if check == "duplicates" else "`drop`"
+        return (
+            f"{check}: {count:,} × {MEANING[check]} ({shown}{more}); mend the file, or set"
+            f" audit.{check} of the data set to {options} to leave them out and list them in"
+            " refused.tsv"
+        )
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Count, policy and meaning of every check, for audit.json."""
+        return {
+            check: {
+                "count": self.counts[check],
+                "policy": self.policies[check],
+                "meaning": meaning,
+            }
+            for check, meaning in MEANING.items()
+        }
+
+
+def check_pairs(
+    checks: Checks,
+    user: NDArray[np.int32],
+    item: NDArray[np.int32],
+    date: NDArray[np.int64],
+    part: NDArray[np.int8],
+    keep: NDArray[np.bool_],
+) -> None:
+    """Duplicates, test pairs in train, and users or items in test only, in this order.
+
+    Parameters
+    ----------
+    checks
+        Where to count and refuse.
+    user, item
+        Dense indices of each row.
+    date, part
+        Seconds since 1970 (NO_DATE where there are none) and index into PARTS of each row.
+    keep
+        Rows still kept; changed in place.
+
+    Raises
+    ------
+    ValueError
+        If rows fail a check whose policy is `error`, or duplicates are to be decided by dates and
+        there are none.
+    """
+    suspects = np.flatnonzero(repeated_pairs(user, item) & keep)
+    pairs = pd.DataFrame(
+        {"user": user[suspects], "item": item[suspects], "part": part[suspects]}, index=suspects
+    )
+    repeated = pairs[pairs.duplicated(keep=False)]
+    if len(repeated) and checks.policies["duplicates"] == "keep-last":
+        if (date == NO_DATE).all():
+            raise ValueError(
+                "audit.duplicates is keep-last but the ratings have no dates; set it to error or"
+                " drop, or declare the column of dates"
+            )
+        by_date = repeated.assign(date=date[repeated.index]).sort_values("date", kind="stable")
+        repeated = by_date[by_date.duplicated(["user", "item", "part"], keep="last")]
+    checks.apply("duplicates", np.sort(repeated.index.to_numpy()), keep)
+
+    pairs = pairs[keep[pairs.index]]
+    in_test = pairs.loc[pairs["part"] == TEST, ["user", "item"]].drop_duplicates()
+    in_train = pairs.loc[pairs["part"] == TRAIN].reset_index().merge(in_test, on=["user", "item"])
+    checks.apply("test_in_train", np.sort(in_train["index"].to_numpy(np.int64)), keep)
+
+    alone = np.zeros(len(keep), bool)
+    if (part == TEST).any():
+        for index in (user, item):
+            trained = np.zeros(int(index.max()) + 1, bool)
+            trained[index[keep & (part == TRAIN)]] = True
+            alone |= ~trained[index]
+        alone &= keep & (part == TEST)
+    checks.apply("test_only", np.flatnonzero(alone), keep)

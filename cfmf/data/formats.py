@@ -1,0 +1,516 @@
+"""From raw files in the layout of their source to one table of ratings, users and items."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cfmf.data.audit import (
+    PARTS,
+    SHOWN,
+    TEST,
+    TRAIN,
+    Checks,
+    Place,
+    check_pairs,
+    dense_index,
+)
+from cfmf.data.layouts import RatingFile, existing, rating_files, title_file
+from cfmf.data.lines import (
+    BLANK,
+    ITEM,
+    ITEM_LINE,
+    OFF_SCALE,
+    REASONS,
+    SKIP,
+    USER,
+    Block,
+    Layout,
+    Scale,
+    file_blocks,
+    parse_blocks,
+)
+from cfmf.data.text import read_titles
+from cfmf.files import sha256, written_whole
+
+log = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 1 << 20
+HEAD = 5
+LONGEST_REFUSED = 1000
+COLUMNS = ("user", "item", "rating", "date")
+
+
+@dataclass
+class Parsed:
+    """A data set after its audit.
+
+    `ratings` has the columns user, item (dense int32), rating (float32), date (datetime64[s]) and
+    part (categorical); `users` and `items` the ids, titles and years; `audit` what audit.json
+    holds; `refused` the rows left out, with the reason of each.
+    """
+
+    ratings: pd.DataFrame
+    users: pd.DataFrame
+    items: pd.DataFrame
+    audit: dict[str, Any]
+    refused: list[tuple[Place, str]]
+
+
+def parse(raw: Path, dataset: Mapping[str, Any], output: Path, threads: int = 1) -> dict[str, Any]:
+    """Read, check and index the raw files of a data set, and write them as tables.
+
+    Parameters
+    ----------
+    raw
+        Folder that `cfmf.data.sources.retrieve` made; its manifest's hashes are verified.
+    dataset
+        The data set's config block, complete with the defaults of its schema.
+    output
+        Folder to write ratings.parquet, users.parquet, items.parquet, audit.json and refused.tsv
+        to, each whole or not at all.
+    threads
+        Blocks of a file to parse at the same time; the result does not depend on it.
+
+    Returns
+    -------
+    What audit.json holds.
+
+    Raises
+    ------
+    ValueError
+        If a raw file was changed since it was retrieved, or has defects whose policy in
+        `dataset["audit"]` is to stop.
+    """
+    raw, output = Path(raw), Path(output)
+    manifest = verified_manifest(raw)
+    parsed = read(raw, dataset, threads)
+    audit = {
+        "source": dataset["source"],
+        "served_by": manifest["served_by"],
+        "genuine": manifest["genuine"],
+        **parsed.audit,
+    }
+    write_ratings(output / "ratings.parquet", parsed.ratings)
+    for name, table in (("users", parsed.users), ("items", parsed.items)):
+        with written_whole(output / f"{name}.parquet") as beside:
+            table.to_parquet(beside, index=False)
+    write_refused(output / "refused.tsv", parsed.refused)
+    with written_whole(output / "audit.json") as beside:
+        beside.write_text(json.dumps(audit, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return audit
+
+
+def verified_manifest(raw: Path) -> dict[str, Any]:
+    """The manifest of a folder of raw files, after comparing every file with its hash.
+
+    Raises
+    ------
+    ValueError
+        If there is no manifest, or a file is missing or differs.
+    """
+    path = existing(raw / "manifest.json")
+    manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    for name, facts in manifest["files"].items():
+        file = existing(raw / name)
+        if file.stat().st_size != facts["bytes"] or sha256(file) != facts["sha256"]:
+            raise ValueError(
+                f"{file} was changed since it was retrieved: its {file.stat().st_size:,} bytes"
+                f" are not the {facts['bytes']:,} bytes of the manifest; delete {raw} and"
+                " retrieve it again"
+            )
+    return manifest
+
+
+def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
+    """Read, check and index the raw files of a data set: `parse` without the writing.
+
+    Raises
+    ------
+    ValueError
+        If the files have defects whose policy in `dataset["audit"]` is to stop.
+    """
+    raw = Path(raw)
+    files = rating_files(raw, dataset)
+    checks = Checks(dataset["audit"], lambda rows: _places(files, rows))
+    columns = _read_rows(files, Scale(**dataset["scale"]), checks, threads)
+    if dataset["source"] == "table" and dataset["table"]["ids"] == "text":
+        _restore_text_ids(files, columns)
+    if dataset["source"] == "netflix-prize" and (raw / "probe.txt").is_file():
+        _mark_probe(raw / "probe.txt", columns, checks)
+    heads = {file.name: _head(file, columns) for file in files[:HEAD]}
+
+    user_ids, user = dense_index(columns.pop("user"))
+    item_ids, item = dense_index(columns.pop("item"))
+    listed, user_facts = _read_users(raw, checks)
+    titles, title_facts = _read_titles(raw, dataset, checks)
+    keep = np.ones(len(user), bool)
+    if listed is not None:
+        _check_known("unknown_user", checks, np.isin(user_ids, listed), user, keep)
+    if title_facts:
+        _check_known("unknown_item", checks, np.isin(item_ids, titles["item_id"]), item, keep)
+    check_pairs(checks, user, item, columns["date"], columns["part"], keep)
+
+    facts = {name: one for group in (user_facts, title_facts) for name, one in group.items()}
+    audit = _rating_facts(files, keep, heads, facts)
+    chosen = _choose_subset(user, item, keep, dataset["subset"])
+    if not chosen.all():
+        user, item = user[chosen], item[chosen]
+        columns = {name: column[chosen] for name, column in columns.items()}
+    if not len(user):
+        raise ValueError(f"no rating of {raw} is kept; see the checks under `audit` in the config")
+    user_ids, user = _reindex(user_ids, user, None if dataset["subset"]["users"] else listed)
+    item_ids, item = _reindex(item_ids, item)
+    ratings = _frame(user, item, columns)
+    items = pd.DataFrame({"item": np.arange(len(item_ids), dtype=np.int32), "item_id": item_ids})
+    items = items.merge(titles, on="item_id", how="left")
+    users = pd.DataFrame({"user": np.arange(len(user_ids), dtype=np.int32), "user_id": user_ids})
+    audit |= _overlap(user, item, columns["part"]) | {
+        "users": len(users),
+        "items": len(items),
+        "ratings": len(ratings),
+        "scale": dict(dataset["scale"]),
+        "dates": [str(ratings["date"].min()), str(ratings["date"].max())],
+        "checks": checks.summary(),
+    }
+    log.info(
+        "%d rows read, %d kept, %d refused: %d users, %d items",
+        *(audit[key] for key in ("rows_read", "rows_kept", "rows_refused", "users", "items")),
+    )
+    return Parsed(ratings, users, items, audit, sorted(checks.refused))
+
+
+def _read_rows(
+    files: list[RatingFile], scale: Scale, checks: Checks, threads: int
+) -> dict[str, NDArray[Any]]:
+    """All rows that the layout allows, file after file; counts are noted in `files`."""
+    blocks: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
+    first_row = 0
+    for file in files:
+        file.first_row = first_row
+        for rows in _read_file(file, scale, checks, threads):
+            for name in COLUMNS:
+                blocks[name].append(rows[name])
+        if not file.rows_kept:
+            raise ValueError(
+                f"{file.name} holds no rating that can be read; check that it is the right file"
+                " and that its layout is that of the data set's source"
+            )
+        first_row += file.rows_kept
+        log.info("%s: %d rows, %d refused", file.name, file.rows_kept, file.rows_refused)
+    columns = {name: np.concatenate(blocks.pop(name)) for name in COLUMNS}
+    parts = np.array([file.part for file in files], np.int8)
+    columns["part"] = np.repeat(parts, [file.rows_kept for file in files])
+    return columns
+
+
+def _read_file(
+    file: RatingFile, scale: Scale, checks: Checks, threads: int
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Blocks of rows of one file."""
+    with file.open() as stream:
+        layout = file.layout
+        blocks: Iterator[Block] = file_blocks(stream, file.name)
+        if file.transcoder:
+            layout = file.transcoder.output_layout
+            blocks = file.transcoder.blocks(stream)
+        lines = 0
+        for block, rows in parse_blocks(blocks, layout, scale, threads):
+            for index, reason, text in rows.bad:
+                file.other_lines.append(lines + index + 1)
+                line, text = block.lines[index] if block.lines else (lines + index + 1, text)
+                _refuse_line(file, checks, reason, (file.name, line, text))
+            if lines == 0 and file.header is not None and file.other_lines[:1] != [1]:
+                raise ValueError(
+                    f"{file.name}: the first line {file.header!r} should be a header but is a row;"
+                    " set `table.header` to false"
+                )
+            lines += rows.lines
+            file.rows_kept += len(rows.user)
+            yield {
+                "user": _narrowed(rows.user),
+                "item": _narrowed(rows.item),
+                "rating": rows.rating,
+                "date": rows.date,
+            }
+
+
+def _refuse_line(file: RatingFile, checks: Checks, reason: int, place: Place) -> None:
+    """Note a line that is no row: of no account, or refused."""
+    if reason == BLANK:
+        file.blank_lines += 1
+    elif reason != ITEM_LINE and not (place[1] == 1 and file.header is not None):
+        file.rows_refused += 1
+        check = "off_scale" if reason == OFF_SCALE else "malformed"
+        checks.refuse(check, [place], [REASONS[reason]])
+
+
+def _narrowed(ids: NDArray[np.int64]) -> NDArray[Any]:
+    """The ids as int32 where they fit."""
+    return ids.astype(np.int32) if not len(ids) or ids.max() < 1 << 31 else ids
+
+
+def _places(files: list[RatingFile], rows: NDArray[np.int64]) -> list[Place]:
+    """File, line number and bytes of rows, by their numbers in the order of reading."""
+    starts = np.array([file.first_row for file in files])
+    of_file = np.searchsorted(starts, rows, side="right") - 1
+    places: dict[int, Place] = {}
+    for index in np.unique(of_file):
+        file = files[index]
+        mine = rows[of_file == index]
+        others = np.array(file.other_lines, np.int64)
+        rows_above = others - np.arange(1, len(others) + 1)
+        within = mine - file.first_row
+        numbers = within + 1 + np.searchsorted(rows_above, within, side="right")
+        contents = file.contents(set(numbers.tolist()))
+        for row, number in zip(mine.tolist(), numbers.tolist(), strict=True):
+            places[row] = (file.name, *contents[number])
+    return [places[row] for row in rows.tolist()]
+
+
+def _restore_text_ids(files: list[RatingFile], columns: dict[str, NDArray[Any]]) -> None:
+    """Put the text ids back in the place of their numbers of appearance."""
+    transcoder = files[0].transcoder
+    assert transcoder is not None
+    for name, role in (("user", USER), ("item", ITEM)):
+        columns[name] = np.array(list(transcoder.codes[role]), np.str_)[columns[name]]
+
+
+def _mark_probe(path: Path, columns: dict[str, NDArray[Any]], checks: Checks) -> None:
+    """Give the ratings whose pairs probe.txt lists to the test part."""
+    layout = Layout((USER,), item_lines=True)
+    file = RatingFile(path.name, lambda: path.open("rb"), layout)
+    blocks = list(_read_file(file, Scale(0, 0, 0), checks, 1))
+    user, item = (np.concatenate([block[name] for block in blocks]) for name in ("user", "item"))
+    probe = _pair_keys(user, item)
+    order = np.argsort(probe, kind="stable")
+    wanted = probe[order]
+    matched = np.zeros(len(wanted), bool)
+    for start in range(0, len(columns["user"]), ROWS_AT_ONCE):
+        block_rows = slice(start, start + ROWS_AT_ONCE)
+        keys = _pair_keys(columns["user"][block_rows], columns["item"][block_rows])
+        found = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+        hit = wanted[found] == keys
+        columns["part"][block_rows][hit] = TEST
+        matched[found[hit]] = True
+    checks.refuse("unmatched_probe", _places([file], np.sort(order[~matched])))
+
+
+def _pair_keys(user: NDArray[Any], item: NDArray[Any]) -> NDArray[np.int64]:
+    """One number for each pair of a user and an item, both below 2^31."""
+    if len(user) and max(int(user.max()), int(item.max())) >= 1 << 31:
+        raise ValueError("an id of the Netflix Prize is beyond 2^31; get its files again")
+    return item.astype(np.int64) << 32 | user.astype(np.int64)
+
+
+def _read_users(raw: Path, checks: Checks) -> tuple[NDArray[np.int64] | None, dict[str, Any]]:
+    """Sorted ids of users.txt, if there is one, and what the audit tells about it."""
+    path = raw / "users.txt"
+    if not path.exists():
+        return None, {}
+    file = RatingFile(path.name, lambda: existing(path).open("rb"), Layout((USER,)))
+    blocks = [rows["user"] for rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
+    ids = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
+    if not len(ids):
+        raise ValueError(f"{path} holds no users; get the file again")
+    distinct, counts = np.unique(ids, return_counts=True)
+    if len(distinct) < len(ids):
+        twice = distinct[counts > 1][:SHOWN].tolist()
+        raise ValueError(f"{path} lists users twice, such as {twice}; delete the second lines")
+    facts = {
+        "kind": "users",
+        "rows_read": file.rows_kept + file.rows_refused,
+        "rows_kept": file.rows_kept,
+        "rows_refused": file.rows_refused,
+        "blank_lines": file.blank_lines,
+        "shape": [file.rows_kept, 1],
+        "head": [[int(one)] for one in ids[:HEAD]],
+    }
+    return distinct, {path.name: facts}
+
+
+def _read_titles(
+    raw: Path, dataset: Mapping[str, Any], checks: Checks
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Titles and years by item id, and what the audit tells about their file."""
+    text_ids = dataset["source"] == "table" and dataset["table"]["ids"] == "text"
+    found = title_file(raw, dataset)
+    if found is None:
+        empty = {"item_id": str if text_ids else np.int64, "title": str, "year": "Int32"}
+        return pd.DataFrame(columns=list(empty)).astype(empty), {}
+    path, layout = found
+    titles = read_titles(path, layout, text_ids)
+    for line, reason, text in titles.bad:
+        checks.refuse("malformed", [(path.name, line, text)], [reason])
+    head = titles.table.head(HEAD).astype(object)
+    facts = {
+        "kind": "titles",
+        "rows_read": titles.rows_read,
+        "rows_kept": len(titles.table),
+        "rows_refused": len(titles.bad),
+        "blank_lines": titles.blank_lines,
+        "encoding": titles.encoding,
+        "missing_years": int(titles.table["year"].isna().sum()),
+        "shape": list(titles.table.shape),
+        "head": head.where(head.notna(), None)[["item_id", "year", "title"]].to_numpy().tolist(),
+    }
+    return titles.table, {path.name: facts}
+
+
+def _check_known(
+    check: str,
+    checks: Checks,
+    known: NDArray[np.bool_],
+    index: NDArray[np.int32],
+    keep: NDArray[np.bool_],
+) -> None:
+    """Check that the id of every row is among the known ones."""
+    unknown = np.flatnonzero(~known[index] & keep) if not known.all() else np.zeros(0, np.int64)
+    checks.apply(check, unknown, keep)
+
+
+def _head(file: RatingFile, columns: Mapping[str, NDArray[Any]]) -> list[list[Any]]:
+    """The first rows of a file, with their own ids."""
+    rows = slice(file.first_row, file.first_row + min(HEAD, file.rows_kept))
+    dates = columns["date"][rows].astype("datetime64[s]").astype("datetime64[D]")
+    return [
+        [user.item(), item.item(), rating.item(), None if np.isnat(date) else str(date)]
+        for user, item, rating, date in zip(
+            columns["user"][rows],
+            columns["item"][rows],
+            columns["rating"][rows],
+            dates,
+            strict=True,
+        )
+    ]
+
+
+def _rating_facts(
+    files: list[RatingFile],
+    keep: NDArray[np.bool_],
+    heads: Mapping[str, list[list[Any]]],
+    other_files: dict[str, Any],
+) -> dict[str, Any]:
+    """Rows read, kept and refused, per file and of all files of ratings."""
+    facts: dict[str, dict[str, Any]] = {}
+    for file in files:
+        kept = int(np.count_nonzero(keep[file.first_row : file.first_row + file.rows_kept]))
+        read_rows = file.rows_kept + file.rows_refused
+        many = len(files) > HEAD and "/" in file.name
+        name = f"{file.name.rsplit('/', 1)[0]}/*" if many else file.name
+        one = facts.setdefault(name, {"kind": "ratings", "encoding": file.encoding})
+        for key, value in (
+            ("rows_read", read_rows),
+            ("rows_kept", kept),
+            ("rows_refused", read_rows - kept),
+            ("blank_lines", file.blank_lines),
+        ):
+            one[key] = one.get(key, 0) + value
+        one["shape"] = [
+            one["rows_read"],
+            len(set(file.layout.columns) - {SKIP}) + file.layout.item_lines,
+        ]
+        one.setdefault("head", heads.get(file.name, []))
+    totals = {
+        key: sum(one[key] for one in facts.values())
+        for key in ("rows_read", "rows_kept", "rows_refused")
+    }
+    return totals | {"files": facts | other_files}
+
+
+def _choose_subset(
+    user: NDArray[np.int32],
+    item: NDArray[np.int32],
+    keep: NDArray[np.bool_],
+    subset: Mapping[str, int],
+) -> NDArray[np.bool_]:
+    """Kept rows of the most active users and the most rated items, as `subset` asks for."""
+    chosen = keep.copy()
+    for index, most in ((user, subset["users"]), (item, subset["items"])):
+        if most:
+            counts = np.bincount(index[keep])
+            among = np.zeros(len(counts), bool)
+            among[np.argsort(-counts, kind="stable")[:most]] = True
+            chosen &= among[np.minimum(index, len(counts) - 1)]
+    return chosen
+
+
+def _reindex(
+    ids: NDArray[Any], index: NDArray[np.int32], listed: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Ids that remain (or all `listed` ones), sorted, and the place of each row's id among them."""
+    if listed is not None:
+        return listed, np.searchsorted(listed, ids).astype(np.int32)[index]
+    remaining, places = dense_index(index)
+    return ids[remaining], places
+
+
+def _frame(
+    user: NDArray[np.int32], item: NDArray[np.int32], columns: Mapping[str, NDArray[Any]]
+) -> pd.DataFrame:
+    """The table of ratings, over the given arrays."""
+    return pd.DataFrame(
+        {
+            "user": user,
+            "item": item,
+            "rating": columns["rating"],
+            "date": columns["date"].view("datetime64[s]"),
+            "part": pd.Categorical.from_codes(columns["part"], pd.Index(PARTS)),
+        },
+        copy=False,
+    )
+
+
+def _overlap(
+    user: NDArray[np.int32], item: NDArray[np.int32], part: NDArray[np.int8]
+) -> dict[str, Any]:
+    """Distinct users and items of train and test, those in both, and those in either."""
+    if not (part == TEST).any():
+        return {}
+    overlap = {}
+    for name, index in (("users", user), ("items", item)):
+        train, test = (
+            np.bincount(index[part == one], minlength=index.max() + 1) > 0 for one in (TRAIN, TEST)
+        )
+        overlap[name] = {
+            "train": int(train.sum()),
+            "test": int(test.sum()),
+            "intersection": int((train & test).sum()),
+            "union": int((train | test).sum()),
+        }
+    return {"overlap": overlap}
+
+
+def write_ratings(path: Path, ratings: pd.DataFrame) -> None:
+    """Write a table of ratings as Parquet, a million rows at a time."""
+    schema = pa.schema(
+        {
+            "user": pa.int32(),
+            "item": pa.int32(),
+            "rating": pa.float32(),
+            "date": pa.timestamp("s"),
+            "part": pa.dictionary(pa.int8(), pa.string()),
+        }
+    )
+    with written_whole(path) as beside, pq.ParquetWriter(beside, schema) as writer:
+        for start in range(0, max(len(ratings), 1), ROWS_AT_ONCE):
+            rows = ratings.iloc[start : start + ROWS_AT_ONCE]
+            writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
+
+
+def write_refused(path: Path, refused: list[tuple[Place, str]]) -> None:
+    """Write the rows left out: file, line, reason and their bytes as a Python literal."""
+    with written_whole(path) as beside, open(beside, "w", encoding="utf-8") as file:
+        file.write("file\tline\treason\tbytes\n")
+        for (name, line, text), reason in refused:
+            file.write(f"{name}\t{line}\t{reason}\t{text[:LONGEST_REFUSED]!r}\n")

@@ -1,0 +1,248 @@
+"""Folds: which ratings are fitted, which choose settings, and which are tested once."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cfmf.files import sha256, written_whole
+
+OFFICIAL_ROWS = 100_000
+OFFICIAL_FOLDS = 5
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of the three parts of a fold, int64, each sorted; train is fit ∪ validation."""
+
+    fit: Rows
+    validation: Rows
+    test: Rows
+
+
+def fold_names(rule: Mapping[str, Any]) -> list[str]:
+    """Names of the folds that a rule makes; they follow from the config alone.
+
+    Raises
+    ------
+    ValueError
+        If more official folds are asked for than there are.
+    """
+    kind, folds = rule["kind"], rule["folds"]
+    if kind == "official":
+        if folds > OFFICIAL_FOLDS:
+            raise ValueError(
+                f"split.folds is {folds}, but there are {OFFICIAL_FOLDS} official folds"
+            )
+        return [f"u{number}" for number in range(1, folds + 1)]
+    if kind in ("predefined", "leave-last"):
+        return [kind]
+    prefix = {"kfold": "f", "kfold-per-user": "f", "timeline": "t"}[kind]
+    return [f"{prefix}{number}" for number in range(1, folds + 1)]
+
+
+def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
+    """Divide ratings into the folds of a rule.
+
+    Parameters
+    ----------
+    ratings
+        Columns user (dense int32), date (NaT where unknown) and part; rows in source order.
+    rule
+        The `split` block of the data set's config: kind, folds, seed, validation, leave, test.
+
+    Returns
+    -------
+    Fold by name, in the order of `fold_names`.
+
+    Raises
+    ------
+    ValueError
+        If the ratings lack what the rule needs (dates, parts, the official number of rows), or a
+        part comes out empty.
+    """
+    names = fold_names(rule)
+    tests = {
+        "official": _official,
+        "predefined": _predefined,
+        "kfold": _kfold,
+        "kfold-per-user": _kfold_per_user,
+        "leave-last": _leave_last,
+        "timeline": _timeline,
+    }[rule["kind"]](ratings, rule)
+    folds: dict[str, Fold] = {}
+    for name, (train, test) in zip(names, tests, strict=True):
+        # The fold's number goes into the seed, so that a fold is the same however many there are.
+        rng = np.random.default_rng([rule["seed"], len(folds)])
+        validation = _validation(ratings, train, rule, rng)
+        fit = np.setdiff1d(train, validation, assume_unique=True)
+        folds[name] = Fold(np.sort(fit), np.sort(validation), np.sort(test))
+        for part in ("fit", "validation", "test"):
+            if not len(getattr(folds[name], part)):
+                raise ValueError(
+                    f"the {part} part of fold {name} is empty: {len(ratings):,} ratings are too few"
+                    f" for split {dict(rule)}; change `split` of the data set"
+                )
+    return folds
+
+
+Divided = list[tuple[Rows, Rows]]
+
+
+def _official(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
+    """Fold i of MovieLens 100K tests rows (i-1)·20000 … i·20000 of u.data (its mku.sh)."""
+    if len(ratings) != OFFICIAL_ROWS:
+        raise ValueError(
+            f"the official folds divide the {OFFICIAL_ROWS:,} rows of MovieLens 100K, not"
+            f" {len(ratings):,}; set split.kind to kfold"
+        )
+    size = OFFICIAL_ROWS // OFFICIAL_FOLDS
+    rows = np.arange(OFFICIAL_ROWS)
+    return [
+        (np.delete(rows, np.s_[fold * size : (fold + 1) * size]), rows[fold * size :][:size])
+        for fold in range(rule["folds"])
+    ]
+
+
+def _predefined(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
+    """The train and test parts that the source tells."""
+    part = ratings["part"].astype(str).to_numpy()
+    if not set(part) <= {"train", "test"}:
+        raise ValueError(
+            "split.kind is predefined, but the source does not tell train and test apart; set it"
+            " to kfold"
+        )
+    return [(np.flatnonzero(part == "train"), np.flatnonzero(part == "test"))]
+
+
+def _kfold(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
+    """Folds of equal size, give or take one, drawn over all ratings."""
+    order = np.random.default_rng(rule["seed"]).permutation(len(ratings))
+    return _each_tested_once(order % _at_least_two(rule), rule["folds"])
+
+
+def _kfold_per_user(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
+    """Folds with an equal share of each user's ratings, give or take one."""
+    rng = np.random.default_rng(rule["seed"])
+    user = ratings["user"].to_numpy()
+    rank = _rank_within_user(user, rng.permutation(len(user)))
+    # Where the first rating falls is drawn too, or the first folds would be larger.
+    first = rng.integers(rule["folds"], size=int(user.max()) + 1)
+    return _each_tested_once((rank + first[user]) % _at_least_two(rule), rule["folds"])
+
+
+def _leave_last(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
+    """Each user's latest ratings; of equal dates the later row is the later one."""
+    last = _last_of_users(ratings, np.arange(len(ratings)), rule["leave"])
+    return [(np.flatnonzero(~last), np.flatnonzero(last))]
+
+
+def _timeline(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
+    """The latest ratings of all in consecutive windows, each after everything before it.
+
+    Ratings of one moment are never divided between train and test.
+    """
+    date = _dates(ratings)
+    by_date = np.argsort(date, kind="stable")
+    edges = len(date) * (1 - rule["test"] * (1 - np.arange(rule["folds"] + 1) / rule["folds"]))
+    cuts = [date[by_date[min(int(edge), len(date) - 1)]] for edge in edges[:-1]]
+    cuts.append(date[by_date[-1]] + np.timedelta64(1, "s"))
+    return [
+        (np.flatnonzero(date < start), np.flatnonzero((date >= start) & (date < stop)))
+        for start, stop in itertools.pairwise(cuts)
+    ]
+
+
+def _validation(
+    ratings: pd.DataFrame, train: Rows, rule: Mapping[str, Any], rng: np.random.Generator
+) -> Rows:
+    """Rows of train to choose settings with, chosen the way that the test part is."""
+    size = max(1, round(rule["validation"] * len(train)))
+    if rule["kind"] == "timeline":
+        by_date = train[np.argsort(_dates(ratings)[train], kind="stable")]
+        return by_date[-size:]
+    if rule["kind"] == "leave-last":
+        return train[_last_of_users(ratings, train, rule["leave"])]
+    if rule["kind"] == "kfold-per-user":
+        user = ratings["user"].to_numpy()[train]
+        rank = _rank_within_user(user, rng.permutation(len(train)))
+        held = np.bincount(user)[user]
+        # A user with few ratings gives one with the probability that is their share.
+        return train[rank < np.floor(held * rule["validation"] + rng.random(user.max() + 1)[user])]
+    return rng.choice(train, size, replace=False)
+
+
+def _each_tested_once(fold_of: Rows, folds: int) -> Divided:
+    return [
+        (np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(folds)
+    ]
+
+
+def _at_least_two(rule: Mapping[str, Any]) -> int:
+    if rule["folds"] < 2:
+        raise ValueError(f"split.folds is 1, but {rule['kind']} needs at least 2")
+    return int(rule["folds"])
+
+
+def _dates(ratings: pd.DataFrame) -> NDArray[np.datetime64]:
+    """Dates of all ratings."""
+    if ratings["date"].isna().any():
+        raise ValueError(
+            "a split by date needs the date of every rating, and some have none; set split.kind to"
+            " kfold or declare the column of dates"
+        )
+    return ratings["date"].to_numpy().astype("datetime64[s]")
+
+
+def _rank_within_user(user: NDArray[np.int32], order: Rows) -> Rows:
+    """Place of each row among the rows of its user, from 0, in the given order of rows."""
+    by_user = order[np.argsort(user[order], kind="stable")]
+    counts = np.bincount(user)
+    start = np.cumsum(counts) - counts
+    rank = np.empty(len(user), np.int64)
+    rank[by_user] = np.arange(len(user)) - start[user[by_user]]
+    return rank
+
+
+def _last_of_users(ratings: pd.DataFrame, rows: Rows, count: int) -> NDArray[np.bool_]:
+    """Whether each row is among the `count` latest of its user."""
+    latest_first = np.lexsort((rows, _dates(ratings)[rows]))[::-1]
+    return _rank_within_user(ratings["user"].to_numpy()[rows], latest_first) < count
+
+
+def save(folds: Mapping[str, Fold], rule: Mapping[str, Any], folder: Path) -> None:
+    """Write each fold to `{name}.npz`, and their sizes and SHA-256 with the rule to folds.json."""
+    facts = {}
+    for name, fold in folds.items():
+        parts = {part: getattr(fold, part) for part in ("fit", "validation", "test")}
+        path = Path(folder) / f"{name}.npz"
+        with written_whole(path) as beside:
+            np.savez_compressed(beside, **parts)
+        facts[name] = {"sha256": sha256(path)} | {part: len(rows) for part, rows in parts.items()}
+    with written_whole(Path(folder) / "folds.json") as beside:
+        beside.write_text(json.dumps({"rule": dict(rule), "folds": facts}, indent=1) + "\n")
+
+
+def load(folder: Path, name: str) -> Fold:
+    """Read one fold, after comparing it with its hash in folds.json.
+
+    Raises
+    ------
+    ValueError
+        If the file differs from what was saved.
+    """
+    path = Path(folder) / f"{name}.npz"
+    facts = json.loads((Path(folder) / "folds.json").read_text())["folds"]
+    if name not in facts or sha256(path) != facts[name]["sha256"]:
+        raise ValueError(f"{path} is not the fold that folds.json tells of; make the folds again")
+    with np.load(path) as parts:
+        return Fold(parts["fit"], parts["validation"], parts["test"])

@@ -1,0 +1,292 @@
+"""Text of raw files: its encoding, files of titles, and tables that the fast path cannot read."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pandas as pd
+from charset_normalizer import from_bytes
+
+from cfmf.data.lines import DATE, ITEM, USER, Block, Layout
+
+log = logging.getLogger(__name__)
+
+SAMPLE_BYTES = 1 << 16
+CANDIDATES = ["utf_8", "latin_1"]
+WIDE = ("utf_16", "utf_32")
+MARKS = {
+    codecs.BOM_UTF8: "utf_8_sig",
+    codecs.BOM_UTF32_LE: "utf_32",
+    codecs.BOM_UTF32_BE: "utf_32",
+    codecs.BOM_UTF16_LE: "utf_16",
+    codecs.BOM_UTF16_BE: "utf_16",
+}
+TITLE_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:/I+|[-–]\d{0,4})?\)(?:\s*\([A-Z]+\))?\s*")
+LINES_AT_ONCE = 50_000
+
+
+def detect_encoding(data: bytes, name: str) -> str:
+    """Name of the encoding of `data` (Python's name for it), logged with the file's `name`.
+
+    A byte order mark decides; bytes that are valid UTF-8 are UTF-8, which includes ASCII. For the
+    rest charset-normalizer chooses between ISO-8859-1, which the known sources use, and the wide
+    encodings, told by their zero bytes.
+    """
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            log.info("%s: encoding %s by its byte order mark", name, encoding)
+            return encoding
+    pairs = np.frombuffer(data[: len(data) // 2 * 2], np.uint8).reshape(-1, 2)
+    if len(pairs) and (pairs == 0).mean(axis=0).max() > 0.4:
+        candidates = ["utf_16_le" if (pairs[:, 1] == 0).mean() > 0.4 else "utf_16_be"]
+    else:
+        candidates = CANDIDATES
+    best = from_bytes(data, cp_isolation=candidates).best()
+    encoding = best.encoding if best else "latin_1"
+    log.info("%s: encoding %s, detected by charset-normalizer", name, encoding)
+    return encoding
+
+
+def sniff(path: Path, declared: str = "") -> str:
+    """Encoding of a file: as declared, or detected in its first bytes.
+
+    Raises
+    ------
+    ValueError
+        If the declared encoding is unknown to Python.
+    """
+    if declared:
+        try:
+            return codecs.lookup(declared).name.replace("-", "_")
+        except LookupError:
+            raise ValueError(
+                f"encoding {declared!r} of {path.name} is unknown; give a name that Python knows,"
+                " such as utf-8 or iso-8859-1, or leave it empty to detect it"
+            ) from None
+    with open(path, "rb") as file:
+        sample = file.read(SAMPLE_BYTES)
+    if len(sample) == SAMPLE_BYTES:
+        sample = sample[: sample.rfind(b"\n") + 1] or sample
+    return detect_encoding(sample, path.name)
+
+
+def is_wide(encoding: str) -> bool:
+    """Whether a line feed is more than one byte, so that bytes cannot be cut into lines."""
+    return encoding.startswith(WIDE)
+
+
+@dataclass
+class TitleLayout:
+    """How a file of titles is laid out.
+
+    Parameters
+    ----------
+    item, title, year
+        Positions from 0; no `year` where it stands in the title, as in "Heat (1995)".
+    limit
+        Number of separators that separate; further ones belong to the last column. -1 for all.
+    misspelt
+        Titles that the file is known to misspell, and what they are.
+    """
+
+    separator: str
+    item: int = 0
+    title: int = 1
+    year: int | None = None
+    header: bool = False
+    quoted: bool = False
+    limit: int = -1
+    encoding: str = ""
+    misspelt: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Titles:
+    """A file of titles: `table` has columns item_id, title, year; `bad` line, reason, bytes."""
+
+    table: pd.DataFrame
+    rows_read: int
+    blank_lines: int
+    encoding: str
+    bad: list[tuple[int, str, bytes]]
+
+
+def split_title(text: str) -> tuple[str, int | None]:
+    """Title and year of "Toy Story (1995)"; no year where the text ends otherwise."""
+    match = TITLE_YEAR.fullmatch(text)
+    return (match[1], int(match[2])) if match else (text.strip(), None)
+
+
+def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titles:
+    """Read a file of titles whole: one row an item, years missing where NULL or empty.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty or cannot be decoded.
+    """
+    data = path.read_bytes()
+    encoding = layout.encoding or detect_encoding(data, path.name)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not {encoding} ({error}); save it as UTF-8 or ISO-8859-1"
+        ) from None
+    rows, bad, seen = [], [], set()
+    blank = 0
+    records = _records(io.StringIO(text, newline=""), layout.separator, layout.quoted, layout.limit)
+    for number, fields, line in records:
+        if layout.header and number == 1:
+            continue
+        if not line.strip("\r\n"):
+            blank += 1
+            continue
+        try:
+            row = _title_row(fields, layout, text_ids)
+            if row[0] in seen:
+                raise ValueError("the item has a title already")
+            seen.add(row[0])
+            rows.append(row)
+        except ValueError as error:
+            bad.append((number, str(error), line.rstrip("\r\n").encode()))
+    if not rows and not bad:
+        raise ValueError(f"{path} holds no titles; get the file again")
+    table = pd.DataFrame(rows, columns=["item_id", "title", "year"])
+    table["year"] = table["year"].astype("Int32")
+    return Titles(table, len(rows) + len(bad), blank, encoding, bad)
+
+
+def _title_row(
+    fields: list[str], layout: TitleLayout, text_ids: bool
+) -> tuple[int | str, str, int | None]:
+    if len(fields) <= max(layout.item, layout.title, layout.year or 0):
+        raise ValueError(f"{len(fields)} columns are too few")
+    item: int | str = fields[layout.item]
+    if not text_ids:
+        if not (fields[layout.item].isascii() and fields[layout.item].isdigit()):
+            raise ValueError("the item is not a whole number")
+        item = int(item)
+        if item >= 1 << 63:
+            raise ValueError("the number of the item is beyond 2^63")
+    title = fields[layout.title]
+    title = layout.misspelt.get(title, title)
+    if "\0" in title:
+        raise ValueError("the title holds a zero byte")
+    if layout.year is None:
+        return item, *split_title(title)
+    year = fields[layout.year].strip()
+    if year.isascii() and year.isdigit() and len(year) == 4:
+        return item, title.strip(), int(year)
+    if year in ("", "NULL"):
+        return item, title.strip(), None
+    if layout.limit > 0:
+        raise ValueError("the year is neither a year nor NULL")
+    return item, *split_title(title)
+
+
+def _records(
+    lines: Iterable[str], separator: str, quoted: bool, limit: int = -1
+) -> Iterator[tuple[int, list[str], str]]:
+    """Number of the first line, fields and raw text of each record; quoted ones may span lines."""
+    if not quoted or len(separator) > 1:
+        for number, line in enumerate(lines, 1):
+            yield number, line.rstrip("\r\n").split(separator, limit), line
+        return
+    consumed: list[str] = []
+
+    def remembered() -> Iterator[str]:
+        for line in lines:
+            consumed.append(line)
+            yield line
+
+    first = 1
+    reader = csv.reader(remembered(), delimiter=separator, strict=True)
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            fields = []
+        raw = "".join(consumed)
+        number, first = first, first + len(consumed)
+        consumed.clear()
+        yield number, fields, raw
+
+
+def split_fields(line: str, separator: str, quoted: bool) -> list[str]:
+    """Fields of one line."""
+    return next(_records([line], separator, quoted))[1]
+
+
+@dataclass
+class Transcoder:
+    """Brings any text table into the form of the fast path: numbers, tabs, line feeds, ASCII.
+
+    Text ids become numbers in order of appearance (kept in `codes`), dates of any format seconds
+    since 1970. What cannot be brought into the form is passed on as "?", for the kernel to refuse:
+    every rule about a row stays in one place.
+    """
+
+    layout: Layout
+    encoding: str
+    quoted: bool = False
+    text_ids: bool = False
+    date_format: str = ""
+    codes: dict[int, dict[str, int]] = field(default_factory=lambda: {USER: {}, ITEM: {}})
+
+    @property
+    def output_layout(self) -> Layout:
+        """Layout of what `blocks` yields."""
+        dates = "epoch" if self.date_format else self.layout.dates
+        return Layout(self.layout.columns, "\t", dates)
+
+    def blocks(self, stream: BinaryIO) -> Iterator[Block]:
+        """Blocks of some lines each, with the number and the bytes of every line."""
+        text = io.TextIOWrapper(stream, self.encoding, errors="replace", newline="")
+        lines: list[tuple[int, bytes]] = []
+        output: list[str] = []
+        for number, fields, raw in _records(text, self.layout.separator, self.quoted):
+            lines.append((number, raw.rstrip("\r\n").encode()))
+            output.append(self._line(fields, raw))
+            if len(output) == LINES_AT_ONCE:
+                yield Block(np.frombuffer("".join(output).encode(), np.uint8), lines)
+                lines, output = [], []
+        if output:
+            yield Block(np.frombuffer("".join(output).encode(), np.uint8), lines)
+
+    def _line(self, fields: list[str], raw: str) -> str:
+        if not raw.strip("\r\n"):
+            return "\n"
+        if "\ufffd" in raw:
+            return "?\n"
+        roles = self.layout.columns
+        if len(fields) == len(roles):
+            fields = [self._field(text, role) for text, role in zip(fields, roles, strict=True)]
+        return "\t".join(fields) + "\n"
+
+    def _field(self, text: str, role: int) -> str:
+        if role in (USER, ITEM) and self.text_ids:
+            known = self.codes[role]
+            return str(known.setdefault(text, len(known))) if text else "?"
+        if role == DATE and self.date_format:
+            try:
+                moment = datetime.strptime(text, self.date_format)
+            except ValueError:
+                return "?"
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return str(int(moment.timestamp()))
+        if not text.isascii() or any(character in text for character in "\t\r\n"):
+            return "?"
+        return text

@@ -1,0 +1,1 @@
+"""How well each method predicts: its errors, its chosen setting, and where it errs."""

@@ -1,0 +1,244 @@
+"""From the tables of all methods: the setting chosen on validation, and its errors in detail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from cfmf.evaluation.metrics import errors, user_errors
+from cfmf.tables import COLUMNS
+
+SETTING = ["method", "k", "reg"]
+SLICES = {
+    "user's ratings in train": (0, 1, 10, 20, 50, 100, 200, 500),
+    "item's ratings in train": (0, 1, 10, 20, 50, 100, 200, 500),
+}
+
+Predictions = Callable[[str, str, str], pd.DataFrame]
+Matrices = Callable[[str], tuple[sparse.csr_array, sparse.csr_array]]
+
+
+def collect(tables: Iterable[pd.DataFrame], kind: str = "metrics") -> pd.DataFrame:
+    """All tables of one kind in one, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or if two rows of metrics or costs tell the same fact.
+    """
+    found = [table for table in tables if len(table)]
+    if not found:
+        raise ValueError(f"there is no {kind} table with rows; run at least one method")
+    joined = pd.concat(found, ignore_index=True)[COLUMNS[kind]]
+    facts = [name for name in joined.columns if name != "value"]
+    twice = joined[facts].duplicated()
+    if "value" in joined.columns and twice.any():
+        first = joined.loc[twice, facts].iloc[0].to_dict()
+        raise ValueError(f"two {kind} rows tell the same fact: {first}; delete one and run again")
+    return joined
+
+
+def validation_errors(metrics: pd.DataFrame) -> pd.DataFrame:
+    """RMSE on validation and on test of every setting and fold, each the mean over seeds.
+
+    Returns
+    -------
+    Columns dataset, fold, method, k, reg, validation_rmse, test_rmse; NaN where a setting has no
+    row of that part.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite.
+    """
+    rows = metrics[(metrics["metric"] == "rmse") & metrics["split"].isin(["validation", "test"])]
+    if not np.isfinite(rows["value"]).all():
+        bad = rows.loc[~np.isfinite(rows["value"]), ["fold", *SETTING, "seed", "split"]].iloc[0]
+        raise ValueError(f"the RMSE is not finite at {bad.to_dict()}; look at the log of that job")
+    table = rows.pivot_table(
+        index=["dataset", "fold", *SETTING], columns="split", values="value", aggfunc="mean"
+    ).reindex(columns=["validation", "test"])
+    return table.add_suffix("_rmse").rename_axis(columns=None).reset_index()
+
+
+def choose(metrics: pd.DataFrame) -> pd.DataFrame:
+    """For each method and fold the (k, reg) of least validation RMSE, averaged over seeds.
+
+    Of settings that tie, the one with the smaller k, then the larger reg: the simpler model.
+
+    Returns
+    -------
+    Columns dataset, fold, method, k, reg, validation_rmse, test_rmse, edge; `edge` says on which
+    end of the method's grid the choice lies ("lowest reg", "highest k", …, joined by "; "), and
+    is empty inside it.
+
+    Raises
+    ------
+    ValueError
+        If a method has several settings in a fold and one of them has no validation RMSE.
+    """
+    table = validation_errors(metrics)
+    chosen = []
+    for (_, fold, method), settings in table.groupby(["dataset", "fold", "method"], sort=False):
+        if len(settings) > 1 and settings["validation_rmse"].isna().any():
+            lacking = settings.loc[settings["validation_rmse"].isna(), ["k", "reg"]].iloc[0]
+            raise ValueError(
+                f"{method} with k={lacking['k']} and reg={lacking['reg']} has no finite validation"
+                f" RMSE in fold {fold}, so no setting can be chosen; look at its log"
+            )
+        order = pd.DataFrame(
+            {
+                "validation": settings["validation_rmse"],
+                "k": pd.to_numeric(settings["k"], errors="coerce"),
+                "reg": -pd.to_numeric(settings["reg"], errors="coerce"),
+            }
+        ).sort_values(["validation", "k", "reg"], kind="stable")
+        best = settings.loc[order.index[0]].to_dict()
+        best["edge"] = edge(best, settings)
+        chosen.append(best)
+    if not chosen:
+        raise ValueError("no metrics row has an RMSE on validation or test; nothing can be chosen")
+    return pd.DataFrame(chosen).reset_index(drop=True)
+
+
+def edge(
+    best: dict[str, object], settings: pd.DataFrame, names: Sequence[str] = ("k", "reg")
+) -> str:
+    """On which ends of the grid `settings` the setting `best` lies, in words; empty when inside.
+
+    An end is told only where there are at least three values: of two, each is an end.
+    """
+    found = []
+    for name in names:
+        values = pd.to_numeric(settings[name], errors="coerce").dropna().unique()
+        if len(values) < 3:
+            continue
+        value = float(str(best[name]))
+        if value == values.min():
+            found.append(f"lowest {name}")
+        elif value == values.max():
+            found.append(f"highest {name}")
+    return "; ".join(found)
+
+
+def selected_rows(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `metrics` on validation and test that belong to the chosen settings."""
+    keys = ["dataset", "fold", *SETTING]
+    rows = metrics[metrics["split"].isin(["validation", "test"])]
+    return rows.merge(chosen[keys], on=keys, how="inner")[COLUMNS["metrics"]]
+
+
+def settings_rows(chosen: pd.DataFrame) -> pd.DataFrame:
+    """The chosen (k, reg) in the words of the `settings` table, for the methods that have them."""
+    rows = chosen[chosen["k"] != ""]
+    words = "k=" + rows["k"] + (", reg=" + rows["reg"]).where(rows["reg"] != "", "")
+    return rows[["dataset", "fold", "method"]].assign(setting=words)[COLUMNS["settings"]]
+
+
+def details(
+    chosen: pd.DataFrame, predictions: Predictions, matrices: Matrices
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Test errors of every method at its chosen setting: in slices, and for each user.
+
+    Parameters
+    ----------
+    chosen
+        What `choose` returns.
+    predictions
+        Called with a method, k and reg; returns a frame of fold, seed and prediction, the rows of
+        a fold and seed in the CSR order of the fold's test matrix.
+    matrices
+        Called with a fold; returns its train and test matrices, users × items.
+
+    Returns
+    -------
+    slices
+        `slices` table: RMSE and MAE by the number of the user's and of the item's ratings in
+        train; the squared error is averaged over seeds before the root is taken.
+    user_errors
+        dataset, fold, method, user, n, squared_error, absolute_error: sums over the user's test
+        ratings, averaged over seeds.
+
+    Raises
+    ------
+    ValueError
+        If a method has no predictions for a fold, or not one for each rating of its test matrix.
+    """
+    slices, users = [], []
+    for fold, methods in chosen.groupby("fold", sort=False):
+        train, test = matrices(str(fold))
+        levels = slice_levels(train, test)
+        for row in methods.to_dict("records"):
+            method = str(row["method"])
+            frame = predictions(method, str(row["k"]), str(row["reg"]))
+            by_seed = _seeds(frame[frame["fold"] == fold], test, f"{method} in fold {fold}")
+            keys = {"dataset": row["dataset"], "fold": fold, "method": method}
+            slices.append(_slices(by_seed, test, levels).assign(**keys))
+            per_seed = pd.concat([user_errors(values, test) for values in by_seed])
+            mean = per_seed.groupby("user", as_index=False).mean()
+            users.append(mean.astype({"n": np.int64, "user": np.int32}).assign(**keys))
+    columns = ["dataset", "fold", "method", "user", "n", "squared_error", "absolute_error"]
+    return (
+        pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
+        pd.concat(users, ignore_index=True)[columns],
+    )
+
+
+def slice_levels(
+    train: sparse.csr_array, test: sparse.csr_array
+) -> dict[str, tuple[NDArray[np.intp], list[str]]]:
+    """For each slice, the number of the bin of every test rating, and the names of the bins."""
+    users = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
+    of_user = np.diff(train.indptr)[users]
+    of_item = np.bincount(train.indices, minlength=train.shape[1])[test.indices]
+    return {
+        name: (np.searchsorted(lowest, count, side="right") - 1, bin_names(lowest))
+        for (name, lowest), count in zip(SLICES.items(), (of_user, of_item), strict=True)
+    }
+
+
+def bin_names(lowest: Sequence[int]) -> list[str]:
+    """Names of bins of counts, given the least count of each: "0", "1-9", …, "500 or more"."""
+    names = [str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(lowest)]
+    return [*names, f"{lowest[-1]} or more"]
+
+
+def _seeds(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDArray[np.float32]]:
+    """Predictions of one fold, an array a seed; refuses a number that is not the matrix's."""
+    if frame.empty:
+        raise ValueError(f"there are no predictions of {what}; run its job again")
+    found = []
+    for seed, rows in frame.groupby("seed", sort=False):
+        if len(rows) != test.nnz:
+            raise ValueError(
+                f"{what}, seed {seed!r}: {len(rows)} predictions for {test.nnz} test ratings;"
+                " the folds changed since the job ran, so run it again"
+            )
+        found.append(rows["prediction"].to_numpy(dtype=np.float32))
+    return found
+
+
+def _slices(
+    by_seed: list[NDArray[np.float32]],
+    test: sparse.csr_array,
+    levels: dict[str, tuple[NDArray[np.intp], list[str]]],
+) -> pd.DataFrame:
+    differences = np.stack([errors(values, test.data) for values in by_seed])
+    squared, absolute = np.square(differences).mean(axis=0), np.abs(differences).mean(axis=0)
+    rows = []
+    for name, (place, bins) in levels.items():
+        n = np.bincount(place, minlength=len(bins))
+        for metric, values in (("rmse", squared), ("mae", absolute)):
+            sums = np.bincount(place, weights=values, minlength=len(bins))
+            mean = sums / np.maximum(n, 1)
+            shown = np.sqrt(mean) if metric == "rmse" else mean
+            rows += [
+                {"slice": name, "level": bins[i], "n": n[i], "metric": metric, "value": shown[i]}
+                for i in np.flatnonzero(n)
+            ]
+    return pd.DataFrame(rows)

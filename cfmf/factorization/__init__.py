@@ -1,0 +1,86 @@
+"""Matrix factorization: the study's, the corrected one, and its exact and Bayesian relatives.
+
+`METHODS` names every method; importing this package loads neither torch nor numba nor JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method: the solver it uses and what sets it apart from the solver's other methods.
+
+    Attributes
+    ----------
+    solver
+        Module and class, as `module:class`.
+    options
+        Arguments of the class that the method fixes and the config cannot change.
+    tuned_by
+        Which of `k` and `reg` the config gives a grid for.
+    label
+        What a report calls it.
+    stops_on_validation
+        Whether validation decides how many epochs the final training takes.
+    watches_test
+        Whether the curve shows the test RMSE at every epoch, as the study's did.
+    """
+
+    solver: str
+    label: str
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    tuned_by: tuple[str, ...] = ("k", "reg")
+    stops_on_validation: bool = True
+    watches_test: bool = False
+
+
+ADAMW = "cfmf.factorization.adamw:AdamW"
+GIBBS = "cfmf.factorization.gibbs:Gibbs"
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "mf-published": Method(
+            ADAMW,
+            "MF, as published",
+            {
+                "biases": False,
+                "penalty": "decay",
+                "initial_scale": 1.0,
+                "scale_by_k": False,
+                "patience": None,
+                "epsilon": 1e-8,
+            },
+            stops_on_validation=False,
+            watches_test=True,
+        ),
+        "mf": Method(ADAMW, "MF, corrected"),
+        "mf-bounded": Method(ADAMW, "MF, bounded output", {"bounded": True}),
+        "als": Method("cfmf.factorization.als:ALS", "MF by ALS"),
+        "gibbs": Method(GIBBS, "Bayesian MF", tuned_by=("k",), stops_on_validation=False),
+        "gibbs-implicit": Method(
+            GIBBS,
+            "Bayesian MF with implicit feedback",
+            {"implicit": "users"},
+            tuned_by=("k",),
+            stops_on_validation=False,
+        ),
+    }
+)
+
+
+def method(name: str) -> Method:
+    """The method of a name.
+
+    Raises
+    ------
+    ValueError
+        If no method has the name.
+    """
+    if name not in METHODS:
+        raise ValueError(f"no factorization method is named {name!r}; there are {list(METHODS)}")
+    return METHODS[name]

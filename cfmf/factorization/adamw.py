@@ -1,0 +1,409 @@
+"""Factorization by full-batch AdamW, as the study did it and as it should be done.
+
+One class, whose options are the difference. Gradients are written out, from the sparse products of
+`cfmf.factorization.products`: residuals at the observed pairs, then two products for the gradients.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+
+from cfmf.factorization.checkpoint import Checkpoint, fingerprint
+from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
+from cfmf.factorization.penalties import PENALTIES, squares
+from cfmf.factorization.products import ObservedPairs
+from cfmf.factorization.tasks import HISTORY, Fitted, Task, diverged, predict_parts
+from cfmf.progress import progress
+
+MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, for the patience to start anew
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Matrix factorization trained by AdamW on all observed pairs at once.
+
+    Minimizes the objective J of `cfmf.factorization.objective`, or what the options make of it.
+
+    Attributes
+    ----------
+    k, reg
+        Number of factors; strength of the penalty.
+    learning_rate, epsilon
+        Of AdamW; its β are .9 and .999.
+    max_epochs
+        Steps taken at most.
+    tolerance
+        Stop once the loss changes by less than this between two epochs; 0 never stops.
+    patience
+        Stop when the validation RMSE has not fallen below its minimum for as many epochs, and keep
+        the parameters of the minimum; None keeps those of the last epoch.
+    biases
+        Whether the mean and the biases b and c are in the model.
+    penalty
+        `l2`, `l1` or `group` (see `cfmf.factorization.penalties`) of the factors, with `l2` of the
+        biases; or `decay`: no penalty in J, AdamW shrinks parameters by learning_rate · reg a step.
+    weighting
+        How the penalty of a row grows with its ratings (`row_weights`).
+    bias_reg
+        Strength of the biases' penalty: about so many ratings' worth of shrinkage to the mean.
+    initial_scale, scale_by_k
+        Standard deviation of the normal start of U and V, divided by √k or not. Biases start at 0.
+    bounded, scale
+        Whether x̂ is squashed onto the rating scale (lowest, highest) by a logistic function.
+    device
+        Where to compute.
+
+    Notes
+    -----
+    Loshchilov & Hutter (2019), *Decoupled weight decay regularization*; Koren, Bell & Volinsky
+    (2009), *Matrix factorization techniques for recommender systems*.
+    """
+
+    k: int
+    reg: float = 0.15
+    learning_rate: float = 0.05
+    max_epochs: int = 1000
+    tolerance: float = 0.0
+    patience: int | None = 30
+    biases: bool = True
+    penalty: str = "l2"
+    weighting: float = 0.5
+    bias_reg: float = 3.0
+    initial_scale: float = 0.1
+    scale_by_k: bool = True
+    epsilon: float = 1e-12
+    bounded: bool = False
+    scale: tuple[float, float] | None = None
+    device: str = "cpu"
+    dtype: torch.dtype = field(default=torch.float32, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}; a factorization needs at least 1 factor")
+        if self.reg < 0:
+            raise ValueError(f"reg is {self.reg}; it must not be negative")
+        if self.penalty not in {*PENALTIES, "decay"}:
+            known = [*PENALTIES, "decay"]
+            raise ValueError(f"penalty is {self.penalty!r}; it must be one of {known}")
+        if self.bounded and self.scale is None:
+            raise ValueError("a bounded output needs the scale: the lowest and highest rating")
+
+    def fit(
+        self,
+        train: sparse.csr_array,
+        validation: sparse.csr_array | None = None,
+        test: sparse.csr_array | None = None,
+        seed: int = 1,
+    ) -> Fitted:
+        """Train on one matrix; see `Task` for the arguments and `fit_tasks` for the errors."""
+        return self.fit_tasks([Task(train, seed, validation, test)])[0]
+
+    def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
+        """Train on several matrices of one shape, side by side in one batch.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss is no longer finite.
+        MemoryError
+            If the GPU's memory does not suffice.
+        """
+        try:
+            training = _Training(self, tasks)
+            training.run(Checkpoint(checkpoint))
+            return training.fitted()
+        except torch.cuda.OutOfMemoryError as error:
+            pairs = sum(task.train.nnz for task in tasks)
+            raise MemoryError(
+                f"the GPU has no memory left for k = {self.k}, {len(tasks)} runs side by side and"
+                f" {pairs:,} ratings: train fewer runs at once, lower k, or use the CPU"
+            ) from error
+
+
+class _Training:
+    """The state of one batch of runs.
+
+    Parameters lie as `cfmf.factorization.objective` says, the runs' rows below one another. The
+    columns of ones are put back after every step; those of zeros have no gradient and stay.
+    """
+
+    def __init__(self, settings: AdamW, tasks: Sequence[Task]) -> None:
+        self.settings = settings
+        self.tasks = tasks
+        self.pairs = self.observed("train")
+        self.watched = {
+            name: self.observed(name)
+            for name, wanted in [("validation", True), ("test", tasks[0].watch_test)]
+            if wanted and getattr(tasks[0], name) is not None
+        }
+        self.offsets = torch.from_numpy(np.array([self.offset(task) for task in tasks]))
+        self.offsets = self.offsets.to(settings.device, settings.dtype)
+        self.targets = {
+            name: pairs.by_run(-self.offsets) + (0 if settings.bounded else pairs.ratings)
+            for name, pairs in [("train", self.pairs), *self.watched.items()]
+        }
+        self.left, self.right = self.start()
+        self.optimizer = torch.optim.AdamW(
+            [self.left, self.right],
+            lr=settings.learning_rate,
+            eps=settings.epsilon,
+            weight_decay=settings.reg if settings.penalty == "decay" else 0.0,
+            fused=True,
+        )
+        self.left_weights, self.right_weights = self.penalty_weights()
+        self.best = [self.left.detach().clone(), self.right.detach().clone()]
+        self.best_epoch = np.zeros(len(tasks), dtype=np.int64)
+        self.best_rmse = np.full(len(tasks), np.inf)
+        self.ended = np.zeros(len(tasks), dtype=bool)
+        self.history: list[np.ndarray] = []
+
+    def observed(self, part: str) -> ObservedPairs:
+        matrices = [getattr(task, part) for task in self.tasks]
+        return ObservedPairs(matrices, self.settings.device, self.settings.dtype)
+
+    def offset(self, task: Task) -> float:
+        """What is predicted before any parameter: the mean rating, on the scale of the sum."""
+        if not self.settings.biases:
+            return 0.0
+        mean = float(task.train.data.mean(dtype=np.float64))
+        if not self.settings.bounded:
+            return mean
+        assert self.settings.scale is not None
+        low, high = self.settings.scale
+        share = min(max((mean - low) / (high - low), 1e-3), 1 - 1e-3)
+        return float(np.log(share / (1 - share)))
+
+    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normal factors and zero biases; a row without ratings starts, and so stays, at zero."""
+        settings = self.settings
+        deviation = settings.initial_scale / (settings.k**0.5 if settings.scale_by_k else 1.0)
+        lefts, rights = [], []
+        for task in self.tasks:
+            users, items = start_factors(*task.train.shape, settings.k, deviation, task.seed)
+            if settings.penalty != "decay":
+                users[np.diff(task.train.indptr) == 0] = 0
+                items[np.bincount(task.train.indices, minlength=len(items)) == 0] = 0
+            left, right = side_by_side(users, items, settings.biases)
+            lefts.append(left)
+            rights.append(right)
+        place = (settings.device, settings.dtype)
+        left, right = (
+            torch.from_numpy(np.concatenate(blocks)).to(*place) for blocks in (lefts, rights)
+        )
+        return left.requires_grad_(), right.requires_grad_()
+
+    def penalty_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """reg w_row / N of every user and every item, as columns."""
+        left, right = [], []
+        for task in self.tasks:
+            users = np.diff(task.train.indptr)
+            items = np.bincount(task.train.indices, minlength=task.train.shape[1])
+            for counts, weights in ((users, left), (items, right)):
+                strength = self.settings.reg / task.train.nnz
+                weights.append(strength * row_weights(counts, self.settings.weighting)[:, None])
+        place = (self.settings.device, self.settings.dtype)
+        return (
+            torch.from_numpy(np.concatenate(left)).to(*place),
+            torch.from_numpy(np.concatenate(right)).to(*place),
+        )
+
+    def residuals(self, part: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """x̂ - x of every observed pair, and dx̂/dsum where the output is bounded."""
+        pairs = self.pairs if part == "train" else self.watched[part]
+        sums = pairs.inner_products(self.left, self.right, minus=self.targets[part])
+        if not self.settings.bounded:
+            return sums, None
+        assert self.settings.scale is not None
+        low, high = self.settings.scale
+        share = torch.sigmoid(sums)
+        return low + (high - low) * share - pairs.ratings, (high - low) * share * (1 - share)
+
+    def penalize(
+        self, block: torch.Tensor, gradient: torch.Tensor, weights: torch.Tensor, bias: int
+    ) -> torch.Tensor:
+        """Add the penalty's gradient to `gradient`, and return the penalty of each row."""
+        if self.settings.penalty == "decay":
+            return torch.zeros(len(block), device=block.device, dtype=block.dtype)
+        k = self.settings.k
+        values, slopes = PENALTIES[self.settings.penalty](block[:, :k], weights)
+        gradient[:, :k] += slopes
+        if self.settings.biases:
+            strength = (self.settings.bias_reg / self.pairs.totals).repeat_interleave(
+                len(block) // len(self.tasks)
+            )
+            more, slopes = squares(block[:, bias : bias + 1], strength[:, None])
+            gradient[:, bias : bias + 1] += slopes
+            values = values + more
+        return values
+
+    @torch.no_grad()
+    def measure(self) -> torch.Tensor:
+        """Set the gradients; return loss, train, validation and test mean squares, a row a run."""
+        k, runs = self.settings.k, len(self.tasks)
+        residuals, slopes = self.residuals("train")
+        scaled = residuals if slopes is None else residuals * slopes
+        scaled = scaled / self.pairs.by_run(self.pairs.totals)
+        left_gradient, right_gradient = self.pairs.spread(scaled, self.left, self.right)
+        mean_squares = self.pairs.mean_squares(residuals)
+        penalties = self.penalize(self.left, left_gradient, self.left_weights, k).view(runs, -1)
+        loss = 0.5 * mean_squares + penalties.sum(1)
+        penalties = self.penalize(self.right, right_gradient, self.right_weights, k + 1)
+        loss = loss + penalties.view(runs, -1).sum(1)
+        if self.settings.biases:
+            left_gradient[:, k + 1] = 0
+            right_gradient[:, k] = 0
+        self.left.grad, self.right.grad = left_gradient, right_gradient
+        columns = [loss, mean_squares]
+        for part in ("validation", "test"):
+            if part in self.watched:
+                columns.append(self.watched[part].mean_squares(self.residuals(part)[0]))
+            else:
+                columns.append(torch.full_like(mean_squares, torch.nan))
+        return torch.stack(columns, dim=1)
+
+    def step(self) -> None:
+        """One step of AdamW along the gradients that `measure` set."""
+        self.optimizer.step()
+        if self.settings.biases:
+            with torch.no_grad():
+                self.left[:, self.settings.k + 1] = 1
+                self.right[:, self.settings.k] = 1
+
+    def run(self, checkpoint: Checkpoint) -> None:
+        """Train until every run has ended."""
+        label = f"k {self.settings.k}, reg {self.settings.reg:g}"
+        run = fingerprint(
+            (self.settings, [(task.seed, task.epochs) for task in self.tasks]),
+            *(getattr(task, part) for task in self.tasks for part in ("train", "validation")),
+        )
+        self.restore(checkpoint.load(run))
+        began = time.perf_counter() - (self.history[-1][-1, 6] if self.history else 0.0)
+        for epoch in progress(self.epochs(), f"{label}: epochs", self.settings.max_epochs):
+            measured = self.measure().cpu().numpy()
+            self.record(epoch, measured, time.perf_counter() - began)
+            if self.ended.all():
+                break
+            self.step()
+            if checkpoint.due():
+                checkpoint.save(run, self.state())
+        if checkpoint.path is not None:
+            checkpoint.save(run, self.state())
+
+    def epochs(self) -> Iterator[int]:
+        """Epochs still to measure: none after the end."""
+        epoch = len(self.history)
+        while not self.ended.all():
+            yield epoch
+            epoch += 1
+
+    def record(self, epoch: int, measured: np.ndarray, seconds: float) -> None:
+        """Write the epoch into the history, keep what is best, and end the runs that are done."""
+        settings = self.settings
+        loss, rmse = measured[:, 0], np.sqrt(measured[:, 1:])
+        for task, value in zip(self.tasks, loss, strict=True):
+            if not np.isfinite(value):
+                raise diverged(
+                    task.name,
+                    value,
+                    epoch,
+                    f"k {settings.k}, reg {settings.reg:g}, learning rate"
+                    f" {settings.learning_rate:g}",
+                    "lower learning_rate, or reg if it is large",
+                )
+        delta = np.abs(loss - (self.history[-1][:, 1] if self.history else 0.0))
+        row = np.column_stack(
+            [np.full(len(loss), epoch), loss, delta, rmse, np.full(len(loss), seconds)]
+        )
+        if self.history:  # a run that has ended repeats its last row, to be cut off by `fitted`
+            row[self.ended] = self.history[-1][self.ended]
+        self.history.append(row)
+        validated = settings.patience is not None and "validation" in self.watched
+        limits = np.array(
+            [settings.max_epochs if task.epochs is None else task.epochs for task in self.tasks]
+        )
+        better = ~self.ended & (
+            (rmse[:, 1] < self.best_rmse - MIN_IMPROVEMENT) if validated else True
+        )
+        self.best_rmse[better] = rmse[better, 1]
+        self.best_epoch[better] = epoch
+        ends = epoch >= limits
+        if settings.tolerance:
+            ends |= delta < settings.tolerance
+        if validated:
+            ends |= epoch - self.best_epoch >= settings.patience
+        self.keep(better if validated else ends & better)
+        self.ended |= ends
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Copy the parameters of the chosen runs."""
+        if not chosen.any():
+            return
+        for kept, block in zip(self.best, (self.left, self.right), strict=True):
+            runs = (len(self.tasks), -1, kept.shape[1])
+            where = torch.from_numpy(chosen).to(kept.device)
+            kept.view(runs)[where] = block.detach().view(runs)[where]
+
+    def fitted(self) -> list[Fitted]:
+        """Models and histories of the runs."""
+        left, right = (
+            block.view(len(self.tasks), -1, block.shape[1]).cpu().numpy() for block in self.best
+        )
+        table = np.stack(self.history)
+        results = []
+        for run, epochs in enumerate(self.best_epoch):
+            history = pd.DataFrame(table[:, run], columns=HISTORY).astype({"epoch": np.int32})
+            last = int(history["epoch"].max())
+            model = as_model(
+                left[run],
+                right[run],
+                self.settings.k,
+                float(self.offsets[run]),
+                self.settings.biases,
+                self.settings.scale if self.settings.bounded else None,
+            )
+            predictions = predict_parts(model, self.tasks[run])
+            results.append(Fitted(model, history[: last + 1], int(epochs), predictions))
+        return results
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that decides how training goes on."""
+        state = {
+            "best_epoch": self.best_epoch,
+            "best_rmse": self.best_rmse,
+            "ended": self.ended,
+            "history": np.stack(self.history),
+        }
+        for side, block, best in zip(
+            ("left", "right"), (self.left, self.right), self.best, strict=True
+        ):
+            state[side] = block.detach().cpu().numpy()
+            state[f"best_{side}"] = best.cpu().numpy()
+            for name, value in self.optimizer.state.get(block, {}).items():
+                state[f"{side}_{name}"] = value.cpu().numpy()
+        return state
+
+    def restore(self, state: dict[str, np.ndarray] | None) -> None:
+        """Go on from what `state` gave."""
+        if state is None:
+            return
+        self.best_epoch, self.best_rmse = state["best_epoch"], state["best_rmse"]
+        self.ended, self.history = state["ended"], list(state["history"])
+        for side, block, best in zip(
+            ("left", "right"), (self.left, self.right), self.best, strict=True
+        ):
+            with torch.no_grad():
+                block.copy_(torch.from_numpy(state[side]))
+            best.copy_(torch.from_numpy(state[f"best_{side}"]))
+            for name in ("step", "exp_avg", "exp_avg_sq"):
+                if f"{side}_{name}" in state:
+                    kept = torch.from_numpy(np.array(state[f"{side}_{name}"])).to(block.device)
+                    self.optimizer.state[block][name] = kept

@@ -1,0 +1,292 @@
+"""Bayesian matrix factorization by Gibbs sampling: the strength of every penalty is inferred.
+
+The model, with p_u = (U_u, b_u) and q_i = (V_i, c_i) of k + 1 columns f each:
+
+    x_ui ~ N(mean + b_u + c_i + U_u · V_i, 1 / α)          α ~ Gamma(1, 1)
+    p_uf ~ N(μ_f + |R_u|^(-1/2) Σ_{j ∈ R_u} y_jf, 1 / λ_f)  λ_f ~ Gamma(1, 1), μ_f ~ N(0, 1 / λ_f)
+    y_jf ~ N(0, 1 / κ_f)                                   κ_f ~ Gamma(1, 1)
+
+and q_i likewise, with the users who rated i in place of the items that u rated. The sums are the
+implicit feedback, by option: that a rating exists says something, whatever it is (Koren 2008,
+SVD++, as a factorization machine has it). They are over training pairs only. Without the option
+this is Salakhutdinov & Mnih (2008) with independent priors. Gamma(a, b) has rate b.
+
+Every user's p_u is drawn at once from its conditional normal distribution, by the equations that
+ALS solves; a prediction is the mean over sweeps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from cfmf.factorization.checkpoint import Checkpoint, fingerprint
+from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
+from cfmf.factorization.model import root_mean_square
+from cfmf.factorization.objective import as_model, side_by_side, start_factors
+from cfmf.factorization.tasks import HISTORY, Fitted, Task, diverged
+from cfmf.progress import progress
+
+SHAPE = RATE = 1.0  # of every Gamma prior
+SHRINK = 1.0  # prior observations of a mean μ_f
+
+
+@dataclass(frozen=True)
+class Gibbs:
+    """Bayesian matrix factorization; see the module for the model.
+
+    Attributes
+    ----------
+    k
+        Number of factors.
+    sweeps, burn_in
+        Sweeps in all, and how many of the first count for nothing.
+    implicit
+        Whose implicit feedback the model has: `none`, `users` or `both`.
+    draws
+        How many models, evenly spread over the counted sweeps, are kept to predict other pairs.
+    initial_scale
+        Standard deviation of the start of the factors, times √k.
+    scale, device
+        Not used: the rating scale, and where to compute, which is the CPU.
+    """
+
+    k: int
+    sweeps: int = 200
+    burn_in: int = 30
+    implicit: str = "none"
+    draws: int = 20
+    initial_scale: float = 0.5
+    scale: tuple[float, float] | None = None
+    device: str = "cpu"
+    dtype: type = np.float32
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}; a factorization needs at least 1 factor")
+        if not 0 <= self.burn_in < self.sweeps:
+            raise ValueError(
+                f"burn_in is {self.burn_in} of {self.sweeps} sweeps; it must leave some to count"
+            )
+        if self.implicit not in ("none", "users", "both"):
+            raise ValueError(f"implicit is {self.implicit!r}; it must be none, users or both")
+
+    def fit(
+        self,
+        train: sparse.csr_array,
+        validation: sparse.csr_array | None = None,
+        test: sparse.csr_array | None = None,
+        seed: int = 1,
+    ) -> Fitted:
+        """Sample from the posterior of one matrix; see `Task` for the arguments."""
+        return self.fit_tasks([Task(train, seed, validation, test)])[0]
+
+    def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
+        """Sample from the posteriors of several matrices, one after another.
+
+        Raises
+        ------
+        FloatingPointError
+            If the residuals are no longer finite.
+        """
+        fitted = []
+        for number, task in enumerate(tasks):
+            path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
+            sampling = _Sampling(self, task)
+            sampling.run(Checkpoint(path))
+            fitted.append(sampling.fitted())
+        return fitted
+
+
+class Side:
+    """One side's rows, their ratings and the state of their priors."""
+
+    def __init__(
+        self,
+        ratings: sparse.csr_array,
+        block: np.ndarray,
+        k: int,
+        bias: int,
+        implicit: bool,
+    ) -> None:
+        self.ratings, self.block = ratings, block
+        self.own_one = 2 * k + 1 - bias  # k + 1 for users, k for items
+        self.free = np.array([*range(k), bias])
+        self.active = k + 2
+        self.mean = np.zeros(block.shape[1], block.dtype)
+        self.precision = np.ones(block.shape[1], block.dtype)
+        self.implicit = implicit
+        self.sums = np.zeros_like(block)  # Σ_j weight_u y_j
+        if implicit:
+            counts = np.maximum(np.diff(ratings.indptr), 1)
+            self.weights = (1 / np.sqrt(counts)).astype(block.dtype)
+            self.reached = sparse.csr_array(ratings.T.tocsr())
+            self.links = np.zeros((ratings.shape[1], block.shape[1]), block.dtype)
+            self.link_precision = np.ones(block.shape[1], block.dtype)
+
+    def draw_priors(self, rng: np.random.Generator) -> None:
+        """μ, λ and, with implicit feedback, y and κ, given the rows."""
+        rows = (self.block - self.sums)[:, self.free].astype(np.float64)
+        mean, precision = draw_normal_gamma(rows, rng)
+        self.mean[self.free], self.precision[self.free] = mean, precision
+        if not self.implicit:
+            return
+        residuals = np.zeros_like(self.block)
+        residuals[:, self.free] = (self.block - self.sums - self.mean)[:, self.free]
+        links = self.links[:, self.free].astype(np.float64)
+        shape = SHAPE + len(links) / 2
+        self.link_precision[self.free] = rng.gamma(shape, 1 / (RATE + 0.5 * (links**2).sum(0)))
+        noise = np.zeros_like(self.links)
+        noise[:, self.free] = rng.standard_normal(links.shape, self.links.dtype)
+        draw_links(
+            self.reached.indptr,
+            self.reached.indices,
+            self.weights,
+            residuals,
+            self.links,
+            self.precision,
+            self.link_precision,
+            noise,
+        )
+        self.sums[:, self.free] = (self.block - self.mean - residuals)[:, self.free]
+
+    def draw_rows(
+        self, other: np.ndarray, mean: float, alpha: float, rng: np.random.Generator
+    ) -> None:
+        """Every row's factors and bias, given the other side."""
+        design = other.copy()
+        design[:, self.own_one] = 0  # the other side's bias is an offset, not a regressor
+        precision = np.ones_like(self.block)
+        precision[:, self.free] = self.precision[self.free]
+        pull = precision * (self.mean + self.sums)
+        noise = rng.standard_normal(self.block.shape, self.block.dtype)
+        offsets = mean + other[:, self.own_one]
+        self.block[:] = solve_rows(
+            self.ratings, design, offsets, alpha, precision, pull, self.active, noise
+        )
+        self.block[:, self.own_one] = 1
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays that decide how sampling goes on."""
+        names = ["block", "mean", "precision", "sums"]
+        names += ["links", "link_precision"] if self.implicit else []
+        return {name: getattr(self, name) for name in names}
+
+
+def draw_normal_gamma(
+    rows: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and precision of every column of `rows` from their posterior.
+
+    λ ~ Gamma(SHAPE, RATE), μ | λ ~ N(0, 1 / (SHRINK λ)), rows ~ N(μ, 1 / λ): Murphy (2007),
+    *Conjugate Bayesian analysis of the Gaussian distribution*, sec. 3.
+    """
+    n = len(rows)
+    average = rows.mean(0)
+    spread = ((rows - average) ** 2).sum(0)
+    strength = SHRINK + n
+    rate = RATE + 0.5 * spread + 0.5 * SHRINK * n * average**2 / strength
+    precision = rng.gamma(SHAPE + n / 2, 1 / rate)
+    mean = n * average / strength + rng.standard_normal(rows.shape[1]) / np.sqrt(
+        strength * precision
+    )
+    return mean, precision
+
+
+class _Sampling:
+    """State of one chain, and the sums that become predictions."""
+
+    def __init__(self, settings: Gibbs, task: Task) -> None:
+        self.settings, self.task = settings, task
+        k = settings.k
+        factors = start_factors(*task.train.shape, k, settings.initial_scale / k**0.5, task.seed)
+        left, right = side_by_side(*(block.astype(settings.dtype) for block in factors))
+        by_item = sparse.csr_array(task.train.T.tocsr())
+        self.users = Side(task.train, left, k, k, settings.implicit in ("users", "both"))
+        self.items = Side(by_item, right, k, k + 1, settings.implicit == "both")
+        self.mean = float(task.train.data.mean(dtype=np.float64))
+        self.alpha = 1.0
+        self.rng = np.random.default_rng(task.seed)
+        self.totals = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
+        self.squares = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
+        self.history: list[list[float]] = []
+        self.noise = 0.0
+
+    def run(self, checkpoint: Checkpoint) -> None:
+        """Sweep as often as the settings say."""
+        settings = self.settings
+        run = fingerprint((settings, self.task.seed), self.task.train, self.task.validation)
+        self.restore(checkpoint.load(run))
+        began = time.perf_counter() - (self.history[-1][6] if self.history else 0.0)
+        sweeps = range(len(self.history), settings.sweeps)
+        for sweep in progress(sweeps, f"{self.task.name}: sweeps of k {settings.k}"):
+            self.sweep()
+            self.record(sweep, began)
+            if checkpoint.due():
+                checkpoint.save(run, self.state())
+        checkpoint.save(run, self.state())
+
+    def sweep(self) -> None:
+        """Draw everything once, given everything else."""
+        for side, other in ((self.users, self.items), (self.items, self.users)):
+            side.draw_priors(self.rng)
+            side.draw_rows(other.block, self.mean, self.alpha, self.rng)
+
+    def predict(self, part: sparse.csr_array) -> np.ndarray:
+        """What the current draw predicts."""
+        return self.mean + inner_products(part, self.users.block, self.items.block)
+
+    def record(self, sweep: int, began: float) -> None:
+        """Draw α, add the draw to the sums once the burn-in is over, and measure."""
+        counted = sweep - self.settings.burn_in + 1
+        rmse = {}
+        for name, part in self.task.parts().items():
+            predictions = self.predict(part).astype(np.float64)
+            if name == "train":
+                error = predictions - part.data
+                total = float(np.square(error).sum())
+                if not np.isfinite(total):
+                    raise diverged(
+                        self.task.name, total, sweep, f"k {self.settings.k}", "lower k"
+                    )
+                self.alpha = self.rng.gamma(SHAPE + part.nnz / 2, 1 / (RATE + 0.5 * total))
+            if counted > 0:
+                self.totals[name] += predictions
+                self.squares[name] += predictions**2
+                predictions = self.totals[name] / counted
+            if name != "test" or self.task.watch_test:
+                rmse[name] = root_mean_square(predictions - part.data)
+        if counted > 0:
+            self.noise += 1 / self.alpha
+        loss = 0.5 * total / self.task.train.nnz
+        previous = self.history[-1][1] if self.history else 0.0
+        measured = [rmse.get(name, np.nan) for name in ("train", "validation", "test")]
+        seconds = time.perf_counter() - began
+        self.history.append([sweep, loss, abs(loss - previous), *measured, seconds])
+
+    def fitted(self) -> Fitted:
+        """Predictive means."""
+        counted = self.settings.sweeps - self.settings.burn_in
+        means = {name: total / counted for name, total in self.totals.items()}
+        predictions = {name: mean.astype(np.float32) for name, mean in means.items()}
+        deviations = {
+            name: np.sqrt(
+                np.maximum(self.squares[name] / counted - mean**2, 0) + self.noise / counted
+            ).astype(np.float32)
+            for name, mean in means.items()
+        }
+        model = as_model(self.users.block, self.items.block, self.settings.k, self.mean)
+        history = pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": np.int32})
+        return Fitted(model, history, self.settings.sweeps, predictions)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def restore(self, state: dict[str, np.ndarray] | None) -> None:
+        pass

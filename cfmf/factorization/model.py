@@ -1,0 +1,96 @@
+"""A fitted factorization: what it predicts, and how it is kept in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from cfmf.files import written_whole
+
+BLOCK = 1 << 18  # pairs predicted at a time, so that the gathered factors stay small
+
+
+@dataclass(frozen=True)
+class Factorization:
+    """x̂_ui = mean + user_bias_u + item_bias_i + user_factors_u · item_factors_i, perhaps bounded.
+
+    Attributes
+    ----------
+    user_factors, item_factors
+        Users × k and items × k, float32.
+    user_bias, item_bias
+        One a user and one an item, float32; zeros in a model without biases.
+    mean
+        What is predicted before biases and factors say anything.
+    bounds
+        Lowest and highest rating where the sum is squashed onto the scale by
+        low + (high - low) / (1 + exp(-sum)); None where the sum itself is the prediction.
+    """
+
+    user_factors: np.ndarray
+    item_factors: np.ndarray
+    user_bias: np.ndarray
+    item_bias: np.ndarray
+    mean: float = 0.0
+    bounds: tuple[float, float] | None = None
+
+    def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Predictions of pairs, float32, one for each of `users` and `items`."""
+        predictions = np.empty(len(users), np.float32)
+        for start in range(0, len(users), BLOCK):
+            block = slice(start, start + BLOCK)
+            u, i = users[block], items[block]
+            products = np.einsum("ij,ij->i", self.user_factors[u], self.item_factors[i])
+            predictions[block] = self.mean + self.user_bias[u] + self.item_bias[i] + products
+        if self.bounds is None:
+            return predictions
+        low, high = self.bounds
+        return np.float32(low) + np.float32(high - low) / (1 + np.exp(-predictions))
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as `.npz`, whole or not at all."""
+        bounds = np.array([] if self.bounds is None else self.bounds)
+        with written_whole(path) as beside:
+            np.savez(
+                beside,
+                user_factors=self.user_factors,
+                item_factors=self.item_factors,
+                user_bias=self.user_bias,
+                item_bias=self.item_bias,
+                mean=np.float64(self.mean),
+                bounds=bounds,
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Factorization:
+        """Read a model written by `save`.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else or is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            bounds = tuple(float(bound) for bound in arrays.pop("bounds"))
+            model = cls(**{**arrays, "mean": float(arrays["mean"]), "bounds": bounds or None})
+        except Exception as error:
+            raise ValueError(
+                f"{path} is not a readable factorization ({error}); delete it and train again"
+            ) from error
+        return model
+
+
+def pairs(matrix: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Users and items of the stored entries, in their order."""
+    users = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+    return users, matrix.indices
+
+
+def root_mean_square(errors: np.ndarray) -> float:
+    """Root of the mean square in float64, plain over all entries; NaN where there is none."""
+    return float(np.sqrt(np.mean(np.square(errors, dtype=np.float64)))) if len(errors) else np.nan

@@ -1,0 +1,102 @@
+"""What every solver is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from cfmf.factorization.model import Factorization, pairs
+
+HISTORY = ["epoch", "loss", "delta_loss", "train_rmse", "validation_rmse", "test_rmse", "seconds"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training: what to learn from, what to predict, and the seed.
+
+    Attributes
+    ----------
+    train
+        Users × items, CSR, sorted indices; a stored entry is an observed pair.
+    seed
+        Of everything random.
+    validation
+        Watched at every epoch where given, and decides when to stop.
+    test
+        Pairs to predict at the end.
+    watch_test
+        Whether the curve measures the test pairs at every epoch, as the study did; they never
+        decide anything.
+    epochs
+        How many epochs to train, exactly; None leaves it to the stopping rules.
+    name
+        For messages: fold and seed.
+    """
+
+    train: sparse.csr_array
+    seed: int = 1
+    validation: sparse.csr_array | None = None
+    test: sparse.csr_array | None = None
+    watch_test: bool = False
+    epochs: int | None = None
+    name: str = "one run"
+
+    def __post_init__(self) -> None:
+        if self.train.nnz == 0:
+            raise ValueError(f"{self.name}: there is no rating to learn from")
+        if not np.isfinite(self.train.data).all():
+            raise ValueError(f"{self.name}: a rating to learn from is not a finite number")
+
+    def parts(self) -> dict[str, sparse.csr_array]:
+        """The parts to predict at the end, by name."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model and the curve of its training.
+
+    Attributes
+    ----------
+    model
+        The model that was kept.
+    history
+        Columns `HISTORY`, one row an epoch: what the parameters before the epoch's step give.
+        Seconds count from the start of the training.
+    epochs
+        Epochs that led to the model.
+    predictions
+        Of every part of the task, float32, in the CSR order of its matrix.
+    """
+
+    model: Factorization
+    history: pd.DataFrame
+    epochs: int
+    predictions: dict[str, np.ndarray] = field(repr=False)
+
+
+class Solver(Protocol):
+    """A class whose instances hold settings and train tasks."""
+
+    def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
+        """Train tasks of one shape, side by side where that is faster."""
+        ...
+
+
+def predict_parts(model: Factorization, task: Task) -> dict[str, np.ndarray]:
+    """Predictions of every part of a task."""
+    return {name: model.predict(*pairs(part)) for name, part in task.parts().items()}
+
+
+def diverged(name: str, loss: float, epoch: int, settings: str, advice: str) -> FloatingPointError:
+    """The error of a loss that is no longer a finite number."""
+    return FloatingPointError(
+        f"the loss of {name} is {loss} at epoch {epoch} ({settings}); {advice}"
+    )

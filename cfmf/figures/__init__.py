@@ -1,0 +1,1 @@
+"""Figures: functions of a table, drawn by Plotly, and still by Matplotlib."""

@@ -1,0 +1,257 @@
+"""Figures that set the methods against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from scipy import stats
+
+from cfmf.figures.factorization import DASHES
+from cfmf.figures.style import PALETTE, Words, colour, figure, symbol
+
+
+def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Test RMSE of every method on every fold; `points` has `method fold value`."""
+    order = points.groupby("method")["value"].mean().sort_values(ascending=False).index
+    drawn = figure(90 + 38 * len(order), showlegend=False)
+    for method in order:
+        rows = points[points["method"] == method]
+        drawn.add_box(
+            x=rows["value"].tolist(),
+            y=[method] * len(rows),
+            text=rows["fold"].tolist(),
+            orientation="h",
+            boxpoints="all",
+            pointpos=0,
+            jitter=0.4,
+            marker={"color": colour(method), "symbol": symbol(method), "size": 7},
+            line={"width": 1.2},
+            fillcolor="rgba(128,128,128,0.12)",
+            name=method,
+            hovertemplate="%{text}: %{x:.4f}",
+        )
+    drawn.update_xaxes(title_text=words("axis.test_rmse"))
+    drawn.update_yaxes(type="category")
+    return drawn
+
+
+def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> go.Figure:
+    """Differences with their intervals, one a line; `effects` has `label effect ci_low ci_high`.
+
+    Left of zero favours the first of the pair. `margin`, if given, is drawn as a band about zero:
+    differences inside it do not matter in practice.
+    """
+    rows = effects.iloc[::-1]
+    drawn = figure(100 + 30 * len(rows), showlegend=False)
+    decided = (rows["ci_high"] < 0) | (rows["ci_low"] > 0)
+    drawn.add_scatter(
+        x=rows["effect"].tolist(),
+        y=rows["label"].tolist(),
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": (rows["ci_high"] - rows["effect"]).tolist(),
+            "arrayminus": (rows["effect"] - rows["ci_low"]).tolist(),
+            "thickness": 1.8,
+            "color": PALETTE[0],
+        },
+        mode="markers",
+        marker={
+            "size": 9,
+            "symbol": ["diamond" if clear else "diamond-open" for clear in decided],
+            "color": PALETTE[0],
+        },
+        customdata=rows[["ci_low", "ci_high"]].to_numpy().tolist(),
+        hovertemplate="%{y}: %{x:.4f} [%{customdata[0]:.4f}, %{customdata[1]:.4f}]<extra></extra>",
+    )
+    if margin:
+        drawn.add_vrect(
+            x0=-margin, x1=margin, fillcolor="rgba(128,128,128,0.2)", line_width=0, layer="below"
+        )
+    drawn.add_vline(x=0, line={"color": "rgba(128,128,128,0.9)", "width": 1.2, "dash": "dot"})
+    drawn.update_xaxes(title_text=words("axis.difference"))
+    drawn.update_yaxes(type="category")
+    return drawn
+
+
+def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
+    """RMSE of every method at the levels of a slice.
+
+    `slices` has `method level value low high`, levels in the order to draw; `low` and `high` are
+    the ends of the interval, NaN where there is none.
+    """
+    drawn = figure(400)
+    levels = list(dict.fromkeys(slices["level"]))
+    for number, (name, rows) in enumerate(slices.groupby("method", sort=False)):
+        method = str(name)
+        drawn.add_scatter(
+            x=rows["level"].tolist(),
+            y=rows["value"].tolist(),
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (rows["high"] - rows["value"]).fillna(0).tolist(),
+                "arrayminus": (rows["value"] - rows["low"]).fillna(0).tolist(),
+                "thickness": 1.1,
+            },
+            mode="lines+markers",
+            line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
+            marker={"symbol": symbol(method), "size": 7},
+            name=method,
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    drawn.update_xaxes(
+        title_text=axis_title, type="category", categoryorder="array", categoryarray=levels
+    )
+    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    return drawn
+
+
+def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Test RMSE against seconds (logarithmic); `points` has `method seconds rmse frontier`.
+
+    The line joins the methods that no other beats in both.
+    """
+    drawn = figure(400, showlegend=False)
+    front = points[points["frontier"]].sort_values("seconds")
+    drawn.add_scatter(
+        x=front["seconds"].tolist(),
+        y=front["rmse"].tolist(),
+        mode="lines",
+        line={"color": "rgba(128,128,128,0.8)", "dash": "dot", "shape": "hv", "width": 1.5},
+        hoverinfo="skip",
+    )
+    for method, seconds, rmse in zip(
+        points["method"], points["seconds"], points["rmse"], strict=True
+    ):
+        drawn.add_scatter(
+            x=[seconds],
+            y=[rmse],
+            mode="markers+text",
+            text=[method],
+            textposition="top center",
+            marker={"color": colour(method), "symbol": symbol(method), "size": 11},
+            cliponaxis=False,
+            name=method,
+            hovertemplate="%{x:.3g} s, %{y:.4f}",
+        )
+    drawn.update_xaxes(title_text=words("axis.seconds"), type="log")
+    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    return drawn
+
+
+def trials_by_setting(points: pd.DataFrame, x_title: str, words: Words) -> go.Figure:
+    """Validation RMSE against one part of a setting; `points` has `x line value`."""
+    drawn = figure(380)
+    for number, (line, rows) in enumerate(points.groupby("line", sort=False)):
+        rows = rows.sort_values("x")
+        drawn.add_scatter(
+            x=rows["x"].tolist(),
+            y=rows["value"].tolist(),
+            mode="lines+markers",
+            line={
+                "color": PALETTE[number % len(PALETTE)],
+                "dash": DASHES[number % len(DASHES)],
+                "width": 2,
+            },
+            name=str(line),
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    ticks = sorted(set(points["x"]))
+    drawn.update_xaxes(
+        title_text=x_title,
+        type="log" if min(ticks) > 0 else "linear",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )
+    drawn.update_yaxes(title_text=words("axis.validation_rmse"))
+    return drawn
+
+
+def density_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Histogram of RMSE by k with a kernel density over each; `points` has `k value`."""
+    drawn = figure(360, barmode="stack")
+    low, high = points["value"].min(), points["value"].max()
+    edges = np.linspace(low, high, 21) if high > low else np.array([low - 0.5, high + 0.5])
+    beyond = (high - low) / 8
+    line = np.linspace(low - beyond, high + beyond, 120)
+    for ink, k in zip(PALETTE, sorted(points["k"].unique(), key=float), strict=False):
+        values = points.loc[points["k"] == k, "value"].to_numpy(float)
+        counts, _ = np.histogram(values, edges)
+        drawn.add_bar(
+            x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(),
+            y=counts.tolist(),
+            width=float(edges[1] - edges[0]),
+            marker_color=ink,
+            opacity=0.55,
+            name=f"k {k}",
+            hovertemplate="%{x:.4f}: %{y}",
+        )
+        if len(values) > 2 and np.ptp(values) > 0:
+            height = stats.gaussian_kde(values)(line) * len(values) * (edges[1] - edges[0])
+            drawn.add_scatter(
+                x=line.round(5).tolist(),
+                y=height.round(5).tolist(),
+                mode="lines",
+                line={"color": ink, "width": 2},
+                showlegend=False,
+                hoverinfo="skip",
+            )
+    drawn.update_xaxes(title_text=words("axis.rmse"))
+    drawn.update_yaxes(title_text=words("axis.trials"))
+    return drawn
+
+
+def box_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Box and points of RMSE per k, k on a logarithmic axis in words; `points` has `k value`."""
+    drawn = figure(360, showlegend=False)
+    for ink, k in zip(PALETTE, sorted(points["k"].unique(), key=float), strict=False):
+        values = points.loc[points["k"] == k, "value"]
+        drawn.add_box(
+            y=values.tolist(),
+            x=[f"k {k}"] * len(values),
+            boxpoints="all",
+            pointpos=0,
+            jitter=0.4,
+            marker={"color": ink, "size": 6},
+            line={"width": 1.2},
+            fillcolor="rgba(128,128,128,0.12)",
+            name=f"k {k}",
+            hovertemplate="%{y:.4f}",
+        )
+    drawn.update_xaxes(type="category")
+    drawn.update_yaxes(title_text=words("axis.rmse"))
+    return drawn
+
+
+def mean_ranks(ranks: pd.DataFrame, critical: float | None, words: Words) -> go.Figure:
+    """Mean rank of each method over folds; `ranks` has `method rank`, 1 is best.
+
+    `critical`, the critical difference of Nemenyi's test, is drawn as a bar from the best.
+    """
+    rows = ranks.sort_values("rank", ascending=False)
+    drawn = figure(100 + 30 * len(rows), showlegend=False)
+    drawn.add_scatter(
+        x=rows["rank"].tolist(),
+        y=rows["method"].tolist(),
+        mode="markers",
+        marker={
+            "size": 10,
+            "color": [colour(method) for method in rows["method"]],
+            "symbol": [symbol(method) for method in rows["method"]],
+        },
+        hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+    )
+    if critical:
+        best = float(rows["rank"].min())
+        drawn.add_vrect(
+            x0=best,
+            x1=best + critical,
+            fillcolor="rgba(128,128,128,0.2)",
+            line_width=0,
+            layer="below",
+        )
+    drawn.update_xaxes(title_text=words("axis.mean_rank"))
+    drawn.update_yaxes(type="category")
+    return drawn

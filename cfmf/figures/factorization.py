@@ -1,0 +1,127 @@
+"""Figures of training and of the choice of k and reg."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cfmf.figures.style import PALETTE, SEQUENTIAL, Words, colour, figure, symbol, thinned
+
+DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
+
+
+def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
+    """Loss and |Δloss| (left, logarithmic) and RMSE (right) by epoch, as the study drew them.
+
+    `history` has the rows of one run and phase: `epoch loss delta_loss train_rmse
+    validation_rmse test_rmse`; columns with no value are left out.
+    """
+    kept = history.iloc[thinned(len(history))]
+    drawn = figure(400, hovermode="x unified")
+    left = [("loss", kept["loss"], "solid"), ("delta_loss", kept["delta_loss"].abs(), "dot")]
+    right = [(name, kept[name], "solid") for name in ("train_rmse", "validation_rmse", "test_rmse")]
+    inks = iter(PALETTE)
+    for axis, lines in (("y", left), ("y2", right)):
+        for name, values, dash in lines:
+            ink = next(inks)
+            shown = values.notna() & ((values > 0) | (axis == "y2"))
+            if shown.any():
+                drawn.add_scatter(
+                    x=kept.loc[shown, "epoch"].tolist(),
+                    y=[float(f"{value:.5g}") for value in values[shown]],
+                    yaxis=axis,
+                    mode="lines",
+                    line={"color": ink, "dash": dash, "width": 2},
+                    name=words(f"series.{name}"),
+                )
+    drawn.update_layout(
+        xaxis={"title": {"text": words("axis.epoch")}},
+        yaxis={"title": {"text": words("axis.loss")}, "type": "log", "exponentformat": "power"},
+        yaxis2={
+            "title": {"text": words("axis.rmse")},
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "tickmode": "auto",
+        },
+    )
+    return drawn
+
+
+def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Test RMSE against k, a line a method, bars one standard deviation over folds.
+
+    `points` has `method k mean sd` with the reg chosen on validation.
+    """
+    drawn = figure(400)
+    for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
+        method = str(name)
+        rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
+        drawn.add_scatter(
+            x=rows["size"].tolist(),
+            y=rows["mean"].tolist(),
+            error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
+            mode="lines+markers",
+            line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
+            marker={"symbol": symbol(method), "size": 8},
+            name=method,
+            hovertemplate="k %{x}: %{y:.4f}",
+        )
+    ticks = sorted(set(points["k"].astype(float)))
+    drawn.update_xaxes(
+        title_text=words("axis.k"),
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )
+    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    return drawn
+
+
+def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Validation RMSE over k (down) and reg (across); `points` has `k reg value`."""
+    grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
+    rows = sorted(grid.index, key=float)
+    columns = sorted(grid.columns, key=float)
+    grid = grid.loc[rows, columns]
+    text = [
+        [f"{value:.4f}" if math.isfinite(value) else "" for value in row] for row in grid.to_numpy()
+    ]
+    drawn = figure(120 + 44 * len(rows))
+    drawn.add_heatmap(
+        x=columns,
+        y=rows,
+        z=grid.to_numpy().tolist(),
+        text=text,
+        texttemplate="%{text}",
+        textfont={"color": "#ffffff"},
+        colorscale=SEQUENTIAL,
+        colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
+        hovertemplate="k %{y}, reg %{x}: %{z:.4f}<extra></extra>",
+    )
+    drawn.update_xaxes(title_text=words("axis.reg"), type="category", showgrid=False)
+    drawn.update_yaxes(title_text=words("axis.k"), type="category", showgrid=False)
+    return drawn
+
+
+def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Bars of test RMSE per k, one a `variant`; `points` has `k variant label mean sd`."""
+    drawn = figure(340, barmode="group", bargap=0.3)
+    for variant, rows in points.groupby("variant", sort=False):
+        rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
+        drawn.add_bar(
+            x=[f"k {k}" for k in rows["k"]],
+            y=rows["mean"].tolist(),
+            error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
+            marker_color=colour(str(variant)),
+            text=[f"{value:.3f}" for value in rows["mean"]],
+            textposition="inside",
+            insidetextanchor="start",
+            name=rows["label"].iloc[0],
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    drawn.update_xaxes(type="category")
+    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    return drawn

@@ -1,0 +1,107 @@
+"""What all figures share: colours, marks, the template, and the words on their axes.
+
+Figures are drawn by Plotly in the report and by Matplotlib in its light twin (see `static`). Both
+get their ink, grid and background from the page's style sheet, so one figure serves the light and
+the dark page; the colours here reach a contrast of 3 on either background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+Words = Callable[[str], str]
+"""Gives the text for a key of the string catalogue."""
+
+PALETTE = [
+    "#2f7fc1",
+    "#d9662b",
+    "#158f6b",
+    "#b565a7",
+    "#9a7d0a",
+    "#6f7fd6",
+    "#c0504d",
+    "#3d94a0",
+    "#7f8790",
+    "#a0763f",
+]
+COLOURS = {
+    "baseline": "#7f8790",
+    "user-cf-published": "#c0504d",
+    "user-knn": "#2f7fc1",
+    "item-knn": "#7d68cf",
+    "mf-published": "#d9662b",
+    "mf": "#158f6b",
+    "mf-bounded": "#6f8f1f",
+    "mf-jax": "#a0763f",
+    "als": "#9a7d0a",
+    "gibbs": "#bf5596",
+    "gibbs-implicit": "#2f95a3",
+}
+NEIGHBOURS = {"user-cf-published", "user-knn", "item-knn"}
+SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
+"""Blue is low (good for an error), red is high; white letters are readable on all of it."""
+
+
+def family(method: str) -> str:
+    """The family of a method: `baseline`, `neighbours` or `factorization`."""
+    if method == "baseline":
+        return "baseline"
+    return "neighbours" if method in NEIGHBOURS else "factorization"
+
+
+def symbol(method: str) -> str:
+    """The mark of a method's family, so that colour is not the only sign."""
+    return {"baseline": "square", "neighbours": "circle", "factorization": "diamond"}[
+        family(method)
+    ]
+
+
+def colour(method: str) -> str:
+    """The colour of a method: the same in every figure; by its letters where it is not known."""
+    return COLOURS.get(method) or PALETTE[sum(map(ord, method)) % len(PALETTE)]
+
+
+AXIS = {
+    "gridcolor": "rgba(128,128,128,0.25)",
+    "linecolor": "rgba(128,128,128,0.6)",
+    "zeroline": False,
+    "showline": True,
+    "ticks": "outside",
+    "ticklen": 4,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#6b7076"},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": PALETTE,
+        "margin": {"l": 10, "r": 10, "t": 20, "b": 10},
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+        "hoverlabel": {"font": {"color": "#ffffff"}, "bgcolor": "#30363d"},
+        "xaxis": AXIS,
+        "yaxis": AXIS,
+    }
+)
+
+
+def figure(height: int = 380, **layout: object) -> go.Figure:
+    """An empty figure in the report's style; `height` in pixels."""
+    return go.Figure(layout={"template": TEMPLATE, "height": height, **layout})
+
+
+def thinned(n: int, most: int = 400) -> list[int]:
+    """At most `most` positions of 0 … n − 1, first and last among them, close together at first.
+
+    A learning curve turns early and is flat later, so half the positions are spaced evenly and
+    half geometrically.
+    """
+    if n <= most:
+        return list(range(n))
+    half = most // 2
+    even = {round(step * (n - 1) / (half - 1)) for step in range(half)}
+    geometric = {round((n - 1) ** (step / (half - 1))) for step in range(half)}
+    return sorted(even | geometric | {0, n - 1})

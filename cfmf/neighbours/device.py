@@ -1,0 +1,222 @@
+"""Neighbour predictions in torch, for CUDA: blocked dense products and padded gathers.
+
+The twin of `kernels`, with the same functions, results and rule for ties. The similarity sums of a
+block of rows are dense products of rows × columns matrices, which a GPU does at a rate that makes
+sparsity worthless; predictions gather the similarities of just the rows that hold an asked column.
+Memory is O(block × rows), beside the dense matrix itself where it fits into `DENSE_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cfmf.neighbours.compare import Comparison, combine, shrunk, transposed
+
+BLOCK_ROWS = 512
+GATHERED = 2**24
+DENSE_BYTES = 8 * 2**30
+STEPS = 2**16
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows that hold each column, CSC, on the device; `order` leads back to the CSR order."""
+
+    starts: Tensor
+    rows: Tensor
+    order: NDArray[np.int64]
+
+
+class Rows:
+    """Rows × columns values of a comparison, made dense on the device as they are needed."""
+
+    def __init__(self, comparison: Comparison, device: torch.device) -> None:
+        matrix = comparison.rows
+        self.shape: tuple[int, int] = matrix.shape
+        self.device = device
+        self.starts = matrix.indptr
+        self.columns = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
+        self.values = [torch.from_numpy(values).to(device) for values in comparison.values]
+        needed = 4 * self.shape[0] * self.shape[1] * len(self.values)
+        self.whole: list[Tensor] = []
+        if needed <= DENSE_BYTES:
+            everything = range(len(self.values))
+            self.whole = [self._dense(which, 0, self.shape[0]) for which in everything]
+
+    def dense(self, which: int, start: int, stop: int) -> Tensor:
+        """Rows `start` to `stop` of one of the values, absent entries 0."""
+        if self.whole:
+            return self.whole[which][start:stop]
+        return self._dense(which, start, stop)
+
+    def _dense(self, which: int, start: int, stop: int) -> Tensor:
+        first, last = int(self.starts[start]), int(self.starts[stop])
+        counts = torch.from_numpy(np.diff(self.starts[start : stop + 1]).astype(np.int64))
+        rows = torch.repeat_interleave(counts).to(self.device)
+        block = torch.zeros((stop - start, self.shape[1]), device=self.device)
+        block[rows, self.columns[first:last]] = self.values[which][first:last]
+        return block
+
+
+def block_sums(rows: Rows, comparison: Comparison, start: int, stop: int) -> list[Tensor]:
+    """The sums of a comparison between rows `start` to `stop` and all rows, each block × rows."""
+    row_count = rows.shape[0]
+    sums = []
+    for a, b in comparison.products:
+        left = rows.dense(a, start, stop)
+        parts = [
+            left @ rows.dense(b, other, min(other + BLOCK_ROWS, row_count)).T
+            for other in range(0, row_count, BLOCK_ROWS)
+        ]
+        sums.append(torch.cat(parts, dim=1))
+    return sums
+
+
+def similarities_of(
+    comparison: Comparison, sums: list[Tensor], start: int, shrinkage: float
+) -> Tensor:
+    """Similarities of a block that starts at row `start`, 0 with itself; block × rows, float32."""
+    similarities = shrunk(combine(comparison.kind, sums), sums[-1], shrinkage)
+    own = torch.arange(len(similarities), device=similarities.device)
+    similarities[own, start + own] = 0
+    return similarities
+
+
+def columns_of(comparison: Comparison, device: torch.device) -> Columns:
+    """The rows that hold each column, in ascending order."""
+    matrix = comparison.rows
+    turned, order = transposed(matrix)
+    return Columns(
+        starts=torch.from_numpy(turned.indptr.astype(np.int64)).to(device),
+        rows=torch.from_numpy(turned.indices.astype(np.int64)).to(device),
+        order=order,
+    )
+
+
+def candidates(
+    columns: Columns, asked: Tensor, similarities: Tensor, local: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Similarity of every row that holds the asked columns, and its entry, padded to a rectangle.
+
+    Returns
+    -------
+    Pairs × most rows: similarities, 0 where padded, and places in the order of the columns.
+    """
+    starts = columns.starts[asked]
+    counts = columns.starts[asked + 1] - starts
+    offsets = torch.arange(int(counts.max()), device=asked.device)
+    padded = offsets >= counts[:, None]
+    entries = torch.where(padded, 0, starts[:, None] + offsets)
+    found = similarities[local[:, None], columns.rows[entries]]
+    return torch.where(padded, 0, found), entries
+
+
+def chunks(columns: Columns, asked: Tensor) -> Iterator[Tensor]:
+    """Places of asked pairs, by popularity of their column, in chunks that fit into memory."""
+    counts = columns.starts[asked + 1] - columns.starts[asked]
+    order = torch.argsort(counts, stable=True)
+    sizes = counts[order].cpu().numpy()
+    begin = 0
+    while begin < len(sizes):
+        end = begin + 1
+        # Sizes ascend, so the last of a chunk decides its width.
+        while end < len(sizes) and (end + 1 - begin) * sizes[end] <= GATHERED:
+            end += 1
+        if sizes[end - 1]:
+            yield order[begin:end]
+        begin = end
+
+
+def blocks_of(
+    rows: NDArray[np.int64], device: torch.device
+) -> Iterator[tuple[int, NDArray[np.int64], Tensor]]:
+    """First row of each block that holds asked pairs, places of these pairs, their rows within."""
+    order = np.argsort(rows, kind="stable")
+    block = rows[order] // BLOCK_ROWS
+    for number in np.unique(block):
+        places = order[np.searchsorted(block, number) : np.searchsorted(block, number, "right")]
+        start = int(number) * BLOCK_ROWS
+        yield start, places, torch.from_numpy(rows[places] - start).to(device)
+
+
+def nearest_sums(
+    comparison: Comparison,
+    targets: list[Floats],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    shrinkages: list[float],
+    neighbours: list[int],
+    device: str,
+) -> Floats:
+    """As `kernels.nearest_sums`, on a torch device."""
+    where = torch.device(device)
+    laid = Rows(comparison, where)
+    held = columns_of(comparison, where)
+    summed = [torch.from_numpy(target[held.order]).to(where) for target in targets]
+    shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(rows))
+    result = np.zeros(shape, dtype=np.float32)
+    for start, places, local in blocks_of(rows, where):
+        stop = min(start + BLOCK_ROWS, laid.shape[0])
+        sums = block_sums(laid, comparison, start, stop)
+        asked = torch.from_numpy(columns[places]).to(where)
+        for which, shrinkage in enumerate(shrinkages):
+            similarities = similarities_of(comparison, sums, start, shrinkage)
+            for chunk in chunks(held, asked):
+                found = candidates(held, asked[chunk], similarities, local[chunk])
+                totals = _nearest_totals(*found, summed, neighbours)
+                result[which][:, :, places[chunk.cpu().numpy()]] = totals.cpu().numpy()
+    return result
+
+
+def _nearest_totals(
+    similarities: Tensor, entries: Tensor, summed: list[Tensor], neighbours: list[int]
+) -> Tensor:
+    """Targets and weights × neighbours × pairs: sums over the nearest of each pair."""
+    width = similarities.shape[1]
+    # Rank above, complement of the position below: as in `kernels._nearest`.
+    ranks = (similarities.clip(min=0) * STEPS + 0.5).to(torch.int64)
+    position = torch.arange(width, device=ranks.device)
+    best = torch.topk(ranks * 2**32 + (2**32 - 1 - position), min(neighbours[-1], width), dim=1)
+    chosen = 2**32 - 1 - best.values % 2**32
+    weights = torch.gather(similarities, 1, chosen) * (best.values >= 2**32)
+    taken = torch.gather(entries, 1, chosen)
+    weights = weights.to(torch.float64)
+    terms = [weights * target[taken] for target in summed]
+    ends = torch.tensor([min(k, weights.shape[1]) - 1 for k in neighbours], device=ranks.device)
+    running = torch.stack([*terms, weights]).cumsum(dim=2)
+    return running[:, :, ends].permute(0, 2, 1).to(torch.float32)
+
+
+def all_sums(
+    comparison: Comparison,
+    target: Floats,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    device: str,
+) -> tuple[Floats, Floats]:
+    """As `kernels.all_sums`, on a torch device."""
+    where = torch.device(device)
+    laid = Rows(comparison, where)
+    held = columns_of(comparison, where)
+    summed = torch.from_numpy(target[held.order]).to(where)
+    totals = np.zeros(len(rows), dtype=np.float32)
+    weights = np.zeros(len(rows), dtype=np.float32)
+    for start, places, local in blocks_of(rows, where):
+        stop = min(start + BLOCK_ROWS, laid.shape[0])
+        sums = block_sums(laid, comparison, start, stop)
+        similarities = similarities_of(comparison, sums, start, 0.0)
+        asked = torch.from_numpy(columns[places]).to(where)
+        for chunk in chunks(held, asked):
+            found, entries = candidates(held, asked[chunk], similarities, local[chunk])
+            at = places[chunk.cpu().numpy()]
+            totals[at] = (found * summed[entries]).sum(dim=1).cpu().numpy()
+            weights[at] = found.sum(dim=1).cpu().numpy()
+    return totals, weights

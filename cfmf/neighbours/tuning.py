@@ -1,0 +1,170 @@
+"""Every setting of a neighbour method, tried on the validation part of a fold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import groupby, product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from cfmf.neighbours import METHODS, method_class
+from cfmf.neighbours.knn import KNN, predict_settings
+from cfmf.neighbours.ratings import checked, pairs, rmse
+from cfmf.tables import COLUMNS
+
+METRIC = "validation_rmse"
+
+# The parameters that a config may list values of, in the order of a trial's name, with the values
+# that stand where a config has none.
+KNN_PARAMETERS: dict[str, Any] = {
+    "similarity": "pearson-baseline",
+    "prediction": "baseline",
+    "shrinkage": 100.0,
+    "neighbours": 40,
+    "damping": 0.1,
+    "reg_user": 10.0,
+    "reg_item": 5.0,
+}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "baseline": {"reg_user": 10.0, "reg_item": 5.0},
+    "user-cf-published": {},
+    "user-knn": KNN_PARAMETERS,
+    "item-knn": KNN_PARAMETERS,
+}
+
+
+def grid(method: str, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every combination of the listed values, each a full setting of the method.
+
+    The order is canonical: parameters in the order of `PARAMETERS`, the last one changing fastest,
+    values in the order of the config (a single value is a list of one).
+
+    Raises
+    ------
+    ValueError
+        If the method or a parameter is unknown, or a list is empty or holds a value twice.
+    """
+    if method not in METHODS:
+        raise ValueError(
+            f"no neighbour method is called {method!r}; known are {', '.join(METHODS)}"
+        )
+    known = PARAMETERS[method]
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{method} has no parameter {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
+        )
+    lists = []
+    for name, default in known.items():
+        values = settings.get(name, default)
+        values = [values] if isinstance(values, str | int | float) else list(values)
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"{method} lists {values} for {name}; list each value once")
+        lists.append([type(default)(value) for value in values])
+    return [dict(zip(known, values, strict=True)) for values in product(*lists)]
+
+
+def setting_text(setting: Mapping[str, Any]) -> str:
+    """A setting as one line of `name=value`, numbers without exponents: its name in every table."""
+    return " ".join(
+        f"{name}={value if isinstance(value, str) else np.format_float_positional(value, trim='-')}"
+        for name, value in setting.items()
+    )
+
+
+def name_of(setting: object) -> str:
+    """Name of a setting as a table read from a file has it: missing for one without parameters."""
+    return setting if isinstance(setting, str) else ""
+
+
+def predict_all(
+    method: str,
+    train: sparse.csr_array,
+    users: ArrayLike,
+    items: ArrayLike,
+    settings: Sequence[Mapping[str, Any]],
+    threads: int = 1,
+    device: str = "cpu",
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Predictions of several settings of a method fitted to `train`.
+
+    Returns
+    -------
+    Settings × pairs: predictions, float32, and whether they are fallbacks.
+    """
+    found = method_class(method)
+    if issubclass(found, KNN):
+        return predict_settings(found.by, checked(train), users, items, settings, threads, device)
+    predicted, alone = [], []
+    for setting in settings:
+        where = {} if method == "baseline" else {"threads": threads, "device": device}
+        fitted = found(**setting, **where).fit(train)
+        predicted.append(fitted.predict(users, items))
+        alone.append(fitted.alone)
+    return np.stack(predicted), np.stack(alone)
+
+
+def search(
+    method: str,
+    fit: sparse.csr_array,
+    validation: sparse.csr_array,
+    settings: Mapping[str, Any],
+    dataset: str = "",
+    fold: str = "",
+    threads: int = 1,
+    device: str = "cpu",
+    seconds: float | None = None,
+) -> pd.DataFrame:
+    """Validation RMSE of every setting of the grid, as a `trials` table.
+
+    All settings of one similarity share one pass over the data. Where `seconds` have
+    passed before a pass begins, its trials have the state OUT_OF_TIME and no value; without a limit
+    the table does not depend on the machine.
+    """
+    candidates = grid(method, settings)
+    users, items = pairs(validation)
+    rows = []
+    begun = time.monotonic()
+    numbered = enumerate(candidates)
+    for _, same in groupby(numbered, key=lambda one: one[1].get("similarity")):
+        group = list(same)
+        late = seconds is not None and time.monotonic() - begun >= seconds
+        values = [np.nan] * len(group)
+        if not late:
+            predicted, _ = predict_all(
+                method, fit, users, items, [setting for _, setting in group], threads, device
+            )
+            values = [rmse(one, validation.data) for one in predicted]
+        for (trial, setting), value in zip(group, values, strict=True):
+            state = "OUT_OF_TIME" if late else "COMPLETE"
+            rows.append((dataset, fold, method, trial, state, setting_text(setting), METRIC, value))
+    return pd.DataFrame(rows, columns=COLUMNS["trials"])
+
+
+def best_setting(
+    method: str, trials: pd.DataFrame, fold: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Setting with the least validation RMSE of a fold, the first of equals.
+
+    Raises
+    ------
+    ValueError
+        If the fold has no complete trial, or the best one is not of this grid.
+    """
+    complete = trials[(trials["fold"] == fold) & (trials["state"] == "COMPLETE")]
+    complete = complete[complete["metric"] == METRIC]
+    if not len(complete):
+        raise ValueError(f"{method} has no complete trial on fold {fold}; tune it first")
+    best = name_of(complete.sort_values(["value", "trial"]).iloc[0]["setting"])
+    named = {setting_text(setting): setting for setting in grid(method, settings)}
+    if best not in named:
+        raise ValueError(
+            f"the best trial of {method} on fold {fold} is {best!r}, which the config no longer"
+            " lists; tune again"
+        )
+    return named[best]

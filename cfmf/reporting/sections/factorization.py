@@ -1,0 +1,210 @@
+"""Matrix factorization: how it learns, and what k and reg do."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cfmf.figures import factorization as figures
+from cfmf.reporting import numbers
+from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
+from cfmf.reporting.strings import Catalogue, code, number
+from cfmf.reporting.study import Study
+
+PUBLISHED, CORRECTED = "mf-published", "mf"
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """Learning curves, RMSE by k, grids, and published beside corrected."""
+    points = numbers.tuned_by_k(study)
+    if points.empty:
+        return []
+    return [
+        Text(words("factorization.text")),
+        *_by_k(points, words),
+        *_side_by_side(points, study, words),
+        *_curves(study, words),
+        *_grids(study, words),
+    ]
+
+
+def _by_k(points: pd.DataFrame, words: Catalogue) -> list[Block]:
+    table = numbers.over_folds(points, ["method", "k"])
+    best = numbers.least(table, "mean")
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("k", "k", "count"),
+        Column("mean", words.plain("column.test_rmse"), "rmse"),
+        Column("sd", words.plain("column.sd"), "rmse"),
+        Column("folds", words.plain("column.folds"), "count"),
+    ]
+    rows = records(table.assign(k=table["k"].astype(int)))
+    return [
+        Heading(words("factorization.k_heading")),
+        Plot(
+            "rmse-by-k",
+            words("factorization.k_title"),
+            words(
+                "factorization.k_caption",
+                method=code(best["method"]),
+                k=number(int(best["k"])),
+                rmse=number(float(best["mean"]), "rmse"),
+            ),
+            figures.rmse_by_k(table, words.plain),
+        ),
+        Fold(
+            words("factorization.k_table"),
+            [Table("rmse-by-k", words("factorization.k_table"), columns, rows)],
+        ),
+    ]
+
+
+def _side_by_side(points: pd.DataFrame, study: Study, words: Catalogue) -> list[Block]:
+    both = points[points["method"].isin([PUBLISHED, CORRECTED])]
+    if both["method"].nunique() < 2:
+        return []
+    table = numbers.over_folds(both, ["method", "k"]).rename(columns={"method": "variant"})
+    table["label"] = table["variant"].map(
+        lambda variant: words(f"factorization.variant_{variant}").striptags()
+    )
+    wide = table.pivot_table(index="k", columns="variant", values="mean").dropna()
+    if wide.empty:
+        return []
+    wide = wide.loc[sorted(wide.index, key=float)]
+    wide["difference"] = wide[CORRECTED] - wide[PUBLISHED]
+    wide = wide.reset_index().assign(k=lambda rows: rows["k"].astype(int))
+    columns = [
+        Column("k", "k", "count"),
+        Column(PUBLISHED, words.plain("factorization.variant_mf-published"), "rmse"),
+        Column(CORRECTED, words.plain("factorization.variant_mf"), "rmse"),
+        Column("difference", words.plain("column.difference"), "signed"),
+    ]
+    worst = numbers.least(wide, "difference")
+    return [
+        Heading(words("factorization.both_heading")),
+        Text(words("factorization.both_text")),
+        Plot(
+            "published-corrected",
+            words("factorization.both_title"),
+            words(
+                "factorization.both_caption",
+                k=number(int(worst["k"])),
+                published=number(float(worst[PUBLISHED]), "rmse"),
+                corrected=number(float(worst[CORRECTED]), "rmse"),
+            ),
+            figures.side_by_side(table[table["k"].isin(wide["k"].astype(str))], words.plain),
+        ),
+        Table("published-corrected", words("factorization.both_title"), columns, records(wide)),
+    ]
+
+
+def last_phase(history: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the phase with a validation curve if there is one, else of the last phase."""
+    for phase in ("fit", *reversed(history["phase"].unique().tolist())):
+        rows = history[history["phase"] == phase]
+        if len(rows):
+            return rows
+    return history
+
+
+def curve_choice(study: Study, method: str) -> list[tuple[str, str, str]]:
+    """For each k of a method the point whose curve is shown: the reg of least validation RMSE."""
+    grid = numbers.grid(study, method)
+    if grid.empty:
+        grid = numbers.grid(study, method, "test")
+    chosen = []
+    for k, rows in grid.groupby("k", sort=False):
+        point = (method, str(k), str(numbers.least(rows, "value")["reg"]))
+        if point in study.histories:
+            chosen.append(point)
+    return sorted(chosen, key=lambda point: float(point[1]))
+
+
+def _curves(study: Study, words: Catalogue) -> list[Block]:
+    methods = list(dict.fromkeys(method for method, _, _ in study.histories))
+    methods.sort(key=lambda method: (method != PUBLISHED, method != CORRECTED, method))
+    found: list[Block] = []
+    for method in methods:
+        chosen = curve_choice(study, method)
+        if not chosen:
+            continue
+        shown = chosen[len(chosen) // 2]
+        found.append(_curve(study, shown, words))
+        if method == PUBLISHED:
+            found += _stop_note(study, shown, words)
+        others = [_curve(study, point, words) for point in chosen if point != shown]
+        if others:
+            found.append(Fold(words("factorization.more_curves", method=code(method)), others))
+    return [Heading(words("factorization.curves_heading")), *found] if found else []
+
+
+def _curve(study: Study, point: tuple[str, str, str], words: Catalogue) -> Plot:
+    method, k, reg = point
+    history = last_phase(study.histories[point])
+    last = history.iloc[-1]
+    watched = next(
+        (name for name in ("validation_rmse", "test_rmse") if history[name].notna().any()),
+        "train_rmse",
+    )
+    least = numbers.least(history, watched)
+    return Plot(
+        f"curve-{method}-k{k}-{reg.replace('.', '_')}",
+        words("factorization.curve_title", method=code(method), k=number(int(k)), reg=code(reg)),
+        words(
+            "factorization.curve_caption",
+            fold=code(last["fold"]),
+            epochs=number(int(last["epoch"]), "count"),
+            watched=words(f"series.{watched}"),
+            least=number(float(least[watched]), "rmse"),
+            at=number(int(least["epoch"]), "count"),
+            end=number(float(last[watched]), "rmse"),
+        ),
+        figures.learning_curves(history, words.plain),
+    )
+
+
+def _stop_note(study: Study, point: tuple[str, str, str], words: Catalogue) -> list[Block]:
+    history = last_phase(study.histories[point])
+    if len(history) < 2:
+        return []
+    last = history.iloc[-1]
+    return [
+        Note(
+            "erratum",
+            words(
+                "factorization.stop_note",
+                delta=number(float(f"{abs(last['delta_loss']):.3g}")),
+                epoch=number(int(last["epoch"]), "count"),
+            ),
+        )
+    ]
+
+
+def _grids(study: Study, words: Catalogue) -> list[Block]:
+    metrics = study.tables["metrics"]
+    found: list[Block] = []
+    for method in metrics.loc[metrics["k"] != "", "method"].unique():
+        grid = numbers.grid(study, method)
+        grid = grid[pd.to_numeric(grid["reg"], errors="coerce").notna()]
+        if grid["reg"].nunique() < 2 or grid["k"].nunique() < 2:
+            continue
+        best = numbers.least(grid, "value")
+        found.append(
+            Plot(
+                f"grid-{method}",
+                words("factorization.grid_title", method=code(method)),
+                words(
+                    "factorization.grid_caption",
+                    k=number(int(best["k"])),
+                    reg=code(best["reg"]),
+                    rmse=number(float(best["value"]), "rmse"),
+                    spread=number(_spread(grid, str(best["k"])), "rmse"),
+                ),
+                figures.heatmap(grid, words.plain),
+            )
+        )
+    return [Heading(words("factorization.grid_heading")), *found] if found else []
+
+
+def _spread(grid: pd.DataFrame, k: str) -> float:
+    values = grid.loc[grid["k"] == k, "value"]
+    return float(values.max() - values.min())

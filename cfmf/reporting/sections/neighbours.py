@@ -1,0 +1,154 @@
+"""Neighbour methods: the published one, honest and contaminated, and the tuned ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cfmf.figures import comparison as figures
+from cfmf.reporting import numbers
+from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
+from cfmf.reporting.strings import Catalogue, code, number
+from cfmf.reporting.study import Study
+
+PUBLISHED = "user-cf-published"
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """As published with its erratum, then the tuned methods and what they chose."""
+    found = [*_published(study, words), *_tuned(study, words)]
+    return [Text(words("neighbours.text")), *found] if found else []
+
+
+def contaminated(study: Study) -> float | None:
+    """Training RMSE with the user's own rating among its neighbours', as the study computed it."""
+    return numbers.measure(study, PUBLISHED, "train", "rmse_contaminated")
+
+
+def _published(study: Study, words: Catalogue) -> list[Block]:
+    metrics = study.tables["metrics"]
+    rows = metrics[(metrics["method"] == PUBLISHED) & metrics["metric"].str.startswith("rmse")]
+    if rows.empty:
+        return []
+    table = numbers.over_folds(rows, ["split", "metric"])
+    table = table[table["split"].isin(["train", "test"])]
+    table["reading"] = [
+        words.otherwise(f"neighbours.reading_{row.split}_{row.metric}", "").striptags()
+        for row in table.itertuples()
+    ]
+    columns = [
+        Column("split", words.plain("column.split")),
+        Column("metric", words.plain("column.metric"), "code"),
+        Column("mean", words.plain("column.rmse"), "rmse"),
+        Column("sd", words.plain("column.sd"), "rmse"),
+        Column("reading", words.plain("column.reading")),
+    ]
+    found: list[Block] = [
+        Heading(words("neighbours.published")),
+        Text(words("neighbours.published_text")),
+        Table("user-cf-published", words("neighbours.published_table"), columns, records(table)),
+    ]
+    honest, dirty = numbers.measure(study, PUBLISHED, "train"), contaminated(study)
+    if honest is not None and dirty is not None:
+        found.append(
+            Note(
+                "erratum",
+                words(
+                    "neighbours.self",
+                    honest=number(honest, "rmse"),
+                    contaminated=number(dirty, "rmse"),
+                ),
+            )
+        )
+    return found
+
+
+def trial_points(trials: pd.DataFrame) -> pd.DataFrame:
+    """Mean validation RMSE over folds of every setting: columns method, setting, value, folds."""
+    rows = trials[trials["metric"].astype(str).str.contains("rmse")]
+    return (
+        rows.groupby(["method", "setting"], sort=False)["value"]
+        .agg(value="mean", folds="size")
+        .reset_index()
+    )
+
+
+def _tuned(study: Study, words: Catalogue) -> list[Block]:
+    found: list[Block] = []
+    if study.neighbour_trials is not None:
+        points = trial_points(study.neighbour_trials)
+        for method, rows in points.groupby("method", sort=False):
+            plot = _trials_figure(str(method), rows, words)
+            if plot:
+                found.append(plot)
+        if len(points):
+            columns = [
+                Column("method", words.plain("column.method"), "code"),
+                Column("setting", words.plain("column.setting"), "code"),
+                Column("value", words.plain("column.validation_rmse"), "rmse"),
+                Column("folds", words.plain("column.folds"), "count"),
+            ]
+            table = Table(
+                "neighbour-trials",
+                words("neighbours.trials"),
+                columns,
+                records(points.sort_values(["method", "value"])),
+            )
+            found.append(Fold(words("neighbours.trials"), [table]))
+    settings = study.table("settings")
+    if settings is not None:
+        rows = settings[settings["method"].map(numbers.family) == "neighbours"]
+        if len(rows):
+            found.append(_chosen(rows, words))
+    return [Heading(words("neighbours.tuned")), *found] if found else []
+
+
+def profile(rows: pd.DataFrame) -> tuple[str, str, pd.DataFrame] | None:
+    """Two parts of the settings to draw, and the least validation RMSE for each of their values.
+
+    Returns the numeric part with most values, the other part that moves the error most (empty
+    where only one part varies), and columns x, line, value; None where no numeric part varies.
+    """
+    parts = pd.DataFrame([numbers.settings_in(setting) for setting in rows["setting"]])
+    parts = parts.loc[:, [parts[name].unique().size > 1 for name in parts]].assign(
+        value=rows["value"].to_numpy()
+    )
+    named = [name for name in parts.columns if name != "value"]
+    numeric = [n for n in named if pd.to_numeric(parts[n], errors="coerce").notna().all()]
+    if not numeric:
+        return None
+    x = max(numeric, key=lambda name: parts[name].nunique())
+    others = [name for name in named if name != x]
+    line = max(others, key=lambda name: np.ptp(parts.groupby(name)["value"].min()), default="")
+    parts["x"] = pd.to_numeric(parts[x])
+    parts["line"] = line + " " + parts[line] if line else ""
+    least = parts.groupby(["line", "x"], sort=False)["value"].min().reset_index()
+    return x, line, least
+
+
+def _trials_figure(method: str, rows: pd.DataFrame, words: Catalogue) -> Plot | None:
+    found = profile(rows)
+    if found is None:
+        return None
+    x, _, points = found
+    best = numbers.least(rows, "value")
+    return Plot(
+        f"trials-{method}",
+        words("neighbours.trials_title", method=code(method)),
+        words(
+            "neighbours.trials_caption",
+            settings=number(len(rows)),
+            setting=code(best["setting"]),
+            rmse=number(float(best["value"]), "rmse"),
+        ),
+        figures.trials_by_setting(points, words.otherwise(f"axis.{x}", x).striptags(), words.plain),
+    )
+
+
+def _chosen(rows: pd.DataFrame, words: Catalogue) -> Table:
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("fold", words.plain("column.fold"), "code"),
+        Column("setting", words.plain("column.setting"), "code"),
+    ]
+    return Table("neighbour-settings", words("neighbours.chosen"), columns, records(rows))

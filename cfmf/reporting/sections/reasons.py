@@ -1,0 +1,38 @@
+"""Why a method recommends what it does, in titles."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cfmf.reporting.page import Block, Column, Fold, Table, Text, records
+from cfmf.reporting.strings import Catalogue
+from cfmf.reporting.study import Study
+
+TABLES = ("recommendations", "similar_titles", "factors", "ranking")
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The tables of reasons that the run made, as they stand; none if it made none."""
+    found: list[Block] = []
+    for name in TABLES:
+        rows = study.extra.get(name)
+        if rows is not None and len(rows):
+            title = words(f"reasons.{name}")
+            found.append(Fold(title, [as_it_stands(name, rows, words)]))
+    return [Text(words("reasons.text")), *found] if found else []
+
+
+def as_it_stands(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
+    """A table with every column that it has."""
+    columns = [
+        Column(
+            str(key),
+            words.otherwise(f"column.{key}", key).striptags(),
+            "value" if pd.api.types.is_numeric_dtype(rows[key]) else "text",
+        )
+        for key in rows.columns
+    ]
+    shown = rows.copy()
+    text = [column.key for column in columns if not column.numeric]
+    shown[text] = shown[text].astype(object).where(shown[text].notna(), "").astype(str)
+    return Table(name.replace("_", "-"), words(f"reasons.{name}"), columns, records(shown))

@@ -1,0 +1,145 @@
+"""The words of the report, from a catalogue in one language, and numbers written into them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markupsafe import Markup, escape
+
+NARROW = "\u202f"
+"""Narrow space, between thousands and before a unit."""
+CATALOGUES = Path(__file__).parents[2] / "report" / "strings"
+
+
+def flatten(tree: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    """A tree of texts as one dictionary, its keys joined by dots."""
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        name = f"{before}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: str(value)}
+    return flat
+
+
+class Catalogue:
+    """Texts of one language: `catalogue("key", name=value)` gives safe HTML.
+
+    A text of the catalogue may hold HTML; a value put into it is escaped unless it is markup
+    already, as what `number` and `code` return.
+
+    Raises
+    ------
+    ValueError
+        If there is no catalogue of that language.
+    """
+
+    def __init__(self, language: str = "en", folder: Path = CATALOGUES) -> None:
+        path = folder / f"{language}.yaml"
+        if not path.is_file():
+            known = sorted(other.stem for other in folder.glob("*.yaml"))
+            raise ValueError(
+                f"there is no string catalogue for language {language!r}; choose one of {known}"
+            )
+        self.language = language
+        self.texts = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.texts
+
+    def __call__(self, key: str, **values: object) -> Markup:
+        """The text of a key with its placeholders filled."""
+        if key not in self.texts:
+            raise KeyError(f"report/strings/{self.language}.yaml lacks the text {key!r}")
+        return Markup(self.texts[key].strip()).format(**values)
+
+    def plain(self, key: str) -> str:
+        """The text of a key as plain text, for figures and attributes."""
+        return self(key).striptags()
+
+    def otherwise(self, key: str, text: object, **values: object) -> Markup:
+        """The text of a key if the catalogue has it, else `text`, escaped."""
+        try:
+            return self(key, **values) if key in self else escape(text)
+        except (KeyError, IndexError, ValueError, TypeError):
+            return escape(text)
+
+
+def raw(value: object) -> str:
+    """A number as the tables write it: nine significant digits, integers whole."""
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    return str(value)
+
+
+def shown(value: object, kind: str = "") -> str:
+    """A number as people read it.
+
+    `kind` is `rmse` or `similarity` (four decimals), `figure` (the same, whole where large),
+    `signed` (four decimals and a sign), `count` (thousands apart), `share` and `percent` (per cent,
+    with one decimal and none), `p` (three significant digits, never zero), `seconds`, `bytes`, `mb`
+    (mebibytes), or anything else for four significant digits.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, (str, bool)):
+        return str(value)
+    number = float(str(value))
+    if math.isinf(number):
+        return "∞" if number > 0 else "−∞"
+    text = FORMATS.get(kind, _plain)(number)
+    return text.replace("-", "−") if text.startswith("-") else text
+
+
+def _grouped(number: float) -> str:
+    return f"{number:,.0f}".replace(",", NARROW)
+
+
+def _plain(number: float) -> str:
+    whole = number.is_integer() and abs(number) < 1e15
+    return _grouped(number) if whole else f"{number:.4g}"
+
+
+def _p_value(number: float) -> str:
+    if number < 1e-4:
+        return f"<{NARROW}0.0001"
+    return f"{number:.3g}" if number < 0.1 else f"{number:.3f}"
+
+
+def _seconds(number: float) -> str:
+    return f"{_grouped(number) if number >= 100 else f'{number:.3g}'}{NARROW}s"
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.3g}{NARROW}{unit}"
+        number /= 1000
+    return f"{number:.3g}{NARROW}GB"
+
+
+FORMATS = {
+    "rmse": lambda number: f"{number:.4f}",
+    "signed": lambda number: f"{number:+.4f}",
+    "count": _grouped,
+    "share": lambda number: f"{number:.1%}",
+    "percent": lambda number: f"{number:.0%}",
+    "figure": lambda number: f"{number:.4f}" if abs(number) < 10 else _plain(number),
+    "similarity": lambda number: f"{number:.4f}",
+    "p": _p_value,
+    "seconds": _seconds,
+    "bytes": _bytes,
+    "mb": lambda number: f"{_grouped(number)}{NARROW}MB",
+}
+
+
+def number(value: object, kind: str = "") -> Markup:
+    """A number in running text, its raw value kept in the element `data`."""
+    return Markup('<data value="{}">{}</data>').format(raw(value), shown(value, kind))
+
+
+def code(text: object) -> Markup:
+    """A name in code letters."""
+    return Markup("<code>{}</code>").format(text)

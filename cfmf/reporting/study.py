@@ -1,0 +1,237 @@
+"""One study's results, read from the files that the stages before wrote."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cfmf.tables import read_table
+
+log = logging.getLogger(__name__)
+
+TABLES = {
+    "metrics": "evaluation",
+    "selected": "evaluation",
+    "settings": "evaluation",
+    "costs": "evaluation",
+    "slices": "evaluation",
+    "tests": "statistics",
+    "assumptions": "statistics",
+    "medians": "statistics",
+    "best_rows": "statistics",
+    "trials": "statistics",
+}
+MANDATORY = ("metrics", "selected")
+SAMPLE = 4096
+"""Rows of a similarity matrix that its distribution is counted over, spread evenly."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Users' similarities in one fold.
+
+    `corner` is 5 × 5 float; `edges` and `counts` are the histogram of pairs of different users,
+    of `users` rows out of `of`.
+    """
+
+    fold: str
+    corner: np.ndarray
+    edges: np.ndarray
+    counts: np.ndarray
+    users: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that a report is made of; a table that no stage wrote is None.
+
+    `tables` has the tables of `cfmf.tables` by kind and, under `extra`, those that only some runs
+    make. `histories` has a frame of one fold and seed for each (method, k, reg).
+    """
+
+    dataset: str
+    tables: dict[str, pd.DataFrame]
+    audit: dict[str, Any]
+    ratings: pd.DataFrame | None = None
+    users: pd.DataFrame | None = None
+    items: pd.DataFrame | None = None
+    manifest: dict[str, Any] = field(default_factory=dict)
+    folds: dict[str, Any] = field(default_factory=dict)
+    verdict: list[dict[str, Any]] = field(default_factory=list)
+    similarity: Similarity | None = None
+    histories: dict[tuple[str, str, str], pd.DataFrame] = field(default_factory=dict)
+    neighbour_trials: pd.DataFrame | None = None
+    benchmarks: pd.DataFrame | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def table(self, kind: str) -> pd.DataFrame | None:
+        """A table by its kind; None where the run has none or it is empty."""
+        found = self.tables.get(kind)
+        return None if found is None or found.empty else found
+
+
+def load(results: Path, dataset: str) -> Study:
+    """Read the results of one data set.
+
+    Parameters
+    ----------
+    results
+        The folder that holds a folder for each data set.
+    dataset
+        Its name.
+
+    Raises
+    ------
+    ValueError
+        If a file that every report needs is missing or is not what it should be.
+    """
+    home = Path(results) / dataset
+    tables = {}
+    for kind, stage in TABLES.items():
+        path = home / stage / f"{kind}.tsv"
+        if path.is_file():
+            tables[kind] = read_table(path, "metrics" if kind == "selected" else kind)
+        elif kind in MANDATORY:
+            raise ValueError(f"{path} is missing; run the stage that makes it: snakemake {stage}")
+    ratings = home / "ratings"
+    verdict = _json(home / "statistics" / "verdict.json") or []
+    return Study(
+        dataset=dataset,
+        tables=tables,
+        audit=_json(ratings / "audit.json", needed=True),
+        ratings=_parquet(ratings / "ratings.parquet"),
+        users=_parquet(ratings / "users.parquet"),
+        items=_parquet(ratings / "items.parquet"),
+        manifest=_json(home / "raw" / "manifest.json") or {},
+        folds=_json(home / "folds" / "folds.json") or {},
+        verdict=verdict,
+        similarity=_similarity(home / "similarity"),
+        histories=_histories(home / "factorization"),
+        neighbour_trials=_neighbour_trials(home / "neighbours"),
+        benchmarks=_benchmarks(home / "benchmarks"),
+        provenance=_json(home / "provenance.json") or {},
+        extra=_extra(home),
+    )
+
+
+def _json(path: Path, needed: bool = False) -> Any:
+    if not path.is_file():
+        if needed:
+            raise ValueError(f"{path} is missing; run the stage that makes it")
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); delete it and run again") from error
+
+
+def _parquet(path: Path, **how: Any) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path, **how)
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not readable Parquet ({error}); delete it and run again"
+        ) from error
+
+
+def _similarity(folder: Path) -> Similarity | None:
+    """Corner and histogram of the first fold's similarities, dense or sparse."""
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        return None
+    with np.load(paths[0], allow_pickle=False) as stored:
+        names = set(stored.files)
+        if {"data", "indices", "indptr"} <= names:
+            return _sparse_similarity(paths[0].stem, stored)
+        dense = [name for name in stored.files if stored[name].ndim == 2]
+        if not dense:
+            return None
+        return _dense_similarity(paths[0].stem, stored[dense[0]])
+
+
+def _dense_similarity(fold: str, matrix: np.ndarray) -> Similarity:
+    n = len(matrix)
+    rows = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(int))
+    values = matrix[rows]
+    values = values[np.arange(n)[None, :] != rows[:, None]]
+    counts, edges = np.histogram(values, bins=60)
+    corner = matrix[:5, :5].astype(float)
+    np.fill_diagonal(corner, 1.0)
+    return Similarity(fold, corner, edges, counts, len(rows), n)
+
+
+def _sparse_similarity(fold: str, stored: Any) -> Similarity:
+    from scipy import sparse
+
+    rows, columns = (int(size) for size in stored["shape"])
+    matrix = sparse.csr_array(
+        (stored["data"], stored["indices"], stored["indptr"]), shape=(rows, columns)
+    )
+    counts, edges = np.histogram(matrix.data, bins=60)
+    corner = matrix[:5, :5].toarray().astype(float)
+    np.fill_diagonal(corner, 1.0)
+    return Similarity(fold, corner, edges, counts, rows, rows)
+
+
+def _histories(folder: Path) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """The first fold's and first seed's learning curve of every point."""
+    found = {}
+    for path in sorted(folder.glob("*/k~*_reg~*/history.parquet")):
+        k, reg = path.parent.name.removeprefix("k~").split("_reg~", 1)
+        history = _parquet(path)
+        if history is None or history.empty:
+            continue
+        first = history.iloc[0]
+        same = (history["fold"] == first["fold"]) & (history["seed"] == first["seed"])
+        found[path.parts[-3], k, reg] = history[same].reset_index(drop=True)
+    return found
+
+
+def _neighbour_trials(folder: Path) -> pd.DataFrame | None:
+    tables = [read_table(path, "trials") for path in sorted(folder.glob("*/trials.tsv"))]
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _benchmarks(folder: Path) -> pd.DataFrame | None:
+    """Snakemake's own measurements: rule, wall seconds and peak memory in MB of every job."""
+    rows = []
+    for path in sorted(folder.rglob("*.tsv")):
+        try:
+            table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+        except (ValueError, pd.errors.ParserError):
+            log.warning("%s is not a benchmark table; left out", path)
+            continue
+        if {"s", "max_rss"} <= set(table.columns):
+            rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+            rows.append(table[["s", "max_rss"]].assign(rule=rule))
+    return pd.concat(rows, ignore_index=True) if rows else None
+
+
+EXTRA = {
+    "cold_start": "evaluation/cold_start.tsv",
+    "ranking": "evaluation/ranking.tsv",
+    "scaling": "evaluation/scaling.tsv",
+    "recommendations": "evaluation/recommendations.tsv",
+    "similar_titles": "evaluation/similar_titles.tsv",
+    "factors": "evaluation/factors.tsv",
+}
+
+
+def _extra(home: Path) -> dict[str, pd.DataFrame]:
+    """Tables that only some runs make, as they stand."""
+    text = {"k": str, "reg": str, "seed": str}
+    return {
+        name: pd.read_csv(home / path, sep="\t", dtype=text)
+        for name, path in EXTRA.items()
+        if (home / path).is_file()
+    }

@@ -1,0 +1,1 @@
+"""The published hyperparameter search, kept apart from the runs that are compared."""

@@ -1,0 +1,208 @@
+"""The search of the published study, as it was: TPE and Hyperband, scored on the test set.
+
+Three things make its trials unfit for tests, and are kept because this is the published arm: the
+test set chooses and prunes; the trials depend on each other and are unbalanced; and Optuna stores
+for a pruned trial its last report, which the published tables keep as if it were a result. The
+metric is rooted twice, as published, unless that is switched off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+
+from cfmf.files import written_whole
+from cfmf.tables import COLUMNS
+
+Report = Callable[[int, float], None]
+Train = Callable[[int, float, Report], Mapping[str, float]]
+
+NEEDED = (
+    *("k", "reg_low", "reg_high", "trials", "seed", "study_name", "min_resource", "max_resource"),
+    *("reduction_factor", "doubly_rooted"),
+)
+LAYOUT = ("number", "value", "params", "user_attrs", "system_attrs", "state")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search left behind.
+
+    Attributes
+    ----------
+    frame
+        One row a trial in the layout of Optuna's `trials_dataframe`, pruned trials included:
+        number, value, params_k, params_lmd, user_attrs_*, system_attrs_completed_rung_*, state.
+        Its times are left out, so that two searches can be compared byte by byte.
+    intermediate
+        Every report: trial, step (epoch), value.
+    importances
+        parameter, evaluator, value; empty where fewer than two trials were completed.
+    """
+
+    frame: pd.DataFrame
+    intermediate: pd.DataFrame
+    importances: pd.DataFrame
+
+
+def search(train: Train, block: Mapping[str, Any], storage: Path | None = None) -> Search:
+    """Search k and λ as published, one worker, deterministic for a deterministic `train`.
+
+    Parameters
+    ----------
+    train
+        Called with k, λ and a report; trains a model, calls `report(epoch, test_rmse)` after every
+        epoch with the plain RMSE, and returns what to keep of its end (such as loss and
+        train_rmse) as user attributes. The report raises `optuna.TrialPruned`, which `train` must
+        let pass.
+    block
+        The `search` block of the config: k, reg_low, reg_high, trials, seed, study_name,
+        min_resource, max_resource, reduction_factor, doubly_rooted.
+    storage
+        SQLite file for the finished study, which tools such as optuna-dashboard open; written
+        whole at the end. None keeps none.
+
+    Raises
+    ------
+    ValueError
+        If the block lacks a key, or `train` reports nothing.
+
+    Notes
+    -----
+    Everything that decides the course is spelled out: the sampler's multivariate and constant_liar
+    (Optuna's defaults changed since), Hyperband's resources (`auto` would wait for the first
+    complete trial) and the study's name (its brackets are drawn from it).
+    """
+    missing = [key for key in NEEDED if key not in block]
+    if missing:
+        raise ValueError(f"the search block lacks {missing}; the schema has their defaults")
+    study = optuna.create_study(
+        study_name=block["study_name"],
+        storage=optuna.storages.InMemoryStorage(),
+        direction="minimize",
+        sampler=optuna.samplers.TPESampler(
+            seed=block["seed"], multivariate=False, constant_liar=False
+        ),
+        pruner=optuna.pruners.HyperbandPruner(
+            min_resource=block["min_resource"],
+            max_resource=block["max_resource"],
+            reduction_factor=block["reduction_factor"],
+        ),
+    )
+    study.optimize(
+        lambda trial: _objective(trial, train, block), n_trials=block["trials"], n_jobs=1
+    )
+    if storage is not None:
+        with written_whole(storage) as beside:
+            optuna.copy_study(
+                from_study_name=study.study_name,
+                from_storage=study._storage,
+                to_storage=f"sqlite:///{beside}",
+            )
+    return Search(_frame(study), _intermediate(study), _importances(study))
+
+
+def _objective(trial: optuna.Trial, train: Train, block: Mapping[str, Any]) -> float:
+    """Least reported value of one trial, as published: the epoch too is chosen on the test set."""
+    k = trial.suggest_categorical("k", list(block["k"]))
+    reg = trial.suggest_float("lmd", block["reg_low"], block["reg_high"], log=True)
+    reported: list[float] = []
+
+    def report(epoch: int, test_rmse: float) -> None:
+        reported.append(math.sqrt(test_rmse) if block["doubly_rooted"] else test_rmse)
+        trial.report(reported[-1], epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        for name, value in train(int(k), reg, report).items():
+            trial.set_user_attr(name, float(value))
+    finally:
+        if reported:
+            trial.set_user_attr("test_rmse", reported[-1])
+    if not reported or not math.isfinite(min(reported)):
+        raise ValueError(f"trial {trial.number} (k={k}, λ={reg:.4g}) reported no finite test RMSE")
+    return min(reported)
+
+
+def _frame(study: optuna.Study) -> pd.DataFrame:
+    frame = study.trials_dataframe(attrs=LAYOUT)
+    return frame[[*(name for name in frame.columns if name != "state"), "state"]]
+
+
+def _intermediate(study: optuna.Study) -> pd.DataFrame:
+    rows = [
+        (trial.number, step, value)
+        for trial in study.get_trials(deepcopy=False)
+        for step, value in sorted(trial.intermediate_values.items())
+    ]
+    return pd.DataFrame(rows, columns=["trial", "step", "value"])
+
+
+def _importances(study: optuna.Study) -> pd.DataFrame:
+    """Importances by PED-ANOVA, the evaluator that Optuna now takes by default."""
+    columns = ["parameter", "evaluator", "value"]
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len(complete) < 2:
+        return pd.DataFrame(columns=columns)
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    rows = [(name, type(evaluator).__name__, value) for name, value in found.items()]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def trials_table(
+    found: Search, block: Mapping[str, Any], *, dataset: str, fold: str, method: str
+) -> pd.DataFrame:
+    """The `trials` table of a search, all states: the stored value and the true test RMSE.
+
+    `value` is what the published study calls test RMSE; `test_rmse` is that value squared where it
+    was rooted twice; `epochs` counts the reports.
+    """
+    epochs = found.intermediate.groupby("trial").size()
+    rows = []
+    for trial in found.frame.to_dict("records"):
+        number, value = int(trial["number"]), float(trial["value"])
+        keys = {"dataset": dataset, "fold": fold, "method": method, "trial": number}
+        keys |= {
+            "state": str(trial["state"]),
+            "setting": f"k={int(trial['params_k'])}, reg={trial['params_lmd']:.6g}",
+        }
+        measures = {
+            "value": value,
+            "test_rmse": value**2 if block["doubly_rooted"] else value,
+            "epochs": float(epochs.get(number, 0)),
+        }
+        rows += [{**keys, "metric": name, "value": x} for name, x in measures.items()]
+    return pd.DataFrame(rows, columns=COLUMNS["trials"])
+
+
+def complete_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials for inference: columns k (text), reg, value; refuses all but completed ones.
+
+    Raises
+    ------
+    ValueError
+        If a trial is in any state but COMPLETE. A pruned trial's value is its last report, that of
+        a model which was hardly trained; dropping it instead would leave the lucky ones.
+    """
+    other = frame.loc[frame["state"] != "COMPLETE", "state"].value_counts()
+    if len(other):
+        states = ", ".join(f"{count} {state}" for state, count in sorted(other.items()))
+        raise ValueError(
+            f"{other.sum()} of {len(frame)} trials are not COMPLETE ({states}); compare runs of"
+            " the complete grid instead"
+        )
+    return pd.DataFrame(
+        {
+            "k": frame["params_k"].astype(int).astype(str),
+            "reg": frame["params_lmd"].astype(float),
+            "value": frame["value"].astype(float),
+        }
+    )

@@ -1,0 +1,1 @@
+"""What the errors say: the battery as published, the corrected tests, and a verdict."""

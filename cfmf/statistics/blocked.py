@@ -1,0 +1,363 @@
+"""Tests of several levels that were all measured in the same blocks (folds or data sets).
+
+Every function takes a table blocks × levels of RMSE, one value a cell, and returns rows of the
+`tests` table without family, estimand and design.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scikit_posthocs
+from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM
+from statsmodels.stats.anova import AnovaRM
+from statsmodels.tools.sm_exceptions import ConvergenceWarning
+
+from cfmf.statistics.effects import (
+    concordance_interval,
+    partial_eta_interval,
+    partial_eta_squared,
+)
+from cfmf.statistics.rows import Row, test_row
+
+AGREE = "all blocks rank the levels alike, which leaves no error to divide by"
+
+
+def greenhouse_geisser(table: pd.DataFrame) -> float:
+    """Box's ε̂ of a table blocks × levels: 1 when sphericity holds, 1/(K-1) at worst.
+
+    From the double-centred covariance S of the levels: (tr S)²/((K-1) tr S²); Greenhouse &
+    Geisser (1959), eq. 2.
+    """
+    levels = table.shape[1]
+    centre = np.eye(levels) - 1 / levels
+    covariance = centre @ np.cov(table.to_numpy(dtype=np.float64), rowvar=False) @ centre
+    square = np.sum(np.square(covariance))
+    if square == 0:
+        return 1.0
+    return float(np.trace(covariance) ** 2 / ((levels - 1) * square))
+
+
+def sums_of_squares(table: pd.DataFrame) -> dict[str, float]:
+    """Sums of squares of levels, blocks and their interaction (which is the error)."""
+    values = table.to_numpy(dtype=np.float64)
+    blocks, levels = values.shape
+    grand = values.mean()
+    of_levels = blocks * np.sum(np.square(values.mean(axis=0) - grand))
+    of_blocks = levels * np.sum(np.square(values.mean(axis=1) - grand))
+    total = np.sum(np.square(values - grand))
+    return {
+        "levels": float(of_levels),
+        "blocks": float(of_blocks),
+        "error": float(max(total - of_levels - of_blocks, 0.0)),
+    }
+
+
+def residuals(table: pd.DataFrame) -> pd.DataFrame:
+    """What the additive model of blocks and levels leaves of a table."""
+    values = table.to_numpy(dtype=np.float64)
+    left = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    return pd.DataFrame(left, index=table.index, columns=table.columns)
+
+
+def repeated_measures_anova(table: pd.DataFrame, level: float) -> list[Row]:
+    """Repeated-measures analysis of variance, plain and with the Greenhouse-Geisser correction.
+
+    Effects: partial η² with its interval, generalised η² (Olejnik & Algina 2003) and ω².
+    """
+    size = {"n_blocks": len(table), "n_obs": table.size}
+    if len(table) < 2:
+        return [_cannot("repeated-measures ANOVA", "needs two blocks", **size)]
+    melted = table.reset_index(names="block").melt("block", var_name="level", value_name="value")
+    if np.ptp(residuals(table).to_numpy()) < 1e-12:
+        return [_cannot("repeated-measures ANOVA", "blocks do not differ in the effect", **size)]
+    found = AnovaRM(melted, "value", "block", within=["level"]).fit().anova_table.iloc[0]
+    f, df1, df2 = (float(found[name]) for name in ("F Value", "Num DF", "Den DF"))
+    epsilon = greenhouse_geisser(table)
+    low, high = partial_eta_interval(f, df1, df2, level)
+    ss = sums_of_squares(table)
+    error, blocks = ss["error"] / df2, ss["blocks"] / (len(table) - 1)
+    total = ss["levels"] + ss["blocks"] + ss["error"]
+    statistic: Row = {
+        "function": "statsmodels.stats.anova.AnovaRM",
+        "stat_name": "F",
+        "stat": f,
+        **size,
+    }
+    plain = test_row(
+        "repeated-measures ANOVA",
+        **statistic,
+        df1=df1,
+        df2=df2,
+        p_raw=float(found["Pr > F"]),
+        effect_name="partial eta squared",
+        effect=partial_eta_squared(f, df1, df2),
+        ci_low=low,
+        ci_high=high,
+        ci_level=level,
+        ci_method="noncentral F",
+    )
+    corrected = test_row(
+        "repeated-measures ANOVA, Greenhouse-Geisser",
+        **statistic,
+        df1=epsilon * df1,
+        df2=epsilon * df2,
+        p_raw=float(stats.f.sf(f, epsilon * df1, epsilon * df2)),
+        effect_name="generalised eta squared",
+        effect=ss["levels"] / total,
+        note=f"epsilon {epsilon:.4f}",
+    )
+    omega = test_row(
+        "effect size",
+        "cfmf.statistics.blocked.sums_of_squares",
+        **size,
+        effect_name="omega squared",
+        effect=(ss["levels"] - df1 * error) / (total + blocks),
+    )
+    return [plain, corrected, omega]
+
+
+def fit_mixed(
+    frame: pd.DataFrame, formula: str, components: dict[str, str]
+) -> tuple[Any, bool, str]:
+    """A linear mixed model with crossed variance components, by restricted maximum likelihood.
+
+    Parameters
+    ----------
+    frame
+        One row an observation.
+    formula
+        Fixed part, such as `value ~ C(level)`.
+    components
+        Random part: for each name the formula of its indicator columns, such as
+        `{"fold": "0 + C(fold)"}`.
+
+    Returns
+    -------
+    The fitted model of statsmodels, whether it converged, and what it warned of.
+    """
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = MixedLM.from_formula(
+            formula, frame, groups=np.ones(len(frame)), vc_formula=components
+        )
+        fitted = model.fit(reml=True, method=["bfgs", "powell", "nm"])
+    trouble = [str(w.message) for w in said if issubclass(w.category, ConvergenceWarning)]
+    return fitted, bool(fitted.converged), "; ".join(dict.fromkeys(trouble))
+
+
+def mixed_model(values: pd.DataFrame, factor: str) -> list[Row]:
+    """Wald test of the levels in a mixed model: folds, and levels within folds, at random.
+
+    Parameters
+    ----------
+    values
+        Columns fold, seed, value and the factor, one row a run; several seeds a cell let the
+        model tell the levels' own variation between folds from noise. With one seed the two are
+        one, and only folds are random.
+    factor
+        Name of the factor's column.
+
+    Returns
+    -------
+    One row: W/(K-1) against F(K-1, (J-1)(K-1)), which is the blocks' own number of degrees of
+    freedom rather than that of the runs; `converged` as the fit reports it.
+    """
+    frame = values.rename(columns={factor: "level"})
+    levels, blocks = frame["level"].nunique(), frame["fold"].nunique()
+    size = {"n_blocks": blocks, "n_obs": len(frame)}
+    if blocks < 2:
+        return [_cannot("mixed model", "needs two blocks", **size)]
+    # Centred and in units of its spread, so that the optimiser sees numbers near one.
+    spread = float(frame["value"].std())
+    if not spread > 1e-12:
+        return [_cannot("mixed model", "all values are the same", **size)]
+    frame["value"] = (frame["value"] - frame["value"].mean()) / spread
+    components = {"fold": "0 + C(fold)"}
+    repeated = frame.groupby(["fold", "level"]).size().min() > 1
+    if repeated:
+        components["level within fold"] = "0 + C(fold):C(level)"
+    note = "folds and levels within folds random" if repeated else "folds random; one run a cell"
+    try:
+        fitted, converged, trouble = fit_mixed(frame, "value ~ C(level)", components)
+        fixed = fitted.fe_params.iloc[1:].to_numpy()
+        covariance = fitted.cov_params().iloc[1:levels, 1:levels].to_numpy()
+        wald = float(fixed @ np.linalg.solve(covariance, fixed))
+    except (np.linalg.LinAlgError, ValueError) as error:
+        return [_cannot("mixed model", f"the fit failed: {error}", converged=False, **size)]
+    df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
+    f = wald / df1
+    return [
+        test_row(
+            "mixed model, Wald",
+            "statsmodels.regression.mixed_linear_model.MixedLM",
+            **size,
+            stat_name="W/(K-1)",
+            stat=f,
+            df1=df1,
+            df2=df2,
+            p_raw=float(stats.f.sf(f, df1, df2)),
+            converged=converged,
+            note="; ".join(filter(None, [note, trouble])),
+        )
+    ]
+
+
+def friedman(table: pd.DataFrame, level: float) -> list[Row]:
+    """Friedman's test with Kendall's W, and the F of Iman & Davenport (Demšar 2006, sec. 3.2.2).
+
+    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not.
+    """
+    blocks, levels = table.shape
+    size = {"n_blocks": blocks, "n_obs": table.size}
+    if levels < 3 or blocks < 2:
+        return [_cannot("Friedman", "needs three levels and two blocks", **size)]
+    chi2, p = stats.friedmanchisquare(*table.to_numpy(dtype=np.float64).T)
+    low, high = concordance_interval(float(chi2), blocks, levels, level)
+    mean_ranks = ranks(table).mean()
+    plain = 12 * blocks / (levels * (levels + 1)) * np.sum(np.square(mean_ranks - (levels + 1) / 2))
+    room = blocks * (levels - 1) - plain
+    f = (blocks - 1) * plain / room if room > 1e-9 else np.inf
+    df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
+    return [
+        test_row(
+            "Friedman",
+            "scipy.stats.friedmanchisquare",
+            **size,
+            stat_name="chi2",
+            stat=float(chi2),
+            df1=df1,
+            p_raw=float(p),
+            effect_name="Kendall W",
+            effect=float(chi2) / (blocks * df1),
+            ci_low=low,
+            ci_high=high,
+            ci_level=level,
+            ci_method="noncentral chi2",
+        ),
+        test_row(
+            "Friedman, Iman-Davenport",
+            "cfmf.statistics.blocked.friedman",
+            **size,
+            stat_name="F",
+            stat=float(f),
+            df1=df1,
+            df2=df2,
+            p_raw=float(stats.f.sf(f, df1, df2)),
+            effect_name="Kendall W without correction for ties",
+            effect=float(plain) / (blocks * df1),
+            note="" if np.isfinite(f) else AGREE,
+        ),
+        *(
+            test_row(
+                "mean rank",
+                "scipy.stats.rankdata",
+                **size,
+                group_a=name,
+                stat_name="mean rank",
+                stat=float(rank),
+            )
+            for name, rank in mean_ranks.items()
+        ),
+    ]
+
+
+def ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank of every level in its block, 1 for the least value; ties share their mean rank."""
+    found = stats.rankdata(table.to_numpy(dtype=np.float64), axis=1)
+    return pd.DataFrame(found, index=table.index, columns=table.columns)
+
+
+def critical_difference(levels: int, blocks: int, alpha: float) -> float:
+    """Nemenyi's critical difference of mean ranks (Demšar 2006, sec. 3.2.2)."""
+    q = stats.studentized_range.ppf(1 - alpha, levels, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(levels * (levels + 1) / (6 * blocks)))
+
+
+def rank_comparisons(table: pd.DataFrame, alpha: float) -> list[Row]:
+    """Conover's and Nemenyi's comparisons of every pair of levels, and the critical difference.
+
+    The effect of a pair is the difference of its mean ranks, first less second.
+    """
+    blocks, levels = table.shape
+    size = {"n_blocks": blocks, "n_obs": table.size}
+    if levels < 3 or blocks < 2:
+        return [_cannot("Conover", "needs three levels and two blocks", **size)]
+    mean_ranks = ranks(table).mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Blocks in full agreement leave no error to divide by: p is then 0, or NaN for ties.
+        conover = scikit_posthocs.posthoc_conover_friedman(table)
+    nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(table)
+    cd = critical_difference(levels, blocks, alpha)
+    rows = []
+    for a, b in itertools.combinations(table.columns, 2):
+        pair = {
+            "group_a": a,
+            "group_b": b,
+            "effect_name": "difference of mean ranks",
+            "effect": float(mean_ranks[a] - mean_ranks[b]),
+        }
+        rows += [
+            test_row(
+                "Conover",
+                "scikit_posthocs.posthoc_conover_friedman",
+                **size,
+                **pair,
+                p_raw=float(conover.loc[a, b]),
+                note="" if np.isfinite(conover.loc[a, b]) else AGREE,
+            ),
+            test_row(
+                "Nemenyi",
+                "scikit_posthocs.posthoc_nemenyi_friedman",
+                **size,
+                **pair,
+                p_adj=float(nemenyi.loc[a, b]),
+                adj_method="studentized range",
+                family_size=levels * (levels - 1) // 2,
+                note=f"critical difference {cd:.6g}",
+            ),
+        ]
+    rows.append(
+        test_row(
+            "critical difference",
+            "scipy.stats.studentized_range",
+            **size,
+            stat_name="CD",
+            stat=cd,
+            note=f"of mean ranks at {alpha:g}",
+        )
+    )
+    return rows
+
+
+def many_to_one(table: pd.DataFrame, control: str) -> list[Row]:
+    """Mean rank of every level against that of a control (Demšar 2006, sec. 3.2.2)."""
+    blocks, levels = table.shape
+    size = {"n_blocks": blocks, "n_obs": table.size}
+    if levels < 3 or blocks < 2:
+        return [_cannot("ranks against control", "needs three levels and two blocks", **size)]
+    mean_ranks = ranks(table).mean()
+    found = scikit_posthocs.posthoc_demsar(table, control=control)
+    return [
+        test_row(
+            "ranks against control",
+            "scikit_posthocs.posthoc_demsar",
+            **size,
+            group_a=level,
+            group_b=control,
+            p_raw=float(found.loc[control, level]),
+            effect_name="difference of mean ranks",
+            effect=float(mean_ranks[level] - mean_ranks[control]),
+        )
+        for level in table.columns
+        if level != control
+    ]
+
+
+def _cannot(test: str, why: str, **known: Any) -> Row:
+    return test_row(test, "", note=f"not computed: {why}", **known)

@@ -1,0 +1,106 @@
+"""From metrics to the values that are compared: one for each fold, level and seed.
+
+Three estimands are declared. E1 is the RMSE on test of each k with its reg tuned on validation;
+E2 the mean RMSE on test over the whole grid of reg (the study's "expected improvement"); E3 the
+RMSE on test of each method at the setting chosen on validation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cfmf.evaluation.collect import edge
+
+CELL = ["k", "reg", "fold", "seed"]
+
+
+def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The complete grid of one method: its RMSE on validation and test in every cell.
+
+    Returns
+    -------
+    Columns k, reg, fold, seed (text), validation, test (RMSE), in order of k, reg, fold, seed.
+
+    Raises
+    ------
+    ValueError
+        If a cell of k × reg × fold × seed is missing or not finite: tests between folds need
+        complete runs, and a grid with holes would be a selection.
+    """
+    rows = metrics[
+        (metrics["method"] == method)
+        & (metrics["metric"] == "rmse")
+        & metrics["split"].isin(["validation", "test"])
+    ]
+    cells = rows.pivot_table(index=CELL, columns="split", values="value", sort=False)
+    cells = cells.reindex(columns=["validation", "test"])
+    values = [sorted(rows[name].unique(), key=number) for name in CELL]
+    full = cells.reindex(pd.MultiIndex.from_product(values, names=CELL))
+    holes = full.index[~np.isfinite(full.to_numpy()).all(axis=1)]
+    if len(holes):
+        where = ", ".join(f"{name}={value}" for name, value in zip(CELL, holes[0], strict=True))
+        raise ValueError(
+            f"the grid of {method} lacks {len(holes)} of {len(full)} cells (the first is {where});"
+            " train them to the end, or take the values off the config: only complete grids are"
+            " compared"
+        )
+    return full.rename_axis(columns=None).reset_index()
+
+
+def number(text: str) -> tuple[float, str]:
+    """Key that sorts texts of numbers by value, and other texts after them."""
+    try:
+        return float(text), ""
+    except ValueError:
+        return float("inf"), text
+
+
+def best_reg(cells: pd.DataFrame) -> pd.DataFrame:
+    """For each fold and k the reg of least validation RMSE, averaged over seeds.
+
+    Returns
+    -------
+    Columns fold, k, reg, validation, test (means over seeds), edge (as `collect.edge`).
+    """
+    mean = cells.groupby(["fold", "k", "reg"], as_index=False)[["validation", "test"]].mean()
+    at = mean.groupby(["fold", "k"])["validation"].idxmin()
+    best = mean.loc[at].reset_index(drop=True)
+    best["edge"] = [edge({"reg": reg}, cells, names=("reg",)) for reg in best["reg"]]
+    return best.sort_values(["k", "fold"], key=lambda s: s.map(number)).reset_index(drop=True)
+
+
+def tuned(cells: pd.DataFrame) -> pd.DataFrame:
+    """E1: columns fold, k, seed, value (RMSE on test at the reg that validation chose)."""
+    chosen = best_reg(cells)[["fold", "k", "reg"]]
+    rows = cells.merge(chosen, on=["fold", "k", "reg"])
+    return rows.rename(columns={"test": "value"})[["fold", "k", "seed", "value"]]
+
+
+def averaged(cells: pd.DataFrame) -> pd.DataFrame:
+    """E2: columns fold, k, seed, value (RMSE on test, mean over the grid of reg)."""
+    mean = cells.groupby(["fold", "k", "seed"])["test"].mean()
+    return mean.rename("value").reset_index()
+
+
+def of_methods(selected: pd.DataFrame) -> pd.DataFrame:
+    """E3: columns fold, method, seed, value (RMSE on test at each method's chosen setting)."""
+    rows = selected[(selected["metric"] == "rmse") & (selected["split"] == "test")]
+    return rows[["fold", "method", "seed", "value"]].reset_index(drop=True)
+
+
+def table(values: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """Folds × levels of a factor, averaged over seeds first: the fold is the unit of inference.
+
+    Levels that lack a fold are left out; `lacking` names them.
+    """
+    wide = values.pivot_table(index="fold", columns=factor, values="value", aggfunc="mean")
+    wide = wide.dropna(axis="columns")
+    return wide[sorted(wide.columns, key=lambda name: number(str(name)))]
+
+
+def lacking(values: pd.DataFrame, factor: str) -> list[str]:
+    """Levels of a factor that `table` leaves out, because a fold of theirs is missing."""
+    folds = values["fold"].nunique()
+    held = values.groupby(factor)["fold"].nunique()
+    return [str(level) for level in held.index[held < folds]]

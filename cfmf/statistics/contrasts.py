@@ -1,0 +1,307 @@
+"""Two levels against each other, paired by fold: by how much, how sure, and what would be seen.
+
+Folds share most of their training ratings, so their differences are not independent and the plain
+paired t is far too sure of itself. Nadeau & Bengio (2003) replace the variance s²/J of the mean
+difference of J folds by s²(1/J + n_test/n_train). The same t comes from the plain formula when the
+differences are moved away from their mean by √(1 + J·n_test/n_train); the libraries' t, interval
+and equivalence test of those widened differences are then the corrected ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.weightstats import DescrStatsW
+
+from cfmf.statistics.effects import cliff_delta, rank_biserial
+from cfmf.statistics.rows import Row, test_row
+
+DIFFERENCE = "difference of RMSE"
+
+
+def widened(differences: ArrayLike, ratio: float) -> NDArray[np.float64]:
+    """Differences whose plain t is the corrected t of Nadeau & Bengio (2003), eq. 10.
+
+    Parameters
+    ----------
+    differences
+        One a fold.
+    ratio
+        Test ratings over train ratings of a fold.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    mean = d.mean()
+    return mean + (d - mean) * np.sqrt(1 + d.size * ratio)
+
+
+def paired_contrast(
+    first: pd.Series, second: pd.Series, ratio: float, block: dict[str, float]
+) -> list[Row]:
+    """Every paired analysis of two levels: rows of the `tests` table.
+
+    A difference is the first's RMSE less the second's, so that a negative one speaks for the
+    first.
+
+    Parameters
+    ----------
+    first, second
+        RMSE by fold, in the same folds; their names are the levels' names.
+    ratio
+        Test ratings over train ratings of a fold.
+    block
+        alpha, ci_level, margin, rope and power, as the schema of the statistics block tells.
+    """
+    names = {"group_a": str(first.name), "group_b": str(second.name)}
+    d = first.to_numpy(dtype=np.float64) - second.to_numpy(dtype=np.float64)
+    known = {**names, "n_blocks": d.size, "n_obs": 2 * d.size}
+    mean = {"effect_name": DIFFERENCE, "effect": float(d.mean())}
+    if d.size < 2 or np.ptp(d) < 1e-12:
+        why = "needs two folds" if d.size < 2 else "the difference is the same in every fold"
+        return [
+            test_row(
+                "corrected t (Nadeau-Bengio)", "", **known, **mean, note=f"not computed: {why}"
+            )
+        ]
+    wide = widened(d, ratio)
+    rows = [
+        _corrected_t(wide, ratio, block["ci_level"]),
+        *_bayesian(wide, block["rope"]),
+        _equivalence(wide, block["margin"], block["alpha"]),
+        *_power(wide, block),
+        _wilcoxon(d),
+        test_row(
+            "effect size",
+            "cfmf.statistics.effects.cliff_delta",
+            effect_name="Cliff delta",
+            effect=cliff_delta(first, second),
+        ),
+    ]
+    return [{**row, **known} for row in rows]
+
+
+def _corrected_t(wide: NDArray[np.float64], ratio: float, level: float) -> Row:
+    found = stats.ttest_1samp(wide, 0.0)
+    interval = found.confidence_interval(level)
+    return test_row(
+        "corrected t (Nadeau-Bengio)",
+        "scipy.stats.ttest_1samp of cfmf.statistics.contrasts.widened",
+        stat_name="t",
+        stat=float(found.statistic),
+        df1=wide.size - 1,
+        p_raw=float(found.pvalue),
+        effect_name=DIFFERENCE,
+        effect=float(wide.mean()),
+        ci_low=float(interval.low),
+        ci_high=float(interval.high),
+        ci_level=level,
+        ci_method="corrected t",
+        note=f"test/train {ratio:.4g}",
+    )
+
+
+def _bayesian(wide: NDArray[np.float64], rope: float) -> list[Row]:
+    """The Bayesian correlated t (Corani & Benavoli 2015, eq. 8): three probabilities, a row each.
+
+    The posterior of the mean difference is a t distribution about the mean with the corrected
+    standard error; with no rope, its lower tail is the one-sided p of the corrected t.
+    """
+    posterior = stats.t(wide.size - 1, loc=wide.mean(), scale=stats.sem(wide))
+    below, above = float(posterior.cdf(-rope)), float(posterior.sf(rope))
+    shares = {
+        "P(first lower by more than the rope)": below,
+        "P(difference within the rope)": max(1 - below - above, 0.0),
+        "P(first higher by more than the rope)": above,
+    }
+    return [
+        test_row(
+            "Bayesian correlated t",
+            "scipy.stats.t",
+            stat_name=name,
+            stat=share,
+            df1=wide.size - 1,
+            effect_name=DIFFERENCE,
+            effect=float(wide.mean()),
+            margin=rope,
+        )
+        for name, share in shares.items()
+    ]
+
+
+def _equivalence(wide: NDArray[np.float64], margin: float, alpha: float) -> Row:
+    found = DescrStatsW(wide)
+    p, lower, upper = found.ttost_mean(-margin, margin)
+    weaker = lower if lower[1] >= upper[1] else upper
+    low, high = found.tconfint_mean(alpha=2 * alpha)
+    return test_row(
+        "TOST (equivalence within the margin)",
+        "statsmodels DescrStatsW.ttost_mean of cfmf.statistics.contrasts.widened",
+        stat_name="t of the weaker side",
+        stat=float(weaker[0]),
+        df1=wide.size - 1,
+        p_raw=float(p),
+        effect_name=DIFFERENCE,
+        effect=float(wide.mean()),
+        ci_low=float(low),
+        ci_high=float(high),
+        ci_level=1 - 2 * alpha,
+        ci_method="corrected t",
+        margin=margin,
+        note="rejecting shows a difference smaller than the margin",
+    )
+
+
+def _power(wide: NDArray[np.float64], block: dict[str, float]) -> list[Row]:
+    """What the corrected t could see: the least difference at the wanted power, and at the margin.
+
+    With the spread of the differences as found; a larger design would show smaller ones.
+    """
+    power, spread = TTestPower(), float(wide.std(ddof=1))
+    at_margin = power.power(block["margin"] / spread, nobs=wide.size, alpha=block["alpha"])
+    return [
+        test_row(
+            "power",
+            "statsmodels.stats.power.TTestPower",
+            stat_name="power at the margin",
+            stat=float(np.nan_to_num(at_margin, nan=1.0)),
+            margin=block["margin"],
+            effect_name="least difference seen",
+            effect=least_difference(spread, wide.size, block["alpha"], block["power"]),
+            note=f"at power {block['power']:g}",
+        )
+    ]
+
+
+def least_difference(spread: float, folds: int, alpha: float, power: float) -> float:
+    """Difference that a two-sided paired t of `folds` differences sees with `power`."""
+    return spread * float(TTestPower().solve_power(nobs=folds, alpha=alpha, power=power))
+
+
+def _wilcoxon(d: NDArray[np.float64]) -> Row:
+    found = stats.wilcoxon(d, method="auto")
+    least = 2.0 ** (1 - d.size)
+    return test_row(
+        "Wilcoxon signed-rank",
+        "scipy.stats.wilcoxon",
+        stat_name="W",
+        stat=float(found.statistic),
+        p_raw=float(found.pvalue),
+        effect_name="matched rank-biserial",
+        effect=rank_biserial(d),
+        note=f"takes folds as independent; with {d.size} folds p cannot be below {least:.3g}",
+    )
+
+
+def pooled_difference(
+    counts: NDArray[np.float64], first: ArrayLike, second: ArrayLike, n: ArrayLike
+) -> NDArray[np.float64]:
+    """RMSE of the first less that of the second in each of R resamples of users.
+
+    Parameters
+    ----------
+    counts
+        Resamples × users: how often each user is in a resample.
+    first, second
+        Sum of squared errors of each user.
+    n
+        Number of test ratings of each user.
+    """
+    rows = counts @ np.asarray(n, dtype=np.float64)
+    a = counts @ np.asarray(first, dtype=np.float64)
+    b = counts @ np.asarray(second, dtype=np.float64)
+    return np.sqrt(a / rows) - np.sqrt(b / rows)
+
+
+def user_bootstrap(
+    errors: pd.DataFrame, first: str, second: str, repeats: int, seed: int, level: float
+) -> list[Row]:
+    """Difference of pooled RMSE with an interval from resampling users, who bring all their rows.
+
+    What varies here is who the users are, with the fitted models as they are; what varies in the
+    tests between folds is the training and test ratings.
+
+    Parameters
+    ----------
+    errors
+        Columns fold, method, user, n, squared_error.
+    first, second
+        Methods; only folds that both have are used.
+    repeats, seed
+        Number of resamples and the seed of their generator.
+    level
+        Of the percentile interval.
+    """
+    sums = paired_users(errors, first, second)
+    users = len(sums)
+    a, b, n = (sums[name].to_numpy(dtype=np.float64) for name in ("first", "second", "n"))
+    generator = np.random.default_rng(seed)
+    batch = max(1, min(repeats, 4_000_000 // max(users, 1)))
+    shares = np.full(users, 1 / users)
+    drawn = np.concatenate(
+        [
+            pooled_difference(
+                generator.multinomial(users, shares, size=min(batch, repeats - start)).astype(
+                    float
+                ),
+                *(a, b, n),
+            )
+            for start in range(0, repeats, batch)
+        ]
+    )
+    point = float(pooled_difference(np.ones((1, users)), a, b, n)[0])
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    below, above = np.sum(drawn <= 0), np.sum(drawn >= 0)
+    return [
+        test_row(
+            "cluster bootstrap over users",
+            "cfmf.statistics.contrasts.user_bootstrap",
+            group_a=first,
+            group_b=second,
+            n_obs=users,
+            stat_name="standard error",
+            stat=float(drawn.std()),
+            p_raw=min(1.0, 2 * (min(int(below), int(above)) + 1) / (repeats + 1)),
+            effect_name="difference of pooled RMSE",
+            effect=point,
+            ci_low=float(low),
+            ci_high=float(high),
+            ci_level=level,
+            ci_method=f"percentile of {repeats} resamples",
+            note="the models as fitted; users vary",
+        )
+    ]
+
+
+def paired_users(errors: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Sums over folds of each user's squared errors under two methods, and of the test ratings.
+
+    Returns
+    -------
+    Index user; columns first, second, n.
+
+    Raises
+    ------
+    ValueError
+        If the methods were not scored on the same users and numbers of ratings.
+    """
+    sides = []
+    for method in (first, second):
+        rows = errors[errors["method"] == method]
+        sides.append(rows.set_index(["fold", "user"])[["n", "squared_error"]])
+    folds = set(sides[0].index.unique("fold")) & set(sides[1].index.unique("fold"))
+    sides = [side[side.index.isin(folds, level="fold")] for side in sides]
+    both = sides[0].add_suffix("_first").join(sides[1].add_suffix("_second"), how="outer")
+    if not len(both) or not (both["n_first"] == both["n_second"]).all():
+        raise ValueError(
+            f"{first} and {second} were not scored on the same test ratings; run evaluate again"
+        )
+    sums = both.groupby("user").sum()
+    return pd.DataFrame(
+        {
+            "first": sums["squared_error_first"],
+            "second": sums["squared_error_second"],
+            "n": sums["n_first"],
+        }
+    )

@@ -1,0 +1,355 @@
+"""The whole analysis of one data set: the published battery, the corrected tests, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cfmf.evaluation.collect import choose
+from cfmf.statistics import assumptions, blocked, blocks, contrasts, published, verdict
+from cfmf.statistics.rows import BLOCKED, DATASETS, USERS, Row, about, adjust
+from cfmf.tables import COLUMNS
+
+NEEDED = (
+    *("control", "primary", "alpha", "ci_level", "margin", "rope", "power"),
+    *("bootstrap_repeats", "seed"),
+)
+COLLABORATIVE = ("user-knn", "user-cf-published", "item-knn")
+PRUNED = "published: search, pruned trials kept"
+COMPLETE = "published: search, complete trials"
+GRID = "published: grid"
+E1, E2, E3 = "E1 tuned reg", "E2 mean over reg", "E3 chosen setting"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Tables of the study and its verdict; the columns are those of `cfmf.tables`."""
+
+    tests: pd.DataFrame
+    assumptions: pd.DataFrame
+    medians: pd.DataFrame
+    best_rows: pd.DataFrame
+    verdict: list[verdict.Sentence]
+
+
+def analyse(
+    metrics: pd.DataFrame,
+    selected: pd.DataFrame,
+    user_errors: pd.DataFrame,
+    block: Mapping[str, Any],
+    *,
+    search: pd.DataFrame | None = None,
+    ratio: float | None = None,
+) -> Results:
+    """Everything study.md asks of one data set.
+
+    Parameters
+    ----------
+    metrics
+        `metrics` table of all methods.
+    selected
+        The same for the settings chosen on validation.
+    user_errors
+        Columns fold, method, user, n, squared_error of the chosen settings.
+    block
+        The `statistics` block of the config, with the schema's defaults filled in.
+    search
+        Trials of the published search as the frame of `cfmf.search.published.search`: columns params_k,
+        params_lmd, value, state. Without it the published battery runs on the grids alone.
+    ratio
+        Test ratings over train ratings of a fold. Without it 1/(J-1), which J disjoint folds have.
+
+    Raises
+    ------
+    ValueError
+        If the block lacks a key or a grid lacks a cell.
+    """
+    missing = [key for key in NEEDED if key not in block]
+    if missing:
+        raise ValueError(f"the statistics block lacks {missing}; the schema has their defaults")
+    folds = int(selected["fold"].nunique())
+    if ratio is None:
+        ratio = 1 / max(folds - 1, 1)
+    grids = {method: blocks.grid(metrics, method) for method in methods_with_grids(metrics)}
+    parts = [
+        _published(grids, search, block),
+        *(_levels_of_k(method, cells, block, ratio) for method, cells in grids.items()),
+        _methods(selected, user_errors, block, ratio),
+    ]
+    tests = adjust([row for part in parts for row in part[0]], block["alpha"])
+    checks = pd.DataFrame(
+        [row for part in parts for row in part[1]], columns=COLUMNS["assumptions"]
+    )
+    medians = pd.DataFrame([row for part in parts for row in part[2]], columns=COLUMNS["medians"])
+    chosen = choose(metrics)
+    rows = pd.DataFrame(_best_rows(grids, chosen, search), columns=COLUMNS["best_rows"])
+    words = _verdict(tests, checks, medians, chosen, selected, block)
+    return Results(tests, checks, medians, rows, words)
+
+
+def methods_with_grids(metrics: pd.DataFrame) -> list[str]:
+    """Methods that were run at two k or more, in order of appearance."""
+    counts = metrics[metrics["k"] != ""].groupby("method", sort=False)["k"].nunique()
+    return [str(method) for method in counts.index[counts > 1]]
+
+
+Part = tuple[list[Row], list[Row], list[Row]]
+
+
+def _published(
+    grids: Mapping[str, pd.DataFrame], search: pd.DataFrame | None, block: Mapping[str, Any]
+) -> Part:
+    """The published battery, on the search's trials and on the grids it may be compared with."""
+    rows: list[Row] = []
+    checks: list[Row] = []
+    medians: list[Row] = []
+    samples = {}
+    if search is not None:
+        runs = trial_runs(search)
+        samples[PRUNED, "mf-published"] = runs
+        medians += published.medians(runs[runs["state"] == "COMPLETE"], COMPLETE, "mf-published")
+    for method in dict.fromkeys(["mf-published", block["primary"]]):
+        if method in grids:
+            runs = grids[method].rename(columns={"test": "value"})
+            samples[GRID, method] = runs
+    for (arm, method), runs in samples.items():
+        family = f"published: k of {method}, {arm.removeprefix('published: ')}"
+        found = published.battery(runs, family, block["alpha"])
+        rows += found[0]
+        checks += found[1]
+        medians += published.medians(runs, arm, method)
+    return rows, checks, medians
+
+
+def trial_runs(search: pd.DataFrame) -> pd.DataFrame:
+    """Trials that have a value, pruned ones too, as runs: columns k (text), value, state."""
+    kept = search.dropna(subset=["value"])
+    return pd.DataFrame(
+        {
+            "k": kept["params_k"].astype(int).astype(str),
+            "reg": kept["params_lmd"].map("{:.9g}".format),
+            "value": kept["value"].astype(float),
+            "state": kept["state"].astype(str),
+        }
+    ).reset_index(drop=True)
+
+
+def _levels_of_k(method: str, cells: pd.DataFrame, block: Mapping[str, Any], ratio: float) -> Part:
+    """Corrected tests of the k of one method, for E1 and, with two reg or more, for E2."""
+    rows: list[Row] = []
+    checks: list[Row] = []
+    medians: list[Row] = []
+    estimands = {E1: blocks.tuned}
+    if len(set(cells["reg"])) > 1:
+        estimands[E2] = blocks.averaged
+    for estimand, values_of in estimands.items():
+        values = values_of(cells)
+        table = blocks.table(values, "k")
+        context = {"family": f"k of {method}", "design": BLOCKED}
+        rows += about(_omnibus(values, table, "k", block), estimand=estimand, factor="k", **context)
+        for i, first in enumerate(table.columns):
+            for second in table.columns[i + 1 :]:
+                found = contrasts.paired_contrast(table[first], table[second], ratio, dict(block))
+                rows += about(found, estimand=estimand, factor="k", **context)
+        found = assumptions.of_blocks(table, block["alpha"])
+        checks += about(found, design=BLOCKED, family=f"k of {method}, {estimand}")
+        runs = table.melt(var_name="k")
+        medians += published.medians(runs, f"corrected: {estimand}", method)
+    return rows, checks, medians
+
+
+def _omnibus(
+    values: pd.DataFrame, table: pd.DataFrame, factor: str, block: Mapping[str, Any]
+) -> list[Row]:
+    kept = values[values[factor].isin(table.columns)]
+    return [
+        *blocked.repeated_measures_anova(table, block["ci_level"]),
+        *blocked.mixed_model(kept, factor),
+        *blocked.friedman(table, block["ci_level"]),
+        *blocked.rank_comparisons(table, block["alpha"]),
+    ]
+
+
+def _methods(
+    selected: pd.DataFrame, user_errors: pd.DataFrame, block: Mapping[str, Any], ratio: float
+) -> Part:
+    """E3: all methods together, and each against the control."""
+    values = blocks.of_methods(selected)
+    table = blocks.table(values, "method")
+    if table.shape[1] < 2:
+        return [], [], []
+    context = {"estimand": E3, "factor": "method"}
+    rows = about(
+        _omnibus(values, table, "method", block), family="methods", design=BLOCKED, **context
+    )
+    control, _ = roles(table, block)
+    family = f"methods against {control}"
+    rows += about(blocked.many_to_one(table, control), family=family, design=BLOCKED, **context)
+    scored = set(user_errors["method"])
+    for method in table.columns:
+        if method == control:
+            continue
+        found = contrasts.paired_contrast(table[method], table[control], ratio, dict(block))
+        rows += about(found, family=family, design=BLOCKED, **context)
+        if {method, control} <= scored:
+            found = contrasts.user_bootstrap(
+                *(user_errors, method, control),
+                *(block["bootstrap_repeats"], block["seed"], block["ci_level"]),
+            )
+            rows += about(found, family=family, design=USERS, **context)
+    checks = about(
+        assumptions.of_blocks(table, block["alpha"]), design=BLOCKED, family="methods, " + E3
+    )
+    return rows, checks, []
+
+
+def roles(table: pd.DataFrame, block: Mapping[str, Any]) -> tuple[str, str]:
+    """Control and primary method: those of the config or, where they were not run, stand-ins."""
+    names = [str(name) for name in table.columns]
+    control = next(
+        (name for name in (block["control"], *COLLABORATIVE, *names) if name in names), names[0]
+    )
+    factorizations = [name for name in names if name not in (*COLLABORATIVE, "baseline", control)]
+    others = [name for name in names if name != control]
+    primary = next(name for name in (block["primary"], *factorizations, *others) if name in others)
+    return control, primary
+
+
+def _best_rows(
+    grids: Mapping[str, pd.DataFrame], chosen: pd.DataFrame, search: pd.DataFrame | None
+) -> list[Row]:
+    """Best row for each k: chosen on test as published, and on validation fold by fold."""
+    rows: list[Row] = []
+    if search is not None:
+        runs = trial_runs(search)
+        for k in published.grouped(runs):
+            best = runs[runs["k"] == k].nsmallest(1, "value").rename(columns={"value": "test"})
+            rows += _best("published: search, chosen on test", "mf-published", best)
+    for method, cells in grids.items():
+        best = cells.loc[cells.groupby("k")["test"].idxmin()]
+        best = best.sort_values("k", key=lambda s: s.map(blocks.number))
+        rows += _best("published: grid, chosen on test", method, best)
+        rows += _best("corrected: reg chosen on validation", method, blocks.best_reg(cells))
+    renamed = chosen.rename(columns={"validation_rmse": "validation", "test_rmse": "test"})
+    for name, of_method in renamed.groupby("method", sort=False):
+        rows += _best("corrected: setting chosen on validation", str(name), of_method)
+    return [{"seed": "", "fold": "", "edge": "", **row} for row in rows]
+
+
+def _best(arm: str, method: str, rows: pd.DataFrame) -> list[Row]:
+    named = rows.rename(columns={"validation": "validation_rmse", "test": "test_rmse"})
+    kept = [name for name in COLUMNS["best_rows"] if name in named.columns]
+    return [
+        {**{str(name): value for name, value in row.items()}, "arm": arm, "method": method}
+        for row in named[kept].to_dict("records")
+    ]
+
+
+def _verdict(
+    tests: pd.DataFrame,
+    checks: pd.DataFrame,
+    medians: pd.DataFrame,
+    chosen: pd.DataFrame,
+    selected: pd.DataFrame,
+    block: Mapping[str, Any],
+) -> list[verdict.Sentence]:
+    values = blocks.of_methods(selected)
+    table = blocks.table(values, "method")
+    said = []
+    if table.shape[1] > 1:
+        control, primary = roles(table, block)
+        for role, taken in (("control", control), ("primary", primary)):
+            if taken != block[role]:
+                said.append(verdict.sentence("absent", wanted=block[role], taken=taken, role=role))
+        against = tests[tests["family"] == f"methods against {control}"]
+        others = [
+            name for name in table.mean().sort_values().index if name not in (control, primary)
+        ]
+        said += verdict.of_contrast(against, primary, control, block["alpha"])
+        said += verdict.of_sight(against, primary, control)
+        for method in others:
+            said += verdict.of_contrast(against, str(method), control, block["alpha"])
+    if out := blocks.lacking(values, "method"):
+        said.append(verdict.sentence("left_out", names=", ".join(out)))
+    if table.shape[1]:
+        said += verdict.of_methods(table)
+        said += verdict.of_omnibus(tests[tests["family"] == "methods"], "methods")
+    said += _orders_of_k(medians, tests, block)
+    said += verdict.of_edges(chosen)
+    corrected = checks[(checks["design"] == BLOCKED) & (checks["holds"] != "")]
+    return said + verdict.of_design(int(selected["fold"].nunique()), corrected["holds"])
+
+
+def _orders_of_k(
+    medians: pd.DataFrame, tests: pd.DataFrame, block: Mapping[str, Any]
+) -> list[verdict.Sentence]:
+    """The published order of k, and beside it the corrected order of every method with a grid."""
+    published_order, said = _published_order(medians, block["primary"])
+    corrected = medians[medians["arm"] == f"corrected: {E1}"]
+    for method, rows in corrected.groupby("method", sort=False):
+        means = rows.set_index("k")["mean"]
+        said += verdict.of_orders(published_order, means, str(method))
+        best = str(means.idxmin())
+        other = published_order[0] if published_order else best
+        if other == best or other not in means.index:
+            other = str(means.idxmax())
+        first, second = sorted((best, other), key=blocks.number)
+        family = tests[(tests["family"] == f"k of {method}") & (tests["estimand"] == E1)]
+        said += verdict.of_contrast(
+            family, first, second, block["alpha"], prefix=f"{method} with k="
+        )
+        said += verdict.of_omnibus(family, f"k of {method}")
+    return said
+
+
+def _published_order(
+    medians: pd.DataFrame, primary: str
+) -> tuple[list[str], list[verdict.Sentence]]:
+    """Order of k by its published medians, best first: of the search or, without one, of a grid."""
+    for arm, method in ((PRUNED, "mf-published"), (GRID, "mf-published"), (GRID, primary)):
+        rows = medians[(medians["arm"] == arm) & (medians["method"] == method)]
+        if rows.empty:
+            continue
+        order = [str(k) for k in rows.sort_values("median", kind="stable")["k"]]
+        runs, label = int(rows["n"].sum()), arm.removeprefix("published: ")
+        said = [
+            verdict.sentence("order_published", arm=label, method=method, order=" < ".join(order))
+        ]
+        if arm == PRUNED:
+            complete = int(medians.loc[medians["arm"] == COMPLETE, "n"].sum())
+            said.append(verdict.sentence("pruned", runs=runs, pruned=runs - complete))
+        return order, said
+    return [], []
+
+
+def across_data_sets(selected: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
+    """`tests` table of the methods over several data sets: Friedman, comparisons, difference.
+
+    Parameters
+    ----------
+    selected
+        `selected` tables of several data sets, one under the other. Each data set is a block; the
+        value of a method is the mean of its folds. Methods that a data set lacks are left out.
+    block
+        The `statistics` block of the config.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two data sets.
+    """
+    if selected["dataset"].nunique() < 2:
+        raise ValueError("methods are compared across data sets only where there are two or more")
+    values = selected.assign(fold=selected["dataset"])
+    table = blocks.table(blocks.of_methods(values), "method")
+    rows = [
+        *blocked.friedman(table, block["ci_level"]),
+        *blocked.rank_comparisons(table, block["alpha"]),
+    ]
+    if block["control"] in table.columns:
+        rows += blocked.many_to_one(table, block["control"])
+    context = {"family": "methods across data sets", "estimand": E3, "factor": "method"}
+    return adjust(about(rows, design=DATASETS, **context), block["alpha"])

@@ -1,0 +1,289 @@
+"""A verdict in words, made from the tables by rule.
+
+Each sentence is a key of a catalogue, the numbers and names it holds, and the English text made
+of both; a translation needs only a catalogue of its own. No sentence says that there is no
+difference: a test that does not reject says what it could have seen instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+Sentence = dict[str, Any]
+T = "corrected t (Nadeau-Bengio)"
+
+ENGLISH = {
+    "lower": (
+        "{first} predicts better than {second}: its RMSE is lower by {size:.4f} ({level:.0%}"
+        " interval {low:.4f} to {high:.4f}, p = {p:.2g} after Holm), and with probability"
+        " {sure} by more than {rope:g}."
+    ),
+    "higher": (
+        "{first} predicts worse than {second}: its RMSE is higher by {size:.4f} ({level:.0%}"
+        " interval {low:.4f} to {high:.4f}, p = {p:.2g} after Holm), and with probability"
+        " {sure} by more than {rope:g}."
+    ),
+    "equivalent": (
+        "The RMSE of {first} and {second} differ by less than the declared margin of {margin:g}"
+        " (difference {difference:.4f}, {equivalence_level:.0%} interval {equivalence_low:.4f} to"
+        " {equivalence_high:.4f}, p = {equivalence_p:.2g} after Holm)."
+    ),
+    "undecided": (
+        "Whether {first} or {second} predicts better stays open: the difference of RMSE is"
+        " {difference:.4f} with a {level:.0%} interval of {low:.4f} to {high:.4f} (p = {p:.2g}"
+        " after Holm)."
+    ),
+    "small": (
+        "That difference is also shown to be smaller than the declared margin of {margin:g}"
+        " (p = {equivalence_p:.2g} after Holm)."
+    ),
+    "power": (
+        "With {folds} folds the comparison of {first} with {second} would see a difference of"
+        " {least:.4f} or more in {power:.0%} of such studies; smaller ones it may well miss."
+    ),
+    "users": (
+        "With the fitted models as they are and other users drawn, the RMSE of {first} less that"
+        " of {second} is {difference:.4f} ({level:.0%} interval {low:.4f} to {high:.4f})."
+    ),
+    "no_test": "{first} and {second} were not tested against each other: {why}.",
+    "best": "The least mean RMSE on test has {first}: {value:.4f} (folds: {folds}).",
+    "order_methods": "Methods by mean RMSE on test, best first: {order}.",
+    "order_published": (
+        "As published, by the medians of the runs of {method} ({arm}), k comes out in the order"
+        " {order} (best first). These medians and their p-values rest on no design."
+    ),
+    "order_corrected": (
+        "With every k trained to the end and its reg chosen on validation, {method} orders k as"
+        " {order} (best first, mean RMSE on test {values})."
+    ),
+    "order_reversed": (
+        "On {pairs} of {all_pairs} pairs of k the corrected order of {method} is the reverse of the"
+        " published one."
+    ),
+    "order_same": "The corrected order of k of {method} agrees with the published one.",
+    "pruned": (
+        "Of the {runs} runs behind the published medians {pruned} were pruned: their values are"
+        " those of models that were hardly trained."
+    ),
+    "omnibus": (
+        "Over the {what}, Friedman's test gives p = {friedman:.2g} (Kendall W {concordance:.2f})"
+        " and the repeated-measures ANOVA p = {anova:.2g} after Greenhouse-Geisser. Both take folds"
+        " as independent, which folds that share training ratings are not."
+    ),
+    "edge": (
+        "In {folds} of {all_folds} folds the setting chosen for {method} lies on the edge of its"
+        " grid ({where}); a wider grid could be better."
+    ),
+    "few_folds": (
+        "Inference rests on {folds} folds; at least 10 folds with 3 seeds are advised before a"
+        " claim is made."
+    ),
+    "one_fold": (
+        "There is one fold only, so nothing is known of how the results vary with the split; only"
+        " users could be resampled."
+    ),
+    "assumptions": (
+        "{failed} of {checks} checks of the corrected tests' assumptions found a departure; they"
+        " annotate the results and choose nothing."
+    ),
+    "left_out": "{names} lack a fold and are left out of the comparison of methods.",
+    "absent": "{wanted} was not run; {taken} takes its place as {role}.",
+}
+
+
+def sentence(key: str, **numbers: Any) -> Sentence:
+    """A sentence: its key, what it holds, and its English text."""
+    return {"key": key, "numbers": numbers, "text": ENGLISH[key].format(**numbers)}
+
+
+def percent(share: float) -> str:
+    """A probability in words that never round to certainty."""
+    if share > 0.99:
+        return "over 99%"
+    return "under 1%" if share < 0.01 else f"{share:.0%}"
+
+
+def of_contrast(
+    tests: pd.DataFrame, first: str, second: str, alpha: float, prefix: str = ""
+) -> list[Sentence]:
+    """What the paired rows of one contrast say, in one sentence or two.
+
+    Parameters
+    ----------
+    tests
+        Adjusted rows of one family and estimand.
+    first, second
+        The two levels, in the order of the rows.
+    alpha
+        Level of the adjusted tests.
+    prefix
+        Put before the levels' names, such as `mf with k=`.
+    """
+    rows = _rows(tests, first, second)
+    first, second = prefix + first, prefix + second
+    t = _row(rows, T)
+    if t is None or pd.isna(t["p_adj"]):
+        why = "there are no folds in common" if t is None else str(t["note"]).split(": ")[-1]
+        return [sentence("no_test", first=first, second=second, why=why)]
+    tost = rows[rows["test"].str.startswith("TOST")].iloc[0]
+    chances = rows[rows["test"] == "Bayesian correlated t"]
+    difference, p = float(t["effect"]), float(t["p_adj"])
+    interval = sorted((float(t["ci_low"]), float(t["ci_high"])), key=abs)
+    side = "lower" if difference < 0 else "higher"
+    sure = chances.loc[chances["stat_name"].str.contains(f"first {side}"), "stat"].iloc[0]
+    equivalence_p = float(tost["p_adj"])
+    equivalent = {
+        "first": first,
+        "second": second,
+        "difference": difference,
+        "margin": float(tost["margin"]),
+        "equivalence_p": equivalence_p,
+        "equivalence_level": float(tost["ci_level"]),
+        "equivalence_low": float(tost["ci_low"]),
+        "equivalence_high": float(tost["ci_high"]),
+    }
+    known = {"first": first, "second": second, "p": p, "level": float(t["ci_level"])}
+    if p < alpha:
+        low, high = (abs(end) for end in interval)
+        rope = float(chances["margin"].iloc[0])
+        shown = {"size": abs(difference), "low": low, "high": high, "sure": percent(float(sure))}
+        found = [sentence(side, **known, **shown, rope=rope)]
+        return found + [sentence("small", **equivalent)] * (equivalence_p < alpha)
+    if equivalence_p < alpha:
+        return [sentence("equivalent", **equivalent)]
+    low, high = sorted(interval)
+    return [sentence("undecided", **known, difference=difference, low=low, high=high)]
+
+
+def of_sight(tests: pd.DataFrame, first: str, second: str) -> list[Sentence]:
+    """What one contrast could have seen, and how it varies with the users."""
+    rows = _rows(tests, first, second)
+    found = []
+    power, users = _row(rows, "power"), _row(rows, "cluster bootstrap over users")
+    if power is not None:
+        found.append(
+            sentence(
+                "power",
+                first=first,
+                second=second,
+                folds=int(power["n_blocks"]),
+                least=float(power["effect"]),
+                power=float(str(power["note"]).split()[-1]),
+            )
+        )
+    if users is not None:
+        found.append(
+            sentence(
+                "users",
+                first=first,
+                second=second,
+                difference=float(users["effect"]),
+                level=float(users["ci_level"]),
+                low=float(users["ci_low"]),
+                high=float(users["ci_high"]),
+            )
+        )
+    return found
+
+
+def _rows(tests: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    return tests[(tests["group_a"] == first) & (tests["group_b"] == second)]
+
+
+def _row(rows: pd.DataFrame, test: str) -> pd.Series | None:
+    found = rows[rows["test"] == test]
+    return None if found.empty else found.iloc[0]
+
+
+def of_orders(published: list[str], corrected: pd.Series, method: str) -> list[Sentence]:
+    """The corrected order of k of one method, and how it agrees with the published one.
+
+    Parameters
+    ----------
+    published
+        k in order of the published medians, best first; empty where there are none.
+    corrected
+        Mean RMSE on test by k.
+    method
+        The method whose k they are.
+    """
+    order = [str(k) for k in corrected.sort_values(kind="stable").index]
+    values = ", ".join(f"{corrected[k]:.4f}" for k in order)
+    found = [sentence("order_corrected", method=method, order=" < ".join(order), values=values)]
+    shared = [k for k in published if k in order]
+    if len(shared) > 1:
+        pairs = [(a, b) for i, a in enumerate(shared) for b in shared[i + 1 :]]
+        against = sum(order.index(a) > order.index(b) for a, b in pairs)
+        key = "order_reversed" if against else "order_same"
+        found.append(sentence(key, method=method, pairs=against, all_pairs=len(pairs)))
+    return found
+
+
+def of_omnibus(tests: pd.DataFrame, what: str) -> list[Sentence]:
+    """What the tests of all levels together say.
+
+    Parameters
+    ----------
+    tests
+        Rows of one family and estimand.
+    what
+        The levels in words, such as `k of mf`.
+    """
+    friedman = _row(tests, "Friedman")
+    anova = _row(tests, "repeated-measures ANOVA, Greenhouse-Geisser")
+    if friedman is None or anova is None or pd.isna(friedman["p_raw"]):
+        return []
+    return [
+        sentence(
+            "omnibus",
+            what=what,
+            friedman=float(friedman["p_raw"]),
+            concordance=float(friedman["effect"]),
+            anova=float(anova["p_raw"]),
+        )
+    ]
+
+
+def of_edges(chosen: pd.DataFrame) -> list[Sentence]:
+    """Which methods' chosen settings lie on the edge of their grids."""
+    found = []
+    for method, rows in chosen.groupby("method", sort=False):
+        on_edge = rows[rows["edge"] != ""]
+        if len(on_edge):
+            where = sorted({part for edge in on_edge["edge"] for part in edge.split("; ")})
+            found.append(
+                sentence(
+                    "edge",
+                    method=str(method),
+                    folds=len(on_edge),
+                    all_folds=len(rows),
+                    where=", ".join(where),
+                )
+            )
+    return found
+
+
+def of_methods(table: pd.DataFrame) -> list[Sentence]:
+    """Which method has the least mean RMSE, and the order of all."""
+    means = table.mean().sort_values(kind="stable")
+    order = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
+    return [
+        sentence("best", first=means.index[0], value=float(means.iloc[0]), folds=len(table)),
+        sentence("order_methods", order=order),
+    ]
+
+
+def of_design(folds: int, checks: Iterable[Any]) -> list[Sentence]:
+    """What the design allows: its folds, and the checks of its assumptions (a boolean each)."""
+    judged = [bool(holds) for holds in checks]
+    found = []
+    if folds == 1:
+        found.append(sentence("one_fold"))
+    elif folds < 10:
+        found.append(sentence("few_folds", folds=folds))
+    if judged:
+        found.append(sentence("assumptions", failed=judged.count(False), checks=len(judged)))
+    return found

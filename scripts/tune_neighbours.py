@@ -1,0 +1,17 @@
+"""Every setting of a neighbour method, tried on the validation part of every fold."""
+
+from cfmf.neighbours.study import tune
+from cfmf.rules import folds_of, job
+from cfmf.tables import write_table
+
+with job(snakemake) as (log, params):
+    trials, costs = tune(
+        snakemake.wildcards.method,
+        folds_of(snakemake, "fit", "validation"),
+        params.settings,
+        dataset=snakemake.wildcards.dataset,
+        threads=snakemake.threads,
+    )
+    log.info("%d trials, least validation RMSE %.4f", len(trials), trials["value"].min())
+    write_table(snakemake.output.trials, trials, "trials")
+    write_table(snakemake.output.costs, costs, "costs")

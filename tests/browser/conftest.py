@@ -1,0 +1,43 @@
+"""A browser, and a report to open in it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import chromium  # noqa: E402
+
+from cfmf.reporting.render import render  # noqa: E402
+from cfmf.reporting.study import load  # noqa: E402
+
+
+def generated():
+    path = HERE.parent / "unit" / "reporting" / "generated_study.py"
+    spec = importlib.util.spec_from_file_location("generated_study", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory):
+    """Both renderings in English, and the interactive one in Chinese."""
+    if chromium.executable() is None:
+        pytest.skip(f"no Chromium on PATH (looked for {', '.join(chromium.NAMES)})")
+    folder = tmp_path_factory.mktemp("reports")
+    module = generated()
+    module.write(folder / "results")
+    study = load(folder / "results", module.DATASET)
+    made = {}
+    for name, language, kind in [
+        ("report", "en", "embedded"),
+        ("static", "en", "svg"),
+        ("chinese", "zh", "embedded"),
+    ]:
+        made[name] = folder / f"{name}.html"
+        render(study, made[name], language, plotly=kind)
+    return made

@@ -1,0 +1,187 @@
+"""The compiled parser against Python's own int, float and datetime."""
+
+import io
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfmf.data.lines import (
+    BAD_DATE,
+    BAD_ITEM,
+    BAD_RATING,
+    BAD_USER,
+    BLANK,
+    COLUMNS,
+    DATE,
+    ITEM,
+    ITEM_LINE,
+    NO_DATE,
+    NO_ITEM,
+    OFF_SCALE,
+    RATING,
+    SKIP,
+    USER,
+    Layout,
+    Scale,
+    file_blocks,
+    parse_blocks,
+)
+
+FOUR = (USER, ITEM, RATING, DATE)
+
+
+def parsed(text, layout, scale=None, size=1 << 16, threads=1):
+    """Rows as tuples, and (line number, reason) of the lines that are none."""
+    blocks = file_blocks(io.BytesIO(text), "test", size)
+    rows, bad, lines = [], [], 0
+    for _, one in parse_blocks(blocks, layout, scale or Scale(0, 5, 0), threads):
+        rows += zip(
+            one.user.tolist(),
+            one.item.tolist(),
+            one.rating.tolist(),
+            one.date.tolist(),
+            strict=True,
+        )
+        bad += [(lines + line + 1, reason) for line, reason, _ in one.bad]
+        lines += one.lines
+    return rows, bad
+
+
+def seconds(day):
+    return (day - date(1970, 1, 1)).days * 86_400
+
+
+@settings(deadline=None)
+@given(st.dates(min_value=date(1, 1, 1)))
+def test_dates_are_those_of_the_calendar(day):
+    text = b"1 2 3 " + day.isoformat().encode() + b"\n"
+    rows, bad = parsed(text, Layout(FOUR, " ", "iso"))
+    assert rows == [(1, 2, 3.0, seconds(day))]
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    "text",
+    "2005-02-29 1900-02-29 2005-04-31 2005-13-01 2005-00-10 2005-01-00 0000-01-01 2005-1-01"
+    " 2005/01/01 05-01-01 2005-01-1x".split(),
+)
+def test_days_that_do_not_exist_are_refused(text):
+    _, bad = parsed(b"1 2 3 " + text.encode() + b"\n", Layout(FOUR, " ", "iso"))
+    assert bad == [(1, BAD_DATE)]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2**63 - 1),
+            st.integers(0, 2**63 - 1),
+            st.integers(0, 50),
+            st.integers(-(10**9), 10**10),
+        ),
+        min_size=1,
+    ),
+    st.sampled_from(["\t", ",", "::", " ", ";;;"]),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.sampled_from([7, 64, 1 << 16]),
+    st.sampled_from([1, 2]),
+)
+def test_valid_rows_come_back_unchanged(values, separator, end, last_end, size, threads):
+    lines = [
+        separator.join((str(user), str(item), str(tenths / 10), str(time))).encode()
+        for user, item, tenths, time in values
+    ]
+    text = end.join(lines) + (end if last_end else b"")
+    rows, bad = parsed(text, Layout(FOUR, separator, "epoch"), size=size, threads=threads)
+    assert not bad
+    assert rows == [
+        (user, item, float(np.float32(tenths / 10)), time) for user, item, tenths, time in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"", BLANK),
+        (b"1,2,3", COLUMNS),
+        (b"1,2,3,4,5", COLUMNS),
+        (b"1;2;3;4", BAD_USER),
+        (b",2,3,4", BAD_USER),
+        (b"-1,2,3,4", BAD_USER),
+        (b"1.0,2,3,4", BAD_USER),
+        (b"9223372036854775808,2,3,4", BAD_USER),
+        (b"99999999999999999999,2,3,4", BAD_USER),
+        (b"1,x,3,4", BAD_ITEM),
+        (b"1,18446744073709551617,3,4", BAD_ITEM),
+        (b"1,2,three,4", BAD_RATING),
+        (b"1,2,3.,4", BAD_RATING),
+        (b"1,2,.5,4", BAD_RATING),
+        (b"1,2,3e0,4", BAD_RATING),
+        (b"1,2,nan,4", BAD_RATING),
+        (b"1,2,,4", BAD_RATING),
+        (b"1,2,--3,4", BAD_RATING),
+        (b"1,2,3,", BAD_DATE),
+        (b"1,2,3,2005-01-01", BAD_DATE),
+        (b"1,2,3,978300760000000", BAD_DATE),
+        (b"1,2,3,4 ", BAD_DATE),
+        (b"1,2,6,4", OFF_SCALE),
+        (b"1,2,-1,4", OFF_SCALE),
+        (b"1,\x002,3,4", BAD_ITEM),
+        (b"\xef\xbb\xbf1,2,3,4", BAD_USER),
+        ("１,2,3,4".encode(), BAD_USER),
+    ],
+)
+def test_each_fault_is_told_and_the_rows_around_it_are_kept(line, reason):
+    text = b"7,8,1,0\n" + line + b"\n8,7,2,1\n"
+    rows, bad = parsed(text, Layout(FOUR, ",", "epoch"))
+    assert rows == [(7, 8, 1.0, 0), (8, 7, 2.0, 1)]
+    assert bad == [(2, reason)]
+
+
+def test_half_stars_are_on_a_scale_of_half_stars_alone():
+    text = b"1,2,3.5\n1,3,4\n1,4,4.25\n"
+    layout = Layout((USER, ITEM, RATING), ",")
+    rows, bad = parsed(text, layout, Scale(0.5, 5, 0.5))
+    assert rows == [(1, 2, 3.5, NO_DATE), (1, 3, 4.0, NO_DATE)]
+    assert bad == [(3, OFF_SCALE)]
+    assert parsed(text, layout, Scale(1, 5, 1))[1] == [(1, OFF_SCALE), (3, OFF_SCALE)]
+
+
+def test_columns_that_are_not_needed_may_hold_anything():
+    text = b"a b!,2,,1,5\n\xff,3,x,2,4\n"
+    rows, bad = parsed(text, Layout((SKIP, ITEM, SKIP, USER, RATING), ","))
+    assert rows == [(1, 2, 5.0, NO_DATE), (2, 3, 4.0, NO_DATE)]
+    assert not bad
+
+
+@pytest.mark.parametrize("size", [3, 10, 1 << 16])
+def test_lines_that_name_the_item_hold_until_the_next(size):
+    text = b"5,1,2005-01-01\n8:\n1,3,2005-01-01\r\n2,4,2005-01-02\n\nx:\n3,5,2005-01-03\n9:\n"
+    text += b"1,1,2005-01-01"
+    layout = Layout((USER, RATING, DATE), ",", "iso", item_lines=True)
+    rows, bad = parsed(text, layout, size=size)
+    assert [row[:3] for row in rows] == [(1, 8, 3.0), (2, 8, 4.0), (1, 9, 1.0)]
+    assert bad == [
+        (1, NO_ITEM),
+        (2, ITEM_LINE),
+        (5, BLANK),
+        (6, BAD_ITEM),
+        (7, NO_ITEM),
+        (8, ITEM_LINE),
+    ]
+
+
+def test_more_faults_than_the_kernel_holds_at_a_time_are_all_told():
+    text = b"x\n" * 10_000 + b"1,2,3,4\n"
+    rows, bad = parsed(text, Layout(FOUR, ",", "epoch"))
+    assert len(rows) == 1
+    assert [line for line, _ in bad] == list(range(1, 10_001))
+
+
+def test_a_file_without_lines_is_refused_before_it_fills_the_memory():
+    with pytest.raises(ValueError, match=r"test has a line of more than 1,048,576 bytes"):
+        parsed(b"\0" * (3 << 20), Layout(FOUR, ","))

@@ -1,0 +1,254 @@
+"""Retrieval from folders, servers of the test's own, and the order of places."""
+
+import gzip
+import hashlib
+import io
+import json
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from cfmf.data import download as downloads
+from cfmf.data import sources
+from cfmf.data.download import Download, download
+from cfmf.data.sources import retrieve
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `content`; breaks off `breaks` times half way through what is asked for."""
+
+    content = b""
+    breaks = 0
+    ranges = True
+    asked = None
+
+    def do_GET(self):
+        start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        self.asked.append(start)
+        data = self.content[start if self.ranges else 0 :]
+        if not data:
+            self.send_error(416)
+            return
+        self.send_response(206 if start and self.ranges else 200)
+        if start and self.ranges:
+            last = len(self.content) - 1
+            self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if type(self).breaks:
+            type(self).breaks -= 1
+            data = data[: len(data) // 2]
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    """A server on this machine; set `content`, `breaks` and `ranges` of its handler."""
+    handler = type("OwnHandler", (Handler,), {"asked": []})
+    served = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    handler.url = f"http://127.0.0.1:{served.server_port}/ratings.csv"
+    yield handler
+    served.shutdown()
+    served.server_close()
+
+
+RATINGS = b"user,item,rating\n" + b"".join(b"%d,%d,3\n" % (i % 9, i) for i in range(30_000))
+DIGEST = hashlib.sha256(RATINGS).hexdigest()
+
+
+def table(dataset, **changes):
+    return dataset(source="table", **changes)
+
+
+def only(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_download_goes_on_where_it_broke_off(server, tmp_path):
+    server.content, server.breaks = RATINGS, 2
+    path = download(Download(server.url, "r.csv", DIGEST, size=len(RATINGS)), tmp_path)
+    assert path.read_bytes() == RATINGS
+    assert server.asked[0] == 0 < server.asked[1] < server.asked[2]
+    assert only(tmp_path) == ["r.csv"]
+
+
+def test_a_part_left_by_a_killed_run_is_continued(server, tmp_path):
+    server.content = RATINGS
+    (tmp_path / "r.csv.part").write_bytes(RATINGS[:100])
+    download(Download(server.url, "r.csv", DIGEST), tmp_path)
+    assert server.asked == [100]
+
+
+def test_a_server_without_ranges_is_read_from_the_start(server, tmp_path):
+    server.content, server.ranges = RATINGS, False
+    (tmp_path / "r.csv.part").write_bytes(b"something else")
+    path = download(Download(server.url, "r.csv", DIGEST), tmp_path)
+    assert path.read_bytes() == RATINGS
+
+
+def test_a_part_of_an_older_file_is_thrown_away(server, tmp_path):
+    server.content = RATINGS
+    (tmp_path / "r.csv.part").write_bytes(b"an older beginning")
+    path = download(Download(server.url, "r.csv", DIGEST), tmp_path)
+    assert path.read_bytes() == RATINGS
+    assert server.asked == [18, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "complaint"),
+    [
+        (RATINGS[:-1] + b"4", 0, "sha256 .* instead of"),
+        (RATINGS[:-9], len(RATINGS), "bytes instead of"),
+        (RATINGS + b"1,2,3\n", len(RATINGS), "sends more than"),
+    ],
+)
+def test_altered_or_cut_bytes_are_refused_and_leave_nothing(
+    server, tmp_path, content, size, complaint
+):
+    server.content = content
+    with pytest.raises(ValueError, match=complaint):
+        download(Download(server.url, "r.csv", DIGEST, size=size), tmp_path)
+    assert not only(tmp_path)
+
+
+def test_mirrors_are_tried_in_order_and_the_manifest_tells(server, dataset, tmp_path):
+    server.content = RATINGS
+    dead = "http://127.0.0.1:9/ratings.csv"
+    block = table(
+        dataset,
+        folder=str(tmp_path / "nowhere"),
+        urls=[{"url": dead}, {"url": server.url + "?signature=secret", "sha256": DIGEST}],
+    )
+    manifest = retrieve(block, tmp_path / "raw")
+    assert only(tmp_path) == ["raw"]
+    assert only(tmp_path / "raw") == ["manifest.json", "ratings.csv"]
+    assert json.loads((tmp_path / "raw/manifest.json").read_text()) == manifest
+    assert manifest["served_by"] == "download"
+    assert "secret" not in manifest["address"]
+    assert manifest["files"] == {"ratings.csv": {"bytes": len(RATINGS), "sha256": DIGEST}}
+    assert [one["way"] for one in manifest["attempts"]] == ["folder"]
+
+
+def test_where_nothing_serves_the_reasons_are_told_and_nothing_is_left(server, dataset, tmp_path):
+    server.content = RATINGS[:-1] + b"4"
+    raw = tmp_path / "raw"
+    block = table(dataset, urls=[{"url": server.url, "sha256": DIGEST}])
+    with pytest.raises(ValueError, match=r"no place serves(.|\n)*ratings\.csv has sha256"):
+        retrieve(block, raw)
+    assert not only(tmp_path)
+    with pytest.raises(ValueError, match="none is configured"):
+        retrieve(table(dataset), raw)
+
+
+def test_a_broken_transfer_is_kept_for_the_next_run(server, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "TRIES", 1)
+    server.content, server.breaks = RATINGS, 1
+    block = table(dataset, urls=[{"url": server.url, "sha256": DIGEST}])
+    with pytest.raises(ValueError, match="no place serves"):
+        retrieve(block, tmp_path / "raw")
+    assert only(tmp_path) == [".raw.downloads"]
+    retrieve(block, tmp_path / "raw")
+    assert server.asked[0] == 0 < server.asked[1] <= len(RATINGS) // 2
+    assert only(tmp_path) == ["raw"]
+
+
+def test_a_folder_may_hold_gzip_files_and_replaces_an_older_raw_folder(dataset, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "ratings.csv.gz").write_bytes(gzip.compress(RATINGS))
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/old").write_text("old")
+    manifest = retrieve(table(dataset, folder=str(folder)), tmp_path / "raw")
+    assert only(tmp_path / "raw") == ["manifest.json", "ratings.csv"]
+    assert manifest["files"]["ratings.csv"]["sha256"] == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda folder: None, "ratings.csv is missing"),
+        (lambda folder: (folder / "ratings.csv").mkdir(), "is a directory, but a file"),
+    ],
+)
+def test_a_folder_without_the_files_is_told(dataset, tmp_path, make, complaint):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    make(folder)
+    with pytest.raises(ValueError, match=complaint):
+        retrieve(table(dataset, folder=str(folder)), tmp_path / "raw")
+
+
+@pytest.mark.parametrize("name", ["../ratings.csv", "/etc/passwd", "a/b.csv"])
+def test_a_table_is_a_name_and_no_path(dataset, tmp_path, name):
+    with pytest.raises(ValueError, match="is not the name of a file"):
+        retrieve(table(dataset, folder=".", table={"ratings": name}), tmp_path / "raw")
+
+
+def wheel(ratings):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        inside = "recbole/dataset_example/ml-100k/"
+        file.writestr(inside + "ml-100k.inter", b"user_id:token\titem_id:token\n" + ratings)
+        file.writestr(inside + "ml-100k.item", b"item_id:token\tmovie_title:token_seq\n")
+    return content.getvalue()
+
+
+def fake_pip(monkeypatch, content):
+    def run(command, **_):
+        folder = command[command.index("--dest") + 1]
+        assert command[-1] == "recbole==1.2.1"
+        with open(f"{folder}/recbole-1.2.1-py3-none-any.whl", "wb") as file:
+            file.write(content)
+        return type("Done", (), {"returncode": 0, "stderr": ""})
+
+    monkeypatch.setattr(sources.subprocess, "run", run)
+    monkeypatch.setattr(sources, "RECBOLE_SHA256", hashlib.sha256(content).hexdigest())
+
+
+def test_movielens_100k_comes_from_the_package_where_the_server_is_away(
+    real_data, dataset, tmp_path, monkeypatch
+):
+    genuine = (real_data / "ml-100k/u.data").read_bytes()
+    fake_pip(monkeypatch, wheel(genuine))
+    dead = [{"url": "http://127.0.0.1:9/ml-100k.zip"}]
+    manifest = retrieve(dataset(source="movielens-100k", urls=dead), tmp_path / "raw")
+    assert manifest["served_by"] == "package"
+    assert (tmp_path / "raw/u.data").read_bytes() == genuine
+    assert manifest["genuine"] == {"u.data": "MovieLens 100K's u.data"}
+    assert "no connection" in manifest["attempts"][0]["error"]
+
+
+def test_a_package_or_folder_with_other_ratings_is_refused(dataset, tmp_path, monkeypatch):
+    fake_pip(monkeypatch, wheel(b"1\t2\t3\t4\n"))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "u.data").write_bytes(b"1\t2\t3\t4\n")
+    (folder / "u.item").write_bytes(b"2|Heat (1995)|\n")
+    dead = [{"url": "http://127.0.0.1:9/ml-100k.zip"}]
+    block = dataset(source="movielens-100k", urls=dead, folder=str(folder))
+    with pytest.raises(
+        ValueError, match=r"folder .*u\.data has MD5(.|\n)*package .*u\.data has MD5"
+    ):
+        retrieve(block, tmp_path / "raw")
+    monkeypatch.setattr(sources, "RECBOLE_SHA256", "0" * 64)
+    with pytest.raises(ValueError, match=r"package recbole==1.2.1: .* refused"):
+        retrieve(block, tmp_path / "raw")
+    assert only(tmp_path) == ["mine"]
+
+
+def test_the_genuine_titles_of_the_study_are_recognised(real_data, dataset, tiny, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("users.txt", "netflix_train.txt", "netflix_test.txt"):
+        (folder / name).write_bytes((tiny / name).read_bytes())
+    titles = (real_data / "netflix/movie_titles.txt").read_bytes()
+    (folder / "movie_titles.txt").write_bytes(titles)
+    manifest = retrieve(dataset(source="netflix-subset", folder=str(folder)), tmp_path / "raw")
+    assert manifest["genuine"] == {"movie_titles.txt": "the Netflix Prize's movie_titles.txt"}

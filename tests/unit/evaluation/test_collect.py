@@ -1,0 +1,157 @@
+"""Which setting is chosen, what is said of it, and its errors in slices."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from cfmf.evaluation import collect
+from cfmf.tables import COLUMNS
+
+
+def row(method, k, reg, seed, split, value, fold="u1", metric="rmse"):
+    values = ["d", fold, method, k, reg, seed, split, metric, value]
+    return dict(zip(COLUMNS["metrics"], values, strict=True))
+
+
+def grid(validation, test=None):
+    """Metrics of `mf` from {(k, reg): [validation RMSE of each seed]}."""
+    rows = []
+    for (k, reg), values in validation.items():
+        for seed, value in enumerate(values):
+            rows.append(row("mf", k, reg, str(seed), "validation", value))
+            rows.append(row("mf", k, reg, str(seed), "test", (test or {}).get((k, reg), 9.0)))
+            rows.append(row("mf", k, reg, str(seed), "validation", 0.0, metric="mae"))
+    return pd.DataFrame(rows)
+
+
+def test_choice_is_by_the_mean_over_seeds_and_never_by_test():
+    validation = {
+        ("4", "0.01"): [0.80, 1.20],
+        ("4", "0.1"): [0.95, 0.96],
+        ("16", "0.1"): [0.97, 0.97],
+    }
+    best = collect.choose(grid(validation, test={("16", "0.1"): 0.1})).iloc[0]
+    assert (best["k"], best["reg"]) == ("4", "0.1")
+    assert best["validation_rmse"] == pytest.approx(0.955)
+    assert best["test_rmse"] == 9.0
+
+
+def test_ties_go_to_the_simpler_model():
+    validation = {("16", "0.1"): [0.9], ("4", "0.01"): [0.9], ("4", "0.1"): [0.9]}
+    best = collect.choose(grid(validation)).iloc[0]
+    assert (best["k"], best["reg"]) == ("4", "0.1")
+
+
+@pytest.mark.parametrize(
+    ("best", "edge"),
+    [
+        (("16", "0.1"), ""),
+        (("4", "0.1"), "lowest k"),
+        (("64", "0.01"), "highest k; lowest reg"),
+        (("16", "1"), "highest reg"),
+    ],
+)
+def test_edges_of_the_grid_are_told(best, edge):
+    validation = {
+        (k, reg): [0.8 if (k, reg) == best else 0.9]
+        for k in ("4", "16", "64")
+        for reg in ("0.01", "0.1", "1")
+    }
+    assert collect.choose(grid(validation)).iloc[0]["edge"] == edge
+
+
+def test_methods_without_a_grid_are_chosen_as_they_are():
+    rows = [
+        row("baseline", "", "", "", "test", 0.94),
+        row("gibbs", "8", "inferred", "1", "test", 0.9),
+    ]
+    chosen = collect.choose(pd.DataFrame(rows))
+    assert chosen["edge"].tolist() == ["", ""]
+    assert collect.settings_rows(chosen)["setting"].tolist() == ["k=8, reg=inferred"]
+
+
+def test_setting_without_validation_is_refused():
+    table = grid({("4", "0.1"): [0.9], ("16", "0.1"): [0.9]})
+    table = table[~((table["k"] == "16") & (table["split"] == "validation"))]
+    with pytest.raises(ValueError, match=r"k=16 and reg=0\.1 has no finite validation"):
+        collect.choose(table)
+
+
+def test_rmse_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match=r"not finite.*'k': '4'"):
+        collect.choose(grid({("4", "0.1"): [np.inf]}))
+
+
+def test_selected_rows_are_those_of_the_choice():
+    table = grid({("4", "0.1"): [0.9, 0.9], ("16", "0.1"): [0.8, 0.8]})
+    found = collect.selected_rows(table, collect.choose(table))
+    assert set(found["k"]) == {"16"}
+    assert len(found) == 6
+    assert list(found.columns) == COLUMNS["metrics"]
+
+
+def test_the_same_fact_twice_is_refused():
+    table = grid({("4", "0.1"): [0.9]})
+    with pytest.raises(ValueError, match="tell the same fact"):
+        collect.collect([table, table])
+    assert len(collect.collect([table, table.assign(method="als")])) == 2 * len(table)
+
+
+def test_nothing_to_collect_is_refused():
+    with pytest.raises(ValueError, match="run at least one method"):
+        collect.collect([])
+
+
+def test_bins_are_read_as_counts():
+    assert collect.bin_names((0, 1, 10, 20)) == ["0", "1-9", "10-19", "20 or more"]
+
+
+@pytest.fixture
+def fold():
+    rng = np.random.default_rng(2)
+    kind = rng.random((30, 40))
+    train = sparse.csr_array(np.where(kind < 0.5, 3.0, 0.0).astype(np.float32))
+    test = sparse.csr_array(np.where(kind > 0.8, 4.0, 0.0).astype(np.float32))
+    return train, test
+
+
+def details(fold, seeds=("1", "2"), size=None):
+    test = fold[1]
+    rng = np.random.default_rng(1)
+    frame = pd.concat(
+        pd.DataFrame(
+            {"fold": "u1", "seed": seed, "prediction": rng.normal(3.5, 1, size or test.nnz)}
+        )
+        for seed in seeds
+    )
+    chosen = collect.choose(pd.DataFrame([row("mf", "4", "0.1", s, "test", 1.0) for s in seeds]))
+    return collect.details(chosen, lambda *_: frame, lambda _: fold), frame
+
+
+def test_slices_split_every_test_rating_once(fold):
+    (slices, users), frame = details(fold)
+    difference = frame["prediction"].to_numpy(dtype=np.float32).reshape(2, -1) - 4.0
+    for _, rows in slices.groupby(["slice", "metric"]):
+        assert rows["n"].sum() == fold[1].nnz
+    rmse = slices[slices["metric"] == "rmse"]
+    for _, rows in rmse.groupby("slice"):
+        whole = np.sqrt(np.average(rows["value"] ** 2, weights=rows["n"]))
+        assert whole == pytest.approx(np.sqrt(np.mean(difference**2)), rel=1e-6)
+    assert users["n"].sum() == fold[1].nnz
+    assert users["squared_error"].sum() == pytest.approx(np.sum(difference**2) / 2, rel=1e-6)
+
+
+def test_slice_holds_the_ratings_of_its_users(fold):
+    (slices, _), _ = details(fold)
+    counts = (fold[0].toarray() != 0).sum(axis=1)
+    dense = fold[1].toarray() != 0
+    found = slices[(slices["slice"] == "user's ratings in train") & (slices["metric"] == "mae")]
+    found = found.set_index("level")["n"]
+    assert found["10-19"] == dense[(counts >= 10) & (counts < 20)].sum()
+    assert found["20-49"] == dense[counts >= 20].sum()
+
+
+def test_predictions_of_other_folds_are_refused(fold):
+    with pytest.raises(ValueError, match="the folds changed"):
+        details(fold, size=7)

@@ -1,0 +1,198 @@
+"""Figures show the numbers they are given, the same in both dresses, and the same at every call."""
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cfmf.figures import comparison, data, factorization
+from cfmf.figures.static import to_svg
+from cfmf.figures.style import colour, thinned
+
+RNG = np.random.default_rng(3)
+K = ["1", "4", "16"]
+
+
+def words(key):
+    return f"<{key}>"
+
+
+def history():
+    epochs = np.arange(2000)
+    rmse = 1 + np.exp(-epochs / 50)
+    nothing = np.full(2000, np.nan)
+    return pd.DataFrame(
+        {
+            "epoch": epochs,
+            "loss": rmse**2 / 2,
+            "delta_loss": np.abs(np.diff(rmse**2 / 2, prepend=0)),
+            "train_rmse": rmse,
+            "validation_rmse": nothing,
+            "test_rmse": rmse + 0.1,
+        }
+    )
+
+
+FIGURES = {
+    "ratings": data.rating_distribution(
+        pd.DataFrame({"rating": [1.0, 2.5], "count": [3, 1]}), words
+    ),
+    "activity": data.activity(RNG.integers(1, 90, 50), RNG.integers(0, 40, 80), words),
+    "time": data.over_time(pd.DataFrame({"period": ["1997", "1998"], "count": [4, 5]}), words),
+    "similarity": data.similarity_distribution(np.linspace(0, 1, 6), np.arange(5), words),
+    "curves": factorization.learning_curves(history(), words),
+    "by-k": factorization.rmse_by_k(
+        pd.DataFrame(
+            {"method": ["mf"] * 3, "k": K, "mean": [1, 0.9, 0.95], "sd": [0.1, 0.1, None]}
+        ),
+        words,
+    ),
+    "heatmap": factorization.heatmap(
+        pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
+    ),
+    "side": factorization.side_by_side(
+        pd.DataFrame(
+            {
+                "k": K * 2,
+                "variant": ["mf"] * 3 + ["mf-published"] * 3,
+                "label": ["a"] * 3 + ["b"] * 3,
+                "mean": range(1, 7),
+                "sd": [0.1] * 6,
+            }
+        ),
+        words,
+    ),
+    "by-fold": comparison.by_fold(
+        pd.DataFrame(
+            {"method": ["a"] * 3 + ["b"] * 3, "fold": list("123123"), "value": [3, 4, 5, 1, 2, 3]}
+        ),
+        words,
+    ),
+    "forest": comparison.forest(
+        pd.DataFrame(
+            {
+                "label": ["a - b", "c - b"],
+                "effect": [-0.1, 0.0],
+                "ci_low": [-0.2, -0.1],
+                "ci_high": [-0.05, 0.1],
+            }
+        ),
+        words,
+        0.02,
+    ),
+    "levels": comparison.by_level(
+        pd.DataFrame(
+            {
+                "method": ["a", "a"],
+                "level": ["0", "1-9"],
+                "value": [1.1, 1.0],
+                "low": [1.0, None],
+                "high": [1.2, None],
+            }
+        ),
+        "ratings",
+        words,
+    ),
+    "pareto": comparison.pareto(
+        pd.DataFrame(
+            {
+                "method": ["a", "b"],
+                "seconds": [1.0, 10],
+                "rmse": [1, 0.9],
+                "frontier": [True, True],
+            }
+        ),
+        words,
+    ),
+    "trials": comparison.trials_by_setting(
+        pd.DataFrame({"x": [10, 20], "line": ["s 0", "s 0"], "value": [1, 0.9]}), "K", words
+    ),
+    "density": comparison.density_by_k(
+        pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words
+    ),
+    "box": comparison.box_by_k(pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words),
+    "ranks": comparison.mean_ranks(
+        pd.DataFrame({"method": ["a", "b"], "rank": [1.2, 1.8]}), 0.5, words
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_still_twin_is_sound_and_repeatable(name):
+    first, second = (to_svg(FIGURES[name], name, "says <what> it shows") for _ in range(2))
+    assert first == second
+    root = ElementTree.fromstring(first)
+    assert root.attrib["aria-label"] == "says <what> it shows"
+    assert all(
+        node.attrib["id"].startswith(f"{name}-") for node in root.iter() if "id" in node.attrib
+    )
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 3
+
+
+def test_still_twin_keeps_axis_titles_as_text():
+    text = "".join(ElementTree.fromstring(to_svg(FIGURES["by-k"], "x", "y")).itertext())
+    assert "<axis.k>" in text
+    assert "<axis.test_rmse>" in text
+
+
+def test_unknown_trace_has_no_twin():
+    drawn = data.over_time(pd.DataFrame({"period": ["1"], "count": [1]}), words)
+    drawn.add_scatterpolar(r=[1], theta=[1])
+    with pytest.raises(ValueError, match="scatterpolar trace has no static twin"):
+        to_svg(drawn, "x", "y")
+
+
+def test_learning_curves_leave_out_what_was_not_watched():
+    names = [trace.name for trace in FIGURES["curves"].data]
+    assert names == [
+        f"<series.{name}>" for name in ("loss", "delta_loss", "train_rmse", "test_rmse")
+    ]
+    assert [trace.yaxis for trace in FIGURES["curves"].data] == ["y", "y", "y2", "y2"]
+
+
+def test_thinning_keeps_ends_and_bounds():
+    kept = thinned(100_000, 200)
+    assert kept[0] == 0
+    assert kept[-1] == 99_999
+    assert len(kept) <= 202
+    assert kept == sorted(set(kept))
+    assert thinned(5) == [0, 1, 2, 3, 4]
+
+
+def test_share_of_users_with_at_least_so_many_ratings():
+    drawn = data.activity(np.array([1, 2, 2, 5]), np.array([0, 3]), words)
+    users, items = drawn.data
+    assert dict(zip(users.x, users.y, strict=True)) == {1: 1.0, 2: 0.75, 5: 0.25}
+    assert dict(zip(items.x, items.y, strict=True)) == {3: 1.0}
+
+
+def test_forest_marks_intervals_that_leave_zero_out():
+    marks = dict(
+        zip(FIGURES["forest"].data[0].y, FIGURES["forest"].data[0].marker.symbol, strict=True)
+    )
+    assert marks == {"a - b": "diamond", "c - b": "diamond-open"}
+
+
+def test_methods_are_ordered_worst_first_from_below():
+    assert [trace.name for trace in FIGURES["by-fold"].data] == ["a", "b"]
+
+
+def luminance(ink):
+    channels = [int(ink[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#14181d"])
+def test_colours_of_methods_reach_a_contrast_of_three(paper):
+    """WCAG 2.2, success criterion 1.4.11, by its own formula."""
+    from cfmf.figures.style import COLOURS, PALETTE
+
+    for ink in [*COLOURS.values(), *PALETTE]:
+        light, dark = sorted([luminance(ink), luminance(paper)], reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3, ink
+
+
+def test_unknown_method_has_a_colour_of_its_own_that_stays():
+    assert colour("mf-something") == colour("mf-something")

@@ -1,0 +1,62 @@
+"""User CF as published against the study's own matrix formula."""
+
+import numpy as np
+import pytest
+from neighbour_references import matrix_of, pairs_of, ratings_of
+
+from cfmf.neighbours.user_cf import UserCF
+
+
+def published(ratings, itself):
+    """(S @ X) / (S @ (X ≠ 0)) in float64, with or without each user's similarity 1 with itself."""
+    table = ratings.toarray().astype(np.float64)
+    norms = np.linalg.norm(table, axis=1)
+    similarity = table @ table.T / np.outer(norms, norms)
+    if not itself:
+        np.fill_diagonal(similarity, 0)
+    return (similarity @ table) / (similarity @ (table != 0))
+
+
+@pytest.fixture
+def many():
+    return ratings_of(seed=21, users=600, items=50, density=0.3)
+
+
+def test_leaves_the_user_out(many):
+    users, items = np.indices(many.shape).reshape(2, -1)
+    expected = published(many, itself=False).ravel()
+    model = UserCF().fit(many)
+    np.testing.assert_allclose(model.predict(users, items), expected, rtol=1e-5)
+    assert model.fallbacks == 0
+
+
+def test_training_predictions_with_and_without_the_user(many):
+    users, items = pairs_of(many)
+    honest, contaminated = UserCF().fit(many).predict_training()
+    np.testing.assert_allclose(honest, published(many, itself=False)[users, items], rtol=1e-5)
+    np.testing.assert_allclose(contaminated, published(many, itself=True)[users, items], rtol=1e-5)
+
+
+def test_pair_nobody_can_speak_for_gets_a_mean_and_is_counted():
+    # User 2 shares nothing with the raters of item 0; item 3 has no rating at all.
+    ratings = matrix_of([0, 0, 1, 1, 2], [0, 1, 0, 1, 2], [1, 5, 2, 4, 3], (3, 4))
+    model = UserCF().fit(ratings)
+    np.testing.assert_allclose(model.predict([2, 2, 0], [0, 3, 0]), [1.5, 3, 2])
+    assert model.alone.tolist() == [True, True, False]
+    assert model.fallbacks == 2
+
+
+def test_depends_neither_on_threads_nor_on_blocks(many):
+    asked = ratings_of(seed=22, users=600, items=50, density=0.1)
+    model = UserCF().fit(many)
+    whole = model.predict(*pairs_of(asked))
+    model.threads = 2
+    parts = [model.predict_block(asked, *edges)[1] for edges in ((0, 1), (1, 333), (333, 600))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_torch_agrees_with_the_kernels(many):
+    users, items = pairs_of(ratings_of(seed=23, users=600, items=50, density=0.1))
+    expected = UserCF().fit(many).predict(users, items)
+    found = UserCF(device="cpu:0").fit(many).predict(users, items)
+    np.testing.assert_allclose(found, expected, atol=1e-4)

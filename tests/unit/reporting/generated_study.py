@@ -1,0 +1,354 @@
+"""A results folder as the stages write it, its numbers drawn from a seed. They mean nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cfmf.tables import COLUMNS, write_table
+
+DATASET = "generated"
+FOLDS = ["u1", "u2", "u3", "u4", "u5"]
+KS = ["1", "4", "16", "64"]
+REGS = ["0.01", "0.05", "0.2"]
+NEIGHBOURS = ["baseline", "user-cf-published", "user-knn", "item-knn"]
+LEVEL = {
+    "baseline": 0.945,
+    "user-cf-published": 1.02,
+    "user-knn": 0.926,
+    "item-knn": 0.921,
+    "mf": 0.913,
+    "mf-published": 1.3,
+}
+HOSTILE = "<script>alert('title')</script> & Co."
+
+
+def write(results: Path, seed: int = 7) -> Path:
+    """Write a whole study below `results` and return its folder."""
+    home = results / DATASET
+    rng = np.random.default_rng(seed)
+    _ratings(home, rng)
+    metrics = _metrics(rng)
+    write_table(home / "evaluation/metrics.tsv", metrics, "metrics")
+    chosen = _chosen(metrics)
+    selected = metrics[metrics["split"].isin(["validation", "test"])].merge(
+        chosen, on=["method", "fold", "k", "reg"]
+    )
+    write_table(home / "evaluation/selected.tsv", selected[COLUMNS["metrics"]], "metrics")
+    _settings(home, chosen, rng)
+    _costs(home, metrics, rng)
+    _slices(home, rng)
+    _histories(home, rng)
+    _statistics(home, selected, metrics, rng)
+    _similarity(home, rng)
+    _rest(home)
+    return home
+
+
+def _ratings(home: Path, rng: np.random.Generator) -> None:
+    n, m, items = 3000, 90, 140
+    pairs = rng.choice(m * items, n, replace=False)
+    frame = pd.DataFrame(
+        {
+            "user": (pairs // items).astype(np.int32),
+            "item": (pairs % items).astype(np.int32),
+            "rating": rng.choice([1, 2, 3, 4, 5], n, p=[0.06, 0.11, 0.27, 0.34, 0.22]),
+            "date": pd.Timestamp("1997-09-20")
+            + pd.to_timedelta(rng.integers(0, 200 * 86400, n), unit="s"),
+            "part": "",
+        }
+    ).astype({"rating": np.float32, "date": "datetime64[s]"})
+    folder = home / "ratings"
+    folder.mkdir(parents=True)
+    frame.to_parquet(folder / "ratings.parquet")
+    pd.DataFrame({"user": range(m), "user_id": range(1, m + 1)}).to_parquet(
+        folder / "users.parquet"
+    )
+    titles = [f"Generated film {place}" for place in range(items)]
+    titles[int(frame["item"].iloc[0])] = HOSTILE
+    pd.DataFrame(
+        {"item": range(items), "item_id": range(1, items + 1), "title": titles}
+    ).to_parquet(folder / "items.parquet")
+    rows = {"rows_read": n + 2, "rows_kept": n, "rows_refused": 2}
+    duplicates = {"count": 2, "policy": "drop", "meaning": "rated twice"}
+    audit = {
+        **rows,
+        "files": {"u.data": {"kind": "ratings", **rows}},
+        "checks": {
+            "duplicates": duplicates,
+            "malformed": {"count": 0, "policy": "error", "meaning": "unreadable"},
+        },
+        "source": "generator",
+        "genuine": False,
+    }
+    (folder / "audit.json").write_text(json.dumps(audit))
+
+
+def _metrics(rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+
+    def add(fold: str, method: str, k: str, reg: str, values: dict[tuple[str, str], float]) -> None:
+        seed = "1" if k else ""
+        rows.extend(
+            [DATASET, fold, method, k, reg, seed, split, metric, value]
+            for (split, metric), value in values.items()
+        )
+
+    for place, fold in enumerate(FOLDS):
+        of_fold = 0.006 * (place - 2)
+        for method in NEIGHBOURS:
+            test = LEVEL[method] + of_fold + rng.normal(0, 0.002)
+            values = {
+                ("test", "rmse"): test,
+                ("test", "rmse_clipped"): test - 0.001,
+                ("test", "mae"): test * 0.79,
+                ("test", "fallback_share"): 0.0 if method == "baseline" else 0.004,
+                ("validation", "rmse"): test + 0.004,
+            }
+            if method == "user-cf-published":
+                values |= {
+                    ("train", "rmse"): test - 0.01,
+                    ("train", "rmse_contaminated"): test - 0.03,
+                }
+            add(fold, method, "", "", values)
+        grid = [("mf", k, reg) for k, reg in itertools.product(KS, REGS)]
+        grid += [("mf-published", k, "0.01") for k in KS]
+        for method, k, reg in grid:
+            size = np.log2(float(k))
+            bend = 0.02 * abs(np.log10(float(reg)) + 1.3) - 0.004 * size
+            if method == "mf-published":
+                bend = -0.35 + 0.1 * size
+            test = LEVEL[method] + of_fold + bend + rng.normal(0, 0.002)
+            values = {
+                ("test", "rmse"): test,
+                ("test", "mae"): test * 0.79,
+                ("test", "fallback_share"): 0.0,
+                ("validation", "rmse"): test + 0.004,
+                ("train", "rmse"): test - 0.03 * (size + 1),
+                ("fit", "epochs"): float(100 + 10 * place),
+            }
+            add(fold, method, k, reg, values)
+    return pd.DataFrame(rows, columns=COLUMNS["metrics"])
+
+
+def _chosen(metrics: pd.DataFrame) -> pd.DataFrame:
+    rows = metrics[(metrics["split"] == "validation") & (metrics["metric"] == "rmse")]
+    at = rows.groupby(["method", "fold"])["value"].idxmin()
+    return rows.loc[at, ["method", "fold", "k", "reg"]]
+
+
+def _settings(home: Path, chosen: pd.DataFrame, rng: np.random.Generator) -> None:
+    rows = [
+        [DATASET, row.fold, row.method, f"k={row.k}, reg={row.reg}"]
+        for row in chosen.itertuples()
+        if row.k
+    ]
+    trials: dict[str, list[list[object]]] = {"user-knn": [], "item-knn": []}
+    for method, fold in itertools.product(trials, FOLDS):
+        rows.append([DATASET, fold, method, "neighbours=40, shrinkage=50"])
+        grid = itertools.product([10, 20, 40, 80], [0, 50])
+        for trial, (neighbours, shrinkage) in enumerate(grid):
+            value = 0.92 + 0.0004 * abs(neighbours - 40) + 0.0002 * abs(shrinkage - 50)
+            setting = f"neighbours={neighbours}, shrinkage={shrinkage}"
+            value += rng.normal(0, 0.0005)
+            trials[method].append(
+                [DATASET, fold, method, trial, "COMPLETE", setting, "validation_rmse", value]
+            )
+    table = pd.DataFrame(rows, columns=COLUMNS["settings"])
+    write_table(home / "evaluation/settings.tsv", table, "settings")
+    for method, found in trials.items():
+        table = pd.DataFrame(found, columns=COLUMNS["trials"])
+        write_table(home / f"neighbours/{method}/trials.tsv", table, "trials")
+
+
+def _costs(home: Path, metrics: pd.DataFrame, rng: np.random.Generator) -> None:
+    points = metrics[["dataset", "fold", "method", "k", "reg", "seed"]].drop_duplicates()
+    parts = [
+        points.assign(
+            stage=stage, measure="seconds", value=rng.lognormal(0, 1, len(points)).round(4)
+        )
+        for stage in ("fit", "predict")
+    ]
+    write_table(home / "evaluation/costs.tsv", pd.concat(parts), "costs")
+    folder = home / "benchmarks/train_factorization"
+    folder.mkdir(parents=True)
+    for place in range(3):
+        (folder / f"{place}.tsv").write_text(
+            f"s\th:m:s\tmax_rss\tmax_vms\n{place + 1.5}\t0:00:01\t{200 + place}\t900\n"
+        )
+    (home / "benchmarks/parse_ratings.tsv").write_text("s\th:m:s\tmax_rss\n0.4\t0:00:00\t-\n")
+
+
+def _slices(home: Path, rng: np.random.Generator) -> None:
+    rows = [
+        [
+            DATASET,
+            fold,
+            method,
+            f"{what}'s ratings in train",
+            level,
+            40 * (place + 1),
+            metric,
+            value,
+        ]
+        for fold, method, what in itertools.product(FOLDS, LEVEL, ["user", "item"])
+        for place, level in enumerate(["1-9", "10-19", "20-49", "50-99", "100 or more"])
+        for metric in ("rmse", "mae")
+        for value in [LEVEL[method] + 0.1 / (place + 1) + rng.normal(0, 0.01)]
+    ]
+    write_table(
+        home / "evaluation/slices.tsv", pd.DataFrame(rows, columns=COLUMNS["slices"]), "slices"
+    )
+
+
+def _histories(home: Path, rng: np.random.Generator) -> None:
+    points = [("mf", k, reg) for k, reg in itertools.product(KS, REGS)]
+    points += [("mf-published", k, "0.01") for k in KS]
+    for method, k, reg in points:
+        epochs = np.arange(600)
+        start = (float(k) + 13.3) ** 0.5 if method == "mf-published" else 1.2
+        rmse = 0.8 + (start - 0.8) * np.exp(-epochs / 80)
+        loss = rmse**2 / 2
+        nothing = np.full(len(epochs), np.nan)
+        held = rmse + 0.1 + 0.0001 * epochs
+        frame = pd.DataFrame(
+            {
+                "fold": "u1",
+                "seed": "1",
+                "phase": "fit",
+                "epoch": epochs.astype(np.int32),
+                "loss": loss,
+                "delta_loss": np.abs(np.diff(loss, prepend=0)),
+                "train_rmse": rmse,
+                "validation_rmse": held if method == "mf" else nothing,
+                "test_rmse": held if method != "mf" else nothing,
+                "seconds": epochs * 0.01,
+            }
+        )
+        folder = home / f"factorization/{method}/k~{k}_reg~{reg}"
+        folder.mkdir(parents=True)
+        frame.to_parquet(folder / "history.parquet")
+
+
+def _statistics(
+    home: Path, selected: pd.DataFrame, metrics: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    rows = []
+
+    def add(**known: object) -> None:
+        rows.append({name: known.get(name, "") for name in COLUMNS["tests"]})
+
+    rmse = selected[(selected["split"] == "test") & (selected["metric"] == "rmse")]
+    wide = rmse.pivot_table(index="fold", columns="method", values="value")
+    blocked = {"design": "blocked by fold", "estimand": "E3 chosen setting", "factor": "method"}
+    size = {"n_blocks": len(wide), "n_obs": wide.size}
+    add(
+        family="methods", test="Friedman", function="scipy", stat_name="chi2", stat=18.3, df1=5,
+        p_raw=0.0026, p_adj=0.0026, effect_name="Kendall W", effect=0.73, **blocked, **size,
+    )  # fmt: skip
+    add(
+        family="methods", test="critical difference", function="scipy", stat_name="CD", stat=3.37,
+        **blocked, **size,
+    )  # fmt: skip
+    for method in wide.columns.drop("user-knn"):
+        difference = wide[method] - wide["user-knn"]
+        mean, half = difference.mean(), 3.2 * difference.std() + 0.002
+        pair = {
+            "family": "methods against user-knn", "group_a": method, "group_b": "user-knn",
+            "effect_name": "difference of RMSE", "effect": mean, **blocked, "n_blocks": 5,
+        }  # fmt: skip
+        add(
+            test="corrected t (Nadeau-Bengio)", function="scipy", stat_name="t",
+            stat=mean / half * 2.8, df1=4, p_raw=0.01, p_adj=0.04, ci_low=mean - half,
+            ci_high=mean + half, ci_level=0.95, reject=True, **pair,
+        )  # fmt: skip
+        add(test="TOST (equivalence within the margin)", margin=0.005, p_raw=0.6, p_adj=0.9, **pair)
+        add(
+            test="power", stat_name="power at the margin", stat=0.4, margin=0.005,
+            **{**pair, "effect_name": "least difference seen", "effect": 0.008},
+        )  # fmt: skip
+    published = {
+        "design": "unblocked, as published", "estimand": "as published", "factor": "k",
+        "family": "published: k of mf-published, grid", "n_obs": 20,
+    }  # fmt: skip
+    add(test="one-way ANOVA", stat_name="F", stat=8.1, df1=3, df2=16, p_raw=0.0016, **published)
+    add(
+        test="Kruskal-Wallis", stat_name="H", stat=12.5, df1=3, p_raw=0.0058,
+        effect_name="epsilon squared of H", effect=0.66, **published,
+    )  # fmt: skip
+    for a, b in itertools.combinations(KS, 2):
+        p = float(rng.uniform(0, 0.2))
+        add(test="Dunn", stat_name="z", stat=1.1, group_a=a, group_b=b, p_raw=p, **published)
+    tests = pd.DataFrame(rows).replace("", np.nan)
+    write_table(home / "statistics/tests.tsv", tests, "tests")
+    checks = pd.DataFrame(
+        [
+            ["published: k of mf-published, grid", "unblocked, as published", "k=1",
+             "Shapiro-Wilk", "scipy", 5, "W", 0.81, 0.04, False, ""],
+            ["methods, E3", "blocked by fold", "", "sphericity", "cfmf", 5, "epsilon", 0.61,
+             np.nan, False, "1 is sphericity"],
+        ],
+        columns=COLUMNS["assumptions"],
+    )  # fmt: skip
+    write_table(home / "statistics/assumptions.tsv", checks, "assumptions")
+    of_k = metrics[(metrics["method"] == "mf") & (metrics["metric"] == "rmse")]
+    of_k = of_k[of_k["split"] == "test"].groupby("k", sort=False)["value"]
+    medians = of_k.agg(n="size", median="median", mean="mean", minimum="min", maximum="max")
+    medians = medians.reset_index().assign(arm="published: grid", method="mf")
+    write_table(home / "statistics/medians.tsv", medians, "medians")
+    best = pd.DataFrame(
+        [["corrected: reg chosen on validation", "mf", k, "0.05", "u1", "1", 0.92, 0.91, ""]
+         for k in KS],
+        columns=COLUMNS["best_rows"],
+    )  # fmt: skip
+    write_table(home / "statistics/best_rows.tsv", best, "best_rows")
+    verdict = [
+        {
+            "key": "lower",
+            "numbers": {
+                "first": "mf", "second": "user-knn", "size": 0.0132, "low": 0.0101, "high": 0.0163,
+                "level": 0.95, "p": 0.0004, "sure": 0.98, "rope": 0.005,
+            },
+            "text": "generated: mf predicts better than user-knn",
+        },
+        {"key": "best", "numbers": {"first": "mf", "value": 0.9071, "folds": 5}, "text": "best"},
+        {"key": "few_folds", "numbers": {"folds": 5}, "text": "few folds"},
+        {"key": "not in the catalogue", "numbers": {}, "text": "A sentence <b>as computed</b>."},
+    ]  # fmt: skip
+    (home / "statistics/verdict.json").write_text(json.dumps(verdict))
+
+
+def _similarity(home: Path, rng: np.random.Generator) -> None:
+    vectors = np.abs(rng.normal(size=(90, 20))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    (home / "similarity").mkdir(parents=True)
+    np.savez_compressed(home / "similarity/u1.npz", similarity=vectors @ vectors.T)
+
+
+def _rest(home: Path) -> None:
+    (home / "raw").mkdir(parents=True)
+    manifest = {
+        "served_by": "generator",
+        "genuine": False,
+        "files": {"u.data": {"bytes": 12345, "sha256": "0" * 64}},
+    }
+    (home / "raw/manifest.json").write_text(json.dumps(manifest))
+    (home / "folds").mkdir()
+    sizes = {"fit": 2160, "validation": 240, "test": 600}
+    (home / "folds/folds.json").write_text(
+        json.dumps({"folds": {fold: {"sizes": sizes, "sha256": "0" * 64} for fold in FOLDS}})
+    )
+    provenance = {
+        "command": "snakemake --cores 2",
+        "config": {"study": {"methods": list(LEVEL)}},
+        "versions": {"numpy": "2"},
+        "git": {"commit": "0" * 40, "dirty": False},
+        "machine": {"cores": 2},
+        "run": {"started": "2026-01-01T00:00:00+00:00"},
+        "inputs": {},
+    }
+    (home / "provenance.json").write_text(json.dumps(provenance))

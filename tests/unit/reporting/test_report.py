@@ -1,0 +1,273 @@
+"""The report holds the numbers of the tables, escapes titles, and needs no network."""
+
+import dataclasses
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import generated_study
+import numpy as np
+import pandas as pd
+import pytest
+
+from cfmf.reporting import numbers
+from cfmf.reporting.render import render
+from cfmf.reporting.sections import discussion, errata
+from cfmf.reporting.study import load
+
+LIMIT = {"embedded": 8e6, "svg": 1.5e6}
+
+
+class Reader(HTMLParser):
+    """Tables by name as lists of rows of raw values, ids, and addresses that would be fetched."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables, self.ids, self.fetched, self.headings = {}, [], [], []
+        self.current = None
+
+    def handle_starttag(self, tag, attrs):
+        known = dict(attrs)
+        if "id" in known:
+            self.ids.append(known["id"])
+        if tag == "table":
+            self.current = self.tables.setdefault(known["data-name"], {"keys": [], "rows": []})
+        if tag == "th" and "data-key" in known:
+            self.current["keys"].append(known["data-key"])
+        elif tag == "tr" and self.current is not None:
+            self.current["rows"].append([])
+        elif tag in {"td", "th"} and self.current is not None:
+            self.current["rows"][-1].append(known.get("data-value"))
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag in {"link", "iframe", "object", "embed"} or (
+            tag in {"script", "img"} and "src" in known
+        ):
+            self.fetched.append((tag, known))
+
+    def table(self, name):
+        found = self.tables[name]
+        rows = [row for row in found["rows"] if len(row) == len(found["keys"])]
+        return pd.DataFrame([row for row in rows if row], columns=found["keys"])
+
+
+def read(html):
+    reader = Reader()
+    reader.feed(html)
+    return reader
+
+
+@pytest.fixture(scope="module")
+def pages(study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    made = {}
+    for language, kind in [("en", "embedded"), ("en", "svg"), ("zh", "embedded")]:
+        path = folder / f"{language}-{kind}.html"
+        render(study, path, language, plotly=kind)
+        made[language, kind] = path.read_text(encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def page(pages):
+    return read(pages["en", "svg"])
+
+
+def test_summary_equals_the_tables(page, results):
+    selected = pd.read_csv(results / generated_study.DATASET / "evaluation/selected.tsv", sep="\t")
+    test = selected[selected["split"] == "test"]
+    shown = page.table("summary").set_index("method")
+    for metric, column in [("rmse", "rmse"), ("mae", "mae")]:
+        rows = test[test["metric"] == metric]
+        by_fold = rows.groupby(["method", "fold"])["value"].mean()
+        expected = by_fold.groupby("method").mean()
+        assert set(shown.index) == set(expected.index)
+        np.testing.assert_allclose(shown[column].astype(float), expected[shown.index], rtol=1e-8)
+    spread = test[test["metric"] == "rmse"].groupby("method")["value"].std()
+    np.testing.assert_allclose(shown["sd"].astype(float), spread[shown.index], rtol=1e-8)
+    assert shown["rmse"].astype(float).is_monotonic_increasing
+
+
+def test_tables_that_stand_as_they_are_equal_their_files(page, results):
+    home = results / generated_study.DATASET
+    tests = pd.read_csv(home / "statistics/tests.tsv", sep="\t")
+    published = tests[tests["design"] == "unblocked, as published"]
+    shown = page.table("tests-published")
+    assert shown["test"].tolist() == published["test"].tolist()
+    for column in ("stat", "p_raw"):
+        np.testing.assert_allclose(
+            shown[column].astype(float), published[column], rtol=1e-8, equal_nan=True
+        )
+    medians = pd.read_csv(home / "statistics/medians.tsv", sep="\t")
+    np.testing.assert_allclose(page.table("medians")["median"].astype(float), medians["median"])
+
+
+def test_grid_search_and_folds_stand_in_the_tables(page, results):
+    home = results / generated_study.DATASET
+    trials = pd.concat(pd.read_csv(path, sep="\t") for path in home.glob("neighbours/*/trials.tsv"))
+    expected = trials.groupby(["method", "setting"])["value"].mean()
+    shown = page.table("neighbour-trials").set_index(["method", "setting"])["value"].astype(float)
+    np.testing.assert_allclose(shown.sort_index(), expected.sort_index(), rtol=1e-8)
+    assert page.table("folds")["fold"].tolist() == generated_study.FOLDS
+
+
+def test_titles_of_the_data_stay_text(pages):
+    for html in pages.values():
+        assert "<script>alert" not in html
+        assert "&lt;script&gt;alert" in html
+        assert "A sentence &lt;b&gt;as computed&lt;/b&gt;." in html
+
+
+def test_figures_json_cannot_leave_its_element(pages):
+    found = re.findall(
+        r'<script type="application/json" data-plot="(.*?)">(.*?)</script>',
+        pages["en", "embedded"],
+        re.DOTALL,
+    )
+    assert len(found) > 10
+    for _, text in found:
+        assert "<" not in text
+        assert json.loads(text)["data"]
+
+
+@pytest.mark.parametrize("kind", ["embedded", "svg"])
+def test_size_and_self_containment(pages, kind):
+    html = pages["en", kind]
+    assert len(html.encode()) < LIMIT[kind]
+    assert read(html).fetched == []
+    assert html.count("plotly.js v") == (kind == "embedded")
+
+
+def test_ids_are_unique_and_headings_do_not_skip(pages):
+    for html in pages.values():
+        reader = read(html)
+        assert len(reader.ids) == len(set(reader.ids))
+        assert reader.headings[0] == 1
+        assert all(b - a <= 1 for a, b in zip(reader.headings, reader.headings[1:], strict=False))
+
+
+def test_chinese_page_has_no_english_prose_left(pages):
+    html = pages["zh", "embedded"]
+    assert '<html lang="zh-CN">' in html
+    assert "一分钟速览" in html
+    assert "In a minute" not in html
+
+
+def test_two_renderings_are_the_same_bytes(study, tmp_path, pages):
+    """The still figures have a test of their own."""
+    render(study, tmp_path / "again.html", "en")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == pages["en", "embedded"]
+
+
+def test_only_cost_and_provenance_and_summary_times_are_volatile(study, tmp_path, pages):
+    """A run with other times differs in costs, provenance and the time columns alone."""
+    costs = study.tables["costs"].assign(value=lambda rows: rows["value"] * 2)
+    slower = dataclasses.replace(study, tables={**study.tables, "costs": costs}, provenance={})
+    render(slower, tmp_path / "slower.html", "en")
+    both = [
+        re.split(r'<section id="([\w-]+)"', html)
+        for html in (
+            pages["en", "embedded"],
+            (tmp_path / "slower.html").read_text(encoding="utf-8"),
+        )
+    ]
+    first, second = (dict(zip(parts[1::2], parts[2::2], strict=True)) for parts in both)
+    differing = {name for name in first if first[name] != second[name]}
+    assert differing <= {"summary", "cost", "provenance"}
+    assert "cost" in differing
+
+
+def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    home = tmp_path / "results" / generated_study.DATASET
+    for name in ("statistics", "similarity", "factorization", "raw", "benchmarks"):
+        shutil.rmtree(home / name)
+    for name in ("slices", "costs", "settings"):
+        (home / f"evaluation/{name}.tsv").unlink()
+    (home / "provenance.json").unlink()
+    render(load(tmp_path / "results", generated_study.DATASET), tmp_path / "bare.html")
+    html = (tmp_path / "bare.html").read_text(encoding="utf-8")
+    for sentence in (
+        "The statistics stage has not run.",
+        "The run kept no similarities between users.",
+        "The run has no slices by history.",
+        "The run recorded no provenance.",
+    ):
+        assert sentence in html
+
+
+@pytest.mark.parametrize("path", ["evaluation/metrics.tsv", "ratings/audit.json"])
+def test_missing_mandatory_file_is_named(results, tmp_path, path):
+    shutil.copytree(results, tmp_path / "results")
+    (tmp_path / "results" / generated_study.DATASET / path).unlink()
+    with pytest.raises(ValueError, match=rf"{path} is missing; run"):
+        load(tmp_path / "results", generated_study.DATASET)
+
+
+def test_damaged_file_is_named(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    (tmp_path / "results" / generated_study.DATASET / "statistics/verdict.json").write_text("{")
+    with pytest.raises(ValueError, match=r"verdict\.json is not JSON"):
+        load(tmp_path / "results", generated_study.DATASET)
+
+
+def test_unknown_kind_of_figure_is_refused(study, tmp_path):
+    with pytest.raises(ValueError, match="'embedded' or 'svg'"):
+        render(study, tmp_path / "x.html", plotly="png")
+
+
+def test_setting_is_taken_apart():
+    assert numbers.settings_in("similarity=pearson-baseline neighbours=40, reg: 0.1") == {
+        "similarity": "pearson-baseline",
+        "neighbours": "40",
+        "reg": "0.1",
+    }
+
+
+def test_frontier_keeps_what_nothing_beats():
+    points = pd.DataFrame({"seconds": [1.0, 2, 3, 2], "rmse": [0.95, 0.92, 0.93, 0.92]})
+    assert numbers.frontier(points).tolist() == [True, True, False, True]
+
+
+def test_peeking_at_test_is_never_worse_than_validation(study):
+    """The least over settings of a fold's test RMSE cannot exceed that of any one setting."""
+    found = errata.EVIDENCE[4](study)
+    values = {name: float(re.search(r'value="(.*?)"', found[name])[1]) for name in found}
+    assert values["peeked"] <= values["honest"]
+    assert values["gain"] == pytest.approx(values["honest"] - values["peeked"], abs=1e-8)
+
+
+def test_double_root_of_the_published_trial_is_undone():
+    """From the study's own trial 0: the root of its loss is its train 'RMSE'."""
+    printed = errata.published_figures()
+    assert printed["trial_0_loss"] ** 0.5 == pytest.approx(printed["trial_0_train"], abs=2e-6)
+    assert printed["jax_test"] ** 2 == pytest.approx(0.9571, abs=5e-5)
+    assert [round(v**2, 4) for v in printed["best_by_k"].values()] == [
+        0.9181,
+        0.9251,
+        0.8389,
+        0.8794,
+    ]
+
+
+def test_claims_are_judged_by_their_rule(study):
+    """Turn the errors of one family round and the judgement turns with them."""
+    assert discussion.RULES["mf1"](study).status == "supported"
+    selected = study.tables["selected"].copy()
+    worse = (selected["method"] == "mf") & (selected["metric"] == "rmse")
+    selected.loc[worse, "value"] += 0.2
+    turned = dataclasses.replace(
+        study,
+        tables={**study.tables, "selected": selected, "tests": study.tables["tests"].iloc[:0]},
+    )
+    assert discussion.RULES["mf1"](turned).status == "contradicted"
+
+
+def test_claim_of_overfitting_follows_the_best_k(study):
+    metrics = study.tables["metrics"].copy()
+    assert discussion.RULES["mf3"](study).status == "contradicted"  # generated: 64 is best
+    at_64 = (metrics["method"] == "mf") & (metrics["k"] == "64") & (metrics["split"] == "test")
+    metrics.loc[at_64 & (metrics["metric"] == "rmse"), "value"] += 0.1
+    turned = dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
+    assert discussion.RULES["mf3"](turned).status == "supported"

@@ -1,0 +1,129 @@
+"""Effect sizes against closed forms, and their intervals against the distributions they invert."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from cfmf.statistics import assumptions, blocked, contrasts, effects
+from cfmf.statistics import rows as tables
+
+values = st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=12)
+
+
+def test_rank_biserial_is_the_balance_of_the_signed_ranks():
+    assert effects.rank_biserial([1, 2, -3]) == 0
+    assert effects.rank_biserial([0, 0.1, 5]) == 1
+    assert effects.rank_biserial([-4, 1, 1]) == pytest.approx((-3 + 1.5 + 1.5) / 6)
+    assert np.isnan(effects.rank_biserial([0, 0]))
+
+
+@given(values, values)
+def test_cliff_delta_counts_pairs(a, b):
+    signs = np.sign(np.subtract.outer(a, b))
+    assert effects.cliff_delta(a, b) == pytest.approx(signs.mean(), abs=1e-12)
+
+
+def test_interval_of_partial_eta_squared_inverts_the_noncentral_f():
+    f, df1, df2 = 8.427170, 3, 56
+    for share, tail in zip(
+        effects.partial_eta_interval(f, df1, df2, 0.9), (0.95, 0.05), strict=True
+    ):
+        noncentrality = share * (df1 + df2 + 1) / (1 - share)
+        assert stats.ncf.cdf(f, df1, df2, noncentrality) == pytest.approx(tail, abs=1e-4)
+
+
+def test_interval_of_concordance_inverts_the_noncentral_chi2():
+    chi2, blocks, groups = 14.0, 20, 4
+    low, high = effects.concordance_interval(chi2, blocks, groups, 0.9)
+    for share, tail in ((low, 0.95), (high, 0.05)):
+        noncentrality = share * blocks * (groups - 1) - (groups - 1)
+        assert stats.ncx2.cdf(chi2, groups - 1, noncentrality) == pytest.approx(tail, abs=1e-4)
+
+
+def test_epsilon_is_one_under_sphericity_and_least_when_one_contrast_has_all():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(6, 1))
+    one = pd.DataFrame(noise @ np.array([[1.0, -1.0, 0.0, 0.0]]))
+    assert blocked.greenhouse_geisser(one) == pytest.approx(1 / 3)
+    many = pd.DataFrame(rng.normal(size=(20_000, 4)))
+    assert blocked.greenhouse_geisser(many) == pytest.approx(1, abs=0.01)
+
+
+def test_sums_of_squares_add_up():
+    table = pd.DataFrame(np.random.default_rng(1).normal(size=(5, 4)))
+    found = blocked.sums_of_squares(table)
+    assert sum(found.values()) == pytest.approx(table.to_numpy().var() * table.size)
+    assert found["error"] == pytest.approx((blocked.residuals(table) ** 2).to_numpy().sum())
+
+
+def test_mixed_model_equals_anova_with_one_run_a_cell():
+    """A balanced additive model with positive variances: the Wald F is the ANOVA's."""
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame(
+        rng.normal(0, 1, (8, 1)) + rng.normal(0, 0.3, (8, 4)), columns=list("abcd")
+    )
+    frame = table.reset_index(names="fold").melt("fold", var_name="k").assign(seed="1")
+    (mixed,) = blocked.mixed_model(frame, "k")
+    anova = blocked.repeated_measures_anova(table, 0.95)[0]
+    assert mixed["converged"]
+    assert mixed["stat"] == pytest.approx(anova["stat"], rel=1e-3)
+    assert (mixed["df1"], mixed["df2"]) == (anova["df1"], anova["df2"])
+
+
+def test_contrast_is_antisymmetric():
+    rng = np.random.default_rng(8)
+    block = {"alpha": 0.05, "ci_level": 0.95, "margin": 0.01, "rope": 0.002, "power": 0.8}
+    a, b = (pd.Series(rng.normal(0.93, 0.01, 6), name=name) for name in "ab")
+    there = contrasts.paired_contrast(a, b, 0.2, block)
+    back = contrasts.paired_contrast(b, a, 0.2, block)
+    for one, other in zip(there, back, strict=True):
+        if one["test"].startswith("corrected t"):
+            assert one["ci_low"] == pytest.approx(-other["ci_high"])
+            assert one["stat"] == pytest.approx(-other["stat"])
+        if "rope" not in one["stat_name"] and np.isfinite(one["p_raw"]):
+            assert one["p_raw"] == pytest.approx(other["p_raw"])
+    lower = [row["stat"] for row in there if "first lower" in row["stat_name"]]
+    higher = [row["stat"] for row in back if "first higher" in row["stat_name"]]
+    assert lower == pytest.approx(higher)
+
+
+def test_users_scored_differently_are_refused():
+    rows = {"fold": "u1", "user": range(3), "squared_error": 1.0}
+    errors = pd.concat(
+        [
+            pd.DataFrame({**rows, "method": "a", "n": [1, 2, 3]}),
+            pd.DataFrame({**rows, "method": "b", "n": [1, 2, 4]}),
+        ]
+    )
+    with pytest.raises(ValueError, match="a and b were not scored on the same test ratings"):
+        contrasts.paired_users(errors, "a", "b")
+
+
+def test_users_are_one_cluster_over_folds():
+    errors = pd.DataFrame(
+        [
+            {"fold": fold, "method": method, "user": 7, "n": 2, "squared_error": error}
+            for fold in ("u1", "u2")
+            for method, error in (("a", 3.0), ("b", 1.0))
+        ]
+    )
+    found = contrasts.paired_users(errors, "a", "b")
+    assert found.loc[7].tolist() == [6.0, 2.0, 4.0]
+
+
+def test_too_small_samples_are_told_and_not_tested():
+    rows = assumptions.normality(np.array([1.0, 2.0, 3.0]), 0.05, "k=1")
+    assert [row["holds"] for row in rows] == ["", ""]
+    assert all("not computed" in row["note"] for row in rows)
+    (row,) = assumptions.equal_variances([np.ones(4), np.arange(4.0)], 0.05)
+    assert "not computed" in row["note"]
+
+
+def test_unknown_columns_are_refused():
+    with pytest.raises(ValueError, match=r"\['colour'\] are not columns"):
+        tables.test_row("t", "f", colour=1)
+    with pytest.raises(ValueError, match=r"\['stat_value'\] are not columns"):
+        tables.check_row("c", "f", stat_value=1)

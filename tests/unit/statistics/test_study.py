@@ -1,0 +1,203 @@
+"""The whole analysis on made-up studies whose truth is known."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cfmf.evaluation import collect
+from cfmf.statistics import blocks, study
+from cfmf.tables import COLUMNS
+
+
+def analysed(made, block, **further):
+    metrics, users = made
+    selected = collect.selected_rows(metrics, collect.choose(metrics))
+    return study.analyse(metrics, selected, users, block, **further)
+
+
+@pytest.fixture(scope="module")
+def results(make_study, block):
+    return analysed(make_study(), block)
+
+
+@pytest.fixture(scope="module")
+def small(make_study):
+    """Maker of a study of one grid of two k and one method without, so that a test is quick."""
+
+    def make(**kind):
+        return make_study(**{"grids": ("mf",), "singles": ("user-knn",), "ks": ("4", "16"), **kind})
+
+    return make
+
+
+def test_tables_have_the_columns_of_the_contract(results):
+    for kind in ("tests", "assumptions", "medians", "best_rows"):
+        table = getattr(results, kind)
+        assert sorted(table.columns) == sorted(COLUMNS[kind])
+        assert len(table)
+
+
+def test_published_rows_cannot_be_taken_for_results(results):
+    for table in (results.tests, results.assumptions):
+        published = table["design"] == "unblocked, as published"
+        assert published.any()
+        assert (table["family"].str.startswith("published") == published).all()
+    assert results.medians["arm"].str.match("published|corrected").all()
+
+
+def test_every_test_without_a_p_value_says_why(results, make_study, block):
+    tiny = make_study(("mf",), ("baseline",), folds=3, seeds=1, ks=("1", "2"), regs=("0.1",))
+    for found in (results, analysed(tiny, block)):
+        empty = found.tests[found.tests["function"] == ""]
+        assert empty["note"].str.startswith("not computed: ").all()
+
+
+def test_holm_multiplies_by_the_number_of_comparisons_left(results):
+    rows = results.tests[
+        (results.tests["test"] == "corrected t (Nadeau-Bengio)")
+        & (results.tests["family"] == "k of mf")
+        & (results.tests["estimand"] == study.E1)
+    ]
+    assert len(rows) == 6
+    p = np.sort(rows["p_raw"])
+    expected = np.minimum(np.maximum.accumulate(p * np.arange(6, 0, -1)), 1)
+    np.testing.assert_allclose(np.sort(rows["p_adj"]), expected)
+
+
+def test_verdict_names_the_better_method_and_by_how_much(results):
+    first = results.verdict[0]
+    assert first["key"] == "lower"
+    assert first["numbers"]["first"] == "mf"
+    assert first["numbers"]["second"] == "user-knn"
+    low, high = first["numbers"]["low"], first["numbers"]["high"]
+    assert low <= first["numbers"]["size"] <= high
+    assert 0.03 < first["numbers"]["size"] < 0.07  # made 0.03 better, k adds up to 0.03
+    json.dumps(results.verdict)
+
+
+def test_no_difference_is_never_said_to_be_shown(make_study, block):
+    effects = {"mf": 0.0, "user-knn": 0.0}
+    made = make_study(
+        ("mf",), ("user-knn",), effects=effects, slope=0.0, noise=0.03, ks=("4", "16")
+    )
+    found = analysed(made, block).verdict
+    text = " ".join(sentence["text"] for sentence in found)
+    assert found[0]["key"] == "undecided"
+    assert "stays open" in text
+    assert "no difference" not in text
+    assert found[1]["key"] == "power"
+    assert found[1]["numbers"]["least"] > 0.02
+
+
+def test_equivalence_needs_the_margin(make_study, block):
+    effects = {"mf": 0.0, "user-knn": 0.0}
+    made = make_study(
+        ("mf",), ("user-knn",), effects=effects, slope=0.0, noise=0.0005, ks=("4", "16")
+    )
+    assert analysed(made, {**block, "margin": 0.02}).verdict[0]["key"] == "equivalent"
+    assert analysed(made, {**block, "margin": 1e-5}).verdict[0]["key"] == "undecided"
+
+
+def test_seeds_are_averaged_and_give_no_degrees_of_freedom(small, block):
+    few, many = (analysed(small(seeds=seeds), block).tests for seeds in (1, 4))
+    for tests in (few, many):
+        blocked = tests[(tests["design"] == "blocked by fold") & (tests["family"] == "k of mf")]
+        assert set(blocked["n_blocks"]) == {5}
+        anova = blocked[blocked["test"] == "repeated-measures ANOVA"]
+        assert set(zip(anova["df1"], anova["df2"], strict=True)) == {(1, 4)}
+
+
+def test_mixed_model_knows_levels_within_folds_when_there_are_seeds(small, block):
+    notes = {
+        seeds: analysed(small(seeds=seeds), block).tests.query(
+            "test == 'mixed model, Wald' and family == 'k of mf'"
+        )["note"]
+        for seeds in (1, 2)
+    }
+    assert notes[1].str.startswith("folds random").all()
+    assert notes[2].str.startswith("folds and levels within folds random").all()
+
+
+def test_one_fold_leaves_only_the_users(small, block):
+    found = analysed(small(folds=1, seeds=1), block)
+    corrected = found.tests[found.tests["design"] != "unblocked, as published"]
+    tested = corrected[corrected["p_raw"].notna()]
+    assert set(tested["test"]) == {"cluster bootstrap over users"}
+    assert "one_fold" in [sentence["key"] for sentence in found.verdict]
+
+
+def test_absent_methods_are_replaced_and_told(make_study, block):
+    made = make_study(("als",), ("baseline", "item-knn"), folds=3, seeds=1, ks=("1", "2"))
+    keys = [sentence["key"] for sentence in analysed(made, block).verdict]
+    assert keys[:2] == ["absent", "absent"]
+
+
+def test_method_alone_is_described_and_not_compared(make_study, block):
+    made = make_study((), ("user-knn",), folds=3)
+    found = analysed(made, block)
+    assert found.tests.empty
+    assert "best" in [sentence["key"] for sentence in found.verdict]
+
+
+def test_grid_with_a_hole_is_refused(small, block):
+    metrics, users = small()
+    selected = collect.selected_rows(metrics, collect.choose(metrics))
+    hole = (metrics["method"] == "mf") & (metrics["k"] == "4") & (metrics["reg"] == "0.05")
+    hole &= (metrics["fold"] == "u2") & (metrics["seed"] == "1")
+    with pytest.raises(
+        ValueError, match=r"grid of mf lacks 1 of 100 cells.*k=4.*reg=0.05.*fold=u2"
+    ):
+        study.analyse(metrics[~hole], selected, users, block)
+
+
+def test_block_without_a_key_is_refused(small, block):
+    lacking = {key: value for key, value in block.items() if key != "margin"}
+    with pytest.raises(ValueError, match=r"lacks \['margin'\]"):
+        analysed(small(), lacking)
+
+
+def test_tuned_and_averaged_are_the_declared_estimands(make_study):
+    cells = blocks.grid(make_study()[0], "mf")
+    tuned, averaged = blocks.tuned(cells), blocks.averaged(cells)
+    for (fold, k), rows in cells.groupby(["fold", "k"]):
+        of_cell = (tuned["fold"] == fold) & (tuned["k"] == k)
+        reg = rows.groupby("reg")["validation"].mean().idxmin()
+        expected = rows[rows["reg"] == reg].sort_values("seed")["test"]
+        assert tuned[of_cell].sort_values("seed")["value"].tolist() == expected.tolist()
+        mean = averaged[(averaged["fold"] == fold) & (averaged["k"] == k)]["value"].mean()
+        assert mean == pytest.approx(rows["test"].mean())
+
+
+def test_best_rows_choose_as_their_arm_says(results, make_study):
+    metrics, _ = make_study()
+    rows = results.best_rows
+    test = metrics[(metrics["split"] == "test") & (metrics["method"] == "mf")]
+    published = rows[(rows["arm"] == "published: grid, chosen on test") & (rows["method"] == "mf")]
+    assert published["test_rmse"].tolist() == [
+        *(test.loc[test["k"] == k, "value"].min() for k in ("1", "4", "16", "64"))
+    ]
+    chosen = rows[(rows["arm"].str.endswith("setting chosen on validation"))]
+    assert len(chosen) == 5 * 4
+    assert (chosen.loc[chosen["method"] == "mf", "edge"].str.contains("k")).all()
+
+
+def test_two_runs_give_the_same_tables(small, block):
+    first, second = (analysed(small(), block) for _ in range(2))
+    pd.testing.assert_frame_equal(first.tests, second.tests)
+    assert first.verdict == second.verdict
+
+
+def test_data_sets_are_blocks(make_study, block):
+    selected = []
+    for name in ("one", "two", "three", "four"):
+        metrics, _ = make_study(folds=3, seeds=1)
+        found = collect.selected_rows(metrics, collect.choose(metrics))
+        selected.append(found.assign(dataset=name))
+    tests = study.across_data_sets(pd.concat(selected), block)
+    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    assert friedman["n_blocks"] == 4
+    assert set(tests["design"]) == {"blocked by data set"}
+    with pytest.raises(ValueError, match="two or more"):
+        study.across_data_sets(selected[0], block)

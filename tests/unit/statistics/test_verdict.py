@@ -1,0 +1,73 @@
+"""Sentences by rule: each case of a contrast, and the orders of k."""
+
+import string
+
+import pandas as pd
+import pytest
+
+from cfmf.statistics import contrasts, verdict
+from cfmf.statistics.rows import adjust
+
+BLOCK = {"alpha": 0.05, "ci_level": 0.95, "margin": 0.01, "rope": 0.005, "power": 0.8}
+WOBBLE = [-0.002, 0.001, 0.0, -0.001, 0.002]
+
+
+def of_difference(mean, wobble=1.0):
+    b = pd.Series([0.95, 0.94, 0.93, 0.96, 0.95], name="b")
+    a = (b + mean + wobble * pd.Series(WOBBLE)).rename("a")
+    tests = adjust(contrasts.paired_contrast(a, b, 0.25, BLOCK), 0.05)
+    return verdict.of_contrast(tests, "a", "b", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("mean", "wobble", "keys"),
+    [
+        (-0.03, 1, ["lower"]),
+        (0.03, 1, ["higher"]),
+        (-0.005, 0.3, ["lower", "small"]),
+        (0.0, 1, ["equivalent"]),
+        (0.003, 10, ["undecided"]),
+    ],
+)
+def test_rule(mean, wobble, keys):
+    found = of_difference(mean, wobble)
+    assert [sentence["key"] for sentence in found] == keys
+    assert all(
+        sentence["text"].startswith(("a ", "The ", "That ", "Whether ")) for sentence in found
+    )
+
+
+def test_interval_is_told_as_a_size():
+    numbers = of_difference(-0.03)[0]["numbers"]
+    assert 0 < numbers["low"] < numbers["size"] < numbers["high"]
+
+
+def test_probability_is_never_certainty():
+    assert verdict.percent(0.999999) == "over 99%"
+    assert verdict.percent(0.0) == "under 1%"
+    assert verdict.percent(0.42) == "42%"
+
+
+def test_reversed_order_is_counted_in_pairs():
+    corrected = pd.Series({"1": 0.95, "4": 0.93, "16": 0.92, "64": 0.91})
+    found = verdict.of_orders(["4", "1", "16", "64"], corrected, "mf")
+    assert found[0]["numbers"]["order"] == "64 < 16 < 4 < 1"
+    assert found[1]["numbers"] == {"method": "mf", "pairs": 5, "all_pairs": 6}
+    same = verdict.of_orders(["64", "16", "4", "1"], corrected, "mf")
+    assert same[1]["key"] == "order_same"
+
+
+def test_every_text_is_made_of_what_its_sentence_holds():
+    """A translation can rely on the names: no template has one that is not a plain word."""
+    for key, text in verdict.ENGLISH.items():
+        names = [name for _, name, _, _ in string.Formatter().parse(text) if name]
+        assert all(name.isidentifier() for name in names), key
+
+
+def test_unknown_contrast_says_why():
+    rows = adjust(
+        contrasts.paired_contrast(*(pd.Series([0.9], name=n) for n in "ab"), 1.0, BLOCK), 0.05
+    )
+    (sentence,) = verdict.of_contrast(rows, "a", "b", 0.05)
+    assert sentence["key"] == "no_test"
+    assert "needs two folds" in sentence["text"]
