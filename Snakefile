@@ -72,7 +72,7 @@ rule statistics:
 
 
 onsuccess:
-    print("The study is done. Open", *studied("report.html"))
+    print("Done.", *(f"Open {page}" for page in studied("report.html") if Path(page).exists()))
 
 
 onerror:

@@ -60,6 +60,15 @@ def studied(path, methods=("",)):
     ]
 
 
+def searched(path, wildcards, below="results/{dataset}/"):
+    """A path of the one fold that the published search runs on."""
+    folds = FOLDS[wildcards.dataset]
+    fold = config["search"]["fold"] or folds[0]
+    if fold not in folds:
+        raise WorkflowError(f"search.fold is {fold}; choose from {', '.join(folds)}.")
+    return (below + path).format(dataset=wildcards.dataset, fold=fold)
+
+
 def of_folds(path):
     """An input function: one path below results/{dataset}/ for every fold of that data set."""
     return lambda wildcards: [
@@ -89,12 +98,13 @@ def trained_points(path):
     ]
 
 
-def code(script, method=False):
-    """Files of the package that a script uses, and those of the job's own method."""
+def code(script, method=""):
+    """Files of the package that a script uses, and those of a method or of the job's own one."""
+    path = f"scripts/{script}.py"
     if not method:
-        return imported_files(f"scripts/{script}.py")
+        return imported_files(path)
     return lambda wildcards: imported_files(
-        f"scripts/{script}.py", module_of(wildcards.method)
+        path, module_of(method.format(method=wildcards.get("method")))
     )
 
 
@@ -107,7 +117,10 @@ def scale(wildcards):
 def files_below(*folders):
     """Every file below some folders of the repository."""
     return sorted(
-        str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file()
+        str(path)
+        for folder in folders
+        for path in Path(folder).rglob("*")
+        if path.is_file()
     )
 
 

@@ -4,7 +4,7 @@
 rule train_factorization:
     input:
         **{part: of_folds(f"matrices/{{fold}}/{part}.npz") for part in PARTS},
-        code=code("train_factorization", method=True),
+        code=code("train_factorization", "{method}"),
     output:
         metrics="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/metrics.tsv",
         costs="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/costs.tsv",

@@ -27,7 +27,7 @@ rule tune_neighbours:
     input:
         fit=of_folds("matrices/{fold}/fit.npz"),
         validation=of_folds("matrices/{fold}/validation.npz"),
-        code=code("tune_neighbours", method=True),
+        code=code("tune_neighbours", "{method}"),
     output:
         trials=report(
             "results/{dataset}/neighbours/{method}/trials.tsv",
@@ -58,7 +58,7 @@ rule predict_neighbours:
         train=of_folds("matrices/{fold}/train.npz"),
         test=of_folds("matrices/{fold}/test.npz"),
         trials="results/{dataset}/neighbours/{method}/trials.tsv",
-        code=code("predict_neighbours", method=True),
+        code=code("predict_neighbours", "{method}"),
     output:
         metrics="results/{dataset}/neighbours/{method}/metrics.tsv",
         settings="results/{dataset}/neighbours/{method}/settings.tsv",

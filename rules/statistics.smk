@@ -1,8 +1,50 @@
 """The study's battery as published, and the tests that the design supports."""
 
 
+rule search_published:
+    input:
+        train=lambda wildcards: searched("matrices/{fold}/train.npz", wildcards),
+        test=lambda wildcards: searched("matrices/{fold}/test.npz", wildcards),
+        code=code("search_published", "mf-published"),
+    output:
+        trials=report(
+            "results/{dataset}/statistics/trials.tsv",
+            caption="../report/captions/trials.rst",
+            category="Published study",
+            labels={
+                "data set": "{dataset}",
+                "table": "trials of the published search",
+            },
+        ),
+        frame="results/{dataset}/published/frame.parquet",
+        intermediate="results/{dataset}/published/intermediate.parquet",
+        importances="results/{dataset}/published/importances.parquet",
+        storage="results/{dataset}/published/search.db",
+    log:
+        logs("search_published"),
+    benchmark:
+        "results/{dataset}/benchmarks/search_published.tsv"
+    conda:
+        "../envs/search.yaml"
+    resources:
+        mem_mb=megabytes(1500, 50),
+        runtime=480,
+    params:
+        search=config["search"],
+        method=lookup(within=config, dpath="methods/mf-published"),
+        seed=config["study"]["seeds"][0],
+        fold=lambda wildcards: searched("{fold}", wildcards, below=""),
+    script:
+        "../scripts/search_published.py"
+
+
 rule test_statistics:
     input:
+        search=branch(
+            config["search"]["enabled"],
+            then="results/{dataset}/published/frame.parquet",
+        ),
+        folds="results/{dataset}/folds/folds.json",
         metrics="results/{dataset}/evaluation/metrics.tsv",
         selected="results/{dataset}/evaluation/selected.tsv",
         user_errors="results/{dataset}/evaluation/user_errors.parquet",

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,9 @@ def _unpack_zip(
 def _unpack_tar(
     archive: Path, place: Callable[[str], str | None], into: Path, largest: int
 ) -> None:
-    packed_file = gzip.open(archive) if archive.name.endswith("gz") else archive.open("rb")
+    opened: Any = gzip.open if archive.name.endswith("gz") else open
     # As a stream: a tar has no directory, and each member's declared size is checked on the way.
-    with packed_file as stream, tarfile.open(fileobj=stream, mode="r|") as file:
+    with opened(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as file:
         total = 0
         for member in file:
             target = _target(archive, member.name, place, into)

@@ -37,15 +37,43 @@ SHOWN = 5
 Place = tuple[str, int, bytes]
 
 
+@numba.njit(nogil=True, cache=True)
+def _mark(index, wanted, seen):  # type: ignore[no-untyped-def]
+    """Set `seen` at the index of every wanted row."""
+    for row in range(len(index)):
+        if wanted[row]:
+            seen[index[row]] = True
+
+
+@numba.njit(nogil=True, cache=True)
+def _look_up(index, table):  # type: ignore[no-untyped-def]
+    """Entries of a table at the given indices."""
+    found = np.empty(len(index), table.dtype)
+    for row in range(len(index)):
+        found[row] = table[index[row]]
+    return found
+
+
+def _unsigned(index: NDArray[Any]) -> NDArray[Any]:
+    """The same bytes as unsigned numbers, with which compiled loops index several times faster."""
+    return index.view(f"u{index.itemsize}")
+
+
+def marked(index: NDArray[Any], wanted: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Which numbers below `size` stand in the wanted rows of an index (not negative)."""
+    seen = np.zeros(size, bool)
+    _mark(_unsigned(index), wanted, seen)
+    return seen
+
+
 def dense_index(ids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Sorted distinct ids, and the place of each id among them (int32)."""
-    if len(ids) and ids.dtype.kind == "i" and ids.min() >= 0 and ids.max() < 1 << 27:
-        seen = np.zeros(int(ids.max()) + 1, bool)
-        seen[ids] = True
+    if len(ids) and ids.dtype.kind == "i" and ids.max() < 1 << 27:
+        seen = marked(ids, np.ones(len(ids), bool), int(ids.max()) + 1)
         distinct = np.flatnonzero(seen)
         place = np.empty(len(seen), np.int32)
         place[distinct] = np.arange(len(distinct), dtype=np.int32)
-        return distinct, place[ids]
+        return distinct, _look_up(_unsigned(ids), place)
     sorted_ids, places = np.unique(ids, return_inverse=True)
     return sorted_ids, places.astype(np.int32)
 
@@ -87,9 +115,8 @@ def repeated_pairs(user: NDArray[np.int32], item: NDArray[np.int32]) -> NDArray[
     """
     if not len(user):
         return np.zeros(0, bool)
-    result: NDArray[np.bool_] = _repeated_pairs(
-        user, item, int(user.max()) + 1, int(item.max()) + 1
-    )
+    sizes = int(user.max()) + 1, int(item.max()) + 1
+    result: NDArray[np.bool_] = _repeated_pairs(_unsigned(user), _unsigned(item), *sizes)
     return result
 
 
@@ -219,11 +246,10 @@ def check_pairs(
     in_train = pairs.loc[pairs["part"] == TRAIN].reset_index().merge(in_test, on=["user", "item"])
     checks.apply("test_in_train", np.sort(in_train["index"].to_numpy(np.int64)), keep)
 
-    alone = np.zeros(len(keep), bool)
-    if (part == TEST).any():
+    test_rows = np.flatnonzero(keep & (part == TEST))
+    alone = np.zeros(len(test_rows), bool)
+    if len(test_rows):
+        train = keep & (part == TRAIN)
         for index in (user, item):
-            trained = np.zeros(int(index.max()) + 1, bool)
-            trained[index[keep & (part == TRAIN)]] = True
-            alone |= ~trained[index]
-        alone &= keep & (part == TEST)
-    checks.apply("test_only", np.flatnonzero(alone), keep)
+            alone |= ~marked(index, train, int(index.max()) + 1)[index[test_rows]]
+    checks.apply("test_only", test_rows[alone], keep)

@@ -24,6 +24,7 @@ from cfmf.data.audit import (
     Place,
     check_pairs,
     dense_index,
+    marked,
 )
 from cfmf.data.layouts import RatingFile, existing, rating_files, title_file
 from cfmf.data.lines import (
@@ -452,6 +453,8 @@ def _reindex(
     if listed is not None:
         return listed, np.searchsorted(listed, ids).astype(np.int32)[index]
     remaining, places = dense_index(index)
+    if len(remaining) == len(ids):
+        return ids, index
     return ids[remaining], places
 
 
@@ -479,9 +482,8 @@ def _overlap(
         return {}
     overlap = {}
     for name, index in (("users", user), ("items", item)):
-        train, test = (
-            np.bincount(index[part == one], minlength=index.max() + 1) > 0 for one in (TRAIN, TEST)
-        )
+        size = int(index.max()) + 1
+        train, test = (marked(index, part == one, size) for one in (TRAIN, TEST))
         overlap[name] = {
             "train": int(train.sum()),
             "test": int(test.sum()),

@@ -261,10 +261,15 @@ class Transcoder:
             lines.append((number, raw.rstrip("\r\n").encode()))
             output.append(self._line(fields, raw))
             if len(output) == LINES_AT_ONCE:
-                yield Block(np.frombuffer("".join(output).encode(), np.uint8), lines)
+                yield self._block(output, lines)
                 lines, output = [], []
         if output:
-            yield Block(np.frombuffer("".join(output).encode(), np.uint8), lines)
+            yield self._block(output, lines)
+
+    @staticmethod
+    def _block(output: list[str], lines: list[tuple[int, bytes]]) -> Block:
+        # Writable as the blocks of a file are, or the kernel would be compiled once more.
+        return Block(np.frombuffer(bytearray("".join(output), "ascii"), np.uint8), lines)
 
     def _line(self, fields: list[str], raw: str) -> str:
         if not raw.strip("\r\n"):
@@ -272,9 +277,9 @@ class Transcoder:
         if "\ufffd" in raw:
             return "?\n"
         roles = self.layout.columns
-        if len(fields) == len(roles):
-            fields = [self._field(text, role) for text, role in zip(fields, roles, strict=True)]
-        return "\t".join(fields) + "\n"
+        if len(fields) != len(roles):
+            return "\t".join("0" * len(fields)) + "?\n"
+        return "\t".join(map(self._field, fields, roles)) + "\n"
 
     def _field(self, text: str, role: int) -> str:
         if role in (USER, ITEM) and self.text_ids:

@@ -65,7 +65,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "gibbs-implicit": Method(
             GIBBS,
             "Bayesian MF with implicit feedback",
-            {"implicit": "users"},
+            {"implicit": "both"},
             tuned_by=("k",),
             stops_on_validation=False,
         ),

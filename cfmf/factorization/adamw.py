@@ -6,25 +6,21 @@ One class, whose options are the difference. Gradients are written out, from the
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy import sparse
 
-from cfmf.factorization.checkpoint import Checkpoint, fingerprint
+from cfmf.factorization.checkpoint import Checkpoint
+from cfmf.factorization.curve import Curve, Stopping, fitted
+from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
 from cfmf.factorization.penalties import PENALTIES, squares
 from cfmf.factorization.products import ObservedPairs
-from cfmf.factorization.tasks import HISTORY, Fitted, Task, diverged, predict_parts
-from cfmf.progress import progress
-
-MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, for the patience to start anew
+from cfmf.factorization.tasks import Fitted, Task
 
 
 @dataclass(frozen=True)
@@ -119,14 +115,20 @@ class AdamW:
         """
         try:
             training = _Training(self, tasks)
-            training.run(Checkpoint(checkpoint))
-            return training.fitted()
+            curve = Curve(
+                tasks,
+                Stopping(self.max_epochs, self.tolerance, self.patience),
+                self,
+                "lower learning_rate, or reg if it is large",
+            )
+            curve.train(training, Checkpoint(checkpoint))
         except torch.cuda.OutOfMemoryError as error:
             pairs = sum(task.train.nnz for task in tasks)
             raise MemoryError(
                 f"the GPU has no memory left for k = {self.k}, {len(tasks)} runs side by side and"
-                f" {pairs:,} ratings: train fewer runs at once, lower k, or use the CPU"
+                f" {pairs:,} ratings: lower batch_size or k, or use the CPU"
             ) from error
+        return fitted(curve, training.models())
 
 
 class _Training:
@@ -161,10 +163,6 @@ class _Training:
         )
         self.left_weights, self.right_weights = self.penalty_weights()
         self.best = [self.left.detach().clone(), self.right.detach().clone()]
-        self.best_epoch = np.zeros(len(tasks), dtype=np.int64)
-        self.best_rmse = np.full(len(tasks), np.inf)
-        self.ended = np.zeros(len(tasks), dtype=bool)
-        self.history: list[np.ndarray] = []
 
     def observed(self, part: str) -> ObservedPairs:
         matrices = [getattr(task, part) for task in self.tasks]
@@ -195,26 +193,24 @@ class _Training:
             left, right = side_by_side(users, items, settings.biases)
             lefts.append(left)
             rights.append(right)
-        place = (settings.device, settings.dtype)
-        left, right = (
-            torch.from_numpy(np.concatenate(blocks)).to(*place) for blocks in (lefts, rights)
-        )
-        return left.requires_grad_(), right.requires_grad_()
+        return self.stacked(lefts).requires_grad_(), self.stacked(rights).requires_grad_()
 
     def penalty_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """reg w_row / N of every user and every item, as columns."""
-        left, right = [], []
+        """Reg w_row / N of every user and every item, as columns."""
+        left: list[np.ndarray] = []
+        right: list[np.ndarray] = []
         for task in self.tasks:
             users = np.diff(task.train.indptr)
             items = np.bincount(task.train.indices, minlength=task.train.shape[1])
             for counts, weights in ((users, left), (items, right)):
                 strength = self.settings.reg / task.train.nnz
                 weights.append(strength * row_weights(counts, self.settings.weighting)[:, None])
-        place = (self.settings.device, self.settings.dtype)
-        return (
-            torch.from_numpy(np.concatenate(left)).to(*place),
-            torch.from_numpy(np.concatenate(right)).to(*place),
-        )
+        return self.stacked(left), self.stacked(right)
+
+    def stacked(self, blocks: Sequence[np.ndarray]) -> torch.Tensor:
+        """The runs' blocks below one another, on the device."""
+        together = torch.from_numpy(np.concatenate(blocks))
+        return together.to(self.settings.device, self.settings.dtype)
 
     def residuals(self, part: str) -> tuple[torch.Tensor, torch.Tensor | None]:
         """x̂ - x of every observed pair, and dx̂/dsum where the output is bounded."""
@@ -246,8 +242,8 @@ class _Training:
         return values
 
     @torch.no_grad()
-    def measure(self) -> torch.Tensor:
-        """Set the gradients; return loss, train, validation and test mean squares, a row a run."""
+    def measure(self) -> np.ndarray:
+        """Set the gradients; return loss, and train, validation and test RMSE, a row a run."""
         k, runs = self.settings.k, len(self.tasks)
         residuals, slopes = self.residuals("train")
         scaled = residuals if slopes is None else residuals * slopes
@@ -268,7 +264,9 @@ class _Training:
                 columns.append(self.watched[part].mean_squares(self.residuals(part)[0]))
             else:
                 columns.append(torch.full_like(mean_squares, torch.nan))
-        return torch.stack(columns, dim=1)
+        measured: np.ndarray = torch.stack(columns, dim=1).cpu().numpy()
+        measured[:, 1:] = np.sqrt(measured[:, 1:])
+        return measured
 
     def step(self) -> None:
         """One step of AdamW along the gradients that `measure` set."""
@@ -278,110 +276,28 @@ class _Training:
                 self.left[:, self.settings.k + 1] = 1
                 self.right[:, self.settings.k] = 1
 
-    def run(self, checkpoint: Checkpoint) -> None:
-        """Train until every run has ended."""
-        label = f"k {self.settings.k}, reg {self.settings.reg:g}"
-        run = fingerprint(
-            (self.settings, [(task.seed, task.epochs) for task in self.tasks]),
-            *(getattr(task, part) for task in self.tasks for part in ("train", "validation")),
-        )
-        self.restore(checkpoint.load(run))
-        began = time.perf_counter() - (self.history[-1][-1, 6] if self.history else 0.0)
-        for epoch in progress(self.epochs(), f"{label}: epochs", self.settings.max_epochs):
-            measured = self.measure().cpu().numpy()
-            self.record(epoch, measured, time.perf_counter() - began)
-            if self.ended.all():
-                break
-            self.step()
-            if checkpoint.due():
-                checkpoint.save(run, self.state())
-        if checkpoint.path is not None:
-            checkpoint.save(run, self.state())
-
-    def epochs(self) -> Iterator[int]:
-        """Epochs still to measure: none after the end."""
-        epoch = len(self.history)
-        while not self.ended.all():
-            yield epoch
-            epoch += 1
-
-    def record(self, epoch: int, measured: np.ndarray, seconds: float) -> None:
-        """Write the epoch into the history, keep what is best, and end the runs that are done."""
-        settings = self.settings
-        loss, rmse = measured[:, 0], np.sqrt(measured[:, 1:])
-        for task, value in zip(self.tasks, loss, strict=True):
-            if not np.isfinite(value):
-                raise diverged(
-                    task.name,
-                    value,
-                    epoch,
-                    f"k {settings.k}, reg {settings.reg:g}, learning rate"
-                    f" {settings.learning_rate:g}",
-                    "lower learning_rate, or reg if it is large",
-                )
-        delta = np.abs(loss - (self.history[-1][:, 1] if self.history else 0.0))
-        row = np.column_stack(
-            [np.full(len(loss), epoch), loss, delta, rmse, np.full(len(loss), seconds)]
-        )
-        if self.history:  # a run that has ended repeats its last row, to be cut off by `fitted`
-            row[self.ended] = self.history[-1][self.ended]
-        self.history.append(row)
-        validated = settings.patience is not None and "validation" in self.watched
-        limits = np.array(
-            [settings.max_epochs if task.epochs is None else task.epochs for task in self.tasks]
-        )
-        better = ~self.ended & (
-            (rmse[:, 1] < self.best_rmse - MIN_IMPROVEMENT) if validated else True
-        )
-        self.best_rmse[better] = rmse[better, 1]
-        self.best_epoch[better] = epoch
-        ends = epoch >= limits
-        if settings.tolerance:
-            ends |= delta < settings.tolerance
-        if validated:
-            ends |= epoch - self.best_epoch >= settings.patience
-        self.keep(better if validated else ends & better)
-        self.ended |= ends
-
-    def keep(self, chosen: np.ndarray) -> None:
-        """Copy the parameters of the chosen runs."""
-        if not chosen.any():
-            return
+    def keep(self, runs: np.ndarray) -> None:
+        """Copy the parameters of the chosen runs, as the best so far."""
         for kept, block in zip(self.best, (self.left, self.right), strict=True):
-            runs = (len(self.tasks), -1, kept.shape[1])
-            where = torch.from_numpy(chosen).to(kept.device)
-            kept.view(runs)[where] = block.detach().view(runs)[where]
+            shape = (len(self.tasks), -1, kept.shape[1])
+            where = torch.from_numpy(runs).to(kept.device)
+            kept.view(shape)[where] = block.detach().view(shape)[where]
 
-    def fitted(self) -> list[Fitted]:
-        """Models and histories of the runs."""
+    def models(self) -> list[Factorization]:
+        """The kept models of the runs."""
         left, right = (
             block.view(len(self.tasks), -1, block.shape[1]).cpu().numpy() for block in self.best
         )
-        table = np.stack(self.history)
-        results = []
-        for run, epochs in enumerate(self.best_epoch):
-            history = pd.DataFrame(table[:, run], columns=HISTORY).astype({"epoch": np.int32})
-            last = int(history["epoch"].max())
-            model = as_model(
-                left[run],
-                right[run],
-                self.settings.k,
-                float(self.offsets[run]),
-                self.settings.biases,
-                self.settings.scale if self.settings.bounded else None,
-            )
-            predictions = predict_parts(model, self.tasks[run])
-            results.append(Fitted(model, history[: last + 1], int(epochs), predictions))
-        return results
+        settings = self.settings
+        bounds = settings.scale if settings.bounded else None
+        return [
+            as_model(users, items, settings.k, float(offset), settings.biases, bounds)
+            for users, items, offset in zip(left, right, self.offsets, strict=True)
+        ]
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on."""
-        state = {
-            "best_epoch": self.best_epoch,
-            "best_rmse": self.best_rmse,
-            "ended": self.ended,
-            "history": np.stack(self.history),
-        }
+        state = {}
         for side, block, best in zip(
             ("left", "right"), (self.left, self.right), self.best, strict=True
         ):
@@ -391,12 +307,8 @@ class _Training:
                 state[f"{side}_{name}"] = value.cpu().numpy()
         return state
 
-    def restore(self, state: dict[str, np.ndarray] | None) -> None:
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        if state is None:
-            return
-        self.best_epoch, self.best_rmse = state["best_epoch"], state["best_rmse"]
-        self.ended, self.history = state["ended"], list(state["history"])
         for side, block, best in zip(
             ("left", "right"), (self.left, self.right), self.best, strict=True
         ):

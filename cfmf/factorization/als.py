@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
-from cfmf.factorization.checkpoint import Checkpoint, fingerprint
+from cfmf.factorization.checkpoint import Checkpoint
+from cfmf.factorization.curve import Curve, Stopping, fitted
 from cfmf.factorization.kernels import inner_products, solve_rows
-from cfmf.factorization.model import root_mean_square
+from cfmf.factorization.model import Factorization, root_mean_square
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
-from cfmf.factorization.tasks import HISTORY, Fitted, Task, diverged, predict_parts
-from cfmf.progress import progress
+from cfmf.factorization.tasks import Fitted, Task
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class ALS:
     max_epochs
         Sweeps at most.
     tolerance
-        Stop once the objective falls by less than this share of itself in a sweep.
+        Stop once the objective changes by less than this share of itself in a sweep.
     patience
         Stop when the validation RMSE has not fallen below its minimum for as many sweeps, and keep
         the minimum.
@@ -88,13 +86,15 @@ class ALS:
         FloatingPointError
             If the objective is no longer finite, or a row has no unique solution.
         """
-        fitted = []
+        found = []
         for number, task in enumerate(tasks):
             path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
             training = _Training(self, task)
-            training.run(Checkpoint(path))
-            fitted.append(training.fitted())
-        return fitted
+            stopping = Stopping(self.max_epochs, self.tolerance, self.patience, relative=True)
+            curve = Curve([task], stopping, self, "raise reg")
+            curve.train(training, Checkpoint(path))
+            found += fitted(curve, [training.model()])
+        return found
 
 
 class _Side:
@@ -104,7 +104,7 @@ class _Side:
         self.ratings = ratings
         counts = np.diff(ratings.indptr)
         weights = settings.reg * row_weights(counts, settings.weighting)
-        self.precision = np.ones((len(counts), columns), settings.dtype)
+        self.precision: np.ndarray = np.ones((len(counts), columns), settings.dtype)
         self.precision[:, : settings.k] = np.where(counts > 0, weights, 1)[:, None]
         self.precision[:, bias] = settings.bias_reg
         self.pull = np.zeros_like(self.precision)
@@ -115,7 +115,13 @@ class _Side:
         design = other.copy()
         design[:, own_one] = 0  # the other side's bias is an offset, not a regressor
         block[:] = solve_rows(
-            self.ratings, design, mean + other[:, own_one], 1.0, self.precision, self.pull, self.active
+            self.ratings,
+            design,
+            mean + other[:, own_one],
+            1.0,
+            self.precision,
+            self.pull,
+            self.active,
         )
         block[:, own_one] = 1
 
@@ -133,37 +139,20 @@ class _Training:
     def __init__(self, settings: ALS, task: Task) -> None:
         self.settings, self.task = settings, task
         k = settings.k
-        factors = start_factors(*task.train.shape, k, settings.initial_scale / k**0.5, task.seed)
-        self.left, self.right = side_by_side(*(block.astype(settings.dtype) for block in factors))
+        users, items = start_factors(
+            *task.train.shape, k, settings.initial_scale / k**0.5, task.seed
+        )
+        self.left, self.right = side_by_side(
+            users.astype(settings.dtype), items.astype(settings.dtype)
+        )
         columns = self.left.shape[1]
         self.users = _Side(task.train, settings, k, columns)
         self.items = _Side(sparse.csr_array(task.train.T.tocsr()), settings, k + 1, columns)
         self.mean = float(task.train.data.mean(dtype=np.float64))
         self.best = (self.left.copy(), self.right.copy())
-        self.best_epoch, self.best_rmse = 0, np.inf
-        self.history: list[list[float]] = []
-        self.ended = False
 
-    def run(self, checkpoint: Checkpoint) -> None:
-        """Sweep until a rule says stop."""
-        task, settings = self.task, self.settings
-        run = fingerprint((settings, task.seed, task.epochs), task.train, task.validation)
-        self.restore(checkpoint.load(run))
-        limit = settings.max_epochs if task.epochs is None else task.epochs
-        began = time.perf_counter() - (self.history[-1][6] if self.history else 0.0)
-        sweeps = [] if self.ended else range(len(self.history), limit + 1)
-        for epoch in progress(sweeps, f"{task.name}: sweeps of k {settings.k}"):
-            if epoch:
-                self.sweep()
-            self.record(epoch, began, epoch == limit)
-            if self.ended:
-                break
-            if checkpoint.due():
-                checkpoint.save(run, self.state())
-        checkpoint.save(run, self.state())
-
-    def sweep(self) -> None:
-        """Users, then items."""
+    def step(self) -> None:
+        """A sweep: users, then items."""
         k = self.settings.k
         self.users.solve(self.left, self.right, k + 1, self.mean)
         self.items.solve(self.right, self.left, k, self.mean)
@@ -172,62 +161,36 @@ class _Training:
         """x̂ - x of the stored entries."""
         return self.mean + inner_products(part, self.left, self.right) - part.data
 
-    def record(self, epoch: int, began: float, last: bool) -> None:
-        """Measure, keep what is best, and decide whether to stop."""
+    def measure(self) -> np.ndarray:
+        """Loss, and train, validation and test RMSE."""
         task, settings = self.task, self.settings
         train = root_mean_square(self.errors(task.train))
         penalty = self.users.penalty(self.left, settings.k)
         penalty += self.items.penalty(self.right, settings.k)
-        loss = 0.5 * train**2 + penalty / task.train.nnz
-        if not np.isfinite(loss):
-            settings_ = f"k {settings.k}, reg {settings.reg:g}"
-            raise diverged(task.name, loss, epoch, settings_, "raise reg")
-        previous = self.history[-1][1] if self.history else np.inf
-        validation = (
-            np.nan if task.validation is None else root_mean_square(self.errors(task.validation))
-        )
-        test = root_mean_square(self.errors(task.test)) if self.watched() else np.nan
-        seconds = time.perf_counter() - began
-        delta = abs(loss - previous) if self.history else loss
-        self.history.append([epoch, loss, delta, train, validation, test, seconds])
-        validated = settings.patience is not None and task.validation is not None
-        if not validated or validation < self.best_rmse:
-            self.best = (self.left.copy(), self.right.copy())
-            self.best_epoch, self.best_rmse = epoch, validation
-        self.ended = last
-        if task.epochs is None:
-            self.ended |= previous - loss < settings.tolerance * loss
-            if validated and settings.patience is not None:
-                self.ended |= epoch - self.best_epoch >= settings.patience
+        measured = [0.5 * train**2 + penalty / task.train.nnz, train]
+        for part in (task.validation, task.test if task.watch_test else None):
+            measured.append(np.nan if part is None else root_mean_square(self.errors(part)))
+        return np.array([measured])
 
-    def watched(self) -> bool:
-        """Whether the curve measures the test pairs."""
-        return self.task.watch_test and self.task.test is not None
+    def keep(self, runs: np.ndarray) -> None:
+        """Copy the parameters, as the best so far."""
+        self.best = (self.left.copy(), self.right.copy())
 
-    def fitted(self) -> Fitted:
-        """What the run found."""
-        model = as_model(*self.best, self.settings.k, self.mean)
-        history = pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": np.int32})
-        return Fitted(model, history, self.best_epoch, predict_parts(model, self.task))
+    def model(self) -> Factorization:
+        """The kept model."""
+        return as_model(*self.best, self.settings.k, self.mean)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how the run goes on."""
+        """Everything that decides how training goes on."""
+        best_left, best_right = self.best
         return {
             "left": self.left,
             "right": self.right,
-            "best_left": self.best[0],
-            "best_right": self.best[1],
-            "best": np.array([self.best_epoch, self.best_rmse]),
-            "history": np.array(self.history),
-            "ended": np.array(self.ended),
+            "best_left": best_left,
+            "best_right": best_right,
         }
 
-    def restore(self, state: dict[str, np.ndarray] | None) -> None:
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        if state is None:
-            return
         self.left, self.right = state["left"], state["right"]
         self.best = (state["best_left"], state["best_right"])
-        self.best_epoch, self.best_rmse = int(state["best"][0]), float(state["best"][1])
-        self.history = state["history"].tolist()
-        self.ended = bool(state["ended"])

@@ -50,11 +50,11 @@ class Checkpoint:
         """Keep the state of the run with this fingerprint, whole or not at all."""
         if self.path is not None:
             with written_whole(self.path) as beside:
-                np.savez(beside, run=np.array(run), **state)
+                np.savez(beside, allow_pickle=False, run=np.array(run), **state)
             self.saved = time.monotonic()
 
     def load(self, run: str) -> dict[str, np.ndarray] | None:
-        """State of the run with this fingerprint, or None: no file, another run's or a damaged one."""
+        """State of the run with this fingerprint; None without a file, or if it is another's."""
         if self.path is None or not self.path.exists():
             return None
         log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ ALS solves; a prediction is the mean over sweeps.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +29,9 @@ from scipy import sparse
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
-from cfmf.factorization.model import root_mean_square
+from cfmf.factorization.model import Factorization, Posterior, root_mean_square
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
-from cfmf.factorization.tasks import HISTORY, Fitted, Task, diverged
+from cfmf.factorization.tasks import HISTORY, Fitted, Task
 from cfmf.progress import progress
 
 SHAPE = RATE = 1.0  # of every Gamma prior
@@ -58,7 +59,7 @@ class Gibbs:
     """
 
     k: int
-    sweeps: int = 200
+    sweeps: int = 300
     burn_in: int = 30
     implicit: str = "none"
     draws: int = 20
@@ -172,16 +173,13 @@ class Side:
         )
         self.block[:, self.own_one] = 1
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Arrays that decide how sampling goes on."""
+    def changing(self) -> list[str]:
+        """Names of the arrays that sampling changes."""
         names = ["block", "mean", "precision", "sums"]
-        names += ["links", "link_precision"] if self.implicit else []
-        return {name: getattr(self, name) for name in names}
+        return names + (["links", "link_precision"] if self.implicit else [])
 
 
-def draw_normal_gamma(
-    rows: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def draw_normal_gamma(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Mean and precision of every column of `rows` from their posterior.
 
     λ ~ Gamma(SHAPE, RATE), μ | λ ~ N(0, 1 / (SHRINK λ)), rows ~ N(μ, 1 / λ): Murphy (2007),
@@ -205,8 +203,10 @@ class _Sampling:
     def __init__(self, settings: Gibbs, task: Task) -> None:
         self.settings, self.task = settings, task
         k = settings.k
-        factors = start_factors(*task.train.shape, k, settings.initial_scale / k**0.5, task.seed)
-        left, right = side_by_side(*(block.astype(settings.dtype) for block in factors))
+        users, items = start_factors(
+            *task.train.shape, k, settings.initial_scale / k**0.5, task.seed
+        )
+        left, right = side_by_side(users.astype(settings.dtype), items.astype(settings.dtype))
         by_item = sparse.csr_array(task.train.T.tocsr())
         self.users = Side(task.train, left, k, k, settings.implicit in ("users", "both"))
         self.items = Side(by_item, right, k, k + 1, settings.implicit == "both")
@@ -217,6 +217,10 @@ class _Sampling:
         self.squares = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
         self.history: list[list[float]] = []
         self.noise = 0.0
+        counted = settings.sweeps - settings.burn_in
+        kept = np.linspace(0, counted - 1, min(settings.draws, counted)).round()
+        self.kept = set((settings.burn_in + kept).astype(int))
+        self.draws: list[Factorization] = []
 
     def run(self, checkpoint: Checkpoint) -> None:
         """Sweep as often as the settings say."""
@@ -252,8 +256,9 @@ class _Sampling:
                 error = predictions - part.data
                 total = float(np.square(error).sum())
                 if not np.isfinite(total):
-                    raise diverged(
-                        self.task.name, total, sweep, f"k {self.settings.k}", "lower k"
+                    raise FloatingPointError(
+                        f"the residuals of {self.task.name} are {total} at sweep {sweep}"
+                        f" ({self.settings}); lower k, or look for extreme ratings"
                     )
                 self.alpha = self.rng.gamma(SHAPE + part.nnz / 2, 1 / (RATE + 0.5 * total))
             if counted > 0:
@@ -264,6 +269,9 @@ class _Sampling:
                 rmse[name] = root_mean_square(predictions - part.data)
         if counted > 0:
             self.noise += 1 / self.alpha
+        if sweep in self.kept:
+            k = self.settings.k
+            self.draws.append(as_model(self.users.block, self.items.block, k, self.mean))
         loss = 0.5 * total / self.task.train.nnz
         previous = self.history[-1][1] if self.history else 0.0
         measured = [rmse.get(name, np.nan) for name in ("train", "validation", "test")]
@@ -271,7 +279,7 @@ class _Sampling:
         self.history.append([sweep, loss, abs(loss - previous), *measured, seconds])
 
     def fitted(self) -> Fitted:
-        """Predictive means."""
+        """Predictive means and standard deviations, over the counted sweeps."""
         counted = self.settings.sweeps - self.settings.burn_in
         means = {name: total / counted for name, total in self.totals.items()}
         predictions = {name: mean.astype(np.float32) for name, mean in means.items()}
@@ -281,12 +289,41 @@ class _Sampling:
             ).astype(np.float32)
             for name, mean in means.items()
         }
-        model = as_model(self.users.block, self.items.block, self.settings.k, self.mean)
         history = pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": np.int32})
-        return Fitted(model, history, self.settings.sweeps, predictions)
+        return Fitted(
+            Posterior(tuple(self.draws)), history, self.settings.sweeps, predictions, deviations
+        )
 
     def state(self) -> dict[str, np.ndarray]:
-        return {}
+        """Everything that decides how sampling goes on."""
+        state = {
+            "alpha": np.array(self.alpha),
+            "noise": np.array(self.noise),
+            "history": np.array(self.history),
+            "generator": np.array(json.dumps(self.rng.bit_generator.state)),
+        }
+        for name, side in (("users", self.users), ("items", self.items)):
+            state |= {f"{name}_{key}": getattr(side, key) for key in side.changing()}
+        for name in self.totals:
+            state |= {f"total_{name}": self.totals[name], f"square_{name}": self.squares[name]}
+        for number, draw in enumerate(self.draws):
+            state |= {f"draw_{number}_{key}": value for key, value in draw.arrays().items()}
+        return state
 
     def restore(self, state: dict[str, np.ndarray] | None) -> None:
-        pass
+        """Go on from what `state` gave."""
+        if state is None:
+            return
+        self.alpha, self.noise = float(state["alpha"]), float(state["noise"])
+        self.history = state["history"].tolist()
+        self.rng.bit_generator.state = json.loads(str(state["generator"]))
+        for name, side in (("users", self.users), ("items", self.items)):
+            for key in side.changing():
+                setattr(side, key, state[f"{name}_{key}"])
+        for name in self.totals:
+            self.totals[name] = state[f"total_{name}"]
+            self.squares[name] = state[f"square_{name}"]
+        while f"draw_{len(self.draws)}_mean" in state:
+            prefix = f"draw_{len(self.draws)}_"
+            found = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
+            self.draws.append(Factorization.from_arrays(found))

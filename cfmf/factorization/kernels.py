@@ -92,7 +92,9 @@ def _compile(**options: Any) -> Any:
 
 
 @_compile(parallel=True)
-def _solve_rows(indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found):  # type: ignore[no-untyped-def]
+def _solve_rows(  # type: ignore[no-untyped-def]
+    indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
+):
     rows, c = found.shape
     failed = 0
     for row in prange(rows):

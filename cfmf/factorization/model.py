@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from scipy import sparse
 
 from cfmf.files import written_whole
 
+PARAMETERS = ("user_factors", "item_factors", "user_bias", "item_bias")
 BLOCK = 1 << 18  # pairs predicted at a time, so that the gathered factors stay small
 
 
@@ -50,19 +52,31 @@ class Factorization:
         low, high = self.bounds
         return np.float32(low) + np.float32(high - low) / (1 + np.exp(-predictions))
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the model holds, as arrays by name."""
+        return {
+            "user_factors": self.user_factors,
+            "item_factors": self.item_factors,
+            "user_bias": self.user_bias,
+            "item_bias": self.item_bias,
+            "mean": np.array(self.mean),
+            "bounds": np.array(self.bounds or ()),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Factorization:
+        """The model that `arrays` gave."""
+        low_high = [float(bound) for bound in arrays["bounds"]]
+        return cls(
+            **{name: arrays[name] for name in PARAMETERS},
+            mean=float(arrays["mean"]),
+            bounds=(low_high[0], low_high[1]) if low_high else None,
+        )
+
     def save(self, path: str | Path) -> None:
         """Write the model as `.npz`, whole or not at all."""
-        bounds = np.array([] if self.bounds is None else self.bounds)
         with written_whole(path) as beside:
-            np.savez(
-                beside,
-                user_factors=self.user_factors,
-                item_factors=self.item_factors,
-                user_bias=self.user_bias,
-                item_bias=self.item_bias,
-                mean=np.float64(self.mean),
-                bounds=bounds,
-            )
+            np.savez(beside, allow_pickle=False, **self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Factorization:
@@ -75,14 +89,40 @@ class Factorization:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            bounds = tuple(float(bound) for bound in arrays.pop("bounds"))
-            model = cls(**{**arrays, "mean": float(arrays["mean"]), "bounds": bounds or None})
+                return cls.from_arrays(file)
         except Exception as error:
             raise ValueError(
                 f"{path} is not a readable factorization ({error}); delete it and train again"
             ) from error
-        return model
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of a factorization: predictions are means over them.
+
+    Attributes
+    ----------
+    draws
+        Models, each as likely as the other given the ratings. Their factors may be rotated against
+        each other, so that only one draw's own factors can be compared.
+    """
+
+    draws: tuple[Factorization, ...]
+
+    def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Predictive means of pairs, float32."""
+        total = sum(draw.predict(users, items).astype(np.float64) for draw in self.draws)
+        return np.asarray(total / len(self.draws), np.float32)
+
+    @property
+    def user_factors(self) -> np.ndarray:
+        """Users × k, of the last draw."""
+        return self.draws[-1].user_factors
+
+    @property
+    def item_factors(self) -> np.ndarray:
+        """Items × k, of the last draw."""
+        return self.draws[-1].item_factors
 
 
 def pairs(matrix: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ def padded(columns: int) -> int:
 
 
 def row_weights(counts: np.ndarray, weighting: float) -> np.ndarray:
-    """w = n̄ (n / n̄)^weighting of rows with n ratings, n̄ their mean over the rows, float64.
+    """W = n̄ (n / n̄)^weighting of rows with n ratings, n̄ their mean over the rows, float64.
 
     1 lets every observed pair add the penalty of its user and item (λ n_u, as in Zhou et al.
     2008), 0 gives every row the same; between them, reg keeps its order of magnitude.

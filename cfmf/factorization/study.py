@@ -14,12 +14,15 @@ import pandas as pd
 import torch
 from scipy import sparse
 
+from cfmf.config import canonical
 from cfmf.factorization import method as method_named
 from cfmf.factorization.model import root_mean_square
 from cfmf.factorization.tasks import Fitted, Solver, Task
 from cfmf.tables import COLUMNS
 
 GRIDS = ("k", "reg")
+NOT_OPTIONS = ("batch_size", "family", "label")
+Z_90 = 1.6448536269514722  # 90 % of a normal distribution lie within so many deviations
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,6 @@ class PointResult:
     costs: pd.DataFrame
     history: pd.DataFrame
     predictions: pd.DataFrame
-
-
-def canonical(value: float | None) -> str:
-    """A number as the config's canonical text: 0.01, never 1e-2; empty for None."""
-    return "" if value is None else np.format_float_positional(float(value), trim="-")
 
 
 def make_solver(
@@ -108,9 +106,6 @@ def make_solver(
         raise ValueError(f"{method} does not take these settings: {error}") from error
 
 
-NOT_OPTIONS = ("family", "label", "batch_size")
-
-
 def train_point(
     method: str,
     k: int,
@@ -147,8 +142,9 @@ def train_point(
 
     Returns
     -------
-    Metrics: rmse, rmse_clipped (to the scale) and mae of each split, and epochs of `fit` and
-    `train`. Costs: seconds of fit and refit. History and predictions as `PointResult`.
+    Metrics: rmse, rmse_clipped (to the scale) and mae of each split, epochs of `fit` and `train`,
+    and for Bayesian methods coverage_90, the share of ratings in their central 90 % interval.
+    Costs: seconds of fit and refit. History and predictions as `PointResult`.
 
     Raises
     ------
@@ -156,7 +152,7 @@ def train_point(
         With method, k, reg, fold and seed, and what to change.
     """
     torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     if scale is None:
         ratings = [run.train.data for run in runs]
         scale = (
@@ -164,7 +160,8 @@ def train_point(
             float(max(values.max() for values in ratings)),
         )
     solver = make_solver(method, k, reg, settings, device, scale)
-    keys = {"dataset": dataset, "method": method, "k": canonical(k), "reg": canonical(reg)}
+    keys = {"dataset": dataset, "method": method, "k": canonical(k)}
+    keys["reg"] = "" if reg is None else canonical(reg)
     size = settings.get("batch_size") or (len(runs) if device.startswith("cuda") else 1)
     results: list[tuple[Run, Fitted, Fitted]] = []
     try:
@@ -177,7 +174,7 @@ def train_point(
             refits = solver.fit_tasks(tasks, checkpoint and checkpoint / f"refit-{number}.npz")
             results.extend(zip(batch, fits, refits, strict=True))
     except (ValueError, FloatingPointError, MemoryError) as error:
-        raise type(error)(f"{method}, k {k}, reg {canonical(reg) or 'none'}: {error}") from error
+        raise type(error)(f"{method}, k {k}, reg {keys['reg'] or 'inferred'}: {error}") from error
     return collect(results, keys, scale)
 
 
@@ -213,13 +210,17 @@ def collect(
         row = {**keys, "fold": run.fold, "seed": canonical(run.seed)}
         place = {"fold": run.fold, "seed": canonical(run.seed)}
         scored = [
-            ("fit", run.fit, fit.predictions["train"]),
-            ("validation", run.validation, fit.predictions["validation"]),
-            ("train", run.train, refit.predictions["train"]),
-            ("test", run.test, refit.predictions["test"]),
+            ("fit", run.fit, fit, "train"),
+            ("validation", run.validation, fit, "validation"),
+            ("train", run.train, refit, "train"),
+            ("test", run.test, refit, "test"),
         ]
-        for split, truth, predicted in scored:
-            for name, value in errors(truth.data, predicted, scale).items():
+        for split, truth, fitted, part in scored:
+            found = errors(truth.data, fitted.predictions[part], scale)
+            if fitted.deviations is not None:
+                error = np.abs(fitted.predictions[part] - truth.data)
+                found["coverage_90"] = float(np.mean(error <= Z_90 * fitted.deviations[part]))
+            for name, value in found.items():
                 metrics.append({**row, "split": split, "metric": name, "value": value})
         for split, stage, fitted in [("fit", "fit", fit), ("train", "refit", refit)]:
             metrics.append({**row, "split": split, "metric": "epochs", "value": fitted.epochs})

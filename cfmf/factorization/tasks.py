@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cfmf.factorization.model import Factorization, pairs
+from cfmf.factorization.model import Factorization, Posterior
 
 HISTORY = ["epoch", "loss", "delta_loss", "train_rmse", "validation_rmse", "test_rmse", "seconds"]
 
@@ -37,6 +37,9 @@ class Task:
         How many epochs to train, exactly; None leaves it to the stopping rules.
     name
         For messages: fold and seed.
+    report
+        Called after every measured epoch with its number and the RMSE of the watched test pairs;
+        what it raises ends the training (the published search prunes so).
     """
 
     train: sparse.csr_array
@@ -46,6 +49,7 @@ class Task:
     watch_test: bool = False
     epochs: int | None = None
     name: str = "one run"
+    report: Callable[[int, float], None] | None = None
 
     def __post_init__(self) -> None:
         if self.train.nnz == 0:
@@ -74,12 +78,15 @@ class Fitted:
         Epochs that led to the model.
     predictions
         Of every part of the task, float32, in the CSR order of its matrix.
+    deviations
+        Standard deviations of the ratings that a Bayesian model predicts, likewise; None of others.
     """
 
-    model: Factorization
+    model: Factorization | Posterior
     history: pd.DataFrame
     epochs: int
     predictions: dict[str, np.ndarray] = field(repr=False)
+    deviations: dict[str, np.ndarray] | None = field(default=None, repr=False)
 
 
 class Solver(Protocol):
@@ -88,15 +95,3 @@ class Solver(Protocol):
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train tasks of one shape, side by side where that is faster."""
         ...
-
-
-def predict_parts(model: Factorization, task: Task) -> dict[str, np.ndarray]:
-    """Predictions of every part of a task."""
-    return {name: model.predict(*pairs(part)) for name, part in task.parts().items()}
-
-
-def diverged(name: str, loss: float, epoch: int, settings: str, advice: str) -> FloatingPointError:
-    """The error of a loss that is no longer a finite number."""
-    return FloatingPointError(
-        f"the loss of {name} is {loss} at epoch {epoch} ({settings}); {advice}"
-    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from scipy import stats
 
 from cfmf.figures.factorization import DASHES
-from cfmf.figures.style import PALETTE, Words, colour, figure, symbol
+from cfmf.figures.style import PALETTE, Words, colour, figure, published, symbol, ticks
 
 
 def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
@@ -79,14 +81,20 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
     """RMSE of every method at the levels of a slice.
 
     `slices` has `method level value low high`, levels in the order to draw; `low` and `high` are
-    the ends of the interval, NaN where there is none.
+    the ends of the interval, NaN where there is none. Methods stand side by side at a level, so
+    that their intervals do not cover each other; published methods wait in the legend.
     """
     drawn = figure(400)
     levels = list(dict.fromkeys(slices["level"]))
-    for number, (name, rows) in enumerate(slices.groupby("method", sort=False)):
-        method = str(name)
+    methods = list(dict.fromkeys(slices["method"]))
+    alone = all(published(method) for method in methods)
+    shown = [method for method in methods if alone or not published(method)]
+    for number, method in enumerate(methods):
+        rows = slices[slices["method"] == method]
+        place = shown.index(method) if method in shown else 0
+        shift = 0.09 * (place - (len(shown) - 1) / 2)
         drawn.add_scatter(
-            x=rows["level"].tolist(),
+            x=[round(levels.index(level) + shift, 3) for level in rows["level"]],
             y=rows["value"].tolist(),
             error_y={
                 "type": "data",
@@ -99,10 +107,12 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
             line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
             marker={"symbol": symbol(method), "size": 7},
             name=method,
-            hovertemplate="%{x}: %{y:.4f}",
+            visible=True if method in shown else "legendonly",
+            customdata=rows["level"].tolist(),
+            hovertemplate="%{customdata}: %{y:.4f}",
         )
     drawn.update_xaxes(
-        title_text=axis_title, type="category", categoryorder="array", categoryarray=levels
+        title_text=axis_title, tickvals=list(range(len(levels))), ticktext=levels, showgrid=False
     )
     drawn.update_yaxes(title_text=words("axis.test_rmse"))
     return drawn
@@ -122,21 +132,25 @@ def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
         line={"color": "rgba(128,128,128,0.8)", "dash": "dot", "shape": "hv", "width": 1.5},
         hoverinfo="skip",
     )
-    for method, seconds, rmse in zip(
-        points["method"], points["seconds"], points["rmse"], strict=True
-    ):
+    places = list(zip(points["method"], points["seconds"], points["rmse"], strict=True))
+    near = 0.06 * (points["rmse"].max() - points["rmse"].min())
+    for method, seconds, rmse in places:
+        crowded = any(
+            abs(math.log10(x / seconds)) < 0.25 and 0 < y - rmse < near for _, x, y in places
+        )
         drawn.add_scatter(
             x=[seconds],
             y=[rmse],
             mode="markers+text",
             text=[method],
-            textposition="top center",
+            textposition="bottom center" if crowded else "top center",
             marker={"color": colour(method), "symbol": symbol(method), "size": 11},
             cliponaxis=False,
             name=method,
             hovertemplate="%{x:.3g} s, %{y:.4f}",
         )
-    drawn.update_xaxes(title_text=words("axis.seconds"), type="log")
+    low, high = points["seconds"].min(), points["seconds"].max()
+    drawn.update_xaxes(title_text=words("axis.seconds"), type="log", **ticks(low, high))
     drawn.update_yaxes(title_text=words("axis.test_rmse"))
     return drawn
 
@@ -158,12 +172,12 @@ def trials_by_setting(points: pd.DataFrame, x_title: str, words: Words) -> go.Fi
             name=str(line),
             hovertemplate="%{x}: %{y:.4f}",
         )
-    ticks = sorted(set(points["x"]))
+    values = sorted(set(points["x"]))
     drawn.update_xaxes(
         title_text=x_title,
-        type="log" if min(ticks) > 0 else "linear",
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
+        type="log" if min(values) > 0 else "linear",
+        tickvals=values,
+        ticktext=[f"{value:g}" for value in values],
     )
     drawn.update_yaxes(title_text=words("axis.validation_rmse"))
     return drawn

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.figures.style import PALETTE, Words, figure, thinned
+from cfmf.figures.style import ON_BAR, PALETTE, Words, figure, thinned
 
 
 def rating_distribution(counts: pd.DataFrame, words: Words) -> go.Figure:
@@ -17,6 +17,7 @@ def rating_distribution(counts: pd.DataFrame, words: Words) -> go.Figure:
         x=[f"{value:g}" for value in counts["rating"]],
         y=counts["count"].tolist(),
         text=[f"{value:.1%}" for value in share],
+        textfont={"color": ON_BAR},
         marker_color=PALETTE[0],
         name=words("axis.ratings"),
         hovertemplate="%{x}: %{y:,} (%{text})<extra></extra>",

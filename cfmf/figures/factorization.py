@@ -7,7 +7,18 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.figures.style import PALETTE, SEQUENTIAL, Words, colour, figure, symbol, thinned
+from cfmf.figures.style import (
+    ON_BAR,
+    PALETTE,
+    SEQUENTIAL,
+    Words,
+    colour,
+    figure,
+    published,
+    symbol,
+    thinned,
+    ticks,
+)
 
 DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
 
@@ -38,7 +49,12 @@ def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
                 )
     drawn.update_layout(
         xaxis={"title": {"text": words("axis.epoch")}},
-        yaxis={"title": {"text": words("axis.loss")}, "type": "log", "exponentformat": "power"},
+        yaxis={
+            "title": {"text": words("axis.loss")},
+            "type": "log",
+            "exponentformat": "power",
+            "dtick": 1,
+        },
         yaxis2={
             "title": {"text": words("axis.rmse")},
             "overlaying": "y",
@@ -53,9 +69,11 @@ def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
 def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
     """Test RMSE against k, a line a method, bars one standard deviation over folds.
 
-    `points` has `method k mean sd` with the reg chosen on validation.
+    `points` has `method k mean sd` with the reg chosen on validation. Published methods wait in the
+    legend: their errors would press the other lines flat.
     """
     drawn = figure(400)
+    alone = all(published(str(method)) for method in points["method"])
     for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
         method = str(name)
         rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
@@ -67,14 +85,15 @@ def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
             line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
             marker={"symbol": symbol(method), "size": 8},
             name=method,
+            visible="legendonly" if published(method) and not alone else True,
             hovertemplate="k %{x}: %{y:.4f}",
         )
-    ticks = sorted(set(points["k"].astype(float)))
+    sizes = sorted(set(points["k"].astype(float)))
     drawn.update_xaxes(
         title_text=words("axis.k"),
         type="log",
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
+        tickvals=sizes,
+        ticktext=[f"{size:g}" for size in sizes],
     )
     drawn.update_yaxes(title_text=words("axis.test_rmse"))
     return drawn
@@ -98,6 +117,8 @@ def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
         texttemplate="%{text}",
         textfont={"color": "#ffffff"},
         colorscale=SEQUENTIAL,
+        zmin=float(points["value"].min()),
+        zmax=float(points["value"].quantile(0.85)),
         colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
         hovertemplate="k %{y}, reg %{x}: %{z:.4f}<extra></extra>",
     )
@@ -117,6 +138,7 @@ def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
             error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
             marker_color=colour(str(variant)),
             text=[f"{value:.3f}" for value in rows["mean"]],
+            textfont={"color": ON_BAR},
             textposition="inside",
             insidetextanchor="start",
             name=rows["label"].iloc[0],
@@ -124,4 +146,77 @@ def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
         )
     drawn.update_xaxes(type="category")
     drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    return drawn
+
+
+def search_history(trials: pd.DataFrame, words: Words) -> go.Figure:
+    """Value of every trial of a search, and the least so far of the complete ones.
+
+    `trials` has `number value state`.
+    """
+    drawn = figure(360)
+    marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
+    for state, rows in trials.groupby("state", sort=True):
+        mark, ink = marks.get(str(state), ("square", PALETTE[6]))
+        drawn.add_scatter(
+            x=rows["number"].tolist(),
+            y=rows["value"].tolist(),
+            mode="markers",
+            marker={"symbol": mark, "color": ink, "size": 8},
+            name=words(f"series.{str(state).lower()}"),
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    complete = trials[trials["state"] == "COMPLETE"].sort_values("number")
+    drawn.add_scatter(
+        x=complete["number"].tolist(),
+        y=complete["value"].cummin().tolist(),
+        mode="lines",
+        line={"color": PALETTE[0], "shape": "hv", "width": 1.5},
+        name=words("series.best"),
+        hovertemplate="%{x}: %{y:.4f}",
+    )
+    drawn.update_xaxes(title_text=words("axis.trial"))
+    drawn.update_yaxes(title_text=words("axis.value"))
+    return drawn
+
+
+def search_reports(reports: pd.DataFrame, words: Words) -> go.Figure:
+    """Every trial's reports by epoch, a colour a k; `reports` has `trial step value k`."""
+    drawn = figure(400)
+    for ink, dash, (k, rows) in zip(PALETTE, DASHES, reports.groupby("k"), strict=False):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for _, trial in rows.groupby("trial"):
+            kept = trial.iloc[thinned(len(trial), 60)]
+            # A gap, so that one trace holds all trials of a k.
+            x += [*(kept["step"] + 1).tolist(), None]
+            y += [*kept["value"].round(5).tolist(), None]
+        drawn.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            line={"color": ink, "dash": dash, "width": 1.2},
+            name=f"k {k}",
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    drawn.update_xaxes(
+        title_text=words("axis.epoch"), type="log", **ticks(1, float(reports["step"].max()) + 1)
+    )
+    drawn.update_yaxes(title_text=words("axis.value"))
+    return drawn
+
+
+def importances(shares: pd.DataFrame, words: Words) -> go.Figure:
+    """Bars of the importance of each parameter; `shares` has `parameter value`."""
+    drawn = figure(260, bargap=0.5, showlegend=False)
+    drawn.add_bar(
+        x=shares["parameter"].tolist(),
+        y=shares["value"].tolist(),
+        text=[f"{value:.2f}" for value in shares["value"]],
+        textfont={"color": ON_BAR},
+        marker_color=PALETTE[0],
+        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+    )
+    drawn.update_xaxes(type="category")
+    drawn.update_yaxes(title_text=words("axis.importance"))
     return drawn

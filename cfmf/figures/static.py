@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 INK, GRID = "#010203", "#040506"
 """Stand-ins for the page's colours, told apart from all others and replaced in the SVG."""
@@ -73,7 +73,8 @@ def to_svg(drawn: go.Figure, name: str, label: str) -> str:
         canvas = FigureCanvasSVG(page)
         axes = page.add_subplot()
         twin = _twin(axes) if any(trace.yaxis == "y2" for trace in _with_axes(drawn)) else None
-        for number, trace in enumerate(drawn.data):
+        shown = [trace for trace in drawn.data if trace.visible != "legendonly"]
+        for number, trace in enumerate(shown):
             draw = DRAW.get(trace.type)
             if draw is None:
                 raise ValueError(f"figure {name}: a {trace.type} trace has no static twin")
@@ -126,8 +127,8 @@ def _scatter(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
         axes.errorbar(trace.x, trace.y, fmt="none", ecolor=ink, elinewidth=1, capsize=2, **errors)
     if "lines" in mode:
         axes.plot(
-            trace.x,
-            trace.y,
+            np.array(trace.x, dtype=float) if None in trace.x else trace.x,
+            np.array(trace.y, dtype=float) if None in trace.y else trace.y,
             color=ink,
             linewidth=(line.width or 2) * 0.75,
             linestyle=LINE_STYLES.get(line.dash or "solid", "-"),
@@ -193,7 +194,13 @@ def _bar(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
         every = max(1, -(-len(categories) // 14))
         axes.set_xticks(range(0, len(categories), every), categories[::every])
         if trace.text is not None:
-            axes.bar_label(drawn_bars, labels=list(trace.text), fontsize=8, label_type="center")
+            axes.bar_label(
+                drawn_bars,
+                labels=list(trace.text),
+                fontsize=8,
+                label_type="center",
+                color=trace.textfont.color,
+            )
     else:
         axes.bar(np.asarray(trace.x, dtype=float), y, width=trace.width or 0.8, **style)
     axes.grid(visible=False, axis="x")
@@ -262,6 +269,8 @@ def _axis(axis: Any, layout: Any) -> None:
     if layout.type == "log":
         (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        low, high = sorted(axis.get_view_interval())
+        axis.set_major_locator(LogLocator(subs=(1,) if high > 1000 * low else (1, 2, 5)))
         axis.set_minor_locator(NullLocator())
     if layout.tickvals is not None:
         axis.set_ticks(list(layout.tickvals), list(layout.ticktext))

@@ -7,6 +7,7 @@ the dark page; the colours here reach a contrast of 3 on either background.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import plotly.graph_objects as go
@@ -21,14 +22,14 @@ PALETTE = [
     "#b565a7",
     "#9a7d0a",
     "#6f7fd6",
-    "#c0504d",
+    "#c75450",
     "#3d94a0",
     "#7f8790",
     "#a0763f",
 ]
 COLOURS = {
     "baseline": "#7f8790",
-    "user-cf-published": "#c0504d",
+    "user-cf-published": "#c75450",
     "user-knn": "#2f7fc1",
     "item-knn": "#7d68cf",
     "mf-published": "#d9662b",
@@ -39,6 +40,8 @@ COLOURS = {
     "gibbs": "#bf5596",
     "gibbs-implicit": "#2f95a3",
 }
+ON_BAR = "#000000"
+"""Letters on a bar: black reaches a contrast of 4.5 on every colour above, white does not."""
 NEIGHBOURS = {"user-cf-published", "user-knn", "item-knn"}
 SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
@@ -86,6 +89,23 @@ TEMPLATE = go.layout.Template(
         "yaxis": AXIS,
     }
 )
+
+
+def ticks(low: float, high: float) -> dict[str, object]:
+    """Ticks of a logarithmic axis from `low` to `high`: 1, 2, 5, or powers of ten where many.
+
+    Plotly's own carry small digits that nobody can read.
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 4 else (1,)
+    values = [step * 10.0**decade for decade in decades for step in steps]
+    shown = [value for value in values if low / 2 <= value <= high * 2]
+    return {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
+
+
+def published(method: str) -> bool:
+    """Whether a method repeats the published study, and so is off the scale of the others."""
+    return method.endswith("-published")
 
 
 def figure(height: int = 380, **layout: object) -> go.Figure:

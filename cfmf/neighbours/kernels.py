@@ -32,6 +32,7 @@ BLOCK_BYTES = 16 * 2**20
 # Similarities are ranked in steps of 2^-16, so that equal ones do not change places with the
 # order of summation; below half a step a row is no neighbour at all.
 STEPS = np.float32(2**16)
+SAMPLE = 128
 
 Floats = NDArray[np.float32]
 
@@ -126,52 +127,79 @@ def _first_from(column_starts, column_rows, start):  # type: ignore[no-untyped-d
 
 
 @numba.njit(nogil=True, cache=True)
-def _sift_down(heap, size, key):  # type: ignore[no-untyped-def]
-    """Replace the least key of a heap by `key`."""
-    hole = 0
-    while True:
-        child = 2 * hole + 1
-        if child >= size:
+def _greatest(keys, size, count):  # type: ignore[no-untyped-def]
+    """The `count`-th greatest of the first `size` keys, which change their order (quickselect)."""
+    first, last, wanted = 0, size - 1, size - count
+    while first < last:
+        middle = keys[(first + last) // 2]
+        # The median of three as pivot: keys often come nearly sorted.
+        pivot = max(min(keys[first], keys[last]), min(max(keys[first], keys[last]), middle))
+        left, right = first, last
+        while left <= right:
+            while keys[left] < pivot:
+                left += 1
+            while keys[right] > pivot:
+                right -= 1
+            if left <= right:
+                keys[left], keys[right] = keys[right], keys[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            last = right
+        elif wanted >= left:
+            first = left
+        else:
             break
-        if child + 1 < size and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= key:
-            break
-        heap[hole] = heap[child]
-        hole = child
-    heap[hole] = key
+    return keys[wanted]
 
 
 @numba.njit(nogil=True, cache=True)
-def _nearest(line, rows, limit, heap):  # type: ignore[no-untyped-def]
-    """Positions in `rows` of the most similar ones, best first, packed into `heap`; their number.
+def _rank(similarity):  # type: ignore[no-untyped-def]
+    return np.uint64(similarity * STEPS + np.float32(0.5))
 
-    A key holds the rank of the similarity in its upper half and the complement of the position in
-    the lower: the greatest keys are the most similar rows, the first of equals before the others.
-    """
+
+@numba.njit(nogil=True, cache=True)
+def _floor(rank):  # type: ignore[no-untyped-def]
+    """Least similarity of a rank."""
+    return (np.float32(rank) - np.float32(0.5)) / STEPS
+
+
+@numba.njit(nogil=True, cache=True)
+def _similar(line, rows, least, places):  # type: ignore[no-untyped-def]
+    """Places of the `rows` that are at least so similar, in order; their number."""
     size = 0
-    least = np.float32(0.5) / STEPS
-    for position in range(rows.size):
-        similarity = line[rows[position]]
-        if similarity < least:
-            continue
-        rank = np.uint64(similarity * STEPS + np.float32(0.5))
-        key = (rank << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - np.uint64(position))
-        if size < limit:
-            hole = size
-            size += 1
-            while hole > 0 and heap[(hole - 1) // 2] > key:
-                heap[hole] = heap[(hole - 1) // 2]
-                hole = (hole - 1) // 2
-            heap[hole] = key
-        else:
-            _sift_down(heap, size, key)
-        if size == limit:
-            least = (np.float32(heap[0] >> np.uint64(32)) + np.float32(0.5)) / STEPS
-    for last in range(size - 1, 0, -1):
-        key = heap[last]
-        heap[last] = heap[0]
-        _sift_down(heap, last, key)
+    for place in range(rows.size):
+        # Written always and kept by the sum: a branch would be mispredicted too often.
+        places[size] = place
+        size += line[rows[place]] >= least
+    return size
+
+
+@numba.njit(nogil=True, cache=True)
+def _candidates(line, rows, limit, places, keys, sample):  # type: ignore[no-untyped-def]
+    """A few `rows` that hold the `limit` most similar ones among them, in order; their number.
+
+    Their `places`, and as `keys` the rank of the similarity above the complement of the place: the
+    greatest keys are the most similar rows, the first of equals before the others.
+    """
+    least = _floor(1)
+    if rows.size > 8 * limit:
+        # What a sample says of the place where the limit lies, with a margin of three deviations.
+        step = rows.size // sample.size
+        for which in range(sample.size):
+            sample[which] = line[rows[which * step]]
+        expected = limit * sample.size / rows.size
+        above = int(expected + 3 * np.sqrt(expected)) + 2
+        guess = _greatest(sample, sample.size, min(above, sample.size))
+        if guess > least:
+            least = _floor(_rank(guess))
+    size = _similar(line, rows, least, places)
+    if size < limit and least > _floor(1):
+        size = _similar(line, rows, _floor(1), places)
+    for which in range(size):
+        place = places[which]
+        rank = _rank(line[rows[place]])
+        keys[which] = (rank << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - np.uint64(place))
     return size
 
 
@@ -179,40 +207,48 @@ def _nearest(line, rows, limit, heap):  # type: ignore[no-untyped-def]
 def _nearest_sums(  # type: ignore[no-untyped-def]
     similarities, pair_starts, pair_columns, column_starts, column_rows, targets, neighbours, sums
 ):
-    limit = neighbours[-1]
-    heap = np.empty(limit, dtype=np.uint64)
+    places = np.empty(similarities.shape[1] + 1, dtype=np.uint32)
+    keys = np.empty(similarities.shape[1], dtype=np.uint64)
+    selected = np.empty(similarities.shape[1], dtype=np.uint64)
+    sample = np.empty(SAMPLE, dtype=np.float32)
     totals = np.empty(targets.shape[0] + 1, dtype=np.float64)
     for row in range(similarities.shape[0]):
         line = similarities[row]
         for pair in range(pair_starts[row], pair_starts[row + 1]):
             start = column_starts[pair_columns[pair]]
-            stop = column_starts[pair_columns[pair] + 1]
-            rows = column_rows[start:stop]
-            size = _nearest(line, rows, limit, heap)
-            totals[:] = 0
-            done = 0
+            rows = column_rows[start : column_starts[pair_columns[pair] + 1]]
+            size = _candidates(line, rows, neighbours[-1], places, keys, sample)
+            selected[:size] = keys[:size]
             for which in range(neighbours.size):
-                for found in range(done, min(size, neighbours[which])):
-                    position = np.uint64(0xFFFFFFFF) - (heap[found] & np.uint64(0xFFFFFFFF))
-                    weight = np.float64(line[rows[position]])
-                    for target in range(targets.shape[0]):
-                        totals[target] += weight * targets[target, start + position]
-                    totals[-1] += weight
-                done = min(size, neighbours[which])
+                least = np.uint64(0)
+                if neighbours[which] < size:
+                    least = _greatest(selected, size, neighbours[which])
+                totals[:] = 0
+                # In the order of the rows, whatever was selected before: exactly the same sums.
+                for found in range(size):
+                    if keys[found] >= least:
+                        weight = np.float64(line[rows[places[found]]])
+                        for target in range(targets.shape[0]):
+                            totals[target] += weight * targets[target, start + places[found]]
+                        totals[-1] += weight
                 for total in range(totals.size):
                     sums[total, which, pair] = totals[total]
 
 
 @numba.njit(nogil=True, cache=True)
 def _nearest_rows(similarities, neighbours, values):  # type: ignore[no-untyped-def]
+    limit = neighbours.shape[1]
     everyone = np.arange(similarities.shape[1], dtype=np.uint32)
-    heap = np.empty(neighbours.shape[1], dtype=np.uint64)
+    places = np.empty(everyone.size + 1, dtype=np.uint32)
+    keys = np.empty(everyone.size, dtype=np.uint64)
+    sample = np.empty(SAMPLE, dtype=np.float32)
     for row in range(similarities.shape[0]):
-        size = _nearest(similarities[row], everyone, heap.size, heap)
-        for found in range(size):
-            position = np.uint64(0xFFFFFFFF) - (heap[found] & np.uint64(0xFFFFFFFF))
-            neighbours[row, found] = position
-            values[row, found] = similarities[row, position]
+        size = _candidates(similarities[row], everyone, limit, places, keys, sample)
+        best = np.sort(keys[:size])[::-1]
+        for which in range(min(limit, size)):
+            place = np.uint64(0xFFFFFFFF) - (best[which] & np.uint64(0xFFFFFFFF))
+            neighbours[row, which] = place
+            values[row, which] = similarities[row, place]
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
@@ -466,6 +502,6 @@ def similarity_row(comparison: Comparison, row: int, shrinkage: float) -> Floats
 
 def nearest(similarities: Floats, rows: NDArray[np.integer], limit: int) -> NDArray[np.int64]:
     """Places in `rows` of the most similar ones, at most `limit`, best first."""
-    heap = np.empty(limit, dtype=np.uint64)
-    size = _nearest(similarities, rows.astype(np.uint32), limit, heap)
-    return (0xFFFFFFFF - (heap[:size] & np.uint64(0xFFFFFFFF))).astype(np.int64)
+    ranks = np.floor(similarities[rows] * STEPS + np.float32(0.5))
+    order = np.argsort(-ranks, kind="stable")
+    return order[ranks[order] >= 1][:limit]

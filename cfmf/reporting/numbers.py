@@ -54,6 +54,7 @@ def chosen_settings(study: Study) -> pd.Series:
     rows = study.table("settings")
     if rows is None:
         return pd.Series(dtype=str)
+    rows = rows[rows["setting"].notna()]
     return rows.groupby("method")["setting"].apply(_tally)
 
 

@@ -28,6 +28,7 @@ TABLES = {
     "trials": "statistics",
 }
 MANDATORY = ("metrics", "selected")
+SEARCH = ("frame", "intermediate", "importances")
 SAMPLE = 4096
 """Rows of a similarity matrix that its distribution is counted over, spread evenly."""
 
@@ -53,7 +54,8 @@ class Study:
     """Everything that a report is made of; a table that no stage wrote is None.
 
     `tables` has the tables of `cfmf.tables` by kind and, under `extra`, those that only some runs
-    make. `histories` has a frame of one fold and seed for each (method, k, reg).
+    make. `histories` has a frame of one fold and seed for each (method, k, reg); `search` the
+    tables of `cfmf.search.published.Search` where the published search was repeated.
     """
 
     dataset: str
@@ -69,6 +71,7 @@ class Study:
     histories: dict[tuple[str, str, str], pd.DataFrame] = field(default_factory=dict)
     neighbour_trials: pd.DataFrame | None = None
     benchmarks: pd.DataFrame | None = None
+    search: dict[str, pd.DataFrame] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -117,6 +120,7 @@ def load(results: Path, dataset: str) -> Study:
         histories=_histories(home / "factorization"),
         neighbour_trials=_neighbour_trials(home / "neighbours"),
         benchmarks=_benchmarks(home / "benchmarks"),
+        search=_search(home / "published"),
         provenance=_json(home / "provenance.json") or {},
         extra=_extra(home),
     )
@@ -200,6 +204,12 @@ def _histories(folder: Path) -> dict[tuple[str, str, str], pd.DataFrame]:
 def _neighbour_trials(folder: Path) -> pd.DataFrame | None:
     tables = [read_table(path, "trials") for path in sorted(folder.glob("*/trials.tsv"))]
     return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _search(folder: Path) -> dict[str, pd.DataFrame]:
+    """What the published search left: frame, intermediate and importances; empty without it."""
+    found = {name: _parquet(folder / f"{name}.parquet") for name in SEARCH}
+    return {name: table for name, table in found.items() if table is not None and len(table)}
 
 
 def _benchmarks(folder: Path) -> pd.DataFrame | None:

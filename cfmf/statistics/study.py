@@ -57,8 +57,8 @@ def analyse(
     block
         The `statistics` block of the config, with the schema's defaults filled in.
     search
-        Trials of the published search as the frame of `cfmf.search.published.search`: columns params_k,
-        params_lmd, value, state. Without it the published battery runs on the grids alone.
+        Trials of the published search, the frame of `cfmf.search.published.search`: columns
+        params_k, params_lmd, value, state. Without it the battery runs on the grids alone.
     ratio
         Test ratings over train ratings of a fold. Without it 1/(J-1), which J disjoint folds have.
 

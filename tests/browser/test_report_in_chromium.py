@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from chromium import Page
 
-SIZES = [(1400, False), (1400, True), (390, False), (390, True)]
+SIZES = [(1400, False), (390, True)]
 AXE = """axe.run(document, {runOnly: [
     'wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 }).then(result => result.violations.map(one => `${one.impact} ${one.id}: `
@@ -130,6 +130,7 @@ def test_prints_without_tools(page):
     page.call("Emulation.setEmulatedMedia", media="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["report", "static", "chinese"])
 @pytest.mark.parametrize(("width", "dark"), SIZES)
 def test_axe_finds_no_serious_violation(reports, name, width, dark):

@@ -88,29 +88,48 @@ def _space(study: Study, status_if_larger: str) -> Judgement | None:
     )
 
 
-def _ends(study: Study, name: str, method: str) -> tuple[pd.Series, pd.Series] | None:
-    """The coldest and the warmest level of a slice for a method."""
+def _coldest(study: Study, name: str, method: str) -> pd.DataFrame | None:
+    """RMSE of a method by fold at the coldest level of a slice and at all others together.
+
+    Columns level (the coldest), cold, rest; the rest is pooled by the number of test ratings.
+    """
     slices = study.table("slices")
-    if slices is None or name not in set(slices["slice"]):
+    if slices is None:
         return None
-    rows = by_level(slices[slices["method"] == method], name)
-    return (rows.iloc[0], rows.iloc[-1]) if len(rows) > 1 else None
+    rows = slices[
+        (slices["slice"] == name) & (slices["method"] == method) & (slices["metric"] == "rmse")
+    ]
+    if rows["level"].unique().size < 2:
+        return None
+    level = by_level(rows, name)["level"].iloc[0]
+    cold = rows[rows["level"] == level].set_index("fold")["value"]
+    others = rows[rows["level"] != level]
+    squared = (others["n"] * others["value"] ** 2).groupby(others["fold"]).sum()
+    rest = (squared / others.groupby("fold")["n"].sum()) ** 0.5
+    return pd.DataFrame({"level": level, "cold": cold, "rest": rest}).dropna()
+
+
+def _by_folds(difference: pd.Series) -> str:
+    """Supported where a difference is positive in every fold, contradicted where in none."""
+    if (difference > 0).all():
+        return "supported"
+    return "contradicted" if (difference < 0).all() else "undecided"
 
 
 def _new_users(study: Study) -> Judgement | None:
-    method = "user-knn"
-    ends = _ends(study, "user's ratings in train", method)
-    if ends is None:
+    found = _coldest(study, "user's ratings in train", "user-knn")
+    if found is None:
         return None
-    cold, warm = ends
+    worse = found["cold"] - found["rest"]
     return Judgement(
-        "supported" if cold["value"] > warm["value"] else "contradicted",
+        _by_folds(worse),
         {
-            "method": code(method),
-            "cold": number(float(cold["value"]), "rmse"),
-            "warm": number(float(warm["value"]), "rmse"),
-            "level": str(cold["level"]),
-            "warm_level": str(warm["level"]),
+            "method": code("user-knn"),
+            "cold": number(float(found["cold"].mean()), "rmse"),
+            "warm": number(float(found["rest"].mean()), "rmse"),
+            "level": str(found["level"].iloc[0]),
+            "folds": number(int((worse > 0).sum())),
+            "of": number(len(found)),
         },
         "cold-start",
     )
@@ -118,19 +137,21 @@ def _new_users(study: Study) -> Judgement | None:
 
 def _cold_items(study: Study) -> Judgement | None:
     other = _best(study, "factorization")
-    if other is None:
-        return None
-    ours = _ends(study, "item's ratings in train", "user-knn")
-    theirs = _ends(study, "item's ratings in train", other)
+    name = "item's ratings in train"
+    ours = _coldest(study, name, "user-knn")
+    theirs = _coldest(study, name, other) if other else None
     if ours is None or theirs is None:
         return None
+    worse = (ours["cold"] - theirs["cold"]).dropna()
     return Judgement(
-        "supported" if ours[0]["value"] > theirs[0]["value"] else "contradicted",
+        _by_folds(worse),
         {
-            "cold": number(float(ours[0]["value"]), "rmse"),
-            "other": number(float(theirs[0]["value"]), "rmse"),
+            "cold": number(float(ours["cold"].mean()), "rmse"),
+            "other": number(float(theirs["cold"].mean()), "rmse"),
             "method": code(other),
-            "level": str(ours[0]["level"]),
+            "level": str(ours["level"].iloc[0]),
+            "folds": number(int((worse > 0).sum())),
+            "of": number(len(worse)),
         },
         "cold-start",
     )

@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Heading, Table, Text
-from cfmf.reporting.sections.factorization import last_phase
+from cfmf.reporting.sections.factorization import watched_phase
 from cfmf.reporting.sections.neighbours import contaminated
+from cfmf.reporting.sections.search import medians, order
 from cfmf.reporting.sections.statistics import PUBLISHED
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
@@ -98,6 +99,8 @@ def _all(study: Study, words: Catalogue) -> Table:
     for place in range(1, COUNT + 1):
         found = EVIDENCE[place](study) if place in EVIDENCE else None
         here = words(f"errata.here.e{place}", **found) if found else words("errata.not_touched")
+        if place == 3 and (searched := _searched(study)):
+            here = words("errata.here.e3_search", **searched)
         rows.append(
             {
                 "number": place,
@@ -175,6 +178,20 @@ def _untrained_medians(study: Study) -> Values | None:
     }
 
 
+def _searched(study: Study) -> Values | None:
+    """Orders of k by the medians of the repeated search, with and without its pruned trials."""
+    frame = study.search.get("frame")
+    if frame is None:
+        return None
+    table = medians(frame)
+    return {
+        "pruned": number(int(table["pruned"].sum())),
+        "trials": number(int(table["trials"].sum())),
+        "all": order(table, "all"),
+        "complete": order(table, "complete"),
+    }
+
+
 def _initial(study: Study) -> Values | None:
     start, ours = _untrained(study), _untrained(study, "mf")
     if len(start) < 2:
@@ -235,7 +252,7 @@ def _design(study: Study) -> Values | None:
 
 def _stopping(study: Study) -> Values | None:
     ends = [
-        last_phase(history).iloc[-1]
+        watched_phase(history).iloc[-1]
         for (method, _, _), history in study.histories.items()
         if method == "mf-published"
     ]

@@ -97,13 +97,13 @@ def _side_by_side(points: pd.DataFrame, study: Study, words: Catalogue) -> list[
     ]
 
 
-def last_phase(history: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the phase with a validation curve if there is one, else of the last phase."""
-    for phase in ("fit", *reversed(history["phase"].unique().tolist())):
-        rows = history[history["phase"] == phase]
-        if len(rows):
-            return rows
-    return history
+def watched_phase(history: pd.DataFrame) -> pd.DataFrame:
+    """The phase whose error on other ratings was watched: on test as published, else validation."""
+    for name in ("test_rmse", "validation_rmse"):
+        watched = history.loc[history[name].notna(), "phase"]
+        if len(watched):
+            return history[history["phase"] == watched.iloc[-1]]
+    return history[history["phase"] == history["phase"].iloc[-1]]
 
 
 def curve_choice(study: Study, method: str) -> list[tuple[str, str, str]]:
@@ -139,7 +139,7 @@ def _curves(study: Study, words: Catalogue) -> list[Block]:
 
 def _curve(study: Study, point: tuple[str, str, str], words: Catalogue) -> Plot:
     method, k, reg = point
-    history = last_phase(study.histories[point])
+    history = watched_phase(study.histories[point])
     last = history.iloc[-1]
     watched = next(
         (name for name in ("validation_rmse", "test_rmse") if history[name].notna().any()),
@@ -163,7 +163,7 @@ def _curve(study: Study, point: tuple[str, str, str], words: Catalogue) -> Plot:
 
 
 def _stop_note(study: Study, point: tuple[str, str, str], words: Catalogue) -> list[Block]:
-    history = last_phase(study.histories[point])
+    history = watched_phase(study.histories[point])
     if len(history) < 2:
         return []
     last = history.iloc[-1]

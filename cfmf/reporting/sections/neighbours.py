@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cfmf.figures import comparison as figures
+from cfmf.figures.style import family
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
@@ -65,7 +66,7 @@ def _published(study: Study, words: Catalogue) -> list[Block]:
 
 def trial_points(trials: pd.DataFrame) -> pd.DataFrame:
     """Mean validation RMSE over folds of every setting: columns method, setting, value, folds."""
-    rows = trials[trials["metric"].astype(str).str.contains("rmse")]
+    rows = trials[(trials["metric"] == "validation_rmse") & trials["setting"].notna()]
     return (
         rows.groupby(["method", "setting"], sort=False)["value"]
         .agg(value="mean", folds="size")
@@ -74,32 +75,31 @@ def trial_points(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tuned(study: Study, words: Catalogue) -> list[Block]:
+    trials = study.neighbour_trials
     found: list[Block] = []
-    if study.neighbour_trials is not None:
-        points = trial_points(study.neighbour_trials)
-        for method, rows in points.groupby("method", sort=False):
-            plot = _trials_figure(str(method), rows, words)
-            if plot:
-                found.append(plot)
-        if len(points):
-            columns = [
-                Column("method", words.plain("column.method"), "code"),
-                Column("setting", words.plain("column.setting"), "code"),
-                Column("value", words.plain("column.validation_rmse"), "rmse"),
-                Column("folds", words.plain("column.folds"), "count"),
-            ]
-            table = Table(
-                "neighbour-trials",
-                words("neighbours.trials"),
-                columns,
-                records(points.sort_values(["method", "value"])),
-            )
-            found.append(Fold(words("neighbours.trials"), [table]))
+    if trials is not None:
+        points = trial_points(trials)
+        plots = [
+            plot
+            for method, rows in points.groupby("method", sort=False)
+            if (plot := _trials_figure(str(method), rows, words)) is not None
+        ]
+        found += [plot for plot in plots if plot.name != "trials-baseline"]
+        folded: list[Block] = [plot for plot in plots if plot.name == "trials-baseline"]
+        columns = [
+            Column("method", words.plain("column.method"), "code"),
+            Column("setting", words.plain("column.setting"), "code"),
+            Column("value", words.plain("column.validation_rmse"), "rmse"),
+            Column("folds", words.plain("column.folds"), "count"),
+        ]
+        title = words("neighbours.trials")
+        rows = records(points.sort_values(["method", "value"]))
+        found.append(Fold(title, [*folded, Table("neighbour-trials", title, columns, rows)]))
     settings = study.table("settings")
     if settings is not None:
-        rows = settings[settings["method"].map(numbers.family) == "neighbours"]
-        if len(rows):
-            found.append(_chosen(rows, words))
+        chosen = settings[settings["method"].map(family).ne("factorization")].dropna()
+        if len(chosen):
+            found.append(Fold(words("neighbours.chosen"), [_chosen(chosen, words)]))
     return [Heading(words("neighbours.tuned")), *found] if found else []
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
+from markupsafe import Markup, escape
 
 from cfmf.figures import comparison as figures
 from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
-from cfmf.reporting.strings import Catalogue, number
+from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
 PUBLISHED = "unblocked, as published"
+FAMILIES = {
+    "published": r"published: k of (?P<method>[\w-]+), (?P<arm>.+)",
+    "k": r"k of (?P<method>[\w-]+)",
+    "against": r"methods against (?P<method>[\w-]+)",
+    "methods": r"methods",
+}
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -49,7 +58,7 @@ def columns(words: Catalogue) -> list[Column]:
     ]
 
 
-def table(name: str, title: str, rows: pd.DataFrame, words: Catalogue) -> Table:
+def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
     """Rows of tests.tsv as a table, without the columns that are empty in all of them."""
     rows = rows.copy()
     text = ["test", "estimand", "stat_name", "effect_name", "note", "group_a", "group_b"]
@@ -62,27 +71,41 @@ def table(name: str, title: str, rows: pd.DataFrame, words: Catalogue) -> Table:
         if (rows[column.key].notna() & (rows[column.key].astype(str) != "")).any()
         and not (column.key == "estimand" and rows["estimand"].unique().size == 1)
     ]
-    return Table(name, words(title), kept, records(rows))
+    return Table(name, title, kept, records(rows))
 
 
 def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     if tests.empty:
         return []
-    found: list[Block] = [
+    return [
         Heading(words("statistics.blocked")),
         Text(words("statistics.blocked_text")),
+        *_families("tests", tests, words),
     ]
+
+
+def _families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
+    """A fold for each family of tests."""
+    found: list[Block] = []
     families = tests["family"].astype(str)
-    for place, (family, rows) in enumerate(tests.groupby(families, sort=False)):
-        title = words.otherwise(f"statistics.family.{family}", family)
-        shown = table(f"tests-{place + 1}", "statistics.blocked_table", rows, words)
-        titled = Table(shown.name, title, shown.columns, shown.rows)
-        found.append(Fold(title, [titled]))
+    for place, (family, rows) in enumerate(tests.groupby(families, sort=False), start=1):
+        title = family_title(str(family), words)
+        found.append(Fold(title, [table(f"{name}-{place}", title, rows, words)]))
     return found
 
 
+def family_title(family: str, words: Catalogue) -> Markup:
+    """What a family compares, in words, from its name in tests.tsv."""
+    for key, pattern in FAMILIES.items():
+        parts = re.fullmatch(pattern, family)
+        if parts:
+            named = {name: code(value) for name, value in parts.groupdict().items()}
+            return words(f"statistics.family_{key}", **named)
+    return escape(family)
+
+
 def _power(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
-    rows = tests[(tests["test"] == "power") & tests["stat"].notna()]
+    rows = tests[(tests["test"] == "power") & tests["stat"].notna() & (tests["factor"] == "method")]
     if rows.empty:
         return []
     return [
@@ -108,7 +131,7 @@ def _published(study: Study, tests: pd.DataFrame, words: Catalogue) -> list[Bloc
         Heading(words("statistics.published")),
         Text(words("statistics.published_text")),
         *_published_figures(study, words),
-        table("tests-published", "statistics.published_table", tests, words),
+        *_families("published", tests, words),
     ]
     for key, name in (("anova", "ANOVA"), ("kruskal", "Kruskal"), ("dunn", "Dunn")):
         if tests["test"].astype(str).str.contains(name).any():
@@ -116,29 +139,45 @@ def _published(study: Study, tests: pd.DataFrame, words: Catalogue) -> list[Bloc
     return found
 
 
-def published_runs(study: Study) -> pd.DataFrame:
-    """Runs as the published battery takes them, each a sample of its own: columns k, value."""
+def published_runs(study: Study) -> tuple[str, pd.DataFrame]:
+    """Runs as the published battery takes them, each a sample of its own.
+
+    Returns where they come from (`search`, or the method of a grid) and columns k (text), value.
+    The published search is taken with its pruned trials where it was repeated, as published.
+    """
+    frame = study.search.get("frame")
+    if frame is not None:
+        kept = frame.dropna(subset=["value"])
+        return "search", kept[["value"]].assign(k=kept["params_k"].astype(int).astype(str))
     rows = study.tables["metrics"]
     rows = rows[(rows["metric"] == "rmse") & (rows["split"] == "test") & (rows["k"] != "")]
-    for method in ("mf", "mf-published"):
-        chosen = rows[rows["method"] == method]
+    for method in ("mf", *rows["method"].unique()):
+        chosen = rows.loc[rows["method"] == method, ["k", "value"]]
         if chosen["k"].unique().size > 1:
-            return chosen[["k", "value"]].reset_index(drop=True)
-    return rows[["k", "value"]].head(0)
+            return str(method), chosen.reset_index(drop=True)
+    return "", rows[["k", "value"]].head(0)
 
 
 def _published_figures(study: Study, words: Catalogue) -> list[Block]:
-    runs = published_runs(study)
+    source, runs = published_runs(study)
     if runs.empty:
         return []
+    whose = words("statistics.runs_of_search")
+    if source != "search":
+        whose = words("statistics.runs_of_grid", method=code(source))
     box = figures.box_by_k(runs, words.plain)
     density = figures.density_by_k(runs, words.plain)
     return [
-        Plot("box-by-k", words("statistics.box_title"), words("statistics.box_caption"), box),
+        Plot(
+            "box-by-k",
+            words("statistics.box_title"),
+            words("statistics.box_caption", runs=whose),
+            box,
+        ),
         Plot(
             "density-by-k",
             words("statistics.density_title"),
-            words("statistics.density_caption"),
+            words("statistics.density_caption", runs=whose),
             density,
         ),
     ]

@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Points, Table, Text, records
 from cfmf.reporting.strings import Catalogue, number
 from cfmf.reporting.study import Study
 
-HEADLINE: list[set[str]] = [
-    {"lower", "higher", "equivalent", "undecided", "no_test"},
-    {"best"},
-    {"order_reversed", "order_same"},
-    {"few_folds", "one_fold"},
+HEADLINE = [
+    ["lower", "higher", "equivalent", "undecided", "no_test"],
+    ["best"],
+    ["order_reversed", "order_same"],
+    ["few_folds", "one_fold"],
 ]
-"""Of each set, the first sentence of the verdict that has one of these keys stands on top."""
+"""Of each list, the first sentence whose key comes first stands on top."""
 KINDS = {
     **dict.fromkeys(("size", "low", "high", "difference", "least", "value"), "rmse"),
     **dict.fromkeys(("equivalence_low", "equivalence_high"), "rmse"),
-    **dict.fromkeys(("p", "equivalence_p"), "p"),
-    **dict.fromkeys(("level", "equivalence_level", "sure", "power"), "percent"),
+    **dict.fromkeys(("p", "equivalence_p", "friedman", "anova"), "p"),
+    **dict.fromkeys(("level", "equivalence_level", "power"), "percent"),
 }
 
 
@@ -53,25 +53,27 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
 
 
 def headline(verdict: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first comparison with what goes with it, the best method, the order of k, the design."""
-    found: list[dict[str, Any]] = []
-    seen: set[str] = set()
+    """The first comparison, the best method, the orders of k, and what the design allows."""
+    found = []
     for keys in HEADLINE:
-        for said in verdict:
-            if said.get("key") in keys and not seen & keys:
-                found.append(said)
-                seen.add(str(said["key"]))
-    return found or verdict[:4]
+        ranked = [said for said in verdict if said["key"] in keys]
+        if keys[0] != "lower":
+            ranked.sort(key=lambda said: keys.index(said["key"]))
+        found += ranked[:1]
+    return found
 
 
 def sentence(said: dict[str, Any], words: Catalogue) -> Markup:
     """One sentence of the verdict: in the catalogue's words if it has them, else as computed."""
-    values = said.get("numbers") or said.get("values") or {}
-    shown = {
-        name: number(value, KINDS.get(name, "")) if isinstance(value, (int, float)) else value
-        for name, value in values.items()
-    }
-    return words.otherwise(f"verdict.{said.get('key')}", said.get("text", ""), **shown)
+    shown = {}
+    for name, value in said["numbers"].items():
+        if isinstance(value, (int, float)):
+            shown[name] = number(value, KINDS.get(name, ""))
+        elif name == "sure" and value.startswith("over "):
+            shown[name] = words("summary.over", share=value.removeprefix("over "))
+        else:
+            shown[name] = escape(value)
+    return words.otherwise(f"verdict.{said['key']}", said["text"], **shown)
 
 
 def _table(table: pd.DataFrame, words: Catalogue) -> Table:

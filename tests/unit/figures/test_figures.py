@@ -8,7 +8,7 @@ import pytest
 
 from cfmf.figures import comparison, data, factorization
 from cfmf.figures.static import to_svg
-from cfmf.figures.style import colour, thinned
+from cfmf.figures.style import COLOURS, ON_BAR, PALETTE, SEQUENTIAL, colour, thinned
 
 RNG = np.random.default_rng(3)
 K = ["1", "4", "16"]
@@ -112,6 +112,26 @@ FIGURES = {
         pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words
     ),
     "box": comparison.box_by_k(pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words),
+    "history": factorization.search_history(
+        pd.DataFrame(
+            {"number": [0, 1, 2], "value": [2, 1.5, 1], "state": ["PRUNED", "COMPLETE", "COMPLETE"]}
+        ),
+        words,
+    ),
+    "reports": factorization.search_reports(
+        pd.DataFrame(
+            {
+                "trial": [0] * 5 + [1] * 5,
+                "step": [*range(5)] * 2,
+                "value": 1.0,
+                "k": [1] * 5 + [4] * 5,
+            }
+        ),
+        words,
+    ),
+    "importances": factorization.importances(
+        pd.DataFrame({"parameter": ["k", "λ"], "value": [0.9, 0.1]}), words
+    ),
     "ranks": comparison.mean_ranks(
         pd.DataFrame({"method": ["a", "b"], "rank": [1.2, 1.8]}), 0.5, words
     ),
@@ -184,14 +204,25 @@ def luminance(ink):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def contrast(ink, paper):
+    """Of WCAG 2.2, by its own formula."""
+    light, dark = sorted([luminance(ink), luminance(paper)], reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 @pytest.mark.parametrize("paper", ["#ffffff", "#14181d"])
 def test_colours_of_methods_reach_a_contrast_of_three(paper):
-    """WCAG 2.2, success criterion 1.4.11, by its own formula."""
-    from cfmf.figures.style import COLOURS, PALETTE
-
+    """Success criterion 1.4.11."""
     for ink in [*COLOURS.values(), *PALETTE]:
-        light, dark = sorted([luminance(ink), luminance(paper)], reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 3, ink
+        assert contrast(ink, paper) >= 3, ink
+
+
+def test_letters_on_bars_and_heatmaps_reach_a_contrast_of_four_and_a_half():
+    """Success criterion 1.4.3."""
+    for ink in [*COLOURS.values(), *PALETTE]:
+        assert contrast(ON_BAR, ink) >= 4.5, ink
+    for _, ink in SEQUENTIAL:
+        assert contrast("#ffffff", ink) >= 4.5, ink
 
 
 def test_unknown_method_has_a_colour_of_its_own_that_stays():

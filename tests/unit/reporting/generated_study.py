@@ -45,6 +45,7 @@ def write(results: Path, seed: int = 7) -> Path:
     _histories(home, rng)
     _statistics(home, selected, metrics, rng)
     _similarity(home, rng)
+    _search(home, rng)
     _rest(home)
     return home
 
@@ -311,7 +312,7 @@ def _statistics(
             "key": "lower",
             "numbers": {
                 "first": "mf", "second": "user-knn", "size": 0.0132, "low": 0.0101, "high": 0.0163,
-                "level": 0.95, "p": 0.0004, "sure": 0.98, "rope": 0.005,
+                "level": 0.95, "p": 0.0004, "sure": "98%", "rope": 0.005,
             },
             "text": "generated: mf predicts better than user-knn",
         },
@@ -327,6 +328,33 @@ def _similarity(home: Path, rng: np.random.Generator) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     (home / "similarity").mkdir(parents=True)
     np.savez_compressed(home / "similarity/u1.npz", similarity=vectors @ vectors.T)
+
+
+def _search(home: Path, rng: np.random.Generator) -> None:
+    k = rng.choice([1, 4, 16, 64], 24)
+    pruned = rng.random(24) < 0.5
+    start = (k + 13.3) ** 0.25
+    frame = pd.DataFrame(
+        {
+            "number": range(24),
+            "value": np.where(pruned, start, 0.96 - 0.01 * np.log2(k)),
+            "params_k": k,
+            "params_lmd": rng.uniform(0.001, 0.1, 24),
+            "state": np.where(pruned, "PRUNED", "COMPLETE"),
+        }
+    )
+    steps = np.arange(200)
+    reports = [
+        pd.DataFrame({"trial": trial, "step": steps, "value": 0.9 + top * np.exp(-steps / 30)})
+        for trial, top in enumerate(start)
+    ]
+    shares = pd.DataFrame(
+        {"parameter": ["k", "lmd"], "evaluator": "generated", "value": [0.8, 0.2]}
+    )
+    (home / "published").mkdir()
+    frame.to_parquet(home / "published/frame.parquet")
+    pd.concat(reports).to_parquet(home / "published/intermediate.parquet")
+    shares.to_parquet(home / "published/importances.parquet")
 
 
 def _rest(home: Path) -> None:

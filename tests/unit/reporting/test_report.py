@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import string
 from html.parser import HTMLParser
 
 import generated_study
@@ -13,8 +14,10 @@ import pytest
 
 from cfmf.reporting import numbers
 from cfmf.reporting.render import render
-from cfmf.reporting.sections import discussion, errata
+from cfmf.reporting.sections import discussion, errata, search
+from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.study import load
+from cfmf.statistics import verdict
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6}
 
@@ -93,7 +96,7 @@ def test_tables_that_stand_as_they_are_equal_their_files(page, results):
     home = results / generated_study.DATASET
     tests = pd.read_csv(home / "statistics/tests.tsv", sep="\t")
     published = tests[tests["design"] == "unblocked, as published"]
-    shown = page.table("tests-published")
+    shown = page.table("published-1")
     assert shown["test"].tolist() == published["test"].tolist()
     for column in ("stat", "p_raw"):
         np.testing.assert_allclose(
@@ -181,7 +184,7 @@ def test_only_cost_and_provenance_and_summary_times_are_volatile(study, tmp_path
 def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
     shutil.copytree(results, tmp_path / "results")
     home = tmp_path / "results" / generated_study.DATASET
-    for name in ("statistics", "similarity", "factorization", "raw", "benchmarks"):
+    for name in ("statistics", "similarity", "factorization", "raw", "benchmarks", "published"):
         shutil.rmtree(home / name)
     for name in ("slices", "costs", "settings"):
         (home / f"evaluation/{name}.tsv").unlink()
@@ -193,6 +196,7 @@ def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
         "The run kept no similarities between users.",
         "The run has no slices by history.",
         "The run recorded no provenance.",
+        "The run did not repeat the published search.",
     ):
         assert sentence in html
 
@@ -271,3 +275,29 @@ def test_claim_of_overfitting_follows_the_best_k(study):
     metrics.loc[at_64 & (metrics["metric"] == "rmse"), "value"] += 0.1
     turned = dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
     assert discussion.RULES["mf3"](turned).status == "supported"
+
+
+def test_medians_of_a_search_with_and_without_pruned_trials():
+    frame = pd.DataFrame(
+        {
+            "number": range(6),
+            "params_k": [1, 1, 1, 64, 64, 64],
+            "state": ["COMPLETE", "PRUNED", "PRUNED", "COMPLETE", "PRUNED", "PRUNED"],
+            "value": [0.95, 1.9, 1.95, 0.9, 2.9, np.nan],
+        }
+    )
+    table = search.medians(frame)
+    assert table["all"].tolist() == [1.9, 1.9]
+    assert table["complete"].tolist() == [0.95, 0.9]
+    assert table["pruned"].tolist() == [2, 1]
+    assert search.order(table, "complete") == "64 < 1"
+
+
+def test_every_sentence_of_the_verdict_has_words_of_its_own():
+    """The statistics write English; a report in another language needs each of its keys."""
+    texts = Catalogue("en").texts
+    for key, text in verdict.ENGLISH.items():
+        names = {name for _, name, _, _ in string.Formatter().parse(text) if name}
+        found = set(re.findall(r"{(\w+)}", texts[f"verdict.{key}"]))
+        assert found - names <= {"first", "second"}, key
+        assert names <= found, key

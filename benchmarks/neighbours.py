@@ -1,0 +1,410 @@
+"""Neighbour methods beside their peers: seconds, peak memory, RMSE and agreement, in one run.
+
+user-cf
+    All neighbours, cosine of raw ratings. `published` is the study's recipe: scikit-learn's
+    cosine_similarity of the CSR matrix, then two dense products, in float32 and in float64.
+user-knn
+    The 40 nearest users, cosine of centred ratings, centred predictions: what LensKit's UserKNN
+    computes too. LensKit predicts for the first `--users` users only, Surprise (KNNWithMeans with
+    its own cosine, over shared ratings) for as many pairs; their seconds are scaled to all pairs.
+agreement
+    `quality` is the share of predictions that agree with ours within 1e-4 of a star; the largest
+    difference stands in the name of the size. Surprise's pearson is our pearson; its
+    pearson_baseline shrinks by (c − 1)/(c − 1 + β) where ours does by c/(c + β), so it is compared
+    at β = 0, on pairs of rows that share two ratings or more; its cosine is over shared ratings and
+    is none of ours.
+scaling
+    Ours on four sizes of one density; `quality` of the `exponent` rows is the slope of
+    log(seconds) over log(Σ d²), d being the raters of an item. In theory 1 where every column is
+    scattered; columns that BLAS takes cost less.
+netflix
+    One block of users of a data set of the whole Netflix Prize's shape, and all of them
+    extrapolated from it.
+
+    python benchmarks/neighbours.py [--peers PYTHON] [--only user-cf …] [--threads 2] [--users 300]
+
+writes benchmarks/results/neighbours.tsv. `--peers` is a Python that has the packages of
+requirements-peers.txt; without it, only ours runs. MovieLens is read from the folder that
+CFMF_REAL_DATA names, and left out without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "ratio_to_ours"]
+STUDY = (10_000, 10_000, 6_897_746, 1_719_466)
+NETFLIX = (480_189, 17_770, 99_072_112, 1_408_395)
+NEAREST = 40
+
+
+# ------------------------------------------------------------------------------------------- data
+
+
+def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[sparse.csr_array]:
+    """Train and test matrices of a made-up study: distinct pairs, skewed as real ratings are."""
+    rng = np.random.default_rng(seed)
+    activity = np.cumsum(rng.lognormal(0, 1.0, users))
+    popularity = np.cumsum(rng.lognormal(0, 1.5, items))
+    wanted = train + test
+    pairs = np.empty(0, dtype=np.int64)
+    while len(pairs) < wanted:
+        more = int(1.5 * (wanted - len(pairs))) + 1000
+        user = np.searchsorted(activity, rng.random(more) * activity[-1])
+        item = np.searchsorted(popularity, rng.random(more) * popularity[-1])
+        pairs = np.unique(np.concatenate([pairs, user * items + item]))
+    pairs = np.delete(pairs, rng.choice(len(pairs), len(pairs) - wanted, replace=False))
+    user, item = np.divmod(pairs, items)
+    liking = rng.normal(0, 0.4, users)[user] + rng.normal(0, 0.4, items)[item]
+    ratings = np.clip(np.rint(3.6 + liking + rng.normal(0, 0.8, wanted)), 1, 5)
+    held_out = np.zeros(wanted, dtype=bool)
+    held_out[rng.choice(wanted, test, replace=False)] = True
+    return [
+        matrix(user[part], item[part], ratings[part], (users, items))
+        for part in (~held_out, held_out)
+    ]
+
+
+def matrix(rows: Any, columns: Any, values: Any, shape: tuple[int, int]) -> sparse.csr_array:
+    """CSR matrix with sorted int32 indices and float32 data."""
+    found = sparse.csr_array((values.astype(np.float32), (rows, columns)), shape=shape)
+    found.sort_indices()
+    return found
+
+
+def movielens(folder: Path) -> list[sparse.csr_array]:
+    """MovieLens 1M, a fifth of it for the test."""
+    file = folder / "ml-1m" / "ml-1m_user_movie_rating.csv.gz"
+    rows = np.genfromtxt(file, delimiter=",", skip_header=1)[:, :3]
+    users, items = (np.unique(rows[:, place], return_inverse=True)[1] for place in (0, 1))
+    held_out = np.random.default_rng(1).random(len(rows)) < 0.2
+    shape = (users.max() + 1, items.max() + 1)
+    return [
+        matrix(users[part], items[part], rows[part, 2], shape) for part in (~held_out, held_out)
+    ]
+
+
+# ---------------------------------------------------------------------- systems, each in a process
+
+
+def published(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The study's recipe for user CF."""
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    users, items = test.tocoo().coords
+    begun = time.perf_counter()
+    train = sparse.csr_matrix(train.astype(options["dtype"]))
+    similarity = cosine_similarity(train)
+    dense = train.toarray()
+    predicted = (similarity @ dense) / np.maximum(
+        similarity @ (dense != 0).astype(dense.dtype), 1e-12
+    )
+    predicted = predicted[users, items]
+    return {"seconds": time.perf_counter() - begun, "predicted": predicted}
+
+
+def ours(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """A method of this project."""
+    from cfmf.neighbours import method_class
+
+    users, items = test.tocoo().coords
+    model = method_class(options["method"])(**options["parameters"], threads=options["threads"])
+    # The first call compiles, or loads what was compiled; that is not the method's time.
+    few = train[:300].tocsr()
+    type(model)(**options["parameters"]).fit(few).predict([0, 1], [0, 1])
+    begun = time.perf_counter()
+    predicted = model.fit(train).predict(users, items)
+    return {"seconds": time.perf_counter() - begun, "predicted": predicted}
+
+
+def lenskit(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """LensKit's UserKNN for the first users; only the predictions are timed."""
+    import pandas as pd
+    from lenskit.data import ItemList, from_interactions_df
+    from lenskit.knn import UserKNNScorer
+
+    rows, columns = train.tocoo().coords
+    frame = pd.DataFrame({"user_id": rows, "item_id": columns, "rating": train.data})
+    model = UserKNNScorer(max_nbrs=NEAREST, feedback="explicit")
+    model.train(from_interactions_df(frame))
+    predicted = np.full(test.nnz, np.nan, dtype=np.float32)
+    done = 0
+    begun = time.perf_counter()
+    for user in range(min(options["users"], test.shape[0])):
+        start, stop = test.indptr[user], test.indptr[user + 1]
+        scored = model(user, ItemList(item_ids=test.indices[start:stop]))
+        predicted[start:stop] = scored.scores()
+        done = stop
+    seconds = (time.perf_counter() - begun) * test.nnz / done
+    return {"seconds": seconds, "predicted": predicted}
+
+
+def surprise(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """One of Surprise's kNN algorithms for the first pairs."""
+    import surprise as package
+
+    rows, columns = train.tocoo().coords
+    reader = package.Reader(rating_scale=(1, 5))
+    import pandas as pd
+
+    frame = pd.DataFrame({"user": rows, "item": columns, "rating": train.data.astype(float)})
+    trainset = package.Dataset.load_from_df(frame, reader).build_full_trainset()
+    similarity = options["similarity"] | {"user_based": options["by"] == "users"}
+    algorithm = getattr(package, options["algorithm"])(
+        k=NEAREST, sim_options=similarity, verbose=False
+    )
+    begun = time.perf_counter()
+    algorithm.fit(trainset)
+    fitted = time.perf_counter() - begun
+    users, items = test.tocoo().coords
+    count = min(options["pairs"], test.nnz)
+    predicted = np.full(test.nnz, np.nan, dtype=np.float32)
+    begun = time.perf_counter()
+    for place in range(count):
+        found = algorithm.predict(users[place], items[place], clip=False)
+        if not found.details["was_impossible"] and found.details.get("actual_k", 0):
+            predicted[place] = found.est
+    seconds = fitted + (time.perf_counter() - begun) * test.nnz / count
+    return {"seconds": seconds, "predicted": predicted}
+
+
+def one_block(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Test predictions of one block of users, and the time of everything that all blocks share."""
+    from cfmf.neighbours import kernels
+    from cfmf.neighbours.user_cf import UserCF
+
+    few = train[:300].tocsr()
+    UserCF().fit(few).predict([0, 1], [0, 1])
+    model = UserCF(threads=options["threads"]).fit(train)
+    size = kernels.block_rows(train.shape[0]) * options["threads"]
+    begun = time.perf_counter()
+    model.predict_block(test, 0, 0)
+    model.predict([0], [0])
+    shared = time.perf_counter() - begun
+    middle = train.shape[0] // 2 // size * size
+    begun = time.perf_counter()
+    model.predict_block(test, middle, middle + size)
+    seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "shared": shared, "rows": size, "predicted": np.empty(0)}
+
+
+SYSTEMS: dict[str, Callable[..., dict[str, Any]]] = {
+    "published": published,
+    "ours": ours,
+    "lenskit": lenskit,
+    "surprise": surprise,
+    "one_block": one_block,
+}
+
+
+def child(folder: Path, system: str, options: dict[str, Any]) -> None:
+    """Run a system on the matrices of a folder; its predictions go to a file, its figures to stdout."""
+    parts = [
+        sparse.csr_array(sparse.load_npz(folder / f"{part}.npz")) for part in ("train", "test")
+    ]
+    found = SYSTEMS[system](*parts, options)
+    predicted = found.pop("predicted")
+    np.save(folder / f"{options['name']}.npy", predicted)
+    if len(predicted):
+        known = ~np.isnan(predicted)
+        errors = predicted[known].astype(np.float64) - parts[1].data[known]
+        found["quality"] = float(np.sqrt(np.mean(errors**2)))
+    found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(found))
+
+
+# --------------------------------------------------------------------------------------- the table
+
+
+class Bench:
+    """Runs systems on data sets and collects the rows of the table."""
+
+    def __init__(self, peers: str | None, threads: int, users: int) -> None:
+        self.peers, self.threads, self.users = peers, threads, users
+        self.rows: list[dict[str, Any]] = []
+
+    def run(self, folder: Path, name: str, system: str, **options: Any) -> dict[str, Any] | None:
+        """Figures of a system in a process of its own; None where its environment is not here."""
+        own = system in ("ours", "one_block")
+        if not own and self.peers is None:
+            return None
+        python = sys.executable if own else self.peers
+        options |= {"name": name}
+        given = ["--child", str(folder), system, json.dumps(options)]
+        print(f"{folder.name}: {name}", file=sys.stderr, flush=True)
+        done = subprocess.run([python, __file__, *given], stdout=subprocess.PIPE, check=False)
+        if done.returncode:
+            print(f"{name} failed with status {done.returncode}", file=sys.stderr)
+            return None
+        figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return figures
+
+    def add(
+        self, benchmark: str, system: str, size: str, ours: float | None, **figures: Any
+    ) -> None:
+        """Add a row; `ours` are the seconds of ours."""
+        row = dict.fromkeys(COLUMNS, "") | {"benchmark": benchmark, "system": system, "size": size}
+        row |= {name: figures[name] for name in COLUMNS if name in figures}
+        if ours:
+            row["ratio_to_ours"] = figures["seconds"] / ours
+        self.rows.append(row)
+        print("\t".join(_text(row[name]) for name in COLUMNS), flush=True)
+
+    def write(self, path: Path) -> None:
+        """Write the table."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = ["\t".join(_text(row[name]) for name in COLUMNS) for row in self.rows]
+        path.write_text("\n".join(["\t".join(COLUMNS), *lines, ""]))
+
+    def user_cf(self, folder: Path, double: bool) -> None:
+        """All neighbours, as published."""
+        method = {"method": "user-cf-published", "parameters": {}}
+        mine = self.run(folder, "cf-ours", "ours", **method, threads=self.threads)
+        assert mine is not None
+        self.add("user-cf", "ours", folder.name, mine["seconds"], **mine)
+        for dtype in ("float32", "float64") if double else ("float32",):
+            found = self.run(folder, f"cf-{dtype}", "published", dtype=dtype)
+            if found:
+                self.add("user-cf", f"published-{dtype}", folder.name, mine["seconds"], **found)
+                self.agree(folder, f"published-{dtype}", "cf-ours", f"cf-{dtype}")
+
+    def user_knn(self, folder: Path) -> None:
+        """The 40 nearest users."""
+        parameters = {"similarity": "adjusted-cosine", "prediction": "centred", "shrinkage": 0}
+        parameters |= {"neighbours": NEAREST, "damping": 0}
+        method = {"method": "user-knn", "parameters": parameters}
+        mine = self.run(folder, "knn-ours", "ours", **method, threads=self.threads)
+        assert mine is not None
+        self.add("user-knn", "ours", folder.name, mine["seconds"], **mine)
+        single = self.run(folder, "knn-single", "ours", **method, threads=1)
+        if single:
+            self.add("user-knn", "ours-1-thread", folder.name, mine["seconds"], **single)
+        found = self.run(folder, "knn-lenskit", "lenskit", users=self.users)
+        if found:
+            self.add("user-knn", "lenskit", folder.name, mine["seconds"], **found)
+            self.agree(folder, "lenskit-user-knn", "knn-ours", "knn-lenskit")
+        if folder.name == "movielens-1m":
+            with_means = {"algorithm": "KNNWithMeans", "similarity": {"name": "cosine"}}
+            found = self.run(
+                folder, "knn-surprise", "surprise", **with_means, by="users", pairs=10_000
+            )
+            if found:
+                self.add("user-knn", "surprise", folder.name, mine["seconds"], **found)
+
+    def surprise(self, folder: Path) -> None:
+        """Agreement with Surprise where the definitions are the same."""
+        kinds = {"KNNBasic": "raw", "KNNWithMeans": "centred", "KNNBaseline": "baseline"}
+        for by in ("users", "items"):
+            for algorithm, prediction in kinds.items():
+                parameters = {"similarity": "pearson", "prediction": prediction, "shrinkage": 0}
+                parameters |= {"neighbours": NEAREST, "damping": 0, "reg_user": 15, "reg_item": 10}
+                names = f"{by}-{algorithm}-ours", f"{by}-{algorithm}"
+                method = f"{by[:-1]}-knn"
+                self.run(folder, names[0], "ours", method=method, parameters=parameters, threads=1)
+                similarity = {"name": "pearson", "min_support": 1}
+                given = {"algorithm": algorithm, "similarity": similarity, "by": by}
+                found = self.run(folder, names[1], "surprise", **given, pairs=20_000)
+                if found:
+                    self.agree(folder, f"surprise-{names[1]}-pearson", *names)
+
+    def agree(self, folder: Path, system: str, mine: str, theirs: str) -> None:
+        """Share of the predictions of both that are the same within 1e-4."""
+        a, b = (np.load(folder / f"{name}.npy").astype(np.float64) for name in (mine, theirs))
+        difference = np.abs(a - b)[~np.isnan(b)]
+        size = f"{folder.name}, {len(difference)} pairs, largest {difference.max():.2g}"
+        self.add("agreement", system, size, None, quality=np.mean(difference <= 1e-4))
+
+    def scaling(self, folder: Path) -> None:
+        """Four sizes of the study's density."""
+        measured = []
+        for users in (1250, 2500, 5000, 10_000):
+            share = (users / STUDY[0]) ** 2
+            parts = draw(users, users, int(STUDY[2] * share), int(STUDY[3] * share))
+            place = store(folder / f"{users}x{users}", parts)
+            work = float(np.sum(np.diff(parts[0].tocsc().indptr).astype(float) ** 2))
+            method = {"method": "user-cf-published", "parameters": {}}
+            found = self.run(place, "cf-ours", "ours", **method, threads=1)
+            assert found is not None
+            self.add("scaling", "ours", f"{place.name}, sum of d^2 {work:.3g}", None, **found)
+            measured.append((np.log(work), np.log(found["seconds"])))
+        slope = float(np.polyfit(*np.array(measured).T, 1)[0])
+        self.add("scaling", "exponent", "four sizes, in theory 1", None, quality=slope)
+
+    def netflix(self, folder: Path) -> None:
+        """One block of the whole Netflix Prize's shape."""
+        place = store(folder / "netflix", draw(*NETFLIX))
+        found = self.run(place, "block", "one_block", threads=self.threads)
+        assert found is not None
+        size = f"{found['rows']} of {NETFLIX[0]} users"
+        self.add("netflix", "ours", size, None, **found)
+        whole = found["shared"] + (found["seconds"] - found["shared"]) * NETFLIX[0] / found["rows"]
+        self.add("netflix", "ours-extrapolated", f"{NETFLIX[0]} users", None, seconds=whole)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def store(folder: Path, parts: list[sparse.csr_array]) -> Path:
+    """Write the matrices of a data set into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in zip(("train", "test"), parts, strict=True):
+        sparse.save_npz(folder / f"{name}.npz", part, compressed=False)
+    return folder
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    known = ["user-cf", "user-knn", "surprise", "scaling", "netflix"]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--peers", help="Python of the peers' environment")
+    parser.add_argument("--only", nargs="+", choices=known, default=known)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--users", type=int, default=300, help="users that LensKit predicts for")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/neighbours.tsv")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        child(Path(given.child[0]), given.child[1], json.loads(given.child[2]))
+        return
+    bench = Bench(given.peers, given.threads, given.users)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        folders = []
+        if {"user-cf", "user-knn"} & set(given.only):
+            folders.append(store(scratch / "10000x10000", draw(*STUDY)))
+        if "CFMF_REAL_DATA" in os.environ:
+            parts = movielens(Path(os.environ["CFMF_REAL_DATA"]))
+            folders.append(store(scratch / "movielens-1m", parts))
+        for folder in folders:
+            if "user-cf" in given.only:
+                bench.user_cf(folder, double=True)
+            if "user-knn" in given.only:
+                bench.user_knn(folder)
+            if "surprise" in given.only and folder.name == "movielens-1m":
+                bench.surprise(folder)
+        if "scaling" in given.only:
+            bench.scaling(scratch)
+        if "netflix" in given.only:
+            bench.netflix(scratch)
+    bench.write(given.out)
+
+
+if __name__ == "__main__":
+    main()

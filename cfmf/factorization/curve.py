@@ -1,0 +1,204 @@
+"""The loop that trains every iterative solver: measure, keep the best, know when to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from cfmf.factorization.checkpoint import Checkpoint, fingerprint
+from cfmf.factorization.model import Factorization, pairs
+from cfmf.factorization.tasks import HISTORY, Fitted, Task
+from cfmf.progress import progress
+
+MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, for the patience to start anew
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a run ends, unless its task says after how many epochs.
+
+    Attributes
+    ----------
+    max_epochs
+        Epochs at most.
+    tolerance, relative
+        Once the loss changes by less than this between two epochs, or by less than this share of
+        itself; 0 never stops.
+    patience
+        Once the validation RMSE has not fallen below its minimum for as many epochs; the minimum
+        is kept then. None keeps the last epoch.
+    """
+
+    max_epochs: int
+    tolerance: float = 0.0
+    patience: int | None = None
+    relative: bool = False
+
+
+class Training(Protocol):
+    """The state of one or several runs side by side, as a solver computes it."""
+
+    def measure(self) -> np.ndarray:
+        """Loss, and train, validation and test RMSE (NaN where unwatched): runs × 4, float64."""
+        ...
+
+    def step(self) -> None:
+        """Go on by one epoch."""
+        ...
+
+    def keep(self, runs: np.ndarray) -> None:
+        """Copy the parameters of the runs where this is true, as the best so far."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that decides how training goes on."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        ...
+
+
+class Curve:
+    """What was measured so far, and which epoch of each run is the one to keep.
+
+    Parameters
+    ----------
+    tasks
+        The runs.
+    stopping
+        Their rules.
+    settings
+        The solver, for messages and to tell checkpoints apart.
+    advice
+        What to do about a loss that is no longer finite.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], stopping: Stopping, settings: object, advice: str
+    ) -> None:
+        self.tasks, self.stopping = tasks, stopping
+        self.settings, self.advice = settings, advice
+        validated = all(task.validation is not None for task in tasks)
+        self.patience = stopping.patience if validated else None
+        self.best_epoch = np.zeros(len(tasks), dtype=np.int64)
+        self.best_rmse = np.full(len(tasks), np.inf)
+        self.ended = np.zeros(len(tasks), dtype=bool)
+        self.rows: list[np.ndarray] = []
+
+    def train(self, training: Training, checkpoint: Checkpoint) -> None:
+        """Train until every run has ended.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss is no longer finite.
+        """
+        run = self.fingerprint()
+        self.restore(checkpoint.load(run), training)
+        began = time.perf_counter() - (self.rows[-1][:, 6].max() if self.rows else 0.0)
+        names = ", ".join(task.name for task in self.tasks)
+        for epoch in progress(self.epochs(), f"{names}: epochs", self.limits().max()):
+            measured = training.measure()
+            kept = self.record(epoch, measured, time.perf_counter() - began)
+            if kept.any():
+                training.keep(kept)
+            if self.ended.all():
+                break
+            training.step()
+            if checkpoint.due():
+                checkpoint.save(run, {**training.state(), **self.state()})
+        checkpoint.save(run, {**training.state(), **self.state()})
+
+    def fingerprint(self) -> str:
+        """What tells this training from others."""
+        decides = (self.settings, [(task.seed, task.epochs) for task in self.tasks])
+        parts = [part for task in self.tasks for part in (task.train, task.validation)]
+        return fingerprint(decides, *parts)
+
+    def epochs(self) -> Iterator[int]:
+        """Epochs still to measure: none after the end."""
+        while not self.ended.all():
+            yield len(self.rows)
+
+    def limits(self) -> np.ndarray:
+        """Epochs of each run at most."""
+        most = self.stopping.max_epochs
+        return np.array([most if task.epochs is None else task.epochs for task in self.tasks])
+
+    def record(self, epoch: int, measured: np.ndarray, seconds: float) -> np.ndarray:
+        """Add an epoch and end the runs that are done; return which runs' parameters to keep."""
+        loss, validation = measured[:, 0], measured[:, 2]
+        for task, row in zip(self.tasks, measured, strict=True):
+            if not np.isfinite(row[0]):
+                raise FloatingPointError(
+                    f"the loss of {task.name} is {row[0]} at epoch {epoch} ({self.settings});"
+                    f" {self.advice}"
+                )
+            if task.report is not None:
+                task.report(epoch, float(row[3]))
+        delta = np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
+        row = np.column_stack(
+            [np.full(len(loss), epoch), loss, delta, measured[:, 1:], np.full(len(loss), seconds)]
+        )
+        if self.rows:  # a run that has ended repeats its last row, which `history` cuts off
+            row[self.ended] = self.rows[-1][self.ended]
+        self.rows.append(row)
+        better = ~self.ended
+        if self.patience is not None:
+            better = better & (validation < self.best_rmse - MIN_IMPROVEMENT)
+        self.best_rmse[better] = validation[better]
+        self.best_epoch[better] = epoch
+        self.ended |= self.ends(epoch, loss, delta)
+        return better if self.patience is not None else better & self.ended
+
+    def ends(self, epoch: int, loss: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """Which runs end at this epoch."""
+        free = np.array([task.epochs is None for task in self.tasks])
+        small = self.stopping.tolerance * (np.abs(loss) if self.stopping.relative else 1.0)
+        ends = free & (delta < small)
+        if self.patience is not None:
+            ends |= free & (epoch - self.best_epoch >= self.patience)
+        return ends | (epoch >= self.limits())
+
+    def history(self, run: int) -> pd.DataFrame:
+        """The curve of a run, columns `HISTORY`."""
+        table = pd.DataFrame(np.stack(self.rows)[:, run], columns=HISTORY)
+        table = table.astype({"epoch": np.int32})
+        return table[: table["epoch"].max() + 1]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What decides how the curve goes on."""
+        return {
+            "curve": np.stack(self.rows),
+            "best_epoch": self.best_epoch,
+            "best_rmse": self.best_rmse,
+            "ended": self.ended,
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray] | None, training: Training) -> None:
+        """Go on from a checkpoint."""
+        if state is None:
+            return
+        self.rows = list(state["curve"])
+        self.best_epoch, self.best_rmse = state["best_epoch"], state["best_rmse"]
+        self.ended = state["ended"]
+        training.restore(state)
+
+
+def fitted(curve: Curve, models: Sequence[Factorization]) -> list[Fitted]:
+    """What the runs of a curve found, with these models."""
+    return [
+        Fitted(
+            model,
+            curve.history(run),
+            int(curve.best_epoch[run]),
+            {name: model.predict(*pairs(part)) for name, part in task.parts().items()},
+        )
+        for run, (task, model) in enumerate(zip(curve.tasks, models, strict=True))
+    ]

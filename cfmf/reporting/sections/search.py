@@ -1,0 +1,117 @@
+"""The published search, repeated as it was: its course, and what it found important."""
+
+from __future__ import annotations
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.figures import factorization as figures
+from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, records
+from cfmf.reporting.strings import Catalogue, number
+from cfmf.reporting.study import Study
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """History, reports and importances, then every trial, pruned ones too."""
+    frame = study.search.get("frame")
+    if frame is None:
+        return []
+    best = frame.loc[frame["state"] == "COMPLETE", "value"].min()
+    text = words(
+        "search.text",
+        trials=number(len(frame)),
+        pruned=number(int((frame["state"] == "PRUNED").sum())),
+        best=number(float(best), "rmse"),
+        true=number(float(best) ** 2, "rmse"),
+    )
+    return [
+        Text(text),
+        Plot(
+            "search-history",
+            words("search.history_title"),
+            words("search.history_caption"),
+            figures.search_history(frame, words.plain),
+        ),
+        Note("erratum", _medians(frame, words)),
+        *_reports(study, frame, words),
+        *_importances(study, words),
+        Fold(words("search.trials"), [_trials(frame, words)]),
+    ]
+
+
+def medians(frame: pd.DataFrame) -> pd.DataFrame:
+    """Median value of the trials of each k, of all that have one and of complete ones alone.
+
+    Columns k, all, complete, trials, pruned; k ascending.
+    """
+    kept = frame.dropna(subset=["value"])
+    complete = kept[kept["state"] == "COMPLETE"]
+    table = pd.DataFrame(
+        {
+            "all": kept.groupby("params_k")["value"].median(),
+            "complete": complete.groupby("params_k")["value"].median(),
+            "trials": kept.groupby("params_k").size(),
+            "pruned": kept[kept["state"] == "PRUNED"].groupby("params_k").size(),
+        }
+    )
+    return table.fillna({"pruned": 0}).rename_axis("k").reset_index().sort_values("k")
+
+
+def order(table: pd.DataFrame, column: str) -> str:
+    """The k in the order of a column, least first."""
+    rows = table.dropna(subset=[column]).sort_values(column, kind="stable")
+    return " < ".join(str(int(k)) for k in rows["k"])
+
+
+def _medians(frame: pd.DataFrame, words: Catalogue) -> Markup:
+    table = medians(frame)
+    return words(
+        "search.medians",
+        all=order(table, "all"),
+        complete=order(table, "complete"),
+    )
+
+
+def _reports(study: Study, frame: pd.DataFrame, words: Catalogue) -> list[Block]:
+    reports = study.search.get("intermediate")
+    if reports is None:
+        return []
+    k = frame.set_index("number")["params_k"].astype(int)
+    known = reports[reports["trial"].isin(k.index) & reports["value"].notna()]
+    return [
+        Plot(
+            "search-reports",
+            words("search.reports_title"),
+            words("search.reports_caption"),
+            figures.search_reports(known.assign(k=known["trial"].map(k)), words.plain),
+        )
+    ]
+
+
+def _importances(study: Study, words: Catalogue) -> list[Block]:
+    shares = study.search.get("importances")
+    if shares is None:
+        return []
+    named = shares.assign(parameter=shares["parameter"].replace({"lmd": "λ"}))
+    return [
+        Plot(
+            "search-importances",
+            words("search.importances_title"),
+            words("search.importances_caption", evaluator=str(shares["evaluator"].iloc[0])),
+            figures.importances(named, words.plain),
+        )
+    ]
+
+
+def _trials(frame: pd.DataFrame, words: Catalogue) -> Table:
+    rows = frame.rename(columns={"params_k": "k", "params_lmd": "reg"})
+    rows = rows[["number", "state", "k", "reg", "value"]].assign(true=rows["value"] ** 2)
+    columns = [
+        Column("number", words.plain("column.trial"), "count"),
+        Column("state", words.plain("column.state")),
+        Column("k", "k", "count"),
+        Column("reg", "λ", "value"),
+        Column("value", words.plain("column.published_value"), "rmse"),
+        Column("true", words.plain("column.true_rmse"), "rmse"),
+    ]
+    return Table("search-trials", words("search.trials"), columns, records(rows))

@@ -1,0 +1,582 @@
+"""Layouts, checks and policies, on small files that each show one thing, and on the real ones."""
+
+import csv
+import gzip
+import json
+import shutil
+import tarfile
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cfmf.data.formats import parse, read
+from cfmf.data.layouts import NETFLIX_TITLES
+from cfmf.data.sources import retrieve
+from cfmf.data.text import read_titles
+
+DROP = {
+    "malformed": "drop",
+    "off_scale": "drop",
+    "duplicates": "drop",
+    "test_in_train": "drop",
+    "unknown_user": "drop",
+    "unmatched_probe": "drop",
+}
+USERS = b"7\r\n3\r\n9\r\n"
+TRAIN = b"7 2 3 2005-01-01\r\n7 5 4 2005-01-02\r\n9 2 1 2005-01-03\r\n"
+TEST = b"9 5 5 2005-02-01\r\n3 2 2 2005-02-02\r\n"
+TITLES = "2,1999,Café, or So\n5,NULL,Nil\n6,2001,Unrated\n".encode("iso-8859-1")
+
+
+@pytest.fixture
+def subset(tmp_path, dataset):
+    """Reads four files of the study's layout, each given or as above."""
+
+    def read_subset(train=TRAIN, test=TEST, users=USERS, titles=TITLES, **block):
+        files = {
+            "netflix_train.txt": train,
+            "netflix_test.txt": test,
+            "users.txt": users,
+            "movie_titles.txt": titles,
+        }
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        return read(tmp_path, dataset(source="netflix-subset", **block))
+
+    return read_subset
+
+
+def reasons(parsed):
+    return [(file, line, text) for (file, line, text), _ in parsed.refused]
+
+
+def test_rows_users_and_items_of_the_study_s_layout(subset):
+    parsed = subset()
+    assert parsed.users["user_id"].tolist() == [3, 7, 9]
+    assert parsed.items["item_id"].tolist() == [2, 5]
+    assert parsed.items["title"].tolist() == ["Café, or So", "Nil"]
+    assert parsed.items["year"].tolist() == [1999, pd.NA]
+    ratings = parsed.ratings
+    assert ratings["user"].tolist() == [1, 1, 2, 2, 0]
+    assert ratings["item"].tolist() == [0, 1, 0, 1, 0]
+    assert ratings["rating"].tolist() == [3, 4, 1, 5, 2]
+    assert ratings["part"].tolist() == ["train"] * 3 + ["test"] * 2
+    assert ratings["date"].dt.strftime("%Y-%m-%d").tolist()[:2] == ["2005-01-01", "2005-01-02"]
+    assert {name: str(kind) for name, kind in ratings.dtypes.items()} == {
+        "user": "int32",
+        "item": "int32",
+        "rating": "float32",
+        "date": "datetime64[s]",
+        "part": "category",
+    }
+
+
+def test_audit_tells_what_the_study_publishes(subset):
+    audit = subset().audit
+    assert (audit["rows_read"], audit["rows_kept"], audit["rows_refused"]) == (5, 5, 0)
+    assert audit["overlap"] == {
+        "users": {"train": 2, "test": 2, "intersection": 1, "union": 3},
+        "items": {"train": 2, "test": 2, "intersection": 2, "union": 2},
+    }
+    files = audit["files"]
+    assert files["netflix_train.txt"]["shape"] == [3, 4]
+    assert files["users.txt"]["shape"] == [3, 1]
+    assert files["movie_titles.txt"]["shape"] == [3, 3]
+    assert files["netflix_train.txt"]["head"][0] == [7, 2, 3.0, "2005-01-01"]
+    assert files["users.txt"]["head"] == [[7], [3], [9]]
+    assert files["movie_titles.txt"]["head"][1] == [5, None, "Nil"]
+    assert files["movie_titles.txt"]["missing_years"] == 1
+
+
+TROUBLES = {
+    "truncated line": ("train", b"7 6 3", "malformed", 1),
+    "letters in a rating": ("train", b"7 6 four 2005-01-01", "malformed", 1),
+    "six stars": ("train", b"7 6 6 2005-01-01", "off_scale", 1),
+    "no stars": ("train", b"7 6 0 2005-01-01", "off_scale", 1),
+    "half a star": ("train", b"7 6 3.5 2005-01-01", "off_scale", 1),
+    "negative stars": ("train", b"7 6 -3 2005-01-01", "off_scale", 1),
+    "not a number of stars": ("train", b"7 6 nan 2005-01-01", "malformed", 1),
+    "zero bytes": ("train", b"7 \x00\x00 3 2005-01-01", "malformed", 1),
+    "a byte order mark in the middle": ("train", b"\xef\xbb\xbf7 6 3 2005-01-01", "malformed", 1),
+    "id beyond 2^63": ("train", b"9223372036854775808 6 3 2005-01-01", "malformed", 1),
+    "id far beyond 2^63": ("train", b"7 36893488147419103233 3 2005-01-01", "malformed", 1),
+    "negative id": ("train", b"-7 6 3 2005-01-01", "malformed", 1),
+    "id with a point": ("train", b"7.0 6 3 2005-01-01", "malformed", 1),
+    "30 February": ("train", b"7 6 3 2005-02-30", "malformed", 1),
+    "29 February of a common year": ("train", b"7 6 3 2003-02-29", "malformed", 1),
+    "month 13": ("train", b"7 6 3 2005-13-01", "malformed", 1),
+    "slashes in a date": ("train", b"7 6 3 2005/01/01", "malformed", 1),
+    "no date": ("train", b"7 6 3 ", "malformed", 1),
+    "two spaces": ("train", b"7  6 3 2005-01-01", "malformed", 1),
+    "a space in front": ("train", b" 7 6 3 2005-01-01", "malformed", 1),
+    "a space at the end": ("train", b"7 6 3 2005-01-01 ", "malformed", 1),
+    "a tab": ("train", b"7\t6 3 2005-01-01", "malformed", 1),
+    "commas": ("train", b"7,6,3,2005-01-01", "malformed", 1),
+    "a column too many": ("train", b"7 6 3 2005-01-01 1", "malformed", 1),
+    "a header": ("train", b"user movie rating date", "malformed", 1),
+    "two headers": ("train", b"user movie\nuser movie", "malformed", 2),
+    "a lone carriage return": ("train", b"7 6 3 2005-01-01\r9 6 3 2005-01-01", "malformed", 1),
+    "a web page": ("train", b"<html><body>Not found</body></html>", "malformed", 1),
+    "digits of another script": ("train", "٧ 6 3 2005-01-01".encode(), "malformed", 1),
+    "the same row twice": ("train", b"7 2 3 2005-01-01", "duplicates", 2),
+    "a pair rated twice": ("train", b"7 2 5 2005-03-01", "duplicates", 2),
+    "a test pair rated twice": ("test", b"9 5 1 2005-03-01", "duplicates", 2),
+    "a test pair in train": ("test", b"7 5 4 2005-03-01", "test_in_train", 1),
+    "an unknown user": ("train", b"8 2 3 2005-01-01", "unknown_user", 1),
+    "an unknown user in test": ("test", b"8 2 3 2005-01-01", "unknown_user", 1),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_row_in_trouble_stops_or_is_left_out_and_told(subset, trouble):
+    part, line, check, count = TROUBLES[trouble]
+    files = {"train": TRAIN, "test": TEST}
+    files[part] += line + b"\n"
+    with pytest.raises(ValueError, match=rf"^{check}: .*netflix_\w+\.txt line \d.*audit\.{check}"):
+        subset(**files)
+    audit = subset(**files, audit=DROP).audit
+    assert audit["checks"][check]["count"] == count
+    assert audit["rows_refused"] == count
+    assert audit["rows_read"] == audit["rows_kept"] + audit["rows_refused"]
+    one = audit["files"][f"netflix_{part}.txt"]
+    assert one["rows_read"] == one["rows_kept"] + one["rows_refused"]
+
+
+HARMLESS = {
+    "missing newline at the end": ("train", TRAIN[:-2]),
+    "line feeds alone": ("train", TRAIN.replace(b"\r", b"")),
+    "blank lines": ("train", b"\r\n" + TRAIN + b"\r\n\n"),
+    "a byte order mark": ("train", b"\xef\xbb\xbf" + TRAIN),
+    "UTF-16": ("train", TRAIN.decode().encode("utf-16")),
+    "UTF-16 without a mark": ("train", TRAIN.decode().encode("utf-16-le")),
+    "UTF-32": ("train", TRAIN.decode().encode("utf-32")),
+    "titles in UTF-8": ("titles", TITLES.decode("iso-8859-1").encode()),
+    "titles in UTF-16": ("titles", TITLES.decode("iso-8859-1").encode("utf-16")),
+    "titles with CR LF": ("titles", TITLES.replace(b"\n", b"\r\n") + b"\r\n"),
+    "blank lines among users": ("users", USERS + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("dress", HARMLESS)
+def test_harmless_dresses_read_as_the_plain_file(subset, dress):
+    plain = subset()
+    name, content = HARMLESS[dress]
+    parsed = subset(**{name: content})
+    pd.testing.assert_frame_equal(parsed.ratings, plain.ratings)
+    pd.testing.assert_frame_equal(parsed.items, plain.items)
+    assert not parsed.refused
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train", b"", "netflix_train.txt holds no rating that can be read"),
+        ("train", b"\n\n\n", "netflix_train.txt holds no rating"),
+        ("train", TRAIN.replace(b" ", b";"), "netflix_train.txt holds no rating"),
+        ("train", bytes(2 << 20), "line of more than 1,048,576 bytes"),
+        ("train", gzip.compress(TRAIN), "netflix_train.txt holds no rating"),
+        ("test", b"", "netflix_test.txt holds no rating"),
+        ("users", b"", "users.txt holds no users"),
+        ("users", USERS + b"7\r\n", r"users.txt lists users twice, such as \[7\]"),
+        ("titles", b"", "movie_titles.txt holds no titles"),
+    ],
+)
+def test_a_file_that_is_no_such_file_stops_whatever_the_policy(subset, name, content, message):
+    with pytest.raises(ValueError, match=message):
+        subset(**{name: content}, audit=DROP)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"6",
+        b"6,2001",
+        b"x,2001,Title",
+        b"7,year,Title",
+        b"2,1999,Again",
+        b"7,2001,A\x00B",
+        b"9223372036854775808,2001,Title",
+    ],
+)
+def test_a_title_in_trouble_stops_or_is_left_out(subset, line):
+    titles = TITLES + line + b"\n"
+    with pytest.raises(ValueError, match=r"^malformed: .*movie_titles\.txt line 4"):
+        subset(titles=titles)
+    parsed = subset(titles=titles, audit=DROP)
+    assert parsed.audit["files"]["movie_titles.txt"]["rows_refused"] == 1
+    assert parsed.audit["rows_refused"] == 0
+    assert reasons(parsed) == [("movie_titles.txt", 4, line)]
+
+
+def test_refused_rows_are_told_with_their_line_and_bytes(subset):
+    train = b"x\n\n" + TRAIN + b"7 2 5 2005-03-01\n8 2 3 2005-01-01\n7 6 9 2005-01-01\n"
+    parsed = subset(train=train, audit=DROP)
+    name = "netflix_train.txt"
+    assert reasons(parsed) == [
+        (name, 1, b"x"),
+        (name, 3, b"7 2 3 2005-01-01"),
+        (name, 6, b"7 2 5 2005-03-01"),
+        (name, 7, b"8 2 3 2005-01-01"),
+        (name, 8, b"7 6 9 2005-01-01"),
+    ]
+
+
+def test_keep_last_keeps_the_latest_date_and_of_equal_ones_the_later_row(subset):
+    train = b"7 2 1 2005-01-02\n7 2 2 2005-01-03\n7 2 3 2005-01-03\n7 2 4 2005-01-01\n"
+    train += b"9 2 5 2005-01-01\n"
+    parsed = subset(train=train, audit={"duplicates": "keep-last"})
+    assert parsed.ratings["rating"].tolist()[:2] == [3, 5]
+    assert [line for _, line, _ in reasons(parsed)] == [1, 2, 4]
+
+
+def test_test_pairs_in_train_are_taken_out_of_train(subset):
+    test = TEST + b"7 5 1 2005-03-01\n"
+    parsed = subset(test=test, audit={"test_in_train": "drop"})
+    assert reasons(parsed) == [("netflix_train.txt", 2, b"7 5 4 2005-01-02")]
+    assert parsed.ratings["rating"].tolist() == [3, 1, 5, 2, 1]
+
+
+def test_users_and_items_of_test_alone_are_counted_and_can_be_left_out(subset):
+    parsed = subset()
+    assert parsed.audit["checks"]["test_only"] == {
+        "count": 1,
+        "policy": "keep",
+        "meaning": "test rating of a user or item that the train part does not have",
+    }
+    parsed = subset(audit={"test_only": "drop"})
+    assert reasons(parsed) == [("netflix_test.txt", 2, b"3 2 2 2005-02-02")]
+    assert parsed.users["user_id"].tolist() == [3, 7, 9]
+
+
+def test_items_without_a_title_are_kept_unless_told_otherwise(subset):
+    train = TRAIN + b"7 8 3 2005-01-01\n"
+    parsed = subset(train=train)
+    assert parsed.audit["checks"]["unknown_item"]["count"] == 1
+    assert parsed.items["title"].isna().tolist() == [False, False, True]
+    assert len(subset(train=train, audit={"unknown_item": "drop"}).refused) == 1
+
+
+def test_subset_takes_the_most_active_users_and_the_most_rated_items_by_count_then_id(subset):
+    parsed = subset(subset={"users": 2, "items": 1})
+    assert parsed.users["user_id"].tolist() == [7, 9]
+    assert parsed.items["item_id"].tolist() == [2]
+    assert parsed.ratings["rating"].tolist() == [3, 1]
+    assert parsed.audit["rows_kept"] == 5
+    assert parsed.audit["ratings"] == 2
+
+
+def test_parse_writes_all_files_and_notices_a_changed_raw_file(tiny, dataset, tmp_path):
+    block = dataset(source="synthetic")
+    raw = tmp_path / "raw"
+    shutil.copytree(tiny, raw)
+    audit = parse(raw, block, tmp_path / "out")
+    assert json.loads((tmp_path / "out/audit.json").read_text("utf-8")) == audit
+    parsed = read(raw, block)
+    ratings = pd.read_parquet(tmp_path / "out/ratings.parquet")
+    pd.testing.assert_frame_equal(
+        ratings.astype({"date": "datetime64[s]"}), parsed.ratings, check_categorical=False
+    )
+    for name in ("users", "items"):
+        table = pd.read_parquet(tmp_path / f"out/{name}.parquet")
+        pd.testing.assert_frame_equal(table, getattr(parsed, name), check_dtype=False)
+    assert (tmp_path / "out/refused.tsv").read_text() == "file\tline\treason\tbytes\n"
+    first = (tmp_path / "out/ratings.parquet").read_bytes()
+    parse(raw, block, tmp_path / "out", threads=2)
+    assert (tmp_path / "out/ratings.parquet").read_bytes() == first
+    with open(raw / "users.txt", "ab") as file:
+        file.write(b"1\r\n")
+    with pytest.raises(ValueError, match=r"users\.txt was changed since it was retrieved"):
+        parse(raw, block, tmp_path / "out")
+
+
+IDS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\x00\ufeff\ufffd"), min_size=1, max_size=6
+)
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.dictionaries(
+        st.tuples(IDS, IDS),
+        st.tuples(st.integers(2, 10), st.datetimes(min_value=datetime(1950, 1, 1))),
+        min_size=1,
+        max_size=30,
+    ),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_any_text_table_written_by_pandas_is_read_back_unchanged(
+    tmp_path, dataset, values, separator, encoding
+):
+    table = pd.DataFrame(
+        [(*pair, half / 2, time.replace(microsecond=0)) for pair, (half, time) in values.items()],
+        columns=["who", "what", "stars", "when"],
+    )
+    when = [time.strftime("%d.%m.%Y %H:%M:%S").rjust(19, "0") for time in table["when"]]
+    table.assign(when=when, extra="a\tb").to_csv(
+        tmp_path / "t.csv", sep=separator, encoding=encoding, index=False, quoting=csv.QUOTE_ALL
+    )
+    parsed = read(
+        tmp_path,
+        dataset(
+            source="table",
+            scale={"minimum": 1, "maximum": 5, "step": 0.5},
+            table={
+                "ratings": "t.csv",
+                "separator": separator,
+                "quoted": True,
+                "ids": "text",
+                "encoding": "" if encoding == "utf-16" else encoding,
+                "columns": {"user": "who", "item": "what", "rating": "stars", "date": "when"},
+                "dates": "%d.%m.%Y %H:%M:%S",
+            },
+        ),
+    )
+    ratings = parsed.ratings
+    assert parsed.users["user_id"].tolist() == sorted(set(table["who"]))
+    assert parsed.users["user_id"].iloc[ratings["user"]].tolist() == table["who"].tolist()
+    assert parsed.items["item_id"].iloc[ratings["item"]].tolist() == table["what"].tolist()
+    assert ratings["rating"].tolist() == table["stars"].tolist()
+    assert ratings["date"].tolist() == table["when"].tolist()
+
+
+def read_table(tmp_path, dataset, content, scale=None, **table):
+    (tmp_path / "ratings.csv").write_bytes(content)
+    return read(tmp_path, dataset(source="table", scale=scale or {}, table=table))
+
+
+def test_a_table_s_columns_are_found_by_name_or_position(tmp_path, dataset):
+    content = b"when,item,who,rating\n5,1,2,3\n6,2,2,4\n"
+    named = {"user": "who", "date": "when"}
+    parsed = read_table(tmp_path, dataset, content, columns=named)
+    numbered = read_table(
+        tmp_path,
+        dataset,
+        content.split(b"\n", 1)[1],
+        columns={"user": 2, "item": 1, "rating": 3, "date": 0},
+        header=False,
+    )
+    assert parsed.ratings["date"].astype("int64").tolist() == [5, 6]
+    assert parsed.ratings["rating"].tolist() == [3, 4]
+    pd.testing.assert_frame_equal(parsed.ratings, numbered.ratings)
+
+
+@pytest.mark.parametrize(
+    ("content", "table", "message"),
+    [
+        (b"user,item,stars\n1,2,3\n", {}, "the rating should be in column 'rating'"),
+        (b"user;item;rating\n1;2;3\n", {}, "has 1 columns separated by ','"),
+        (b"1,2,3\n", {"header": False}, "`header` is false"),
+        (b"1,2,3\n1,3,3\n", {"columns": {"user": 0, "item": 1, "rating": 2}}, "should be a header"),
+        (
+            b"a,b,c\n1,2,3\n",
+            {"columns": {"user": 0, "item": 0, "rating": 2}},
+            "two columns are the same",
+        ),
+        (b"user,item,rating\n1,2,3\n", {"encoding": "utf-99"}, "encoding 'utf-99' .* is unknown"),
+    ],
+)
+def test_a_table_that_is_not_as_declared_is_refused(tmp_path, dataset, content, table, message):
+    with pytest.raises(ValueError, match=message):
+        read_table(tmp_path, dataset, content, **table)
+
+
+def test_lines_of_a_quoted_table_are_told_by_the_number_of_the_line(tmp_path, dataset):
+    content = b'user,item,rating\n"a\nb",x,3\nc,"x",three\n"d"e,x,3\n'
+    (tmp_path / "ratings.csv").write_bytes(content)
+    block = dataset(source="table", table={"quoted": True, "ids": "text"}, audit=DROP)
+    parsed = read(tmp_path, block)
+    assert parsed.users["user_id"].tolist() == ["a\nb"]
+    assert reasons(parsed) == [("ratings.csv", 4, b'c,"x",three'), ("ratings.csv", 5, b'"d"e,x,3')]
+
+
+@pytest.mark.parametrize(
+    ("source", "ratings", "titles"),
+    [
+        (
+            "movielens-10m",
+            b"1::122::5::838985046\n1::185::4.5::838983525\n",
+            "122::Amélie (Fabuleux destin, Le) (2001)::Comedy\n185::Old::\n",
+        ),
+        (
+            "movielens-latest-small",
+            b"userId,movieId,rating,timestamp\n1,122,5.0,838985046\n1,185,4.5,838983525\n",
+            'movieId,title,genres\n122,"Amélie (Fabuleux destin, Le) (2001)",Comedy\n185,Old,\n',
+        ),
+    ],
+)
+def test_the_other_movielens_layouts(tmp_path, dataset, source, ratings, titles):
+    suffix = "dat" if source == "movielens-10m" else "csv"
+    (tmp_path / f"ratings.{suffix}").write_bytes(ratings)
+    (tmp_path / f"movies.{suffix}").write_text(titles, "utf-8")
+    parsed = read(tmp_path, dataset(source=source, scale={"minimum": 0.5, "step": 0.5}))
+    assert parsed.ratings["rating"].tolist() == [5, 4.5]
+    assert parsed.ratings["date"].astype("int64").tolist() == [838985046, 838983525]
+    assert parsed.items["title"].tolist() == ["Amélie (Fabuleux destin, Le)", "Old"]
+    assert parsed.items["year"].tolist() == [2001, pd.NA]
+
+
+def test_a_header_that_is_not_the_layout_s_is_refused(tmp_path, dataset):
+    (tmp_path / "ratings.csv").write_bytes(b"user,movie,rating,time\n1,2,3,4\n")
+    with pytest.raises(ValueError, match="the first line is 'user,movie,rating,time', not"):
+        read(tmp_path, dataset(source="movielens-25m"))
+
+
+# --- the Netflix Prize in its three dresses ---
+
+
+MOVIES = {
+    1: b"1:\n7,3,2005-01-01\n9,4,2005-01-02\n",
+    2: b"2:\n9,5,2005-01-03\n3,1,2005-01-04\n",
+}
+
+
+@pytest.fixture
+def prize(tmp_path):
+    folder = tmp_path / "prize"
+    folder.mkdir()
+    (folder / "movie_titles.txt").write_bytes(b"1,2003,One\n2,2004,Two\n")
+    (folder / "probe.txt").write_bytes(b"1:\n9\n2:\n3\n")
+    return folder
+
+
+def dress(folder, kind):
+    if kind == "combined":
+        (folder / "combined_data_1.txt").write_bytes(MOVIES[1])
+        (folder / "combined_data_2.txt").write_bytes(MOVIES[2])
+        return
+    files = folder / "training_set"
+    files.mkdir()
+    for movie, content in MOVIES.items():
+        (files / f"mv_{movie:07d}.txt").write_bytes(content)
+    if kind == "tar":
+        with tarfile.open(folder / "training_set.tar", "w") as file:
+            file.add(files, "training_set")
+        shutil.rmtree(files)
+
+
+@pytest.mark.parametrize("kind", ["tar", "files", "combined"])
+def test_probe_is_the_test_part_in_every_dress_of_the_netflix_prize(prize, dataset, tmp_path, kind):
+    dress(prize, kind)
+    block = dataset(source="netflix-prize", folder=str(prize))
+    retrieve(block, tmp_path / "raw")
+    parsed = read(tmp_path / "raw", block)
+    assert parsed.users["user_id"].tolist() == [3, 7, 9]
+    assert parsed.ratings["user"].tolist() == [1, 2, 2, 0]
+    assert parsed.ratings["item"].tolist() == [0, 0, 1, 1]
+    assert parsed.ratings["rating"].tolist() == [3, 4, 5, 1]
+    assert parsed.ratings["part"].tolist() == ["train", "test", "train", "test"]
+    assert parsed.audit["rows_read"] == 4
+
+
+def test_probe_pairs_without_a_rating_stop_or_are_told(prize, dataset):
+    dress(prize, "combined")
+    (prize / "probe.txt").write_bytes(b"1:\n9\n3\n2:\n3\n")
+    with pytest.raises(ValueError, match=r"^unmatched_probe: .*probe\.txt line 3: b'3'"):
+        read(prize, dataset(source="netflix-prize"))
+    parsed = read(prize, dataset(source="netflix-prize", audit=DROP))
+    assert reasons(parsed) == [("probe.txt", 3, b"3")]
+    assert parsed.audit["rows_refused"] == 0
+
+
+# --- real files ---
+
+
+def test_both_dresses_of_movielens_100k_give_the_same_titles(real_data, dataset, tmp_path):
+    """`ml-100k.item` as its package ships it: title and year apart, with its two oddities."""
+    own = read(real_data / "ml-100k", dataset(source="movielens-100k"))
+    assert (len(own.users), len(own.items), len(own.ratings)) == (943, 1682, 100_000)
+    assert own.items.loc[0, ["title", "year"]].tolist() == ["Toy Story", 1995]
+    assert own.items["year"].isna().sum() == 1
+    lines = ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"]
+    for row in (real_data / "ml-100k/u.item").read_text("latin-1").splitlines():
+        item, title = row.split("|")[:2]
+        body, _, rest = title.rpartition(" (")
+        lines.append(f"{item}\t{body}\t{rest[:4].rstrip(')')}\tDrama")
+    lines[267] = "267\tunkonwn\tunkonwn\tunknown"
+    assert lines[1412].split("\t")[1:3] == [
+        "Land Before Time III: The Time of the Great Giving (1995)",
+        "V",
+    ]
+    shutil.copyfile(real_data / "ml-100k/u.data", tmp_path / "u.data")
+    (tmp_path / "ml-100k.item").write_text("\n".join(lines) + "\n", "utf-8")
+    other = read(tmp_path, dataset(source="movielens-100k"))
+    pd.testing.assert_frame_equal(own.items, other.items)
+    pd.testing.assert_frame_equal(own.ratings, other.ratings)
+
+
+def test_real_netflix_titles(real_data):
+    titles = read_titles(real_data / "netflix/movie_titles.txt", NETFLIX_TITLES)
+    table = titles.table.set_index("item_id")
+    assert (titles.rows_read, len(table), titles.bad) == (17_770, 17_770, [])
+    missing = [4388, 4794, 7241, 10782, 15918, 16678, 17667]
+    assert table.index[table["year"].isna()].tolist() == missing
+    assert table["title"].str.contains(",").sum() == 336
+    assert table.loc[6483, "title"] == "Smokey Joe's Café"
+    assert table.loc[72, "title"] == "At Home Among Strangers, A Stranger Among His Own"
+
+
+def test_real_netflix_files_agree_where_they_overlap(real_data, dataset, tmp_path):
+    netflix = real_data / "netflix"
+    block = dataset(source="netflix-prize")
+    tables = {}
+    for kind in ("files", "combined"):
+        raw = tmp_path / kind
+        raw.mkdir()
+        shutil.copyfile(netflix / "movie_titles.txt", raw / "movie_titles.txt")
+        if kind == "files":
+            shutil.copytree(netflix / "training_set_1-10", raw / "training_set")
+        else:
+            shutil.copyfile(netflix / "combined_data_1_movies1-20.txt", raw / "combined_data_1.txt")
+        parsed = read(raw, block)
+        tables[kind] = pd.DataFrame(
+            {
+                "item": parsed.items["item_id"].to_numpy()[parsed.ratings["item"]],
+                "user": parsed.users["user_id"].to_numpy()[parsed.ratings["user"]],
+                "rating": parsed.ratings["rating"],
+                "date": parsed.ratings["date"],
+            }
+        )
+    combined = tables["combined"]
+    assert (len(combined), combined["user"].nunique()) == (42_813, 38_152)
+    first_ten = combined[combined["item"] <= 10].reset_index(drop=True)
+    pd.testing.assert_frame_equal(tables["files"], first_ten)
+    excerpt = pd.read_csv(netflix / "netflix-user-ratings-10k.csv", parse_dates=["Date"])
+    both = excerpt.merge(combined, left_on=["MovieID", "UserID"], right_on=["item", "user"])
+    assert len(both) > 0
+    assert (both["Rating"] == both["rating"]).all()
+    assert (both["Date"] == both["date"]).all()
+
+
+def test_real_movielens_1m_ratings(real_data, dataset, tmp_path):
+    folder = real_data / "ml-1m"
+    block = dataset(
+        source="table",
+        folder=str(folder),
+        table={"ratings": "ml-1m_user_movie_rating.csv.gz", "columns": {"item": "movie"}},
+    )
+    retrieve(block, tmp_path / "csv")
+    parsed = read(tmp_path / "csv", block, threads=2)
+    assert (parsed.audit["rows_read"], parsed.audit["rows_refused"]) == (1_000_209, 0)
+    assert (len(parsed.users), len(parsed.items)) == (6040, 3706)
+    dat = tmp_path / "dat"
+    dat.mkdir()
+    shutil.copyfile(folder / "movies.dat", dat / "movies.dat")
+    with gzip.open(folder / "ratings.dat.first487650.gz") as file:
+        (dat / "ratings.dat").write_bytes(file.read())
+    first = read(dat, dataset(source="movielens-1m"))
+    assert len(first.ratings) == 487_650
+    head = parsed.ratings.iloc[:487_650]
+    np.testing.assert_array_equal(head["rating"], first.ratings["rating"])
+    np.testing.assert_array_equal(
+        parsed.items["item_id"].to_numpy()[head["item"]],
+        first.items["item_id"].to_numpy()[first.ratings["item"]],
+    )
+    assert first.items["title"].notna().all()
+    assert first.items.loc[0, ["title", "year"]].tolist() == ["Toy Story", 1995]
