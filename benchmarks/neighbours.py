@@ -213,8 +213,20 @@ SYSTEMS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
+def peak_megabytes() -> float:
+    """Most memory that this process has held, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage would count what the parent held when it started this process.
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 1024
+    )
+
+
 def child(folder: Path, system: str, options: dict[str, Any]) -> None:
-    """Run a system on the matrices of a folder; its predictions go to a file, its figures to stdout."""
+    """Run a system on a folder's matrices; predictions go to a file, figures to stdout."""
     parts = [
         sparse.csr_array(sparse.load_npz(folder / f"{part}.npz")) for part in ("train", "test")
     ]
@@ -225,7 +237,7 @@ def child(folder: Path, system: str, options: dict[str, Any]) -> None:
         known = ~np.isnan(predicted)
         errors = predicted[known].astype(np.float64) - parts[1].data[known]
         found["quality"] = float(np.sqrt(np.mean(errors**2)))
-    found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["peak_mb"] = peak_megabytes()
     print(json.dumps(found))
 
 

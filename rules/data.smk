@@ -42,8 +42,9 @@ rule parse_ratings:
         "results/{dataset}/benchmarks/parse_ratings.tsv"
     conda:
         "../envs/data.yaml"
+    threads: 2
     resources:
-        mem_mb=megabytes(1000, 5),
+        mem_mb=megabytes(1000, 3),
         runtime=120,
     params:
         dataset=lookup(within=config, dpath="datasets/{dataset}"),

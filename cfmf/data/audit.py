@@ -31,6 +31,11 @@ MEANING = {
     "test_only": "test rating of a user or item that the train part does not have",
     "unmatched_probe": "pair of probe.txt whose rating is not in the training set",
 }
+ADVICE = {
+    "off_scale": "tell the scale of these ratings under `scale` of the data set",
+    "unknown_user": "complete the file of users",
+    "duplicates": "set audit.duplicates to `keep-last` to keep the latest of each",
+}
 SHOWN = 5
 
 # Where a row stood: file, line number (from 1), bytes of the line.
@@ -180,11 +185,10 @@ class Checks:
             for (file, line, text), reason in zip(places, told, strict=False)
         )
         more = f" and {count - len(places):,} more" if count > len(places) else ""
-        options = "`drop` or `keep-last`" if check == "duplicates" else "`drop`"
         return (
-            f"{check}: {count:,} × {MEANING[check]} ({shown}{more}); mend the file, or set"
-            f" audit.{check} of the data set to {options} to leave them out and list them in"
-            " refused.tsv"
+            f"{check}: {count:,} × {MEANING[check]} ({shown}{more});"
+            f" {ADVICE.get(check, 'mend the file')}, or set audit.{check} of the data set to `drop`"
+            " to leave such rows out and list them in refused.tsv"
         )
 
     def summary(self) -> dict[str, dict[str, Any]]:

@@ -150,44 +150,50 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     if dataset["source"] == "netflix-prize" and (raw / "probe.txt").is_file():
         _mark_probe(raw / "probe.txt", columns, checks)
     heads = {file.name: _head(file, columns) for file in files[:HEAD]}
+    listed, user_facts = _read_users(raw, dataset, checks)
+    titles, title_facts = _read_titles(raw, dataset, checks)
 
     user_ids, user = dense_index(columns.pop("user"))
     item_ids, item = dense_index(columns.pop("item"))
-    listed, user_facts = _read_users(raw, checks)
-    titles, title_facts = _read_titles(raw, dataset, checks)
     keep = np.ones(len(user), bool)
     if listed is not None:
         _check_known("unknown_user", checks, np.isin(user_ids, listed), user, keep)
     if title_facts:
         _check_known("unknown_item", checks, np.isin(item_ids, titles["item_id"]), item, keep)
     check_pairs(checks, user, item, columns["date"], columns["part"], keep)
+    audit = _rating_facts(files, keep, heads, user_facts | title_facts)
 
-    facts = {name: one for group in (user_facts, title_facts) for name, one in group.items()}
-    audit = _rating_facts(files, keep, heads, facts)
     chosen = _choose_subset(user, item, keep, dataset["subset"])
-    if not chosen.all():
-        user, item = user[chosen], item[chosen]
-        columns = {name: column[chosen] for name, column in columns.items()}
-    if not len(user):
+    if not chosen.any():
         raise ValueError(f"no rating of {raw} is kept; see the checks under `audit` in the config")
-    user_ids, user = _reindex(user_ids, user, None if dataset["subset"]["users"] else listed)
-    item_ids, item = _reindex(item_ids, item)
+    if not chosen.all():
+        columns = {name: column[chosen] for name, column in columns.items()}
+        (user_ids, user), (item_ids, item) = (
+            _reindex(user_ids, user[chosen]),
+            _reindex(item_ids, item[chosen]),
+        )
+    if listed is not None and not dataset["subset"]["users"]:
+        # Users without a rating have a row of the matrix too.
+        if len(listed) > len(user_ids):
+            user = np.searchsorted(listed, user_ids).astype(np.int32)[user]
+        user_ids = listed
     ratings = _frame(user, item, columns)
-    items = pd.DataFrame({"item": np.arange(len(item_ids), dtype=np.int32), "item_id": item_ids})
-    items = items.merge(titles, on="item_id", how="left")
     users = pd.DataFrame({"user": np.arange(len(user_ids), dtype=np.int32), "user_id": user_ids})
-    audit |= _overlap(user, item, columns["part"]) | {
+    items = pd.DataFrame({"item": np.arange(len(item_ids), dtype=np.int32), "item_id": item_ids})
+    audit |= {
         "users": len(users),
         "items": len(items),
         "ratings": len(ratings),
         "scale": dict(dataset["scale"]),
         "dates": [str(ratings["date"].min()), str(ratings["date"].max())],
+        "overlap": _overlap(user, item, columns["part"]),
         "checks": checks.summary(),
     }
     log.info(
         "%d rows read, %d kept, %d refused: %d users, %d items",
         *(audit[key] for key in ("rows_read", "rows_kept", "rows_refused", "users", "items")),
     )
+    items = items.merge(titles, on="item_id", how="left")
     return Parsed(ratings, users, items, audit, sorted(checks.refused))
 
 
@@ -208,7 +214,8 @@ def _read_rows(
                 " and that its layout is that of the data set's source"
             )
         first_row += file.rows_kept
-        log.info("%s: %d rows, %d refused", file.name, file.rows_kept, file.rows_refused)
+        level = logging.INFO if len(files) <= HEAD else logging.DEBUG
+        log.log(level, "%s: %d rows, %d refused", file.name, file.rows_kept, file.rows_refused)
     columns = {name: np.concatenate(blocks.pop(name)) for name in COLUMNS}
     parts = np.array([file.part for file in files], np.int8)
     columns["part"] = np.repeat(parts, [file.rows_kept for file in files])
@@ -314,11 +321,13 @@ def _pair_keys(user: NDArray[Any], item: NDArray[Any]) -> NDArray[np.int64]:
     return item.astype(np.int64) << 32 | user.astype(np.int64)
 
 
-def _read_users(raw: Path, checks: Checks) -> tuple[NDArray[np.int64] | None, dict[str, Any]]:
-    """Sorted ids of users.txt, if there is one, and what the audit tells about it."""
-    path = raw / "users.txt"
-    if not path.exists():
+def _read_users(
+    raw: Path, dataset: Mapping[str, Any], checks: Checks
+) -> tuple[NDArray[np.int64] | None, dict[str, Any]]:
+    """Sorted ids of users.txt, where the source has one, and what the audit tells about it."""
+    if dataset["source"] not in ("netflix-subset", "synthetic"):
         return None, {}
+    path = raw / "users.txt"
     file = RatingFile(path.name, lambda: existing(path).open("rb"), Layout((USER,)))
     blocks = [rows["user"] for rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
     ids = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
@@ -446,15 +455,9 @@ def _choose_subset(
     return chosen
 
 
-def _reindex(
-    ids: NDArray[Any], index: NDArray[np.int32], listed: NDArray[Any] | None = None
-) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Ids that remain (or all `listed` ones), sorted, and the place of each row's id among them."""
-    if listed is not None:
-        return listed, np.searchsorted(listed, ids).astype(np.int32)[index]
+def _reindex(ids: NDArray[Any], index: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Ids that remain, sorted, and the place of each row's id among them."""
     remaining, places = dense_index(index)
-    if len(remaining) == len(ids):
-        return ids, index
     return ids[remaining], places
 
 
@@ -478,9 +481,9 @@ def _overlap(
     user: NDArray[np.int32], item: NDArray[np.int32], part: NDArray[np.int8]
 ) -> dict[str, Any]:
     """Distinct users and items of train and test, those in both, and those in either."""
+    overlap: dict[str, Any] = {}
     if not (part == TEST).any():
-        return {}
-    overlap = {}
+        return overlap
     for name, index in (("users", user), ("items", item)):
         size = int(index.max()) + 1
         train, test = (marked(index, part == one, size) for one in (TRAIN, TEST))
@@ -490,7 +493,7 @@ def _overlap(
             "intersection": int((train & test).sum()),
             "union": int((train | test).sum()),
         }
-    return {"overlap": overlap}
+    return overlap
 
 
 def write_ratings(path: Path, ratings: pd.DataFrame) -> None:

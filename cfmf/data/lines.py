@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numba
 import numpy as np
@@ -35,16 +35,19 @@ REASONS = {
 }
 RETURN, FEED, MINUS, POINT, COLON = (np.uint8(ord(sign)) for sign in "\r\n-.:")
 # Unsigned, as mixing them with signed numbers would make floats of both.
-NONE, ONE, NINE, TEN, NINETEEN, ZERO, THOUSAND, LARGEST = (
-    np.uint64(number) for number in (0, 1, 9, 10, 19, ord("0"), 1000, 2**63 - 1)
+NONE, ONE, TWO, NINE, TEN, TWELVE, SEVENTEEN, NINETEEN, ZERO, HUNDRED = (
+    np.uint64(number) for number in (0, 1, 2, 9, 10, 12, 17, 19, ord("0"), 100)
 )
+TEN_THOUSAND, THIRTY_ONE, SIXTY_THREE = (np.uint64(number) for number in (10_000, 31, 63))
+LARGEST, MANY, ISO_DASHES = (np.uint64(number) for number in (2**63 - 1, 10**17, 2**4 | 2**7))
 NO_DATE = np.iinfo(np.int64).min
-_LATEST = 253_402_300_800  # the first second of the year 10000
-_MONTH_DAYS = np.array([31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-_DAYS_SINCE_MARCH = np.array([306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275])
+_LATEST = np.uint64(253_402_300_800)  # seconds to the year 10000
+_POWERS = 10.0 ** np.arange(32)
+# Day on which every month from the year 0 to 10000 begins.
+_MONTH_STARTS = np.arange("0000-01", "10000-02", dtype="datetime64[M]").astype("datetime64[D]")
+_MONTH_STARTS = _MONTH_STARTS.astype(np.int64)
 
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
-inlined = numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
 
 
 @dataclass(frozen=True)
@@ -111,137 +114,49 @@ class Rows:
     item_line: int
 
 
-@inlined
-def _digit(buffer, at):  # type: ignore[no-untyped-def]
-    """Value of the digit at `at`; being unsigned, whatever is none is above nine."""
-    return np.uint64(buffer[at]) - ZERO
-
-
-@inlined
-def _whole_number(buffer, at):  # type: ignore[no-untyped-def]
-    """Digits from `at` on: whether they are a number below 2^63, its value, where they end."""
-    start = at
-    value = NONE
-    digit = _digit(buffer, at)
-    while digit <= NINE:
-        value = value * TEN + digit
-        at += ONE
-        digit = _digit(buffer, at)
-    digits = at - start
-    # Nineteen digits stay below 2^64, so that the value tells whether it is below 2^63.
-    return NONE < digits < NINETEEN or (digits == NINETEEN and value <= LARGEST), value, at
-
-
-@inlined
-def _decimal_number(buffer, at):  # type: ignore[no-untyped-def]
-    """A number like 3, -2 or 4.5 from `at` on: whether there is one, its value, where it ends."""
-    negative = buffer[at] == MINUS
-    if negative:
-        at += ONE
-    good, whole, end = _whole_number(buffer, at)
-    value = float(whole)
-    if good and buffer[end] == POINT:
-        start = end + ONE
-        good, decimals, end = _whole_number(buffer, start)
-        value += float(decimals) / 10.0 ** float(end - start)
-    return good, (-value if negative else value), end
-
-
-@inlined
-def _two_digits(buffer, at):  # type: ignore[no-untyped-def]
-    """Number of two digits at `at`; 1000 and more if they are none."""
-    tens, units = _digit(buffer, at), _digit(buffer, at + ONE)
-    return tens * TEN + units if tens <= NINE and units <= NINE else THOUSAND
-
-
-@inlined
-def _iso_date(buffer, at):  # type: ignore[no-untyped-def]
-    """A date like 2005-12-31 at `at`: whether it exists, its seconds since 1970, where it ends."""
-    if at + TEN >= np.uint64(len(buffer)):
-        return False, 0, at
-    century = np.int64(_two_digits(buffer, at))
-    year = century * 100 + np.int64(_two_digits(buffer, at + np.uint64(2)))
-    month = np.int64(_two_digits(buffer, at + np.uint64(5)))
-    day = np.int64(_two_digits(buffer, at + np.uint64(8)))
-    if buffer[at + np.uint64(4)] != MINUS or buffer[at + np.uint64(7)] != MINUS:
-        return False, 0, at
-    if not (1 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= _MONTH_DAYS[month - 1]):
-        return False, 0, at
-    if month == 2 and day == 29 and (year % 4 or (year % 100 == 0 and year % 400)):
-        return False, 0, at
-    # Days since 1970 with the year starting in March, so that the leap day comes last.
-    shifted = year - (1 if month <= 2 else 0)
-    days = shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400
-    days += _DAYS_SINCE_MARCH[month - 1] + day - 719_469
-    return True, days * 86_400, at + TEN
+@compiled
+def _is_whole(value, marks, length):  # type: ignore[no-untyped-def]
+    """Whether a field is a whole number below 2^63; of nineteen digits its value tells."""
+    return marks == NONE and (NONE < length < NINETEEN or (length == NINETEEN and value <= LARGEST))
 
 
 @compiled
-def _epoch(buffer, at):  # type: ignore[no-untyped-def]
-    """Seconds since 1970 at `at`: whether they are a date, their value, where they end."""
-    before_1970 = buffer[at] == MINUS
-    good, value, end = _whole_number(buffer, at + ONE if before_1970 else at)
+def _decimal(value, dashes, points, point, length):  # type: ignore[no-untyped-def]
+    """Whether a field is a number like 3, -2 or 4.5, and that number."""
+    first = NONE if dashes == NONE else ONE
+    good = dashes <= ONE and first < length <= SEVENTEEN
+    number = float(value)
+    if points != NONE:
+        good = good and points == ONE and first < point < length - ONE
+        number /= _POWERS[(length - ONE - point) & THIRTY_ONE]
+    return good, (number if dashes == NONE else -number)
+
+
+@compiled
+def _iso_date(value, dashes, points, length):  # type: ignore[no-untyped-def]
+    """Whether a field like 2005-12-31 is a day that exists, and its seconds since 1970."""
+    year, month, day = value // TEN_THOUSAND, value // HUNDRED % HUNDRED, value % HUNDRED
+    if length != TEN or dashes != ISO_DASHES or points != NONE or not ONE <= month <= TWELVE:
+        return False, 0
+    index = year * TWELVE + month - ONE
+    days = _MONTH_STARTS[index] + np.int64(day) - 1
+    return year >= ONE <= day and days < _MONTH_STARTS[index + ONE], days * 86_400
+
+
+@compiled
+def _epoch(value, dashes, points, length):  # type: ignore[no-untyped-def]
+    """Whether a field is seconds since 1970, before the year 10000, and that number."""
+    digits = length - dashes
+    good = dashes <= ONE and points == NONE and NONE < digits < NINETEEN and value < _LATEST
     seconds = np.int64(value)
-    return good and seconds < _LATEST, (-seconds if before_1970 else seconds), end
-
-
-@inlined
-def _is_separator(buffer, at, separator):  # type: ignore[no-untyped-def]
-    """Whether the separator stands at `at`."""
-    for place in range(len(separator)):  # noqa: SIM110 - a loop is what compiles well
-        if buffer[at + np.uint64(place)] != separator[place]:
-            return False
-    return True
-
-
-@inlined
-def _is_line_end(buffer, at):  # type: ignore[no-untyped-def]
-    """Whether a line feed, or CR LF, stands at `at`."""
-    return buffer[at] == FEED or (buffer[at] == RETURN and buffer[at + ONE] == FEED)
+    return good, (seconds if dashes == NONE else -seconds)
 
 
 @compiled
-def _parse_row(buffer, at, columns, separator, dates):  # type: ignore[no-untyped-def]
-    """One row from `at` on: why it is none (0 if it is one), its fields, where the next starts."""
-    user = item = NONE
-    rating = 0.0
-    date = np.int64(NO_DATE)
-    last = len(columns) - 1
-    for column in range(len(columns)):
-        role = columns[column]
-        good = True
-        if role == USER:
-            good, user, at = _whole_number(buffer, at)
-        elif role == ITEM:
-            good, item, at = _whole_number(buffer, at)
-        elif role == RATING:
-            good, rating, at = _decimal_number(buffer, at)
-        elif role == DATE and dates == 1:
-            good, date, at = _iso_date(buffer, at)
-        elif role == DATE:
-            good, date, at = _epoch(buffer, at)
-        else:
-            while not _is_line_end(buffer, at) and not _is_separator(buffer, at, separator):
-                at += ONE
-        if column < last and good and _is_separator(buffer, at, separator):
-            at += np.uint64(len(separator))
-        elif column == last and good and _is_line_end(buffer, at):
-            at += ONE if buffer[at] == FEED else np.uint64(2)
-        else:
-            # A field that is none, or goes on like "3x", or a line that ends too early or late.
-            wrong_end = _is_line_end(buffer, at) or _is_separator(buffer, at, separator)
-            reason = COLUMNS if good and wrong_end else BAD_USER + role
-            return reason, user, item, rating, date, at
-    return 0, user, item, rating, date, at
-
-
-@inlined
 def _off_scale(rating, minimum, maximum, step):  # type: ignore[no-untyped-def]
     """Whether a rating is not on the scale."""
-    if not minimum <= rating <= maximum:
-        return True
     steps = (rating - minimum) / step if step > 0 else 0.0
-    return abs(steps - np.rint(steps)) > 1e-6
+    return not minimum <= rating <= maximum or abs(steps - np.rint(steps)) > 1e-6
 
 
 @compiled
@@ -254,40 +169,90 @@ def _parse(  # type: ignore[no-untyped-def]
     `bad` takes line number, reason, first byte and end of lines that are no rows. Returns the
     next byte, the lines read, the rows and bad lines written and the item named last.
 
-    Positions are unsigned: NumPy's negative indices would cost a comparison at every byte.
+    Positions are unsigned, as NumPy's negative indices would cost a comparison at every byte, and
+    no function called for each field takes an array, as counting references would cost more than
+    the field.
     """
     minimum, maximum, step = scale
     lines = rows = bads = 0
-    at, stop = np.uint64(first), np.uint64(len(buffer))
+    at, stop, width = np.uint64(first), np.uint64(len(buffer)), np.uint64(len(separator))
     while at < stop and rows < len(user) and bads < len(bad):
         start = at
-        reason, this_user, this_item, this_rating, this_date, at = _parse_row(
-            buffer, at, columns, separator, dates
-        )
+        reason = 0
+        this_rating = minimum
+        date[rows] = NO_DATE
         if item_line != -1:
-            this_item = np.uint64(item_line)
+            item[rows] = item_line
+        for column in range(len(columns)):
+            role = columns[column]
+            field = at
+            value = dashes = points = point = NONE
+            while True:
+                byte = buffer[at]
+                digit = np.uint64(byte) - ZERO  # above nine where it is none
+                if digit <= NINE:
+                    value = value * TEN + digit
+                elif byte == MINUS:
+                    dashes |= ONE << ((at - field) & SIXTY_THREE)
+                elif byte == POINT:
+                    points += ONE
+                    point = at - field
+                elif (
+                    role != SKIP
+                    or byte == FEED
+                    or byte == separator[0]
+                    or (byte == RETURN and buffer[at + ONE] == FEED)
+                ):
+                    break
+                at += ONE
+            length = at - field
+            good: Any = True
+            if role == USER:
+                good = _is_whole(value, dashes | points, length)
+                user[rows] = value
+            elif role == ITEM:
+                good = _is_whole(value, dashes | points, length)
+                item[rows] = value
+            elif role == RATING:
+                good, this_rating = _decimal(value, dashes, points, point, length)
+                rating[rows] = this_rating
+            elif role == DATE and dates == 1:
+                good, date[rows] = _iso_date(value, dashes, points, length)
+            elif role == DATE:
+                good, date[rows] = _epoch(value, dashes, points, length)
+            ends_field = byte == separator[0]
+            for place in range(1, len(separator)):
+                ends_field = ends_field and buffer[at + np.uint64(place)] == separator[place]
+            ends_line = byte == FEED or (byte == RETURN and buffer[at + ONE] == FEED)
+            last = column == len(columns) - 1
+            if not (good and (ends_line if last else ends_field)):
+                # A field that is none, or goes on like "3x", or a line ending too early or late.
+                reason = COLUMNS if good and (ends_line or ends_field) else BAD_USER + role
+                break
+            at += width if not last else (ONE if byte == FEED else TWO)
+        if reason == 0 and item_line == -2:
+            reason = NO_ITEM
+        elif reason == 0 and _off_scale(this_rating, minimum, maximum, step):
+            reason = OFF_SCALE
         if reason == 0:
-            if item_line == -2:
-                reason = NO_ITEM
-            elif _off_scale(this_rating, minimum, maximum, step):
-                reason = OFF_SCALE
-        if reason == 0:
-            user[rows] = this_user
-            item[rows] = this_item
-            rating[rows] = this_rating
-            date[rows] = this_date
             rows += 1
         else:
             end = start
-            while not _is_line_end(buffer, end):
+            while buffer[end] != FEED:
                 end += ONE
-            at = end + (ONE if buffer[end] == FEED else np.uint64(2))
+            at = end + ONE
+            if end > start and buffer[end - ONE] == RETURN:
+                end -= ONE
             if end == start:
                 reason = BLANK
             elif item_line != -1 and buffer[end - ONE] == COLON:
-                good, named, after = _whole_number(buffer, start)
-                item_line = np.int64(named) if good and after == end - ONE else -2
-                reason = ITEM_LINE if item_line >= 0 else BAD_ITEM
+                named = NONE
+                for place in range(start, end - ONE):
+                    digit = np.uint64(buffer[place]) - ZERO
+                    named = named * TEN + digit if digit <= NINE and named < MANY else MANY
+                good = named < MANY and end - start > ONE
+                item_line = np.int64(named) if good else -2
+                reason = ITEM_LINE if good else BAD_ITEM
             bad[bads] = (lines, reason, np.int64(start), np.int64(end))
             bads += 1
         lines += 1

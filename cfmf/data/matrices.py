@@ -40,11 +40,9 @@ def build_matrix(
                 f" {name}s; parse the data set again"
             )
     bits = rating.astype(np.float32, copy=False).view(np.uint32)
-    sizes = [
-        np.bincount(index, minlength=size) for index, size in ((user, n_users), (item, n_items))
-    ]
-    user_start, item_start = (np.concatenate([[0], np.cumsum(counts)]) for counts in sizes)
-    by_item = _scatter(item.view(np.uint32), user.view(np.uint32), bits, item_start[:-1].copy())
+    user, item = (index.astype(np.int32, copy=False).view(np.uint32) for index in (user, item))
+    user_start, item_start = _starts(user, n_users), _starts(item, n_items)
+    by_item = _scatter(item, user, bits, item_start[:-1].copy())
     items, bits = _gather(by_item, item_start, user_start[:-1].copy())
     again = np.flatnonzero(items[1:] == items[:-1]) + 1
     again = again[~np.isin(again, user_start)]
@@ -62,6 +60,15 @@ def build_matrix(
 
 # Two stable counting sorts, by item and then by user. What moves is one number of 64 bits, an index
 # above the bits of a rating: places are far apart, and each costs a miss of the cache.
+
+
+@numba.njit(nogil=True, cache=True)
+def _starts(key, size):  # type: ignore[no-untyped-def]
+    """Place at which each key's rows begin when sorted, and the end of the last."""
+    start = np.zeros(size + 1, np.int64)
+    for row in range(len(key)):
+        start[np.uint64(key[row]) + np.uint64(1)] += 1
+    return np.cumsum(start)
 
 
 @numba.njit(nogil=True, cache=True)

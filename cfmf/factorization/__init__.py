@@ -60,6 +60,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         ),
         "mf": Method(ADAMW, "MF, corrected"),
         "mf-bounded": Method(ADAMW, "MF, bounded output", {"bounded": True}),
+        "mf-cubic": Method(ADAMW, "MF, cubic penalty", {"penalty": "cubic"}),
+        "mf-jax": Method("cfmf.factorization.jax_adamw:JaxAdamW", "MF, corrected, in JAX"),
         "als": Method("cfmf.factorization.als:ALS", "MF by ALS"),
         "gibbs": Method(GIBBS, "Bayesian MF", tuned_by=("k",), stops_on_validation=False),
         "gibbs-implicit": Method(

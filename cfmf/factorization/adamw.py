@@ -17,8 +17,14 @@ from scipy import sparse
 from cfmf.factorization.checkpoint import Checkpoint
 from cfmf.factorization.curve import Curve, Stopping, fitted
 from cfmf.factorization.model import Factorization
-from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
-from cfmf.factorization.penalties import PENALTIES, squares
+from cfmf.factorization.objective import (
+    as_model,
+    row_weights,
+    side_by_side,
+    silence_unrated,
+    start_factors,
+)
+from cfmf.factorization.penalties import PENALTIES
 from cfmf.factorization.products import ObservedPairs
 from cfmf.factorization.tasks import Fitted, Task
 
@@ -45,8 +51,8 @@ class AdamW:
     biases
         Whether the mean and the biases b and c are in the model.
     penalty
-        `l2`, `l1` or `group` (see `cfmf.factorization.penalties`) of the factors, with `l2` of the
-        biases; or `decay`: no penalty in J, AdamW shrinks parameters by learning_rate · reg a step.
+        `l2` or `cubic` (see `cfmf.factorization.penalties`) of the factors, biases having `l2`
+        always; or `decay`: no penalty in J, AdamW shrinks parameters by learning_rate · reg a step.
     weighting
         How the penalty of a row grows with its ratings (`row_weights`).
     bias_reg
@@ -188,23 +194,22 @@ class _Training:
         for task in self.tasks:
             users, items = start_factors(*task.train.shape, settings.k, deviation, task.seed)
             if settings.penalty != "decay":
-                users[np.diff(task.train.indptr) == 0] = 0
-                items[np.bincount(task.train.indices, minlength=len(items)) == 0] = 0
+                users, items = silence_unrated(users, items, task.train)
             left, right = side_by_side(users, items, settings.biases)
             lefts.append(left)
             rights.append(right)
         return self.stacked(lefts).requires_grad_(), self.stacked(rights).requires_grad_()
 
     def penalty_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Reg w_row / N of every user and every item, as columns."""
+        """w_row / N of every user and every item, as columns."""
         left: list[np.ndarray] = []
         right: list[np.ndarray] = []
         for task in self.tasks:
             users = np.diff(task.train.indptr)
             items = np.bincount(task.train.indices, minlength=task.train.shape[1])
             for counts, weights in ((users, left), (items, right)):
-                strength = self.settings.reg / task.train.nnz
-                weights.append(strength * row_weights(counts, self.settings.weighting)[:, None])
+                row = row_weights(counts, self.settings.weighting) / task.train.nnz
+                weights.append(row[:, None])
         return self.stacked(left), self.stacked(right)
 
     def stacked(self, blocks: Sequence[np.ndarray]) -> torch.Tensor:
@@ -223,37 +228,38 @@ class _Training:
         share = torch.sigmoid(sums)
         return low + (high - low) * share - pairs.ratings, (high - low) * share * (1 - share)
 
-    def penalize(
-        self, block: torch.Tensor, gradient: torch.Tensor, weights: torch.Tensor, bias: int
-    ) -> torch.Tensor:
-        """Add the penalty's gradient to `gradient`, and return the penalty of each row."""
-        if self.settings.penalty == "decay":
-            return torch.zeros(len(block), device=block.device, dtype=block.dtype)
-        k = self.settings.k
-        values, slopes = PENALTIES[self.settings.penalty](block[:, :k], weights)
-        gradient[:, :k] += slopes
+    def penalize(self, left_gradient: torch.Tensor, right_gradient: torch.Tensor) -> torch.Tensor:
+        """Add the penalty's gradients to these, and return the penalty of each run."""
+        k, runs = self.settings.k, len(self.tasks)
+        blocks = [block.view(runs, -1, block.shape[1]) for block in (self.left, self.right)]
+        gradients = [
+            block.view(runs, -1, block.shape[1]) for block in (left_gradient, right_gradient)
+        ]
+        weights = [weight.view(runs, -1, 1) for weight in (self.left_weights, self.right_weights)]
+        penalty = PENALTIES[self.settings.penalty]
+        total, *slopes = penalty(*(block[..., :k] for block in blocks), *weights)
+        for gradient, slope in zip(gradients, slopes, strict=True):
+            gradient[..., :k] += self.settings.reg * slope
+        total = self.settings.reg * total
         if self.settings.biases:
-            strength = (self.settings.bias_reg / self.pairs.totals).repeat_interleave(
-                len(block) // len(self.tasks)
-            )
-            more, slopes = squares(block[:, bias : bias + 1], strength[:, None])
-            gradient[:, bias : bias + 1] += slopes
-            values = values + more
-        return values
+            strength = (self.settings.bias_reg / self.pairs.totals)[:, None]
+            for block, gradient, bias in zip(blocks, gradients, (k, k + 1), strict=True):
+                gradient[..., bias] += strength * block[..., bias]
+                total = total + 0.5 * (strength * block[..., bias].square()).sum(1)
+        return total
 
     @torch.no_grad()
     def measure(self) -> np.ndarray:
         """Set the gradients; return loss, and train, validation and test RMSE, a row a run."""
-        k, runs = self.settings.k, len(self.tasks)
+        k = self.settings.k
         residuals, slopes = self.residuals("train")
         scaled = residuals if slopes is None else residuals * slopes
         scaled = scaled / self.pairs.by_run(self.pairs.totals)
         left_gradient, right_gradient = self.pairs.spread(scaled, self.left, self.right)
         mean_squares = self.pairs.mean_squares(residuals)
-        penalties = self.penalize(self.left, left_gradient, self.left_weights, k).view(runs, -1)
-        loss = 0.5 * mean_squares + penalties.sum(1)
-        penalties = self.penalize(self.right, right_gradient, self.right_weights, k + 1)
-        loss = loss + penalties.view(runs, -1).sum(1)
+        loss = 0.5 * mean_squares
+        if self.settings.penalty != "decay":
+            loss = loss + self.penalize(left_gradient, right_gradient)
         if self.settings.biases:
             left_gradient[:, k + 1] = 0
             right_gradient[:, k] = 0

@@ -167,10 +167,9 @@ class _Training:
         train = root_mean_square(self.errors(task.train))
         penalty = self.users.penalty(self.left, settings.k)
         penalty += self.items.penalty(self.right, settings.k)
-        measured = [0.5 * train**2 + penalty / task.train.nnz, train]
-        for part in (task.validation, task.test if task.watch_test else None):
-            measured.append(np.nan if part is None else root_mean_square(self.errors(part)))
-        return np.array([measured])
+        watched = (task.validation, task.test if task.watch_test else None)
+        rmse = [np.nan if part is None else root_mean_square(self.errors(part)) for part in watched]
+        return np.array([[0.5 * train**2 + penalty / task.train.nnz, train, *rmse]])
 
     def keep(self, runs: np.ndarray) -> None:
         """Copy the parameters, as the best so far."""

@@ -34,12 +34,12 @@ class Checkpoint:
     path
         The file, `.npz`; None keeps nothing.
     every
-        Seconds between two saves.
+        Seconds between two saves; None means `EVERY_SECONDS`.
     """
 
-    def __init__(self, path: Path | None, every: float = EVERY_SECONDS) -> None:
+    def __init__(self, path: Path | None, every: float | None = None) -> None:
         self.path = path
-        self.every = every
+        self.every = EVERY_SECONDS if every is None else every
         self.saved = time.monotonic()
 
     def due(self) -> bool:

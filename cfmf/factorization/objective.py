@@ -11,6 +11,7 @@ the width of a vector register (MKL's sampled product is up to 20 times slower o
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from cfmf.factorization.model import Factorization
 
@@ -44,6 +45,15 @@ def start_factors(
     users = torch.randn(m, k, generator=generator) * deviation
     items = torch.randn(n, k, generator=generator) * deviation
     return users.numpy(), items.numpy()
+
+
+def silence_unrated(
+    users: np.ndarray, items: np.ndarray, train: sparse.csr_array
+) -> tuple[np.ndarray, np.ndarray]:
+    """The factors, those of users and items without ratings zero: they say nothing, and stay so."""
+    rated_users = np.diff(train.indptr) > 0
+    rated_items = np.bincount(train.indices, minlength=len(items)) > 0
+    return users * rated_users[:, None], items * rated_items[:, None]
 
 
 def side_by_side(

@@ -1,8 +1,9 @@
 """What is added to the squared errors to keep factors small: value and gradient.
 
-Each penalty is R(θ) = Σ_rows w_row ρ(row), of a block of parameters whose rows are users or items.
-The weight w_row is n_row / N where every observed pair adds its own penalty (weighted by
-observations), or 1 / N. All are smooth, so that their gradients can be checked by differences.
+A penalty takes the factors U (runs × m × k) and V (runs × n × k) and the weights of their rows
+(runs × rows × 1), which are w_row / N, and gives the penalty of each run with its two gradients.
+Both are smooth at zero and rotations of the factors do not change them. Penalties with a kink
+there (lasso, by entry or by factor) hold factors at the zero from which they have to start.
 """
 
 from __future__ import annotations
@@ -11,27 +12,29 @@ from collections.abc import Callable
 
 import torch
 
-SMOOTH = 1e-3  # |x| is taken as sqrt(x² + SMOOTH²) - SMOOTH
-
-Penalty = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-
-
-def squares(block: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """½ Σ w_row x²: ridge, a normal prior. Value of each row, and gradient."""
-    gradient = weights * block
-    return 0.5 * (gradient * block).sum(1), gradient
+Penalty = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+    tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+]
 
 
-def absolutes(block: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Σ w_row |x|: lasso, a Laplace prior; drives single factors of a row to zero."""
-    length = torch.sqrt(block * block + SMOOTH**2)
-    return (weights * (length - SMOOTH)).sum(1), weights * block / length
+def squares(
+    U: torch.Tensor, V: torch.Tensor, u: torch.Tensor, v: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """½ Σ_u w_u ‖U_u‖² + ½ Σ_i w_i ‖V_i‖²: ridge, a normal prior."""
+    by_user, by_item = u * U, v * V
+    return 0.5 * ((by_user * U).sum((1, 2)) + (by_item * V).sum((1, 2))), by_user, by_item
 
 
-def row_lengths(block: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Σ w_row ‖row‖: group lasso by row; drives users and items to have biases and no factors."""
-    length = torch.sqrt((block * block).sum(1, keepdim=True) + SMOOTH**2)
-    return (weights * (length - SMOOTH)).sum(1), weights * block / length
+def cubes(
+    U: torch.Tensor, V: torch.Tensor, u: torch.Tensor, v: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """⅓ Σ_u w_u ‖U_u‖³ + ⅓ Σ_i w_i ‖V_i‖³: short rows go free, long ones are held back harder."""
+    by_user, by_item = (
+        w * torch.linalg.vector_norm(block, dim=2, keepdim=True) for w, block in ((u, U), (v, V))
+    )
+    value = (by_user * U * U).sum((1, 2)) + (by_item * V * V).sum((1, 2))
+    return value / 3, by_user * U, by_item * V
 
 
-PENALTIES: dict[str, Penalty] = {"l2": squares, "l1": absolutes, "group": row_lengths}
+PENALTIES: dict[str, Penalty] = {"l2": squares, "cubic": cubes}

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from scipy import sparse
 
-# Torch calls CSR tensors a beta feature; what is used here is checked by our tests.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
+with warnings.catch_warnings():
+    # Torch says once in a process that CSR tensors are a beta feature and are not checked; what is
+    # used of them here is checked by our tests.
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor([0, 1], [0], [1.0])
 
 
 class ObservedPairs:

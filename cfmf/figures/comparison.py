@@ -133,7 +133,7 @@ def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
         hoverinfo="skip",
     )
     places = list(zip(points["method"], points["seconds"], points["rmse"], strict=True))
-    near = 0.06 * (points["rmse"].max() - points["rmse"].min())
+    near = 0.12 * (points["rmse"].max() - points["rmse"].min())
     for method, seconds, rmse in places:
         crowded = any(
             abs(math.log10(x / seconds)) < 0.25 and 0 < y - rmse < near for _, x, y in places

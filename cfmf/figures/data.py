@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.figures.style import ON_BAR, PALETTE, Words, figure, thinned
+from cfmf.figures.style import ON_BAR, PALETTE, Words, figure, thinned, ticks
 
 
 def rating_distribution(counts: pd.DataFrame, words: Words) -> go.Figure:
@@ -46,7 +46,8 @@ def activity(per_user: np.ndarray, per_item: np.ndarray, words: Words) -> go.Fig
             name=words(f"series.{name}"),
             hovertemplate="≥ %{x}: %{y:.1%}",
         )
-    drawn.update_xaxes(title_text=words("axis.at_least"), type="log")
+    most = float(max(per_user.max(), per_item.max()))
+    drawn.update_xaxes(title_text=words("axis.at_least"), type="log", **ticks(1, most))
     drawn.update_yaxes(title_text=words("axis.share"), tickformat=".0%", rangemode="tozero")
     return drawn
 

@@ -8,6 +8,7 @@ new similarity is an entry in `compare` and one in `combine`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,11 +138,12 @@ def transposed(matrix: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.i
     return turned_matrix, turned.data
 
 
-def combine(kind: str, sums: list[Any]) -> Any:
+def combine(kind: str, sums: list[Any], root: Callable[[Any], Any] = np.sqrt) -> Any:
     """Similarities from the sums of a `Comparison`; NumPy arrays or torch tensors of one shape.
 
-    Within [−1, 1]; 0 where the rows share nothing or one of them does not vary over what they
-    share.
+    They lie within [−1, 1], and are 0 where the rows share nothing or one of them does not vary
+    over what they share. `root` is a square root that rounds correctly, so that equal similarities
+    are equal on every device.
     """
     if kind in ("cosine", "adjusted-cosine"):
         return sums[0]
@@ -157,7 +159,7 @@ def combine(kind: str, sums: list[Any]) -> Any:
         scales = [xx, yy]
         varies = [xx > 0, yy > 0]
     product = (scales[0] * scales[1]).clip(min=1e-30)
-    return (varies[0] * varies[1] * xy / product**0.5).clip(min=-1, max=1)
+    return (varies[0] * varies[1] * xy / root(product)).clip(min=-1, max=1)
 
 
 def shrunk(similarities: Any, counts: Any, shrinkage: float) -> Any:

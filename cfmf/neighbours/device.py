@@ -21,7 +21,7 @@ from cfmf.neighbours.compare import Comparison, combine, shrunk, transposed
 BLOCK_ROWS = 512
 GATHERED = 2**24
 DENSE_BYTES = 8 * 2**30
-STEPS = 2**16
+STEPS = 2**20
 
 Floats = NDArray[np.float32]
 
@@ -84,10 +84,15 @@ def similarities_of(
     comparison: Comparison, sums: list[Tensor], start: int, shrinkage: float
 ) -> Tensor:
     """Similarities of a block that starts at row `start`, 0 with itself; block × rows, float32."""
-    similarities = shrunk(combine(comparison.kind, sums), sums[-1], shrinkage)
+    similarities = shrunk(combine(comparison.kind, sums, _root), sums[-1], shrinkage)
     own = torch.arange(len(similarities), device=similarities.device)
     similarities[own, start + own] = 0
     return similarities
+
+
+def _root(tensor: Tensor) -> Tensor:
+    # torch's own root of float32 is off by a bit on some CPUs, which would part equal similarities.
+    return tensor.to(torch.float64).sqrt().to(torch.float32)
 
 
 def columns_of(comparison: Comparison, device: torch.device) -> Columns:

@@ -29,9 +29,9 @@ from cfmf.progress import progress
 DENSE = 0.16
 DENSE_BYTES = 256 * 2**20
 BLOCK_BYTES = 16 * 2**20
-# Similarities are ranked in steps of 2^-16, so that equal ones do not change places with the
+# Similarities are ranked in steps of 2^-20, so that equal ones do not change places with the
 # order of summation; below half a step a row is no neighbour at all.
-STEPS = np.float32(2**16)
+STEPS = np.float32(2**20)
 SAMPLE = 128
 
 Floats = NDArray[np.float32]
@@ -169,9 +169,9 @@ def _similar(line, rows, least, places):  # type: ignore[no-untyped-def]
     """Places of the `rows` that are at least so similar, in order; their number."""
     size = 0
     for place in range(rows.size):
-        # Written always and kept by the sum: a branch would be mispredicted too often.
-        places[size] = place
-        size += line[rows[place]] >= least
+        if line[rows[place]] >= least:
+            places[size] = place
+            size += 1
     return size
 
 
@@ -184,12 +184,12 @@ def _candidates(line, rows, limit, places, keys, sample):  # type: ignore[no-unt
     """
     least = _floor(1)
     if rows.size > 8 * limit:
-        # What a sample says of the place where the limit lies, with a margin of three deviations.
+        # What a sample says of the place where the limit lies, with a margin of two deviations.
         step = rows.size // sample.size
         for which in range(sample.size):
             sample[which] = line[rows[which * step]]
         expected = limit * sample.size / rows.size
-        above = int(expected + 3 * np.sqrt(expected)) + 2
+        above = int(expected + 2 * np.sqrt(expected)) + 1
         guess = _greatest(sample, sample.size, min(above, sample.size))
         if guess > least:
             least = _floor(_rank(guess))
@@ -207,7 +207,7 @@ def _candidates(line, rows, limit, places, keys, sample):  # type: ignore[no-unt
 def _nearest_sums(  # type: ignore[no-untyped-def]
     similarities, pair_starts, pair_columns, column_starts, column_rows, targets, neighbours, sums
 ):
-    places = np.empty(similarities.shape[1] + 1, dtype=np.uint32)
+    places = np.empty(similarities.shape[1], dtype=np.uint32)
     keys = np.empty(similarities.shape[1], dtype=np.uint64)
     selected = np.empty(similarities.shape[1], dtype=np.uint64)
     sample = np.empty(SAMPLE, dtype=np.float32)
@@ -239,7 +239,7 @@ def _nearest_sums(  # type: ignore[no-untyped-def]
 def _nearest_rows(similarities, neighbours, values):  # type: ignore[no-untyped-def]
     limit = neighbours.shape[1]
     everyone = np.arange(similarities.shape[1], dtype=np.uint32)
-    places = np.empty(everyone.size + 1, dtype=np.uint32)
+    places = np.empty(everyone.size, dtype=np.uint32)
     keys = np.empty(everyone.size, dtype=np.uint64)
     sample = np.empty(SAMPLE, dtype=np.float32)
     for row in range(similarities.shape[0]):
@@ -366,7 +366,7 @@ def nearest_sums(
         Each β gives its own similarities, all from the same sums.
     neighbours
         Each K ≥ 1, ascending: how many of the rows with similarity above 0 that hold the column
-        count. Of equally similar rows (in steps of 2⁻¹⁶) the first ones are taken.
+        count. Of equally similar rows (in steps of 2⁻²⁰) the first ones are taken.
 
     Returns
     -------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -11,13 +13,16 @@ from markupsafe import Markup
 
 from cfmf.figures.static import to_svg
 from cfmf.files import written_whole
-from cfmf.reporting.page import Plot, plots
+from cfmf.reporting.page import Block, Fold, Plot, Table, Text, plots
 from cfmf.reporting.sections import question, sections
-from cfmf.reporting.strings import Catalogue, raw, shown
+from cfmf.reporting.strings import Catalogue, missing, number, raw, shown
 from cfmf.reporting.study import Study
 
 log = logging.getLogger(__name__)
 
+EMBEDDED_LIMIT = 1_500_000
+"""Bytes of a page that Snakemake's report.html still shows, with room to spare."""
+LIGHT_ROWS = 40
 TEMPLATES = Path(__file__).parents[2] / "report" / "templates"
 
 
@@ -34,7 +39,8 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
         `en` or `zh`: a catalogue in report/strings.
     plotly
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
-        figures as still SVG, for pages that must stay under 1.5 MB.
+        figures as still SVG, without the longest folded tables, for pages that must stay under
+        1.5 MB.
 
     Raises
     ------
@@ -45,6 +51,8 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
         raise ValueError(f"figures are 'embedded' or 'svg', not {plotly!r}")
     words = Catalogue(language)
     parts = sections(study, words)
+    if plotly == "svg":
+        parts = [replace(part, blocks=light(part.blocks, words)) for part in parts]
     numbered = {
         plot.name: number
         for number, plot in enumerate(
@@ -65,6 +73,12 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
     )
     with written_whole(output) as beside:
         beside.write_text(html, encoding="utf-8")
+    if plotly == "svg" and len(html.encode()) > EMBEDDED_LIMIT:
+        log.warning(
+            "%s is over %.1f MB: Snakemake's report.html may not show it",
+            output,
+            EMBEDDED_LIMIT / 1e6,
+        )
     log.info(
         "%s: %d sections, %d figures, %.1f MB",
         output,
@@ -72,6 +86,26 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
         len(numbered),
         len(html.encode()) / 1e6,
     )
+
+
+def light(blocks: Sequence[Block], words: Catalogue) -> list[Block]:
+    """The blocks without what is folded and heavy: further figures, and tables of many rows."""
+    kept: list[Block] = []
+    for block in blocks:
+        if not isinstance(block, Fold):
+            kept.append(block)
+            continue
+        inner: list[Block] = []
+        for part in light(block.blocks, words):
+            if isinstance(part, Plot):
+                continue
+            if isinstance(part, Table) and len(part.rows) > LIGHT_ROWS:
+                inner.append(Text(words("page.left_out", rows=number(len(part.rows), "count"))))
+            else:
+                inner.append(part)
+        if inner:
+            kept.append(replace(block, blocks=inner))
+    return kept
 
 
 def plotly_source() -> str:
@@ -90,6 +124,7 @@ def _environment(plotly: str) -> jinja2.Environment:
     environment.filters.update(shown=shown, raw=raw, kind=lambda block: type(block).__name__)
     environment.globals["still"] = _still
     environment.globals["figure_json"] = _figure_json
+    environment.tests["missing"] = missing
     return environment
 
 

@@ -74,15 +74,21 @@ def raw(value: object) -> str:
     return str(value)
 
 
+def missing(value: object) -> bool:
+    """Whether a value is none or not a number."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def shown(value: object, kind: str = "") -> str:
     """A number as people read it.
 
     `kind` is `rmse` or `similarity` (four decimals), `figure` (the same, whole where large),
     `signed` (four decimals and a sign), `count` (thousands apart), `share` and `percent` (per cent,
-    with one decimal and none), `p` (three significant digits, never zero), `seconds`, `bytes`, `mb`
+    with one decimal and none), `p` (three significant digits, never zero) and
+    `p_in_text` (two, with its sign of equality), `seconds`, `bytes`, `mb`
     (mebibytes), or anything else for four significant digits.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if missing(value):
         return "–"
     if isinstance(value, (str, bool)):
         return str(value)
@@ -108,6 +114,10 @@ def _p_value(number: float) -> str:
     return f"{number:.3g}" if number < 0.1 else f"{number:.3f}"
 
 
+def _p_in_text(number: float) -> str:
+    return f"<{NARROW}0.0001" if number < 1e-4 else f"=\u00a0{number:.2g}"
+
+
 def _seconds(number: float) -> str:
     return f"{_grouped(number) if number >= 100 else f'{number:.3g}'}{NARROW}s"
 
@@ -129,6 +139,7 @@ FORMATS = {
     "figure": lambda number: f"{number:.4f}" if abs(number) < 10 else _plain(number),
     "similarity": lambda number: f"{number:.4f}",
     "p": _p_value,
+    "p_in_text": _p_in_text,
     "seconds": _seconds,
     "bytes": _bytes,
     "mb": lambda number: f"{_grouped(number)}{NARROW}MB",

@@ -230,7 +230,6 @@ def _benchmarks(folder: Path) -> pd.DataFrame | None:
 EXTRA = {
     "cold_start": "evaluation/cold_start.tsv",
     "ranking": "evaluation/ranking.tsv",
-    "scaling": "evaluation/scaling.tsv",
     "recommendations": "evaluation/recommendations.tsv",
     "similar_titles": "evaluation/similar_titles.tsv",
     "factors": "evaluation/factors.tsv",

@@ -72,7 +72,7 @@
     const numeric = header.classList.contains("number");
     const body = table.tBodies[0];
     const rows = Array.from(body.rows).map((row) => [value(row.cells[place]), row]);
-    const empty = ([key]) => key === "" || key === "nan" || key === "None";
+    const empty = ([key]) => key === "" || key === "–";
     rows.sort((a, b) => empty(a) - empty(b) || (up ? 1 : -1) * compare(a[0], b[0], numeric));
     body.append(...rows.map((pair) => pair[1]));
   };
@@ -80,7 +80,7 @@
   const download = (table, kind) => {
     const separator = kind === "csv" ? "," : "\t";
     const lines = [all("thead th", table).map((header) => header.dataset.key)];
-    for (const row of table.tBodies[0].rows) if (!row.hidden) lines.push(Array.from(row.cells).map(value));
+    for (const row of table.tBodies[0].rows) if (!row.hidden) lines.push(Array.from(row.cells).map((cell) => (value(cell) === "–" ? "" : value(cell))));
     const content = lines.map((line) => line.map((field) => quoted(field, separator)).join(separator)).join("\n") + "\n";
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([content], { type: kind === "csv" ? "text/csv" : "text/tab-separated-values" }));

@@ -11,7 +11,7 @@ from cfmf.neighbours.user_cf import UserCF
 def read(path):
     names = ["user", "item", "rating", "date"]
     table = pd.read_csv(path, sep="\t", names=names)
-    return table.assign(user=table["user"] - 1, item=table["item"] - 1)
+    return table.assign(user=table["user"] - 1, item=table["item"] - 1).astype(np.int32)
 
 
 @pytest.mark.parametrize("fold", ["u1", "u2", "u3", "u4", "u5"])

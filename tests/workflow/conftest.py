@@ -57,7 +57,7 @@ class Checkout:
         return process.returncode, output
 
     def tiny(self, *arguments, timeout=600):
-        return self.run("--configfile", "config/tiny.yaml", *arguments, timeout=timeout)
+        return self.run(*arguments, "--configfile", "config/tiny.yaml", timeout=timeout)
 
     def results(self, pattern="*"):
         """Files below results/tiny by their path there."""

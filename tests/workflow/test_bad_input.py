@@ -2,7 +2,10 @@
 
 import hashlib
 import http.server
+import io
+import json
 import threading
+import zipfile
 
 import pytest
 import yaml
@@ -65,18 +68,49 @@ def test_unreachable_network_is_told(checkout):
     config = write_config(
         checkout, source="movielens-1m", urls=[{"url": "http://127.0.0.1:9/ml-1m.zip"}]
     )
-    status, output = checkout.run(*config, "ratings")
+    status, output = checkout.run("ratings", *config)
     assert status != 0
     assert "http://127.0.0.1:9/ml-1m.zip" in output
     assert not (checkout.folder / "results/mine/raw").exists()
 
 
-def test_altered_download_is_refused(checkout, server):
+def archive_of_ratings():
+    """A small archive in the layout of MovieLens 1M."""
+    ratings = "".join(
+        f"{user}::{item}::{1 + (user * item) % 5}::97830{user:04d}\n"
+        for user in range(1, 21)
+        for item in range(1, 11)
+    )
+    movies = "".join(f"{item}::Film {item} (1999)::Drama\n" for item in range(1, 11))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", ratings)
+        archive.writestr("ml-1m/movies.dat", movies)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda archive: archive[:-100], lambda archive: archive.replace(b"ml-1m/r", b"ml-1m/R")],
+    ids=["truncated", "altered"],
+)
+def test_damaged_download_is_refused_and_a_rerun_completes(checkout, server, damage):
     folder, address = server
-    (folder / "ml-1m.zip").write_bytes(b"PK not the archive that GroupLens published")
-    config = write_config(checkout, source="movielens-1m", urls=[{"url": f"{address}/ml-1m.zip"}])
-    status, output = checkout.run(*config, "ratings")
+    genuine = archive_of_ratings()
+    config = write_config(
+        checkout,
+        source="movielens-1m",
+        urls=[{"url": f"{address}/ml-1m.zip", "sha256": hashlib.sha256(genuine).hexdigest()}],
+    )
+    (folder / "ml-1m.zip").write_bytes(damage(genuine))
+    status, output = checkout.run("ratings", *config)
     assert status != 0
-    found = hashlib.sha256((folder / "ml-1m.zip").read_bytes()).hexdigest()
-    assert found[:12] in output
+    assert f"{address}/ml-1m.zip" in output
+    assert hashlib.sha256(genuine).hexdigest()[:12] in output
     assert not (checkout.folder / "results/mine/raw").exists()
+
+    (folder / "ml-1m.zip").write_bytes(genuine)
+    status, output = checkout.run("ratings", *config)
+    assert status == 0, output
+    audit = json.loads((checkout.folder / "results/mine/ratings/audit.json").read_text())
+    assert (audit["rows_read"], audit["rows_refused"]) == (200, 0)

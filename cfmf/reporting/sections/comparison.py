@@ -29,6 +29,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         ),
         *_ranks(study, values, words),
         Fold(words("comparison.fold_table"), [_fold_table(values, words)]),
+        *_ranking(study, words),
     ]
 
 
@@ -122,3 +123,23 @@ def _fold_table(values: pd.DataFrame, words: Catalogue) -> Table:
     columns += [Column(str(fold), str(fold), "rmse") for fold in wide.columns[1:-1]]
     columns.append(Column("mean", words.plain("column.mean"), "rmse"))
     return Table("by-fold", words("comparison.fold_table"), columns, records(wide))
+
+
+def _ranking(study: Study, words: Catalogue) -> list[Block]:
+    """Ranking measures, mean over folds, where the run has the table of them.
+
+    The table has the columns of `metrics`, its split naming the set of candidates.
+    """
+    table = study.extra.get("ranking")
+    if table is None or table.empty:
+        return []
+    means = numbers.over_folds(table, ["method", "split", "metric"])
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("split", words.plain("column.candidates")),
+        Column("metric", words.plain("column.metric"), "code"),
+        Column("mean", words.plain("column.mean"), "rmse"),
+        Column("sd", words.plain("column.sd"), "rmse"),
+    ]
+    title = words("comparison.ranking")
+    return [Fold(title, [Table("ranking", title, columns, records(means))])]

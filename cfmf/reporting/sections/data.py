@@ -129,6 +129,7 @@ def _figures(ratings: pd.DataFrame, words: Catalogue) -> list[Block]:
             words("data.ratings_title"),
             words(
                 "data.ratings_caption",
+                mean=number(float(ratings["rating"].mean()), "rmse"),
                 mode=number(float(counts["rating"].iloc[int(counts["count"].to_numpy().argmax())])),
             ),
             figures.rating_distribution(counts, words.plain),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from cfmf.figures import factorization as figures
@@ -90,6 +91,8 @@ def _side_by_side(points: pd.DataFrame, study: Study, words: Catalogue) -> list[
                 k=number(int(worst["k"])),
                 published=number(float(worst[PUBLISHED]), "rmse"),
                 corrected=number(float(worst[CORRECTED]), "rmse"),
+                spread_published=number(float(np.ptp(wide[PUBLISHED])), "rmse"),
+                spread_corrected=number(float(np.ptp(wide[CORRECTED])), "rmse"),
             ),
             figures.side_by_side(table[table["k"].isin(wide["k"].astype(str))], words.plain),
         ),
@@ -174,6 +177,7 @@ def _stop_note(study: Study, point: tuple[str, str, str], words: Catalogue) -> l
                 "factorization.stop_note",
                 delta=number(float(f"{abs(last['delta_loss']):.3g}")),
                 epoch=number(int(last["epoch"]), "count"),
+                step=number(float(f"{np.spacing(np.float32(last['loss'])):.2g}")),
             ),
         )
     ]

@@ -8,7 +8,7 @@ from cfmf.reporting.page import Block, Column, Fold, Table, Text, records
 from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.study import Study
 
-TABLES = ("recommendations", "similar_titles", "factors", "ranking")
+TABLES = ("recommendations", "similar_titles", "factors")
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:

@@ -32,7 +32,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
             words("search.history_caption"),
             figures.search_history(frame, words.plain),
         ),
-        Note("erratum", _medians(frame, words)),
+        Note("erratum", _medians(study, frame, words)),
         *_reports(study, frame, words),
         *_importances(study, words),
         Fold(words("search.trials"), [_trials(frame, words)]),
@@ -63,13 +63,24 @@ def order(table: pd.DataFrame, column: str) -> str:
     return " < ".join(str(int(k)) for k in rows["k"])
 
 
-def _medians(frame: pd.DataFrame, words: Catalogue) -> Markup:
+def _medians(study: Study, frame: pd.DataFrame, words: Catalogue) -> Markup:
     table = medians(frame)
+    reports = study.search.get("intermediate")
+    start = "–"
+    if reports is not None:
+        first = reports.sort_values("step").groupby("trial")["value"].first()
+        start = order(table.assign(start=_by_k(frame, first)), "start")
     return words(
         "search.medians",
         all=order(table, "all"),
         complete=order(table, "complete"),
+        start=start,
     )
+
+
+def _by_k(frame: pd.DataFrame, values: pd.Series) -> list[float]:
+    """Median over the trials of each k, k ascending, of a value by trial number."""
+    return frame["number"].map(values).groupby(frame["params_k"]).median().sort_index().tolist()
 
 
 def _reports(study: Study, frame: pd.DataFrame, words: Catalogue) -> list[Block]:

@@ -232,7 +232,7 @@ def _side_tables(study: Study, words: Catalogue) -> list[Block]:
     found: list[Block] = []
     for name in ("medians", "best_rows", "trials"):
         rows = study.table(name)
-        if rows is None:
+        if rows is None or (name == "trials" and study.search):
             continue
         shown = [
             Column(key, words.otherwise(f"column.{key}", key).striptags(), kinds.get(key, "text"))

@@ -22,7 +22,7 @@ HEADLINE = [
 KINDS = {
     **dict.fromkeys(("size", "low", "high", "difference", "least", "value"), "rmse"),
     **dict.fromkeys(("equivalence_low", "equivalence_high"), "rmse"),
-    **dict.fromkeys(("p", "equivalence_p", "friedman", "anova"), "p"),
+    **dict.fromkeys(("p", "equivalence_p", "friedman", "anova"), "p_in_text"),
     **dict.fromkeys(("level", "equivalence_level", "power"), "percent"),
 }
 

@@ -22,9 +22,14 @@ def completed(block, schema):
 
 
 @pytest.fixture(scope="session")
-def dataset():
+def schema():
+    """Schema of one data set's config block."""
+    return yaml.safe_load(SCHEMA.read_text("utf-8"))["$defs"]["dataset"]
+
+
+@pytest.fixture(scope="session")
+def dataset(schema):
     """Complete config block of a data set, as Snakemake's validation makes it."""
-    schema = yaml.safe_load(SCHEMA.read_text("utf-8"))["$defs"]["dataset"]
     return lambda **block: completed(block, schema)
 
 

@@ -367,6 +367,17 @@ def test_a_table_s_columns_are_found_by_name_or_position(tmp_path, dataset):
     pd.testing.assert_frame_equal(parsed.ratings, numbered.ratings)
 
 
+@pytest.mark.parametrize("separator", ["-", ".", "7", "::", "z", "§"])
+def test_separators_that_the_fast_path_cannot_have_are_read_all_the_same(
+    tmp_path, dataset, separator
+):
+    lines = ["user", "item", "x", "rating"], ["1", "2", "a:b", "3"], ["3", "2", "", "5"]
+    content = "\n".join(separator.join(line) for line in lines).encode()
+    parsed = read_table(tmp_path, dataset, content, separator=separator)
+    assert parsed.ratings["user"].tolist() == [0, 1]
+    assert parsed.ratings["rating"].tolist() == [3, 5]
+
+
 @pytest.mark.parametrize(
     ("content", "table", "message"),
     [

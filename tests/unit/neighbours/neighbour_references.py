@@ -86,7 +86,7 @@ class Dense:
         similarity = self.similarity(setting["similarity"], setting["shrinkage"])
         offset = self.offsets(setting["prediction"])
         deviation, held = self.sides((self.ratings - offset) * self.held, self.held)
-        steps = np.floor(similarity * 2**16 + 0.5)
+        steps = np.floor(similarity * 2**20 + 0.5)
         predicted = []
         for user, item in zip(users, items, strict=True):
             row, column = (user, item) if self.by == "users" else (item, user)

@@ -45,7 +45,7 @@ def test_neighbours_are_told_with_their_own_ratings(ratings, model):
         assert row.rating == dense[rater, rated] > 0
         assert row.item == rated
         assert row.title == ("" if by_items else "Brazil")
-    assert (np.diff(table["similarity"]) <= 2**-16).all()
+    assert (np.diff(table["similarity"]) <= 2**-20).all()
 
 
 def test_nobody_is_their_own_neighbour(ratings):

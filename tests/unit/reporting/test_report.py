@@ -28,7 +28,7 @@ class Reader(HTMLParser):
     def __init__(self):
         super().__init__()
         self.tables, self.ids, self.fetched, self.headings = {}, [], [], []
-        self.current = None
+        self.current, self.reading = None, False
 
     def handle_starttag(self, tag, attrs):
         known = dict(attrs)
@@ -41,7 +41,8 @@ class Reader(HTMLParser):
         elif tag == "tr" and self.current is not None:
             self.current["rows"].append([])
         elif tag in {"td", "th"} and self.current is not None:
-            self.current["rows"][-1].append(known.get("data-value"))
+            self.current["rows"][-1].append(known.get("data-value", ""))
+            self.reading = "data-value" not in known
         if re.fullmatch("h[1-6]", tag):
             self.headings.append(int(tag[1]))
         if tag in {"link", "iframe", "object", "embed"} or (
@@ -49,8 +50,17 @@ class Reader(HTMLParser):
         ):
             self.fetched.append((tag, known))
 
+    def handle_endtag(self, tag):
+        if tag in {"td", "th"}:
+            self.reading = False
+
+    def handle_data(self, text):
+        if self.reading and self.current and self.current["rows"]:
+            self.current["rows"][-1][-1] += text.strip()
+
     def table(self, name):
         found = self.tables[name]
+        found["rows"] = [[c.replace("–", "nan") for c in row] for row in found["rows"]]
         rows = [row for row in found["rows"] if len(row) == len(found["keys"])]
         return pd.DataFrame([row for row in rows if row], columns=found["keys"])
 
@@ -74,7 +84,7 @@ def pages(study, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(pages):
-    return read(pages["en", "svg"])
+    return read(pages["en", "embedded"])
 
 
 def test_summary_equals_the_tables(page, results):

@@ -1,0 +1,238 @@
+"""The corrected factorization in JAX: the same objective, units and observed pairs as in torch.
+
+Gradients are JAX's own, so that agreement with `cfmf.factorization.adamw` says something about
+both. JAX is optional; it comes with the environment of this method only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import sparse
+
+from cfmf.factorization.checkpoint import Checkpoint
+from cfmf.factorization.curve import Curve, Stopping, fitted
+from cfmf.factorization.model import Factorization, pairs
+from cfmf.factorization.objective import as_model, row_weights, side_by_side, silence_unrated
+from cfmf.factorization.tasks import Fitted, Task
+
+BETA1, BETA2 = 0.9, 0.999
+
+State = dict[str, Any]  # left, right, their two moments each, and the step
+
+
+@dataclass(frozen=True)
+class JaxAdamW:
+    """Matrix factorization by full-batch AdamW in JAX.
+
+    Attributes
+    ----------
+    k, reg, learning_rate, max_epochs, tolerance, patience, biases, weighting, bias_reg
+        As `cfmf.factorization.adamw.AdamW` with its penalties `l2` and `decay`.
+    penalty, initial_scale, scale_by_k, epsilon, device
+        Likewise.
+    start
+        Factors U and V to start from; None draws them from keys split from the seed's.
+    scale
+        Not used: the rating scale.
+    """
+
+    k: int
+    reg: float = 0.15
+    learning_rate: float = 0.05
+    max_epochs: int = 1000
+    tolerance: float = 0.0
+    patience: int | None = 30
+    biases: bool = True
+    penalty: str = "l2"
+    weighting: float = 0.5
+    bias_reg: float = 3.0
+    initial_scale: float = 0.1
+    scale_by_k: bool = True
+    epsilon: float = 1e-12
+    start: tuple[np.ndarray, np.ndarray] | None = None
+    scale: tuple[float, float] | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}; a factorization needs at least 1 factor")
+        if self.reg < 0:
+            raise ValueError(f"reg is {self.reg}; it must not be negative")
+        if self.penalty not in ("l2", "decay"):
+            raise ValueError(f"penalty is {self.penalty!r}; in JAX it must be l2 or decay")
+
+    def fit(
+        self,
+        train: sparse.csr_array,
+        validation: sparse.csr_array | None = None,
+        test: sparse.csr_array | None = None,
+        seed: int = 1,
+    ) -> Fitted:
+        """Train on one matrix; see `Task` for the arguments."""
+        return self.fit_tasks([Task(train, seed, validation, test)])[0]
+
+    def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
+        """Train on several matrices, one after another.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss is no longer finite.
+        """
+        found = []
+        with jax.default_device(jax.devices(self.device)[0]):
+            for number, task in enumerate(tasks):
+                path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
+                training = JaxTraining(self, task)
+                stopping = Stopping(self.max_epochs, self.tolerance, self.patience)
+                advice = "lower learning_rate, or reg if it is large"
+                curve = Curve([task], stopping, self, advice)
+                curve.train(training, Checkpoint(path))
+                found += fitted(curve, [training.model()])
+        return found
+
+
+class JaxTraining:
+    """The state of one run: what `step` made of it, and the measures that came with it."""
+
+    def __init__(self, settings: JaxAdamW, task: Task) -> None:
+        self.settings = settings
+        self.mean = float(task.train.data.mean(dtype=np.float64)) if settings.biases else 0.0
+        factors = self.factors(task)
+        if settings.penalty != "decay":
+            factors = silence_unrated(*factors, task.train)
+        left, right = side_by_side(*factors, settings.biases)
+        self.state_: State = {"left": jnp.asarray(left), "right": jnp.asarray(right)}
+        for name in ("left", "right"):
+            self.state_[f"{name}_mean"] = jnp.zeros_like(self.state_[name])
+            self.state_[f"{name}_square"] = jnp.zeros_like(self.state_[name])
+        self.state_["step"] = jnp.zeros((), jnp.int32)
+        self.best = (left, right)
+        self.arrays = self.constants(task, left.shape[1])
+        self.advanced: State | None = None
+
+    def factors(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """U and V to start from: given, or normal numbers from two keys."""
+        settings, (m, n) = self.settings, task.train.shape
+        if settings.start is not None:
+            return settings.start
+        deviation = settings.initial_scale / (settings.k**0.5 if settings.scale_by_k else 1.0)
+        users, items = jax.random.split(jax.random.key(task.seed))
+        return (
+            deviation * np.asarray(jax.random.normal(users, (m, settings.k))),
+            deviation * np.asarray(jax.random.normal(items, (n, settings.k))),
+        )
+
+    def constants(self, task: Task, columns: int) -> dict[str, Any]:
+        """Observed pairs and the penalty of every parameter, on the device."""
+        settings = self.settings
+        found: dict[str, Any] = {}
+        watched = task.test if task.watch_test else None
+        for name, part in (
+            ("train", task.train),
+            ("validation", task.validation),
+            ("test", watched),
+        ):
+            if part is not None:
+                users, items = pairs(part)
+                ratings = part.data - np.float32(self.mean)
+                found[name] = tuple(jnp.asarray(array) for array in (users, items, ratings))
+        counts = {
+            "left": np.diff(task.train.indptr),
+            "right": np.bincount(task.train.indices, minlength=task.train.shape[1]),
+        }
+        for name, bias in (("left", settings.k), ("right", settings.k + 1)):
+            penalty = np.zeros((len(counts[name]), columns), np.float32)
+            if settings.penalty == "l2":
+                weights = settings.reg * row_weights(counts[name], settings.weighting)
+                penalty[:, : settings.k] = weights[:, None] / task.train.nnz
+                if settings.biases:
+                    penalty[:, bias] = settings.bias_reg / task.train.nnz
+            free = np.zeros(columns, np.float32)
+            free[: settings.k] = 1
+            if settings.biases:
+                free[bias] = 1
+            found[f"{name}_penalty"], found[f"{name}_free"] = (
+                jnp.asarray(penalty),
+                jnp.asarray(free),
+            )
+        return found
+
+    def measure(self) -> np.ndarray:
+        """Loss, and train, validation and test RMSE; the step is computed along with them."""
+        decay = self.settings.reg if self.settings.penalty == "decay" else 0.0
+        self.advanced, measured = advance(
+            self.state_, self.arrays, self.settings.learning_rate, decay, self.settings.epsilon
+        )
+        return np.asarray(measured, np.float64)[None]
+
+    def step(self) -> None:
+        """Take the step that `measure` computed."""
+        assert self.advanced is not None
+        self.state_, self.advanced = self.advanced, None
+
+    def keep(self, runs: np.ndarray) -> None:
+        """Copy the parameters, as the best so far."""
+        self.best = (np.asarray(self.state_["left"]), np.asarray(self.state_["right"]))
+
+    def model(self) -> Factorization:
+        """The kept model."""
+        return as_model(*self.best, self.settings.k, self.mean, self.settings.biases)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that decides how training goes on."""
+        best_left, best_right = self.best
+        state = {name: np.asarray(value) for name, value in self.state_.items()}
+        return {**state, "best_left": best_left, "best_right": best_right}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        self.state_ = {name: jnp.asarray(state[name]) for name in self.state_}
+        self.best = (state["best_left"], state["best_right"])
+
+
+def mean_square(left: jax.Array, right: jax.Array, part: tuple[jax.Array, ...]) -> jax.Array:
+    """Mean square of x̂ - x over the pairs of a part."""
+    users, items, ratings = part
+    return jnp.mean(jnp.square(jnp.sum(left[users] * right[items], axis=1) - ratings))
+
+
+@jax.jit
+def advance(
+    state: State, arrays: Mapping[str, Any], learning_rate: float, decay: float, epsilon: float
+) -> tuple[State, jax.Array]:
+    """One step of AdamW, and the measures of the parameters before it.
+
+    Loshchilov & Hutter (2019), algorithm 2, as torch.optim.AdamW computes it.
+    """
+
+    def objective(blocks: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        left, right = blocks
+        error = mean_square(left, right, arrays["train"])
+        penalty = jnp.sum(arrays["left_penalty"] * left**2)
+        penalty += jnp.sum(arrays["right_penalty"] * right**2)
+        return 0.5 * (error + penalty), error
+
+    blocks = (state["left"], state["right"])
+    (loss, error), slopes = jax.value_and_grad(objective, has_aux=True)(blocks)
+    measures = [loss, jnp.sqrt(error)]
+    for name in ("validation", "test"):
+        watched = name in arrays
+        measures.append(jnp.sqrt(mean_square(*blocks, arrays[name])) if watched else jnp.nan)
+    step = state["step"] + 1
+    after: State = {"step": step}
+    for name, block, slope in zip(("left", "right"), blocks, slopes, strict=True):
+        free = arrays[f"{name}_free"]
+        mean = BETA1 * state[f"{name}_mean"] + (1 - BETA1) * slope * free
+        square = BETA2 * state[f"{name}_square"] + (1 - BETA2) * jnp.square(slope * free)
+        length = jnp.sqrt(square / (1 - BETA2**step)) + epsilon
+        move = learning_rate * (mean / (1 - BETA1**step) / length + decay * block * free)
+        after |= {name: block - move, f"{name}_mean": mean, f"{name}_square": square}
+    return after, jnp.stack([jnp.asarray(measure) for measure in measures])

@@ -1,0 +1,280 @@
+"""AdamW: gradients, steps, the published recipe, stopping, seeds and checkpoints."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from cfmf.factorization import METHODS
+from cfmf.factorization.adamw import AdamW, _Training
+from cfmf.factorization.model import pairs, root_mean_square
+from cfmf.factorization.objective import start_factors
+from cfmf.factorization.tasks import Task
+
+PUBLISHED = dict(METHODS["mf-published"].options)
+OPTIONS = {
+    "l2": {},
+    "cubic": {"penalty": "cubic"},
+    "plain": {"weighting": 0.0},
+    "weighted": {"weighting": 1.0},
+    "bounded": {"bounded": True, "scale": (0.0, 5.0)},
+    "no biases": {"biases": False},
+    "decay": PUBLISHED,
+}
+
+
+def dense_loss(settings, x, mask, left, right):
+    """The documented objective on dense tensors, for autograd."""
+    k = settings.k
+    N = mask.sum()
+    observed = x[mask]
+    mean = observed.mean() if settings.biases else 0.0
+    if settings.bounded:
+        low, high = settings.scale
+        share = (mean - low) / (high - low)
+        mean = torch.log(share / (1 - share))
+    sums = mean + left[:, :k] @ right[:, :k].T
+    if settings.biases:
+        sums = sums + left[:, k, None] + right[None, :, k + 1]
+    if settings.bounded:
+        sums = low + (high - low) / (1 + torch.exp(-sums))
+    loss = 0.5 * ((sums - x)[mask] ** 2).mean()
+    if settings.penalty == "decay":
+        return loss
+    for block, axis, bias in ((left, 1, k), (right, 0, k + 1)):
+        counts = mask.sum(axis).double()
+        weights = counts.mean() * (counts / counts.mean()) ** settings.weighting
+        lengths = (block[:, :k] ** 2).sum(1)
+        power = lengths / 2 if settings.penalty == "l2" else lengths**1.5 / 3
+        loss = loss + settings.reg * (weights * power).sum() / N
+        if settings.biases:
+            loss = loss + settings.bias_reg * (block[:, bias] ** 2).sum() / 2 / N
+    return loss
+
+
+@pytest.fixture(params=OPTIONS)
+def training(request, ratings):
+    settings = AdamW(k=3, reg=0.3, dtype=torch.float64, **OPTIONS[request.param])
+    settings = dataclasses.replace(settings, initial_scale=1.0)
+    found = _Training(settings, [Task(ratings)])
+    with torch.no_grad():
+        if settings.biases:  # biases start at zero, where their gradients would say little
+            found.left[:, 3] += torch.linspace(-1, 1, 12)
+            found.right[:, 4] += torch.linspace(-1, 1, 9)
+    return found
+
+
+def free_columns(settings):
+    k = settings.k
+    return ([*range(k), k], [*range(k), k + 1]) if settings.biases else ([*range(k)],) * 2
+
+
+def test_loss_and_gradient_equal_autograd_of_the_dense_objective(training, ratings, dense_of):
+    x, mask = (torch.from_numpy(array) for array in dense_of(ratings))
+    measured = training.measure()
+    left, right = (
+        block.detach().clone().requires_grad_() for block in (training.left, training.right)
+    )
+    loss = dense_loss(training.settings, x, mask, left, right)
+    loss.backward()
+    assert measured[0, 0] == pytest.approx(loss.item(), rel=1e-12)
+    mine, theirs = free_columns(training.settings)
+    torch.testing.assert_close(training.left.grad[:, mine], left.grad[:, mine])
+    torch.testing.assert_close(training.right.grad[:, theirs], right.grad[:, theirs])
+
+
+def test_gradient_equals_finite_differences(training):
+    training.measure()
+    gradients = [training.left.grad.clone(), training.right.grad.clone()]
+    blocks = [training.left, training.right]
+    for block, gradient, columns in zip(
+        blocks, gradients, free_columns(training.settings), strict=True
+    ):
+        for row, column in [(0, columns[0]), (4, columns[-1]), (8, columns[1])]:
+            losses = []
+            for step in (1e-5, -1e-5):
+                with torch.no_grad():
+                    block[row, column] += step
+                losses.append(training.measure()[0, 0])
+                with torch.no_grad():
+                    block[row, column] -= step
+            difference = (losses[0] - losses[1]) / 2e-5
+            assert gradient[row, column].item() == pytest.approx(difference, abs=1e-8)
+
+
+def test_steps_equal_torch_adamw_on_the_dense_objective(training, ratings, dense_of):
+    x, mask = (torch.from_numpy(array) for array in dense_of(ratings))
+    settings = training.settings
+    k, columns = settings.k, free_columns(settings)
+    blocks = [
+        torch.nn.Parameter(block.detach()[:, chosen].clone())
+        for block, chosen in zip((training.left, training.right), columns, strict=True)
+    ]
+    decay = settings.reg if settings.penalty == "decay" else 0.0
+    optimizer = torch.optim.AdamW(
+        blocks, lr=settings.learning_rate, eps=settings.epsilon, weight_decay=decay, foreach=False
+    )
+    for _ in range(20):
+        optimizer.zero_grad()
+        right = blocks[1]
+        if settings.biases:  # the dense objective wants the right bias in column k + 1
+            right = torch.cat([right[:, :k], torch.ones(9, 1, dtype=right.dtype), right[:, k:]], 1)
+        dense_loss(settings, x, mask, blocks[0], right).backward()
+        optimizer.step()
+        training.measure()
+        training.step()
+    for block, chosen, expected in zip(
+        (training.left, training.right), columns, blocks, strict=True
+    ):
+        torch.testing.assert_close(
+            block.detach()[:, chosen], expected.detach(), rtol=1e-9, atol=1e-9
+        )
+
+
+def test_published_recipe_equals_its_literal_dense_transcription(ratings, validation, dense_of):
+    (x, observed), (x_test, observed_test) = dense_of(ratings), dense_of(validation)
+    x, x_test = torch.from_numpy(x), torch.from_numpy(x_test)
+    observed, observed_test = torch.from_numpy(observed), torch.from_numpy(observed_test)
+    torch.manual_seed(42)
+    U, V = torch.nn.Parameter(torch.randn(12, 4)), torch.nn.Parameter(torch.randn(9, 4))
+    optimizer = torch.optim.AdamW([U, V], lr=5e-3, weight_decay=0.01)
+    rows, previous = [], 0.0
+    for _ in range(1000):
+        optimizer.zero_grad()
+        pred = U @ V.t()
+        loss = 0.5 * torch.mean((pred[observed] - x[observed]) ** 2)
+        loss.backward()
+        optimizer.step()
+        train_rmse = torch.sqrt(torch.mean((pred[observed] - x[observed]) ** 2)).item()
+        test = (pred[observed_test] - x_test[observed_test]) ** 2
+        rows.append(
+            [loss.item(), abs(loss.item() - previous), train_rmse, test.mean().sqrt().item()]
+        )
+        if abs(loss.item() - previous) < 2e-3:
+            break
+        previous = loss.item()
+    settings = AdamW(4, 0.01, 5e-3, tolerance=2e-3, **PUBLISHED)
+    [found] = settings.fit_tasks([Task(ratings, 42, test=validation, watch_test=True)])
+    assert len(found.history) == len(rows) > 100
+    columns = ["loss", "delta_loss", "train_rmse", "test_rmse"]
+    np.testing.assert_allclose(found.history[columns], rows, rtol=2e-4, atol=2e-5)
+    assert found.history["test_rmse"].iloc[-1] == pytest.approx(
+        root_mean_square(found.predictions["test"] - validation.data), rel=1e-6
+    )
+
+
+def test_start_is_the_one_torch_draws_for_the_seed():
+    torch.manual_seed(42)
+    U, V = torch.randn(5, 3), torch.randn(4, 3)
+    users, items = start_factors(5, 4, 3, 1.0, 42)
+    np.testing.assert_array_equal(users, U)
+    np.testing.assert_array_equal(items, V)
+
+
+def test_same_seed_same_bits_and_threads_do_not_matter(low_rank):
+    train, validation, _ = low_rank
+    runs = []
+    for threads in (1, 1, 2):
+        torch.set_num_threads(threads)
+        runs.append(AdamW(k=4, max_epochs=30).fit(train, validation, seed=7))
+    first, second, third = runs
+    assert first.model.user_factors.tobytes() == second.model.user_factors.tobytes()
+    columns = ["loss", "delta_loss", "train_rmse", "validation_rmse"]
+    assert first.history[columns].equals(second.history[columns])
+    np.testing.assert_allclose(first.model.item_factors, third.model.item_factors, atol=1e-6)
+    other = AdamW(k=4, max_epochs=30).fit(train, validation, seed=8)
+    assert not np.allclose(first.model.user_factors, other.model.user_factors)
+
+
+def test_runs_in_one_batch_equal_runs_alone(low_rank):
+    train, validation, test = low_rank
+    tasks = [
+        Task(train, 1, validation, test),
+        Task(train, 2, test, validation),
+        Task(train, 1, validation, test, epochs=17),
+    ]
+    settings = AdamW(k=4, patience=5)
+    together = settings.fit_tasks(tasks)
+    assert len({len(found.history) for found in together}) > 1
+    for task, found in zip(tasks, together, strict=True):
+        [alone] = settings.fit_tasks([task])
+        assert found.epochs == alone.epochs
+        assert len(found.history) == len(alone.history)
+        np.testing.assert_allclose(found.predictions["test"], alone.predictions["test"], atol=2e-4)
+
+
+def test_minimum_of_validation_is_kept(low_rank):
+    train, validation, _ = low_rank
+    found = AdamW(k=20, reg=0.01, patience=10).fit(train, validation)
+    curve = found.history["validation_rmse"].to_numpy()
+    assert curve[found.epochs] == pytest.approx(curve.min(), abs=1e-5)
+    assert len(curve) == found.epochs + 11
+    assert curve[-1] > curve[found.epochs]
+    mine = root_mean_square(found.predictions["validation"] - validation.data)
+    assert mine == pytest.approx(curve[found.epochs], rel=1e-6)
+
+
+def test_epochs_of_a_task_are_taken_exactly(low_rank):
+    train, validation, _ = low_rank
+    free = AdamW(k=4, patience=5).fit(train, validation)
+    [told] = AdamW(k=4, patience=5).fit_tasks([Task(train, epochs=free.epochs)])
+    np.testing.assert_array_equal(told.model.user_factors, free.model.user_factors)
+
+
+def test_unrated_rows_are_predicted_by_the_other_side_alone(make_matrix):
+    rng = np.random.default_rng(1)
+    train = make_matrix(rng, 20, 15, 0.5)
+    train = train * 1  # drop nothing, own the arrays
+    train.data[:] = 3 + rng.normal(size=train.nnz)
+    train.indptr[:] = np.concatenate([train.indptr[:-1], [train.indptr[-2]]])
+    train.indices, train.data = train.indices[: train.indptr[-1]], train.data[: train.indptr[-1]]
+    model = AdamW(k=3, max_epochs=50).fit(train).model
+    items = np.arange(15)
+    expected = np.float32(model.mean) + model.item_bias
+    np.testing.assert_array_equal(model.predict(np.full(15, 19), items), expected)
+
+
+def test_bounded_predictions_stay_on_the_scale(ratings):
+    settings = AdamW(k=8, reg=0.0, bias_reg=0.0, bounded=True, scale=(0.0, 5.0), max_epochs=500)
+    found = settings.fit(ratings)
+    assert found.predictions["train"].min() >= 0
+    assert found.predictions["train"].max() <= 5
+    assert root_mean_square(found.predictions["train"] - ratings.data) < 0.3
+
+
+def test_diverging_loss_names_the_run_and_what_to_do(ratings):
+    settings = AdamW(k=3, reg=0.5, learning_rate=1e18)
+    with pytest.raises(FloatingPointError, match=r"fold u1.*epoch \d+.*k=3.*reg=0.5.*lower"):
+        settings.fit_tasks([Task(ratings, name="fold u1, seed 1")])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "k is 0"),
+        ({"k": 2, "reg": -1}, "reg is -1"),
+        ({"k": 2, "penalty": "l3"}, "penalty is 'l3'"),
+        ({"k": 2, "bounded": True}, "needs the scale"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        AdamW(**options)
+
+
+def test_ratings_that_cannot_be_learned_from_are_refused(ratings):
+    with pytest.raises(ValueError, match="no rating"):
+        Task(ratings[:, :0])
+    ratings.data[3] = np.nan
+    with pytest.raises(ValueError, match="not a finite number"):
+        Task(ratings)
+
+
+def test_predictions_of_cold_pairs_equal_the_formula(low_rank):
+    train, _, test = low_rank
+    found = AdamW(k=4, max_epochs=20).fit(train, test=test)
+    model = found.model
+    dense = model.mean + model.user_bias[:, None] + model.item_bias
+    dense = dense + model.user_factors.astype(float) @ model.item_factors.T
+    np.testing.assert_allclose(found.predictions["test"], dense[pairs(test)], rtol=1e-5)

@@ -1,0 +1,175 @@
+"""One point of the study: its tables, its settings, and its figures on real ratings."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from scipy import sparse
+
+from cfmf.factorization import METHODS, method
+from cfmf.factorization.study import Run, make_solver, train_point
+from cfmf.tables import COLUMNS
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = yaml.safe_load((ROOT / "schemas/factorization.schema.yaml").read_text("utf-8"))["$defs"]
+FAST = {
+    "mf-published": {"max_epochs": 30, "tolerance": 1e-4},
+    "gibbs": {"sweeps": 12, "burn_in": 4},
+    "gibbs-implicit": {"sweeps": 12, "burn_in": 4},
+}
+NAMES = [name for name in METHODS if name != "mf-jax"]
+
+
+@pytest.fixture
+def runs(low_rank):
+    fit, validation, test = low_rank
+    train = sparse.csr_array((fit.tocoo() + validation.tocoo()).tocsr())
+    train.sort_indices()
+    return [Run("u1", seed, fit, validation, train, test) for seed in (1, 2)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_are_as_promised_and_follow_from_the_predictions(runs, name):
+    reg = 0.05 if "reg" in method(name).tuned_by else None
+    found = train_point(name, 2, reg, runs, FAST.get(name, {}), dataset="tiny", scale=(1, 5))
+    assert list(found.metrics.columns) == COLUMNS["metrics"]
+    assert list(found.costs.columns) == COLUMNS["costs"]
+    assert set(found.metrics["method"]) == {name}
+    assert set(found.metrics["reg"]) == {"" if reg is None else "0.05"}
+    assert list(found.predictions.columns) == ["fold", "seed", "prediction"]
+    value = found.metrics.set_index(["seed", "split", "metric"])["value"]
+    for run in runs:
+        mine = found.predictions[found.predictions["seed"] == str(run.seed)]["prediction"]
+        error = mine.to_numpy(float) - run.test.data
+        clipped = np.clip(mine.to_numpy(float), 1, 5) - run.test.data
+        seed = str(run.seed)
+        assert value[seed, "test", "rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
+        assert value[seed, "test", "mae"] == pytest.approx(np.mean(np.abs(error)))
+        assert value[seed, "test", "rmse_clipped"] == pytest.approx(np.sqrt(np.mean(clipped**2)))
+        assert value[seed, "train", "rmse"] < value[seed, "test", "rmse"]
+    phases = found.history.groupby(["seed", "phase"])
+    assert (phases["epoch"].min() == 0).all()
+    assert set(found.history["phase"]) == {"fit", "refit"}
+    watched = found.history.groupby("phase")["test_rmse"].apply(lambda column: column.notna().any())
+    assert watched["refit"] == (name == "mf-published")
+    assert not watched["fit"]
+    assert (found.costs["value"] > 0).all()
+
+
+def test_validation_decides_the_epochs_of_the_refit(runs):
+    found = train_point("mf", 2, 0.05, runs, {})
+    epochs = found.metrics[found.metrics["metric"] == "epochs"].set_index("split")["value"]
+    assert epochs["fit"].to_list() == epochs["train"].to_list()
+    assert epochs.min() > 1
+
+
+def test_two_runs_give_the_same_bytes(runs):
+    texts = [train_point("mf", 2, 0.05, runs, {}).metrics.to_csv() for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+def test_batches_give_what_single_runs_give(runs):
+    alone, together = (
+        train_point("mf", 2, 0.05, runs, {"batch_size": size}).metrics["value"] for size in (1, 2)
+    )
+    np.testing.assert_allclose(alone, together, rtol=2e-4)
+
+
+def test_a_failure_names_the_point(runs):
+    with pytest.raises(
+        FloatingPointError, match=r"mf, k 2, reg 0\.05: the loss of fold u1, seed 1"
+    ):
+        train_point("mf", 2, 0.05, runs, {"learning_rate": 1e30})
+
+
+@pytest.mark.parametrize(
+    ("name", "reg", "settings", "message"),
+    [
+        ("mff", 0.1, {}, "no factorization method is named 'mff'"),
+        ("mf", 0.1, {"sweeps": 3}, "mf does not take these settings"),
+        ("mf-published", 0.1, {"biases": True}, "mf-published fixes biases"),
+        ("gibbs", 0.1, {}, "gibbs has no reg"),
+    ],
+)
+def test_bad_points_are_refused(name, reg, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_solver(name, 2, reg, settings)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_schema_describes_every_setting_and_its_default(name):
+    """Defaults of the schema and of the class are the same, but for the study's own settings."""
+    Draft202012Validator.check_schema({"$defs": SCHEMA})
+    block = SCHEMA[name]
+    assert block["additionalProperties"] is False
+    properties = {
+        key: SCHEMA[value["$ref"].split("/")[-1]] if "$ref" in value else value
+        for key, value in block["properties"].items()
+    }
+    assert ("reg" in properties) == ("reg" in METHODS[name].tuned_by)
+    assert all(value["description"] for value in properties.values())
+    settings = {
+        key: value["default"]
+        for key, value in properties.items()
+        if key not in ("k", "reg", "batch_size")
+    }
+    if name == "mf-jax":
+        pytest.importorskip("jax", reason="JAX is not installed")
+    reg = properties["reg"]["default"][0] if "reg" in properties else None
+    solver = make_solver(name, 2, reg, settings, scale=(1, 5))
+    if name == "mf-published":
+        assert settings == {"learning_rate": 5e-3, "tolerance": 1e-4, "max_epochs": 100_000}
+        return
+    for one in fields(solver):
+        if one.name in settings:
+            assert settings[one.name] == one.default, one.name
+
+
+def test_importing_the_registry_is_cheap():
+    heavy = "{'torch', 'numba', 'jax', 'scipy', 'pandas'}"
+    command = f"import sys, cfmf.factorization; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", command], check=True, cwd=ROOT)
+
+
+@pytest.fixture
+def movielens(real_data):
+    def read(name):
+        table = pd.read_csv(real_data / "ml-100k" / name, sep="\t", header=None)
+        places = (table[0].to_numpy() - 1, table[1].to_numpy() - 1)
+        found = sparse.csr_array((table[2].to_numpy("f4"), places), shape=(943, 1682))
+        found.sort_indices()
+        return found
+
+    train, test = read("u3.base"), read("u3.test")
+    chosen = np.random.default_rng(0).random(train.nnz) < 0.1
+    users = np.repeat(np.arange(943), np.diff(train.indptr))
+    parts = [
+        sparse.csr_array((train.data[rows], (users[rows], train.indices[rows])), shape=(943, 1682))
+        for rows in (~chosen, chosen)
+    ]
+    return [Run("u3", 1, *parts, train, test)]
+
+
+@pytest.mark.parametrize(
+    ("name", "k", "reg", "settings", "most"),
+    [
+        ("mf", 16, 0.15, {}, 0.910),
+        ("mf-cubic", 16, 0.2, {}, 0.910),
+        ("mf-bounded", 16, 0.15, {}, 0.912),
+        ("als", 16, 0.15, {}, 0.910),
+        ("gibbs", 4, None, {"sweeps": 80}, 0.905),
+        ("gibbs-implicit", 4, None, {"sweeps": 80}, 0.892),
+    ],
+)
+def test_real_ratings_are_predicted_well(movielens, name, k, reg, settings, most):
+    found = train_point(name, k, reg, movielens, settings, scale=(1, 5))
+    value = found.metrics.set_index(["split", "metric"])["value"]
+    assert value["test", "rmse"] < most
+    if name.startswith("gibbs"):
+        assert value["test", "coverage_90"] == pytest.approx(0.9, abs=0.02)

@@ -1,0 +1,52 @@
+"""JAX against torch from one start."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not installed")
+
+from cfmf.factorization import METHODS
+from cfmf.factorization.adamw import AdamW
+from cfmf.factorization.jax_adamw import JaxAdamW
+from cfmf.factorization.model import root_mean_square
+from cfmf.factorization.objective import start_factors
+from cfmf.factorization.tasks import Task
+
+PUBLISHED = dict(METHODS["mf-published"].options)
+
+
+@pytest.mark.parametrize("options", [{}, {**PUBLISHED, "learning_rate": 5e-3, "reg": 0.01}])
+def test_torch_and_jax_agree_over_100_steps(low_rank, options):
+    train, validation, test = low_rank
+    options = {"max_epochs": 100, **options, "patience": None}
+    deviation = options.get("initial_scale", 0.1) / (3**0.5 if "biases" not in options else 1)
+    start = start_factors(*train.shape, 3, deviation, 1)
+    task = Task(train, 1, validation, test, watch_test=True)
+    [torch_one] = AdamW(k=3, **options).fit_tasks([task])
+    [jax_one] = JaxAdamW(k=3, start=start, **options).fit_tasks([task])
+    columns = ["epoch", "loss", "train_rmse", "validation_rmse", "test_rmse"]
+    assert len(jax_one.history) == 101
+    np.testing.assert_allclose(jax_one.history[columns], torch_one.history[columns], rtol=1e-4)
+    for name in ("user_factors", "item_factors", "user_bias", "item_bias"):
+        ours, theirs = getattr(torch_one.model, name), getattr(jax_one.model, name)
+        np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+def test_users_and_items_start_from_different_keys(make_matrix):
+    square = make_matrix(np.random.default_rng(0), 10, 10, 0.5)
+    found = JaxAdamW(k=3, max_epochs=1, **PUBLISHED | {"epsilon": 1e-8})
+    [fitted] = found.fit_tasks([Task(square, epochs=0)])
+    assert not np.allclose(fitted.model.user_factors, fitted.model.item_factors)
+    assert abs(fitted.model.user_factors).max() > 1
+
+
+def test_noise_floor_is_reached_and_runs_repeat(low_rank):
+    train, validation, test = low_rank
+    first, second = (JaxAdamW(k=3, reg=0.05).fit(train, validation, test) for _ in range(2))
+    assert root_mean_square(first.predictions["test"] - test.data) < 0.58
+    assert first.predictions["test"].tobytes() == second.predictions["test"].tobytes()
+
+
+def test_penalties_it_does_not_have_are_refused():
+    with pytest.raises(ValueError, match="in JAX it must be l2 or decay"):
+        JaxAdamW(k=2, penalty="cubic")

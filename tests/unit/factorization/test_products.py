@@ -1,0 +1,40 @@
+"""Sparse products against dense ones in float64."""
+
+import numpy as np
+import torch
+
+from cfmf.factorization.products import ObservedPairs
+
+
+def test_products_equal_dense_ones(ratings, dense_of):
+    x, mask = dense_of(ratings)
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(12, 8)), rng.normal(size=(9, 8))
+    pairs = ObservedPairs([ratings], dtype=torch.float64)
+    P, Q = torch.from_numpy(left), torch.from_numpy(right)
+    error = pairs.inner_products(P, Q, minus=pairs.ratings)
+    expected = (left @ right.T - x) * mask
+    np.testing.assert_allclose(error, expected[mask], rtol=1e-12)
+    by_user, by_item = pairs.spread(error, P, Q)
+    np.testing.assert_allclose(by_user, expected @ right, atol=1e-12)
+    np.testing.assert_allclose(by_item, expected.T @ left, atol=1e-12)
+    np.testing.assert_allclose(pairs.mean_squares(error), (expected[mask] ** 2).mean())
+
+
+def test_runs_side_by_side_do_not_touch(ratings, validation):
+    rng = np.random.default_rng(0)
+    left, right = (
+        torch.from_numpy(rng.normal(size=(24, 8))),
+        torch.from_numpy(rng.normal(size=(18, 8))),
+    )
+    both = ObservedPairs([ratings, validation], dtype=torch.float64)
+    together = both.inner_products(left, right, both.ratings)
+    alone = []
+    for run, matrix in enumerate((ratings, validation)):
+        pairs = ObservedPairs([matrix], dtype=torch.float64)
+        mine = (left[12 * run : 12 * run + 12], right[9 * run : 9 * run + 9])
+        alone.append(pairs.inner_products(*mine, pairs.ratings))
+    assert torch.equal(together, torch.cat(alone))
+    torch.testing.assert_close(
+        both.mean_squares(together), torch.stack([part.square().mean() for part in alone])
+    )
