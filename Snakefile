@@ -72,7 +72,10 @@ rule statistics:
 
 
 onsuccess:
-    print("Done.", *(f"Open {page}" for page in studied("report.html") if Path(page).exists()))
+    print(
+        "Done.",
+        *(f"Open {page}" for page in studied("report.html") if Path(page).exists()),
+    )
 
 
 onerror:

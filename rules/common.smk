@@ -1,7 +1,5 @@
 """The checked config, the wildcards and the input functions that all stages share."""
 
-import os
-import shutil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -9,6 +7,7 @@ from snakemake.utils import validate
 
 from cfmf.config import complaint, module_of, points, registry
 from cfmf.data.splits import fold_names
+from cfmf.devices import has_gpu
 from cfmf.imports import imported_files
 
 try:
@@ -60,21 +59,27 @@ def studied(path, methods=("",)):
     ]
 
 
-def searched(path, wildcards, below="results/{dataset}/"):
-    """A path of the one fold that the published search runs on."""
+def searched_fold(wildcards):
+    """The one fold that the published search runs on."""
     folds = FOLDS[wildcards.dataset]
     fold = config["search"]["fold"] or folds[0]
     if fold not in folds:
         raise WorkflowError(f"search.fold is {fold}; choose from {', '.join(folds)}.")
-    return (below + path).format(dataset=wildcards.dataset, fold=fold)
+    return fold
+
+
+def of_searched_fold(path):
+    """An input function: one path below results/{dataset}/ for that fold."""
+    return lambda wildcards: expand(
+        f"results/{wildcards.dataset}/{path}", fold=searched_fold(wildcards)
+    )
 
 
 def of_folds(path):
     """An input function: one path below results/{dataset}/ for every fold of that data set."""
-    return lambda wildcards: [
-        f"results/{wildcards.dataset}/" + path.format(fold=fold)
-        for fold in FOLDS[wildcards.dataset]
-    ]
+    return lambda wildcards: expand(
+        f"results/{wildcards.dataset}/{path}", fold=FOLDS[wildcards.dataset]
+    )
 
 
 def of_methods(path, family):
@@ -125,8 +130,15 @@ def files_below(*folders):
 
 
 def logs(path):
-    """Where a rule logs: logs/ mirrors the rules."""
+    """The log of a job; logs/ mirrors the rules."""
     return f"results/{{dataset}}/logs/{path}.log"
+
+
+def command_line():
+    """The command that repeats this run."""
+    over = [str(path) for path in workflow.overwrite_configfiles]
+    command = ["snakemake", "--cores", "all", "--resources", "gpu=1"]
+    return " ".join(command + (["--configfile", *over] if over else []))
 
 
 def gpus(wildcards):
@@ -135,12 +147,8 @@ def gpus(wildcards):
     `device: auto` asks on a machine that has a GPU, so that without one the jobs run side by side
     on the cores; `cuda` always asks, which is right where jobs are sent to another machine.
     """
-    wanted = config["device"] == "cuda" or (
-        config["device"] == "auto"
-        and shutil.which("nvidia-smi")
-        and os.path.exists("/dev/nvidia0")
-    )
-    return int(bool(wanted))
+    wanted = config["device"] == "cuda" or (config["device"] == "auto" and has_gpu())
+    return int(wanted)
 
 
 def megabytes(base, times):

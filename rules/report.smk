@@ -3,17 +3,29 @@
 
 rule render_report:
     input:
+        manifest="results/{dataset}/raw",
+        ratings="results/{dataset}/ratings/ratings.parquet",
         audit="results/{dataset}/ratings/audit.json",
+        folds="results/{dataset}/folds/folds.json",
         similarity=of_folds("similarity/{fold}.npz"),
         trials=of_methods("neighbours/{method}/trials.tsv", "neighbours"),
         history=of_points("history.parquet"),
         metrics="results/{dataset}/evaluation/metrics.tsv",
         tests="results/{dataset}/statistics/tests.tsv",
-        templates=files_below("report/templates", "report/strings"),
+        verdict="results/{dataset}/statistics/verdict.json",
+        search=branch(
+            config["search"]["enabled"],
+            then=expand(
+                "results/{{dataset}}/published/{table}.parquet",
+                table=["frame", "intermediate", "importances"],
+            ),
+        ),
+        words=files_below("report/templates", "report/strings")
+        + ["report/published.yaml"],
         code=code("render_report"),
     output:
         interactive="results/{dataset}/report.html",
-        static=report(
+        still=report(
             "results/{dataset}/report-static.html",
             caption="../report/captions/report.rst",
             category="Report",
@@ -22,6 +34,8 @@ rule render_report:
                 "page": "the whole report, still figures",
             },
         ),
+        provenance="results/{dataset}/provenance.json",
+        crate="results/{dataset}/ro-crate-metadata.json",
     log:
         logs("render_report"),
     benchmark:
@@ -34,5 +48,6 @@ rule render_report:
     params:
         language=config["report"]["language"],
         config=config,
+        command=command_line(),
     script:
         "../scripts/render_report.py"

@@ -3,8 +3,8 @@
 
 rule search_published:
     input:
-        train=lambda wildcards: searched("matrices/{fold}/train.npz", wildcards),
-        test=lambda wildcards: searched("matrices/{fold}/test.npz", wildcards),
+        train=of_searched_fold("matrices/{fold}/train.npz"),
+        test=of_searched_fold("matrices/{fold}/test.npz"),
         code=code("search_published", "mf-published"),
     output:
         trials=report(
@@ -33,7 +33,7 @@ rule search_published:
         search=config["search"],
         method=lookup(within=config, dpath="methods/mf-published"),
         seed=config["study"]["seeds"][0],
-        fold=lambda wildcards: searched("{fold}", wildcards, below=""),
+        fold=searched_fold,
     script:
         "../scripts/search_published.py"
 

@@ -14,7 +14,7 @@ with job(snakemake) as (log, params):
     # Optuna's own lines go to the job's log like all others.
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
-    train, test = (load_matrix(path) for path in (snakemake.input.train, snakemake.input.test))
+    train, test = (load_matrix(path) for path in (*snakemake.input.train, *snakemake.input.test))
 
     def trained(k: int, reg: float, report) -> dict[str, float]:
         solver = make_solver("mf-published", k, reg, params.method)

@@ -176,7 +176,23 @@ def _similar(line, rows, least, places):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _candidates(line, rows, limit, places, keys, sample):  # type: ignore[no-untyped-def]
+def _sampled(line, rows, greatest):  # type: ignore[no-untyped-def]
+    """Least of the few greatest similarities in a sample of `rows`."""
+    greatest[:] = 0
+    step = max(rows.size // SAMPLE, 1)
+    for place in range(0, step * min(SAMPLE, rows.size), step):
+        similarity = line[rows[place]]
+        if similarity > greatest[-1]:
+            hole = greatest.size - 1
+            while hole > 0 and greatest[hole - 1] < similarity:
+                greatest[hole] = greatest[hole - 1]
+                hole -= 1
+            greatest[hole] = similarity
+    return greatest[-1]
+
+
+@numba.njit(nogil=True, cache=True)
+def _candidates(line, rows, limit, places, keys, greatest):  # type: ignore[no-untyped-def]
     """A few `rows` that hold the `limit` most similar ones among them, in order; their number.
 
     Their `places`, and as `keys` the rank of the similarity above the complement of the place: the
@@ -185,12 +201,9 @@ def _candidates(line, rows, limit, places, keys, sample):  # type: ignore[no-unt
     least = _floor(1)
     if rows.size > 8 * limit:
         # What a sample says of the place where the limit lies, with a margin of two deviations.
-        step = rows.size // sample.size
-        for which in range(sample.size):
-            sample[which] = line[rows[which * step]]
-        expected = limit * sample.size / rows.size
+        expected = limit * SAMPLE / rows.size
         above = int(expected + 2 * np.sqrt(expected)) + 1
-        guess = _greatest(sample, sample.size, min(above, sample.size))
+        guess = _sampled(line, rows, greatest[:above])
         if guess > least:
             least = _floor(_rank(guess))
     size = _similar(line, rows, least, places)
@@ -210,14 +223,14 @@ def _nearest_sums(  # type: ignore[no-untyped-def]
     places = np.empty(similarities.shape[1], dtype=np.uint32)
     keys = np.empty(similarities.shape[1], dtype=np.uint64)
     selected = np.empty(similarities.shape[1], dtype=np.uint64)
-    sample = np.empty(SAMPLE, dtype=np.float32)
+    greatest = np.empty(SAMPLE, dtype=np.float32)
     totals = np.empty(targets.shape[0] + 1, dtype=np.float64)
     for row in range(similarities.shape[0]):
         line = similarities[row]
         for pair in range(pair_starts[row], pair_starts[row + 1]):
             start = column_starts[pair_columns[pair]]
             rows = column_rows[start : column_starts[pair_columns[pair] + 1]]
-            size = _candidates(line, rows, neighbours[-1], places, keys, sample)
+            size = _candidates(line, rows, neighbours[-1], places, keys, greatest)
             selected[:size] = keys[:size]
             for which in range(neighbours.size):
                 least = np.uint64(0)
@@ -241,9 +254,9 @@ def _nearest_rows(similarities, neighbours, values):  # type: ignore[no-untyped-
     everyone = np.arange(similarities.shape[1], dtype=np.uint32)
     places = np.empty(everyone.size, dtype=np.uint32)
     keys = np.empty(everyone.size, dtype=np.uint64)
-    sample = np.empty(SAMPLE, dtype=np.float32)
+    greatest = np.empty(SAMPLE, dtype=np.float32)
     for row in range(similarities.shape[0]):
-        size = _candidates(similarities[row], everyone, limit, places, keys, sample)
+        size = _candidates(similarities[row], everyone, limit, places, keys, greatest)
         best = np.sort(keys[:size])[::-1]
         for which in range(min(limit, size)):
             place = np.uint64(0xFFFFFFFF) - (best[which] & np.uint64(0xFFFFFFFF))

@@ -15,7 +15,7 @@ from cfmf.imports import ROOT, imported_files
 RULE = re.compile(r'conda:\s+"../envs/(\w+)\.yaml".*?script:\s+"../scripts/(\w+)\.py"', re.DOTALL)
 STAGES = yaml.safe_load((ROOT / "requirements/stages.yaml").read_text())["stages"]
 # Imports that are tried and may fail: optional, or present under some systems only.
-OPTIONAL = {"jax", "jaxlib", "rocrate"}
+OPTIONAL = {"jax", "jaxlib"}
 
 
 def scripts():

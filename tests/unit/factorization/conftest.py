@@ -1,5 +1,6 @@
 """Small rating matrices, some of whose ratings are 0: the structure says what is observed."""
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ from scipy import sparse
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+    numba.set_num_threads(1)
 
 
 def matrix(rng, m, n, share, values=None):

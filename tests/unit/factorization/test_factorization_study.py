@@ -19,7 +19,7 @@ from cfmf.tables import COLUMNS
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = yaml.safe_load((ROOT / "schemas/factorization.schema.yaml").read_text("utf-8"))["$defs"]
 FAST = {
-    "mf-published": {"max_epochs": 30, "tolerance": 1e-4},
+    "mf-published": {"max_epochs": 600, "tolerance": 1e-6},
     "gibbs": {"sweeps": 12, "burn_in": 4},
     "gibbs-implicit": {"sweeps": 12, "burn_in": 4},
 }

@@ -91,6 +91,27 @@ def test_depends_neither_on_threads_nor_on_blocks(by):
         np.testing.assert_array_equal(gathered, whole)
 
 
+@pytest.mark.parametrize("neighbours", [[1], [3, 40], [2000]])
+def test_nearest_of_many_raters_are_found(neighbours):
+    # Long columns are searched with a guess from a sample; half of the similarities are equal.
+    rng = np.random.default_rng(13)
+    ratings = ratings_of(seed=14, users=1500, items=12, density=0.9)
+    users, items = rng.integers(1500, size=300), rng.integers(12, size=300)
+    comparison = compare(ratings, "users", "pearson")
+    found = kernels.nearest_sums(comparison, [ratings.data], users, items, [0.0], neighbours)
+    similarity = kernels.full_similarity(comparison, 0.0)
+    dense = ratings.toarray()
+    for pair, (user, item) in enumerate(zip(users, items, strict=True)):
+        raters = np.flatnonzero(dense[:, item])
+        steps = np.floor(similarity[user, raters] * 2**20 + 0.5)
+        order = raters[np.lexsort((raters, -steps))]
+        order = order[similarity[user, order] > 2**-21]
+        for which, count in enumerate(neighbours):
+            weights = similarity[user, order[:count]].astype(np.float64)
+            expected = weights @ dense[order[:count], item], weights.sum()
+            np.testing.assert_allclose(found[0, :, which, pair], expected, rtol=1e-6)
+
+
 def test_order_and_repetition_of_asked_pairs_do_not_matter(ratings):
     model = UserKNN(neighbours=4).fit(ratings)
     users, items = np.indices(ratings.shape).reshape(2, -1)
