@@ -6,17 +6,22 @@ user-cf
 user-knn
     The 40 nearest users, cosine of centred ratings, centred predictions: what LensKit's UserKNN
     computes too. LensKit predicts for the first `--users` users only, Surprise (KNNWithMeans with
-    its own cosine, over shared ratings) for as many pairs; their seconds are scaled to all pairs.
+    its own cosine, over shared ratings) for the first 10,000 pairs; their seconds are scaled to all
+    pairs, their RMSE is over their own.
 agreement
     `quality` is the share of predictions that agree with ours within 1e-4 of a star; the largest
     difference stands in the name of the size. Surprise's pearson is our pearson; its
     pearson_baseline shrinks by (c − 1)/(c − 1 + β) where ours does by c/(c + β), so it is compared
     at β = 0, on pairs of rows that share two ratings or more; its cosine is over shared ratings and
     is none of ours.
+products
+    What decides which columns go through BLAS: a thousand million multiply-adds of the similarity
+    sums, scattered over sparse columns and as a dense product, on one thread. `quality` of the
+    `break-even` row is the share of rows from which on a column is cheaper dense.
 scaling
-    Ours on four sizes of one density; `quality` of the `exponent` rows is the slope of
-    log(seconds) over log(Σ d²), d being the raters of an item. In theory 1 where every column is
-    scattered; columns that BLAS takes cost less.
+    Ours on four sizes of one density, as it is and with every column scattered; `quality` of the
+    rows of exponents is the slope of log(seconds) over log(Σ d²), d being the raters of an item. In
+    theory 1 where every column is scattered; columns that BLAS takes cost less.
 netflix
     One block of users of a data set of the whole Netflix Prize's shape, and all of them
     extrapolated from it.
@@ -121,8 +126,10 @@ def published(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 def ours(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     """A method of this project."""
-    from cfmf.neighbours import method_class
+    from cfmf.neighbours import kernels, method_class
 
+    if options.get("scattered"):
+        kernels.DENSE = 2.0
     users, items = test.tocoo().coords
     model = method_class(options["method"])(**options["parameters"], threads=options["threads"])
     # The first call compiles, or loads what was compiled; that is not the method's time.
@@ -185,7 +192,7 @@ def surprise(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def one_block(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Test predictions of one block of users, and the time of everything that all blocks share."""
+    """Test predictions of some users, and the time of what all users share."""
     from cfmf.neighbours import kernels
     from cfmf.neighbours.user_cf import UserCF
 
@@ -193,15 +200,42 @@ def one_block(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     UserCF().fit(few).predict([0, 1], [0, 1])
     model = UserCF(threads=options["threads"]).fit(train)
     size = kernels.block_rows(train.shape[0]) * options["threads"]
-    begun = time.perf_counter()
-    model.predict_block(test, 0, 0)
-    model.predict([0], [0])
-    shared = time.perf_counter() - begun
     middle = train.shape[0] // 2 // size * size
-    begun = time.perf_counter()
-    model.predict_block(test, middle, middle + size)
-    seconds = time.perf_counter() - begun
-    return {"seconds": seconds, "shared": shared, "rows": size, "predicted": np.empty(0)}
+    seconds = []
+    for stop in (middle, middle + 4 * size):
+        begun = time.perf_counter()
+        model.predict_block(test, middle, stop)
+        seconds.append(time.perf_counter() - begun)
+    figures = {"shared": seconds[0], "seconds": seconds[1], "rows": 4 * size}
+    return figures | {"predicted": np.empty(0)}
+
+
+def products(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of a thousand million multiply-adds, scattered or dense, on one thread."""
+    from threadpoolctl import threadpool_limits
+
+    from cfmf.neighbours import kernels
+    from cfmf.neighbours.compare import compare
+
+    kernels.DENSE = 0.0 if options["dense"] else 2.0
+    kernels.DENSE_BYTES = 2**40
+    comparison = compare(train, "users", "cosine", counted=False)
+    layout = kernels.arrange(comparison)
+    size = kernels.block_rows(train.shape[0])
+    raters = np.diff(layout.column_starts.astype(np.int64))
+    per_block = [
+        train.shape[0] * size * train.shape[1]
+        if options["dense"]
+        else int(raters[train.indices[train.indptr[start] : train.indptr[start + size]]].sum())
+        for start in (0, size, 2 * size)
+    ]
+    with threadpool_limits(1):
+        kernels.block_sums(layout, comparison, 0, size)
+        begun = time.perf_counter()
+        for start in (0, size, 2 * size):
+            kernels.block_sums(layout, comparison, start, start + size)
+        seconds = (time.perf_counter() - begun) / sum(per_block) * 1e9
+    return {"seconds": seconds, "predicted": np.empty(0)}
 
 
 SYSTEMS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -210,6 +244,7 @@ SYSTEMS: dict[str, Callable[..., dict[str, Any]]] = {
     "lenskit": lenskit,
     "surprise": surprise,
     "one_block": one_block,
+    "products": products,
 }
 
 
@@ -253,7 +288,7 @@ class Bench:
 
     def run(self, folder: Path, name: str, system: str, **options: Any) -> dict[str, Any] | None:
         """Figures of a system in a process of its own; None where its environment is not here."""
-        own = system in ("ours", "one_block")
+        own = system in ("ours", "one_block", "products")
         if not own and self.peers is None:
             return None
         python = sys.executable if own else self.peers
@@ -342,21 +377,34 @@ class Bench:
         size = f"{folder.name}, {len(difference)} pairs, largest {difference.max():.2g}"
         self.add("agreement", system, size, None, quality=np.mean(difference <= 1e-4))
 
+    def products(self, folder: Path) -> None:
+        """Dense against scattered multiply-adds."""
+        found = [self.run(folder, f"products-{dense}", "products", dense=dense) for dense in (0, 1)]
+        for name, figures in zip(("scattered", "dense"), found, strict=True):
+            assert figures is not None
+            self.add("products", name, f"1e9 of {folder.name}", None, **figures)
+        scattered, dense = (figures["seconds"] for figures in found if figures)
+        self.add("products", "break-even", folder.name, None, quality=(dense / scattered) ** 0.5)
+
     def scaling(self, folder: Path) -> None:
         """Four sizes of the study's density."""
-        measured = []
+        measured: dict[str, list[tuple[float, float]]] = {"ours": [], "ours-scattered": []}
         for users in (1250, 2500, 5000, 10_000):
             share = (users / STUDY[0]) ** 2
             parts = draw(users, users, int(STUDY[2] * share), int(STUDY[3] * share))
             place = store(folder / f"{users}x{users}", parts)
             work = float(np.sum(np.diff(parts[0].tocsc().indptr).astype(float) ** 2))
-            method = {"method": "user-cf-published", "parameters": {}}
-            found = self.run(place, "cf-ours", "ours", **method, threads=1)
-            assert found is not None
-            self.add("scaling", "ours", f"{place.name}, sum of d^2 {work:.3g}", None, **found)
-            measured.append((np.log(work), np.log(found["seconds"])))
-        slope = float(np.polyfit(*np.array(measured).T, 1)[0])
-        self.add("scaling", "exponent", "four sizes, in theory 1", None, quality=slope)
+            method = {"method": "user-cf-published", "parameters": {}, "threads": 1}
+            for name, points in measured.items():
+                scattered = name == "ours-scattered"
+                found = self.run(place, f"scaling-{name}", "ours", **method, scattered=scattered)
+                assert found is not None
+                self.add("scaling", name, f"{place.name}, sum of d^2 {work:.3g}", None, **found)
+                points.append((np.log(work), np.log(found["seconds"])))
+        for name, points in measured.items():
+            slope = float(np.polyfit(*np.array(points).T, 1)[0])
+            size = "exponent of four sizes, in theory 1"
+            self.add("scaling", name, size, None, quality=slope)
 
     def netflix(self, folder: Path) -> None:
         """One block of the whole Netflix Prize's shape."""
@@ -383,7 +431,7 @@ def store(folder: Path, parts: list[sparse.csr_array]) -> Path:
 
 def main() -> None:
     """Run what the command line asks for."""
-    known = ["user-cf", "user-knn", "surprise", "scaling", "netflix"]
+    known = ["user-cf", "user-knn", "surprise", "products", "scaling", "netflix"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--peers", help="Python of the peers' environment")
     parser.add_argument("--only", nargs="+", choices=known, default=known)
@@ -399,7 +447,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         folders = []
-        if {"user-cf", "user-knn"} & set(given.only):
+        if {"user-cf", "user-knn", "products"} & set(given.only):
             folders.append(store(scratch / "10000x10000", draw(*STUDY)))
         if "CFMF_REAL_DATA" in os.environ:
             parts = movielens(Path(os.environ["CFMF_REAL_DATA"]))
@@ -409,6 +457,8 @@ def main() -> None:
                 bench.user_cf(folder, double=True)
             if "user-knn" in given.only:
                 bench.user_knn(folder)
+            if "products" in given.only and folder.name != "movielens-1m":
+                bench.products(folder)
             if "surprise" in given.only and folder.name == "movielens-1m":
                 bench.surprise(folder)
         if "scaling" in given.only:

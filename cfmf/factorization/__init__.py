@@ -62,6 +62,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "mf-bounded": Method(ADAMW, "MF, bounded output", {"bounded": True}),
         "mf-cubic": Method(ADAMW, "MF, cubic penalty", {"penalty": "cubic"}),
         "mf-jax": Method("cfmf.factorization.jax_adamw:JaxAdamW", "MF, corrected, in JAX"),
+        "mf-sgd": Method("cfmf.factorization.sgd:SGD", "MF by SGD"),
         "als": Method("cfmf.factorization.als:ALS", "MF by ALS"),
         "gibbs": Method(GIBBS, "Bayesian MF", tuned_by=("k",), stops_on_validation=False),
         "gibbs-implicit": Method(

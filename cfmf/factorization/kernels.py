@@ -234,3 +234,55 @@ def draw_links(  # type: ignore[no-untyped-def]
             row = indices[place]
             for a in range(c):
                 residuals[row, a] -= weights[row] * total[a]
+
+
+@_compile(parallel=True)
+def descend(  # type: ignore[no-untyped-def]
+    starts, diagonals, users, items, values, left, right, user_penalty, item_penalty, k, rate
+):
+    """One epoch of stochastic gradient descent over blocks of pairs.
+
+    Parameters
+    ----------
+    starts
+        Where each block's pairs start, and the end.
+    diagonals
+        Rows of block numbers that share neither users nor items.
+    users, items, values
+        Of each pair, block by block; values are ratings less their mean.
+    left, right
+        [U | b | 1 | 0] and [V | 1 | c | 0], replaced.
+    user_penalty, item_penalty
+        Rows × 2: a pair's penalty of its row's factors and bias.
+    k, rate
+        Number of factors, length of a step.
+    """
+    for diagonal in range(len(diagonals)):
+        for place in prange(diagonals.shape[1]):
+            block = diagonals[diagonal, place]
+            for j in range(starts[block], starts[block + 1]):
+                _step_pair(
+                    left[users[j]],
+                    right[items[j]],
+                    values[j],
+                    user_penalty[users[j]],
+                    item_penalty[items[j]],
+                    k,
+                    rate,
+                )
+
+
+@_compile(inline="always")
+def _step_pair(p, q, value, user_penalty, item_penalty, k, rate):  # type: ignore[no-untyped-def]
+    error = value
+    for a in range(len(p)):
+        error -= p[a] * q[a]
+    bias_p, bias_q = p[k], q[k + 1]
+    move = rate * error
+    keep_p, keep_q = 1 - rate * user_penalty[0], 1 - rate * item_penalty[0]
+    for a in range(len(p)):
+        old_p, old_q = p[a], q[a]
+        p[a] = keep_p * old_p + move * old_q
+        q[a] = keep_q * old_q + move * old_p
+    p[k], p[k + 1] = bias_p - rate * user_penalty[1] * bias_p + move, 1
+    q[k + 1], q[k] = bias_q - rate * item_penalty[1] * bias_q + move, 1

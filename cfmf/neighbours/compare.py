@@ -20,6 +20,7 @@ from cfmf.neighbours.baseline import Baseline
 from cfmf.neighbours.ratings import means, row_numbers
 
 SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
+Floats = NDArray[np.float32]
 AXES = ("users", "items")
 
 
@@ -44,7 +45,7 @@ class Comparison:
 
     kind: str
     rows: sparse.csr_array
-    values: list[NDArray[np.float32]]
+    values: list[Floats]
     products: list[tuple[int, int]]
     counted: bool
 
@@ -92,25 +93,21 @@ def compare(
         compared = compared[order]
     else:
         rows = train
-    ones = np.ones_like(compared)
     if kind in ("cosine", "adjusted-cosine"):
-        squares = np.bincount(row_numbers(rows), compared.astype(np.float64) ** 2, rows.shape[0])
-        norms = np.sqrt(squares)
-        unit = compared / np.where(norms > 0, norms, 1)[row_numbers(rows)]
-        values, products = [unit.astype(np.float32)], [(0, 0)]
+        norms: Floats = np.sqrt(row_sums(rows, compared**2)).astype(np.float32)
+        norms[norms == 0] = 1
+        values, products = [compared / norms[row_numbers(rows)]], [(0, 0)]
         if counted:
-            values, products = [*values, ones], [*products, (1, 1)]
+            values, products = [*values, np.ones_like(compared)], [*products, (1, 1)]
         return Comparison(kind, rows, values, products, counted)
-    values = [compared, ones, compared**2]
+    values = [compared, np.ones_like(compared), compared**2]
     products = [(0, 0), (2, 1), (1, 2), (1, 1)]
     if kind == "pearson":
         products = [(0, 0), (2, 1), (1, 2), (0, 1), (1, 0), (1, 1)]
     return Comparison(kind, rows, values, products, counted=True)
 
 
-def compared_values(
-    train: sparse.csr_array, kind: str, baseline: Baseline | None
-) -> NDArray[np.float32]:
+def compared_values(train: sparse.csr_array, kind: str, baseline: Baseline | None) -> Floats:
     """What stands for each rating in a similarity of this kind, float32, in CSR order."""
     if kind == "cosine":
         return train.data
@@ -127,15 +124,26 @@ def compared_values(
     return train.data - baseline.predict(users, train.indices)
 
 
-def transposed(matrix: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.int64]]:
+def row_sums(matrix: sparse.csr_array, values: Floats) -> NDArray[np.float64]:
+    """Sum over each row of `values` in the CSR order of `matrix`, float64."""
+    held = np.diff(matrix.indptr) > 0
+    sums = np.zeros(matrix.shape[0])
+    sums[held] = np.add.reduceat(values, matrix.indptr[:-1][held], dtype=np.float64)
+    return sums
+
+
+def turned(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The transposed matrix as CSR, its data the places of the entries in the order of `matrix`."""
+    order: Any = np.arange(matrix.nnz, dtype=np.int32 if matrix.nnz < 2**31 else np.int64)
+    return sparse.csr_array((order, matrix.indices, matrix.indptr), shape=matrix.shape).T.tocsr()
+
+
+def transposed(matrix: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.integer]]:
     """The transposed matrix as CSR, and the place in `matrix` of each of its entries."""
-    order = np.arange(matrix.nnz, dtype=np.int64)
-    turned = sparse.csr_array((order, matrix.indices, matrix.indptr), shape=matrix.shape).T.tocsr()
+    found = turned(matrix)
+    order = found.data
     shape = (matrix.shape[1], matrix.shape[0])
-    turned_matrix = sparse.csr_array(
-        (matrix.data[turned.data], turned.indices, turned.indptr), shape=shape
-    )
-    return turned_matrix, turned.data
+    return sparse.csr_array((matrix.data[order], found.indices, found.indptr), shape=shape), order
 
 
 def combine(kind: str, sums: list[Any], root: Callable[[Any], Any] = np.sqrt) -> Any:

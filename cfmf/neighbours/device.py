@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cfmf.neighbours.compare import Comparison, combine, shrunk, transposed
+from cfmf.neighbours.compare import Comparison, combine, shrunk, turned
 
 BLOCK_ROWS = 512
 GATHERED = 2**24
@@ -32,7 +32,7 @@ class Columns:
 
     starts: Tensor
     rows: Tensor
-    order: NDArray[np.int64]
+    order: NDArray[np.integer]
 
 
 class Rows:
@@ -98,11 +98,11 @@ def _root(tensor: Tensor) -> Tensor:
 def columns_of(comparison: Comparison, device: torch.device) -> Columns:
     """The rows that hold each column, in ascending order."""
     matrix = comparison.rows
-    turned, order = transposed(matrix)
+    columns = turned(matrix)
     return Columns(
-        starts=torch.from_numpy(turned.indptr.astype(np.int64)).to(device),
-        rows=torch.from_numpy(turned.indices.astype(np.int64)).to(device),
-        order=order,
+        starts=torch.from_numpy(columns.indptr.astype(np.int64)).to(device),
+        rows=torch.from_numpy(columns.indices.astype(np.int64)).to(device),
+        order=columns.data,
     )
 
 

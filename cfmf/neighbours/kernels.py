@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from cfmf.neighbours.compare import Comparison, combine, shrunk, transposed
+from cfmf.neighbours.compare import Comparison, combine, shrunk, turned
+from cfmf.neighbours.ratings import row_numbers
 from cfmf.progress import progress
 
 DENSE = 0.16
@@ -60,7 +61,7 @@ class Layout:
     column_rows: NDArray[np.uint32]
     column_values: list[Floats]
     dense: list[Floats]
-    order: NDArray[np.int64]
+    order: NDArray[np.integer]
 
 
 def block_rows(rows: int) -> int:
@@ -73,32 +74,32 @@ def arrange(comparison: Comparison) -> Layout:
     """Sort the columns of a comparison into dense and sparse ones, and lay both out."""
     matrix = comparison.rows
     row_count, column_count = matrix.shape
-    turned, order = transposed(matrix)
-    held = np.diff(turned.indptr)
+    columns = turned(matrix)
+    held = np.diff(columns.indptr)
     by_density = np.argsort(-held, kind="stable")
     allowed = DENSE_BYTES // (4 * row_count * len(comparison.values))
     chosen = by_density[: min(allowed, int(np.sum(held > DENSE * row_count)))]
-    place = np.full(column_count, -1)
+    place = np.full(column_count, -1, dtype=np.int32)
     place[np.sort(chosen)] = np.arange(len(chosen))
 
     at = place[matrix.indices]
     scattered = at < 0
-    rows = np.repeat(np.arange(row_count), np.diff(matrix.indptr))
-    sparse_counts = np.bincount(rows[scattered], minlength=row_count)
+    before = np.concatenate([[0], np.cumsum(scattered, dtype=np.int64)])
+    rows, at = row_numbers(matrix)[~scattered], at[~scattered]
     dense = []
     for values in comparison.values:
         block = np.zeros((row_count, len(chosen)), dtype=np.float32)
-        block[rows[~scattered], at[~scattered]] = values[~scattered]
+        block[rows, at] = values[~scattered]
         dense.append(block)
     return Layout(
-        row_starts=np.concatenate([[0], np.cumsum(sparse_counts)]).astype(np.uint64),
+        row_starts=before[matrix.indptr].astype(np.uint64),
         row_columns=matrix.indices[scattered].astype(np.uint32),
         row_values=[values[scattered] for values in comparison.values],
-        column_starts=turned.indptr.astype(np.uint64),
-        column_rows=turned.indices.astype(np.uint32),
-        column_values=[values[order] for values in comparison.values],
+        column_starts=columns.indptr.astype(np.uint64),
+        column_rows=columns.indices.astype(np.uint32),
+        column_values=[values[columns.data] for values in comparison.values],
         dense=dense,
-        order=order,
+        order=columns.data,
     )
 
 

@@ -21,6 +21,7 @@ COLLABORATIVE = ("user-knn", "user-cf-published", "item-knn")
 PRUNED = "published: search, pruned trials kept"
 COMPLETE = "published: search, complete trials"
 GRID = "published: grid"
+CHAMPIONS = "best factorization against best neighbours"
 E1, E2, E3 = "E1 tuned reg", "E2 mean over reg", "E3 chosen setting"
 
 
@@ -188,15 +189,17 @@ def _methods(
     control, _ = roles(table, block)
     family = f"methods against {control}"
     rows += about(blocked.many_to_one(table, control), family=family, design=BLOCKED, **context)
+    pairs = [(family, str(method), control) for method in table.columns if method != control]
+    best = champions(selected, table)
+    if best and best[1] != control:  # else the family of the control holds the pair
+        pairs.append((CHAMPIONS, *best))
     scored = set(user_errors["method"])
-    for method in table.columns:
-        if method == control:
-            continue
-        found = contrasts.paired_contrast(table[method], table[control], ratio, dict(block))
+    for family, first, second in pairs:
+        found = contrasts.paired_contrast(table[first], table[second], ratio, dict(block))
         rows += about(found, family=family, design=BLOCKED, **context)
-        if {method, control} <= scored:
+        if {first, second} <= scored:
             found = contrasts.user_bootstrap(
-                *(user_errors, method, control),
+                *(user_errors, first, second),
                 *(block["bootstrap_repeats"], block["seed"], block["ci_level"]),
             )
             rows += about(found, family=family, design=USERS, **context)
@@ -204,6 +207,21 @@ def _methods(
         assumptions.of_blocks(table, block["alpha"]), design=BLOCKED, family="methods, " + E3
     )
     return rows, checks, []
+
+
+def champions(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, str] | None:
+    """Best factorization and best neighbour method: of the least mean RMSE on validation.
+
+    The test folds have no part in the choice, so a contrast of the two needs no correction for it.
+    None where one of the two kinds was not run.
+    """
+    rows = selected[(selected["split"] == "validation") & (selected["metric"] == "rmse")]
+    means = rows[rows["method"].isin(table.columns)].groupby("method")["value"].mean()
+    neighbours = means[means.index.isin(COLLABORATIVE)]
+    factorizations = means[~means.index.isin([*COLLABORATIVE, "baseline"])]
+    if neighbours.empty or factorizations.empty:
+        return None
+    return str(factorizations.idxmin()), str(neighbours.idxmin())
 
 
 def roles(table: pd.DataFrame, block: Mapping[str, Any]) -> tuple[str, str]:
@@ -261,6 +279,12 @@ def _verdict(
     said = []
     if table.shape[1] > 1:
         control, primary = roles(table, block)
+        if best := champions(selected, table):
+            said.append(verdict.sentence("champions", first=best[0], second=best[1]))
+            if best[1] != control:
+                family = tests[tests["family"] == CHAMPIONS]
+                said += verdict.of_contrast(family, *best, block["alpha"])
+                said += verdict.of_sight(family, *best)
         for role, taken in (("control", control), ("primary", primary)):
             if taken != block[role]:
                 said.append(verdict.sentence("absent", wanted=block[role], taken=taken, role=role))

@@ -16,6 +16,10 @@ Sentence = dict[str, Any]
 T = "corrected t (Nadeau-Bengio)"
 
 ENGLISH = {
+    "champions": (
+        "Of the factorizations {first} has the least RMSE on validation, of the neighbour methods"
+        " {second}."
+    ),
     "lower": (
         "{first} predicts better than {second}: its RMSE is lower by {size:.4f} ({level:.0%}"
         " interval {low:.4f} to {high:.4f}, p = {p:.2g} after Holm), and with probability"

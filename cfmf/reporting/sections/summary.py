@@ -12,12 +12,8 @@ from cfmf.reporting.page import Block, Column, Fold, Note, Points, Table, Text, 
 from cfmf.reporting.strings import Catalogue, number
 from cfmf.reporting.study import Study
 
-HEADLINE = [
-    ["lower", "higher", "equivalent", "undecided", "no_test"],
-    ["best"],
-    ["order_reversed", "order_same"],
-    ["few_folds", "one_fold"],
-]
+CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]
+HEADLINE = [["best"], ["order_reversed", "order_same"], ["few_folds", "one_fold"]]
 """Of each list, the first sentence whose key comes first stands on top."""
 KINDS = {
     **dict.fromkeys(("size", "low", "high", "difference", "least", "value"), "rmse"),
@@ -53,13 +49,12 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
 
 
 def headline(verdict: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first comparison, the best method, the orders of k, and what the design allows."""
-    found = []
+    """The first two comparisons, the best method, the orders of k, and what the design allows."""
+    found = [said for said in verdict if said["key"] == "champions"]
+    found += [said for said in verdict if said["key"] in CONTRASTS][:2]
     for keys in HEADLINE:
         ranked = [said for said in verdict if said["key"] in keys]
-        if keys[0] != "lower":
-            ranked.sort(key=lambda said: keys.index(said["key"]))
-        found += ranked[:1]
+        found += sorted(ranked, key=lambda said: keys.index(said["key"]))[:1]
     return found
 
 

@@ -1,0 +1,207 @@
+"""Stochastic gradient descent, one observed pair at a time: many small steps in place of few big.
+
+Users and items are dealt at random into `BLOCKS` groups each, so the pairs fall into a square of
+blocks. An epoch takes the square diagonal by diagonal: blocks of a diagonal share neither users
+nor items, so they can be worked on at once, and the result is the same with any number of threads
+(Gemulla, Nijkamp, Haas & Sismanis 2011, *Large-scale matrix factorization with distributed
+stochastic gradient descent*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from cfmf.factorization.checkpoint import Checkpoint
+from cfmf.factorization.curve import Curve, Stopping, fitted
+from cfmf.factorization.kernels import descend, inner_products
+from cfmf.factorization.model import Factorization, pairs, root_mean_square
+from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
+from cfmf.factorization.tasks import Fitted, Task
+
+BLOCKS = 16
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Matrix factorization by stochastic gradient descent, with biases.
+
+    Every pair moves its user's and its item's parameters against the gradient of its own share of
+    the objective of `cfmf.factorization.objective`, with ρ(v) = ½ ‖v‖².
+
+    Attributes
+    ----------
+    k, reg, weighting, bias_reg
+        As the objective has them.
+    learning_rate, decay
+        Epoch t takes steps of learning_rate / (1 + decay · t).
+    max_epochs, patience
+        As `cfmf.factorization.adamw.AdamW`.
+    initial_scale
+        Standard deviation of the start of the factors, times √k.
+    scale, device
+        Not used: the rating scale, and where to compute, which is the CPU.
+
+    Notes
+    -----
+    Koren, Bell & Volinsky (2009), *Matrix factorization techniques for recommender systems*.
+    """
+
+    k: int
+    reg: float = 0.05
+    weighting: float = 0.5
+    bias_reg: float = 3.0
+    learning_rate: float = 0.03
+    decay: float = 0.15
+    max_epochs: int = 200
+    patience: int | None = 5
+    initial_scale: float = 0.1
+    scale: tuple[float, float] | None = None
+    device: str = "cpu"
+    dtype: type = np.float32
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}; a factorization needs at least 1 factor")
+        if self.reg < 0 or self.bias_reg < 0:
+            raise ValueError(
+                f"reg is {self.reg} and bias_reg {self.bias_reg}; they must not be negative"
+            )
+
+    def fit(
+        self,
+        train: sparse.csr_array,
+        validation: sparse.csr_array | None = None,
+        test: sparse.csr_array | None = None,
+        seed: int = 1,
+    ) -> Fitted:
+        """Train on one matrix; see `Task` for the arguments."""
+        return self.fit_tasks([Task(train, seed, validation, test)])[0]
+
+    def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
+        """Train on several matrices, one after another.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss is no longer finite.
+        """
+        found = []
+        for number, task in enumerate(tasks):
+            path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
+            training = _Training(self, task)
+            stopping = Stopping(self.max_epochs, patience=self.patience)
+            curve = Curve([task], stopping, self, "lower learning_rate")
+            curve.train(training, Checkpoint(path))
+            found += fitted(curve, [training.model()])
+        return found
+
+
+class _Training:
+    """State of one run."""
+
+    def __init__(self, settings: SGD, task: Task) -> None:
+        self.settings, self.task = settings, task
+        m, n = task.train.shape
+        users, items = start_factors(
+            m, n, settings.k, settings.initial_scale / settings.k**0.5, task.seed
+        )
+        self.left, self.right = side_by_side(
+            users.astype(settings.dtype), items.astype(settings.dtype)
+        )
+        self.best = (self.left, self.right)
+        self.mean = float(task.train.data.mean(dtype=np.float64))
+        self.penalties = [
+            self.penalty_of(np.diff(task.train.indptr)),
+            self.penalty_of(np.bincount(task.train.indices, minlength=n)),
+        ]
+        self.epoch = 0
+        self.deal()
+
+    def penalty_of(self, counts: np.ndarray) -> np.ndarray:
+        """Rows × 2: what one observed pair charges its row's factors, and its bias."""
+        weights = self.settings.reg * row_weights(counts, self.settings.weighting)
+        both = np.column_stack([weights, np.full(len(counts), self.settings.bias_reg)])
+        share: np.ndarray = both / np.maximum(counts, 1)[:, None]
+        return share.astype(self.settings.dtype)
+
+    def deal(self) -> None:
+        """Put the pairs into the blocks of a square, each block in random order."""
+        rng = np.random.default_rng(self.task.seed)
+        m, n = self.task.train.shape
+        users, items = pairs(self.task.train)
+        groups = rng.integers(0, BLOCKS, m)[users] * BLOCKS + rng.integers(0, BLOCKS, n)[items]
+        order = rng.permutation(len(users))
+        order = order[np.argsort(groups[order].astype(np.uint16), kind="stable")]
+        self.starts = np.searchsorted(groups[order], np.arange(BLOCKS**2 + 1))
+        self.users, self.items = users[order], items[order]
+        self.values = (self.task.train.data[order] - self.mean).astype(self.settings.dtype)
+
+    def step(self) -> None:
+        """An epoch: every pair once."""
+        settings = self.settings
+        rng = np.random.default_rng([self.task.seed, self.epoch])
+        rate = settings.learning_rate / (1 + settings.decay * self.epoch)
+        first = np.arange(BLOCKS)
+        diagonals = [first * BLOCKS + (first + shift) % BLOCKS for shift in rng.permutation(BLOCKS)]
+        descend(
+            self.starts,
+            np.array(diagonals),
+            self.users,
+            self.items,
+            self.values,
+            self.left,
+            self.right,
+            *self.penalties,
+            settings.k,
+            settings.dtype(rate),
+        )
+        self.epoch += 1
+
+    def errors(self, part: sparse.csr_array) -> np.ndarray:
+        """x̂ - x of the stored entries."""
+        return self.mean + inner_products(part, self.left, self.right) - part.data
+
+    def measure(self) -> np.ndarray:
+        """Loss, and train, validation and test RMSE."""
+        task, k = self.task, self.settings.k
+        train = root_mean_square(self.errors(task.train))
+        loss = 0.5 * train**2
+        counts = (np.diff(task.train.indptr), np.bincount(task.train.indices))
+        sides = zip((self.left, self.right), self.penalties, counts, (k, k + 1), strict=True)
+        for block, penalty, count, bias in sides:
+            rows = penalty[: len(count)] * count[:, None] / task.train.nnz
+            squares = np.square(block[: len(count)], dtype=np.float64)
+            loss += 0.5 * float(rows[:, 0] @ squares[:, :k].sum(1) + rows[:, 1] @ squares[:, bias])
+        watched = (task.validation, task.test if task.watch_test else None)
+        rmse = [np.nan if part is None else root_mean_square(self.errors(part)) for part in watched]
+        return np.array([[loss, train, *rmse]])
+
+    def keep(self, runs: np.ndarray) -> None:
+        """Copy the parameters, as the best so far."""
+        self.best = (self.left.copy(), self.right.copy())
+
+    def model(self) -> Factorization:
+        """The kept model."""
+        return as_model(*self.best, self.settings.k, self.mean)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that decides how training goes on."""
+        best_left, best_right = self.best
+        return {
+            "left": self.left,
+            "right": self.right,
+            "best_left": best_left,
+            "best_right": best_right,
+            "epoch": np.array(self.epoch),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        self.left, self.right = state["left"], state["right"]
+        self.best = (state["best_left"], state["best_right"])
+        self.epoch = int(state["epoch"])
