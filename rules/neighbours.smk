@@ -15,7 +15,7 @@ rule compute_similarity:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
-        mem_mb=megabytes(1500, 50),
+        mem_mb=megabytes(1500, 100),
         runtime=240,
     params:
         settings=lookup(within=config, dpath="similarity"),
@@ -44,7 +44,7 @@ rule tune_neighbours:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
-        mem_mb=megabytes(1500, 50),
+        mem_mb=megabytes(1500, 100),
         runtime=240,
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
@@ -72,7 +72,7 @@ rule predict_neighbours:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
-        mem_mb=megabytes(1500, 50),
+        mem_mb=megabytes(1500, 100),
         runtime=240,
     params:
         settings=lookup(within=config, dpath="methods/{method}"),

@@ -29,6 +29,8 @@ class Method:
         Whether validation decides how many epochs the final training takes.
     watches_test
         Whether the curve shows the test RMSE at every epoch, as the study's did.
+    on_gpu
+        Whether it computes on a GPU where there is one; the others know the CPU only.
     """
 
     solver: str
@@ -37,6 +39,7 @@ class Method:
     tuned_by: tuple[str, ...] = ("k", "reg")
     stops_on_validation: bool = True
     watches_test: bool = False
+    on_gpu: bool = False
 
 
 ADAMW = "cfmf.factorization.adamw:AdamW"
@@ -57,11 +60,14 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             },
             stops_on_validation=False,
             watches_test=True,
+            on_gpu=True,
         ),
-        "mf": Method(ADAMW, "MF, corrected"),
-        "mf-bounded": Method(ADAMW, "MF, bounded output", {"bounded": True}),
-        "mf-cubic": Method(ADAMW, "MF, cubic penalty", {"penalty": "cubic"}),
-        "mf-jax": Method("cfmf.factorization.jax_adamw:JaxAdamW", "MF, corrected, in JAX"),
+        "mf": Method(ADAMW, "MF, corrected", on_gpu=True),
+        "mf-bounded": Method(ADAMW, "MF, bounded output", {"bounded": True}, on_gpu=True),
+        "mf-cubic": Method(ADAMW, "MF, cubic penalty", {"penalty": "cubic"}, on_gpu=True),
+        "mf-jax": Method(
+            "cfmf.factorization.jax_adamw:JaxAdamW", "MF, corrected, in JAX", on_gpu=True
+        ),
         "mf-sgd": Method("cfmf.factorization.sgd:SGD", "MF by SGD"),
         "als": Method("cfmf.factorization.als:ALS", "MF by ALS"),
         "gibbs": Method(GIBBS, "Bayesian MF", tuned_by=("k",), stops_on_validation=False),

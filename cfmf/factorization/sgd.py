@@ -139,7 +139,8 @@ class _Training:
         order = order[np.argsort(groups[order].astype(np.uint16), kind="stable")]
         self.starts = np.searchsorted(groups[order], np.arange(BLOCKS**2 + 1))
         self.users, self.items = users[order], items[order]
-        self.values = (self.task.train.data[order] - self.mean).astype(self.settings.dtype)
+        centred: np.ndarray = self.task.train.data[order] - self.mean
+        self.values: np.ndarray = centred.astype(self.settings.dtype)
 
     def step(self) -> None:
         """An epoch: every pair once."""

@@ -35,8 +35,9 @@ COLOURS = {
     "mf-published": "#d9662b",
     "mf": "#158f6b",
     "mf-bounded": "#6f8f1f",
+    "mf-cubic": "#8f8f5f",
     "mf-jax": "#a0763f",
-    "als": "#9a7d0a",
+    "als": "#d49a00",
     "gibbs": "#bf5596",
     "gibbs-implicit": "#2f95a3",
 }

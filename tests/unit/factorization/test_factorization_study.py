@@ -162,6 +162,7 @@ def movielens(real_data):
         ("mf", 16, 0.15, {}, 0.910),
         ("mf-cubic", 16, 0.2, {}, 0.910),
         ("mf-bounded", 16, 0.15, {}, 0.912),
+        ("mf-sgd", 16, 0.1, {}, 0.908),
         ("als", 16, 0.15, {}, 0.910),
         ("gibbs", 4, None, {"sweeps": 80}, 0.905),
         ("gibbs-implicit", 4, None, {"sweeps": 80}, 0.892),

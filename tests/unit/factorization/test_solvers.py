@@ -8,11 +8,13 @@ from cfmf.factorization.als import ALS
 from cfmf.factorization.curve import Curve
 from cfmf.factorization.gibbs import Gibbs, _Sampling
 from cfmf.factorization.model import Factorization, Posterior, root_mean_square
+from cfmf.factorization.sgd import SGD
 from cfmf.factorization.tasks import Task
 
 SOLVERS = {
     "mf": AdamW(k=3, reg=0.05),
     "mf-cubic": AdamW(k=3, reg=0.05, penalty="cubic"),
+    "mf-sgd": SGD(k=3, reg=0.05),
     "als": ALS(k=3, reg=0.05),
     "gibbs": Gibbs(k=3, sweeps=150, burn_in=50),
     "gibbs-implicit": Gibbs(k=3, sweeps=150, burn_in=50, implicit="both"),

@@ -1,0 +1,63 @@
+"""SGD: its average step is the gradient of the objective, whatever the number of threads."""
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from cfmf.factorization.adamw import AdamW
+from cfmf.factorization.adamw import _Training as Descent
+from cfmf.factorization.als import ALS
+from cfmf.factorization.sgd import SGD, _Training
+from cfmf.factorization.tasks import Task
+
+
+def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
+    """For a rate towards 0, an epoch moves by -rate · N · ∇J, biases and penalties included."""
+    settings = SGD(k=3, reg=0.4, learning_rate=1e-7, initial_scale=1.0, dtype=np.float64)
+    training = _Training(settings, Task(ratings))
+    training.left[:, 3] = np.linspace(-1, 1, 12)
+    training.right[:, 4] = np.linspace(-1, 1, 9)
+    before = training.left.copy(), training.right.copy()
+    descent = Descent(AdamW(k=3, reg=0.4, dtype=torch.float64), [Task(ratings)])
+    with torch.no_grad():
+        descent.left[:], descent.right[:] = (torch.from_numpy(block) for block in before)
+    assert training.measure()[0, 0] == pytest.approx(descent.measure()[0, 0], rel=1e-6)
+    training.step()
+    after = training.left, training.right
+    for old, new, gradient in zip(
+        before, after, (descent.left.grad, descent.right.grad), strict=True
+    ):
+        moved = (new - old) / (-1e-7 * ratings.nnz)
+        np.testing.assert_allclose(moved, gradient, atol=2e-5)
+
+
+def test_threads_do_not_change_a_bit(low_rank):
+    train, validation, _ = low_rank
+    found = []
+    for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+        numba.set_num_threads(threads)
+        found.append(SGD(k=4).fit(train, validation).model.user_factors.tobytes())
+    assert found[0] == found[1]
+
+
+def test_small_steps_come_near_the_exact_minimum(low_rank):
+    train = low_rank[0]
+    exact = ALS(k=3, reg=0.1, tolerance=1e-8, max_epochs=300).fit(train)
+    found = SGD(k=3, reg=0.1, decay=0.05, max_epochs=300).fit(train)
+    least = exact.history["loss"].iloc[-1]
+    assert least <= found.history["loss"].iloc[-1] * (1 + 1e-6)
+    assert found.history["loss"].iloc[-1] == pytest.approx(least, rel=0.01)
+
+
+def test_diverging_loss_says_what_to_lower(low_rank):
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        SGD(k=3, learning_rate=50.0).fit(low_rank[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"k": 0}, "k is 0"), ({"k": 1, "reg": -1}, "must not be negative")]
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        SGD(**options)
