@@ -15,7 +15,7 @@ time to RMSE
 gibbs
     Seconds a sweep and RMSE after 50 sweeps of Bayesian factorizations of 10 factors.
 
-    python benchmarks/factorization.py [--peers PYTHON] [--only epoch …] [--threads 2]
+    python benchmarks/factorization.py [--peers PYTHON] [--only epoch …] [--sizes ml-1m]
 
 writes benchmarks/results/factorization.tsv. `--peers` is a Python that has the packages of
 requirements-peers.txt; without it, only ours runs. MovieLens is read from the folder that
@@ -111,25 +111,26 @@ def rmse(predicted: np.ndarray, test: sparse.coo_array) -> float:
 
 
 def our_curve(solver: Any, train: Any, test: Any) -> Curve:
-    """Test RMSE at every epoch of one of our solvers, and the seconds from its very start."""
+    """Test RMSE at every epoch of one of our solvers, with the seconds from its very start."""
     from cfmf.factorization.tasks import Task
 
     few = train[:200].tocsr()
     solver.fit_tasks([Task(few, test=test[:200].tocsr(), watch_test=True, epochs=2)])
+    curve: Curve = []
     begun = time.perf_counter()
-    [found] = solver.fit_tasks([Task(train, test=test, watch_test=True)])
-    whole = time.perf_counter() - begun
-    seconds = found.history["seconds"].to_numpy()
-    # what was spent before the first epoch (sorting, transposing) belongs to every point
-    setup = whole - seconds[-1]
-    return list(zip((seconds + setup).tolist(), found.history["test_rmse"], strict=True))
+
+    def report(epoch: int, value: float) -> None:
+        curve.append((time.perf_counter() - begun, value))
+
+    solver.fit_tasks([Task(train, test=test, watch_test=True, report=report)])
+    return curve
 
 
 def sgd(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours."""
     from cfmf.factorization.sgd import SGD
 
-    return our_curve(SGD(K, reg=0.055, learning_rate=0.035, max_epochs=20), train, test)
+    return our_curve(SGD(K, reg=0.06, max_epochs=20), train, test)
 
 
 def als(train: Any, test: Any, options: dict[str, Any]) -> Curve:
@@ -448,6 +449,7 @@ def main() -> None:
     parser.add_argument("--peers", help="a Python with requirements-peers.txt installed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=["epoch", "sweep", "time", "gibbs"])
+    parser.add_argument("--sizes", nargs="*", choices=["study-10k", "ml-1m"])
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -462,6 +464,8 @@ def main() -> None:
         if os.environ.get("CFMF_REAL_DATA"):
             sizes["ml-1m"] = lambda: movielens(Path(os.environ["CFMF_REAL_DATA"]))
         for name, load in sizes.items():
+            if arguments.sizes and name not in arguments.sizes:
+                continue
             folder = Path(scratch) / name
             folder.mkdir()
             for part, found in zip(("train", "test"), load(), strict=True):

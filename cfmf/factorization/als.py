@@ -11,8 +11,8 @@ from scipy import sparse
 
 from cfmf.factorization.checkpoint import Checkpoint
 from cfmf.factorization.curve import Curve, Stopping, fitted
-from cfmf.factorization.kernels import inner_products, solve_rows
-from cfmf.factorization.model import Factorization, root_mean_square
+from cfmf.factorization.kernels import root_mean_square_error, solve_rows
+from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
 from cfmf.factorization.tasks import Fitted, Task
 
@@ -157,19 +157,21 @@ class _Training:
         self.users.solve(self.left, self.right, k + 1, self.mean)
         self.items.solve(self.right, self.left, k, self.mean)
 
-    def errors(self, part: sparse.csr_array) -> np.ndarray:
-        """x̂ - x of the stored entries."""
-        return self.mean + inner_products(part, self.left, self.right) - part.data
+    def rmse(self, part: sparse.csr_array | None) -> float:
+        """Of the current parameters; NaN of no part."""
+        if part is None:
+            return np.nan
+        return root_mean_square_error(part, self.left, self.right, self.mean)
 
     def measure(self) -> np.ndarray:
         """Loss, and train, validation and test RMSE."""
         task, settings = self.task, self.settings
-        train = root_mean_square(self.errors(task.train))
+        train = self.rmse(task.train)
         penalty = self.users.penalty(self.left, settings.k)
         penalty += self.items.penalty(self.right, settings.k)
-        watched = (task.validation, task.test if task.watch_test else None)
-        rmse = [np.nan if part is None else root_mean_square(self.errors(part)) for part in watched]
-        return np.array([[0.5 * train**2 + penalty / task.train.nnz, train, *rmse]])
+        loss = 0.5 * train**2 + penalty / task.train.nnz
+        test = task.test if task.watch_test else None
+        return np.array([[loss, train, self.rmse(task.validation), self.rmse(test)]])
 
     def keep(self, runs: np.ndarray) -> None:
         """Copy the parameters, as the best so far."""

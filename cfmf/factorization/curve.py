@@ -99,7 +99,7 @@ class Curve:
         FloatingPointError
             If a loss is no longer finite.
         """
-        run = self.fingerprint()
+        run = self.fingerprint() if checkpoint.path else ""
         self.restore(checkpoint.load(run), training)
         began = time.perf_counter() - (self.rows[-1][:, 6].max() if self.rows else 0.0)
         names = ", ".join(task.name for task in self.tasks)

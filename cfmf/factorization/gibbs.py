@@ -225,7 +225,8 @@ class _Sampling:
     def run(self, checkpoint: Checkpoint) -> None:
         """Sweep as often as the settings say."""
         settings = self.settings
-        run = fingerprint((settings, self.task.seed), self.task.train, self.task.validation)
+        parts = (self.task.train, self.task.validation, self.task.test)
+        run = fingerprint((settings, self.task.seed), *parts) if checkpoint.path else ""
         self.restore(checkpoint.load(run))
         began = time.perf_counter() - (self.history[-1][6] if self.history else 0.0)
         sweeps = range(len(self.history), settings.sweeps)
@@ -277,6 +278,8 @@ class _Sampling:
         measured = [rmse.get(name, np.nan) for name in ("train", "validation", "test")]
         seconds = time.perf_counter() - began
         self.history.append([sweep, loss, abs(loss - previous), *measured, seconds])
+        if self.task.report is not None:
+            self.task.report(sweep, measured[2])
 
     def fitted(self) -> Fitted:
         """Predictive means and standard deviations, over the counted sweeps."""

@@ -86,6 +86,24 @@ def inner_products(pattern: sparse.csr_array, left: np.ndarray, right: np.ndarra
     return found
 
 
+def root_mean_square_error(
+    ratings: sparse.csr_array, left: np.ndarray, right: np.ndarray, mean: float
+) -> float:
+    """Of the predictions mean + left_u · right_i over the stored entries; sums in float64."""
+    totals = np.empty(len(left), np.float64)
+    with numba.parallel_chunksize(ROWS_AT_A_TIME):
+        _square_errors(
+            ratings.indptr,
+            ratings.indices,
+            ratings.data.astype(left.dtype, copy=False),
+            left,
+            right,
+            left.dtype.type(mean),
+            totals,
+        )
+    return float(np.sqrt(totals.sum() / ratings.nnz)) if ratings.nnz else np.nan
+
+
 def _compile(**options: Any) -> Any:
     # Sums may be reassociated, for vector registers; NaN and infinity keep their meaning.
     return njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, cache=True, **options)
@@ -191,6 +209,19 @@ def _inner_products(indptr, indices, left, right, found):  # type: ignore[no-unt
             for a in range(left.shape[1]):
                 total += left[row, a] * other[a]
             found[j] = total
+
+
+@_compile(parallel=True)
+def _square_errors(indptr, indices, data, left, right, mean, totals):  # type: ignore[no-untyped-def]
+    for row in prange(len(indptr) - 1):
+        squares = 0.0
+        for j in range(indptr[row], indptr[row + 1]):
+            error = mean - data[j]
+            other = right[indices[j]]
+            for a in range(left.shape[1]):
+                error += left[row, a] * other[a]
+            squares += error * error
+        totals[row] = squares
 
 
 @_compile()

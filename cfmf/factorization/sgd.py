@@ -18,12 +18,18 @@ from scipy import sparse
 
 from cfmf.factorization.checkpoint import Checkpoint
 from cfmf.factorization.curve import Curve, Stopping, fitted
-from cfmf.factorization.kernels import descend, inner_products
-from cfmf.factorization.model import Factorization, pairs, root_mean_square
-from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
+from cfmf.factorization.kernels import descend, root_mean_square_error
+from cfmf.factorization.model import Factorization, pairs
+from cfmf.factorization.objective import (
+    as_model,
+    row_weights,
+    side_by_side,
+    silence_unrated,
+    start_factors,
+)
 from cfmf.factorization.tasks import Fitted, Task
 
-BLOCKS = 16
+BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,9 @@ class SGD:
     reg: float = 0.05
     weighting: float = 0.5
     bias_reg: float = 3.0
-    learning_rate: float = 0.03
-    decay: float = 0.15
-    max_epochs: int = 200
+    learning_rate: float = 0.06
+    decay: float = 0.5
+    max_epochs: int = 100
     patience: int | None = 5
     initial_scale: float = 0.1
     scale: tuple[float, float] | None = None
@@ -110,24 +116,25 @@ class _Training:
         users, items = start_factors(
             m, n, settings.k, settings.initial_scale / settings.k**0.5, task.seed
         )
+        users, items = silence_unrated(users, items, task.train)
         self.left, self.right = side_by_side(
             users.astype(settings.dtype), items.astype(settings.dtype)
         )
         self.best = (self.left, self.right)
         self.mean = float(task.train.data.mean(dtype=np.float64))
-        self.penalties = [
-            self.penalty_of(np.diff(task.train.indptr)),
-            self.penalty_of(np.bincount(task.train.indices, minlength=n)),
+        counts = np.diff(task.train.indptr), np.bincount(task.train.indices, minlength=n)
+        self.charges = [self.charges_of(count) for count in counts]
+        self.shares = [
+            (charge / np.maximum(count, 1)[:, None]).astype(settings.dtype)
+            for charge, count in zip(self.charges, counts, strict=True)
         ]
         self.epoch = 0
         self.deal()
 
-    def penalty_of(self, counts: np.ndarray) -> np.ndarray:
-        """Rows × 2: what one observed pair charges its row's factors, and its bias."""
+    def charges_of(self, counts: np.ndarray) -> np.ndarray:
+        """Rows × 2: the penalties of a row's factors and bias; zero of a row without ratings."""
         weights = self.settings.reg * row_weights(counts, self.settings.weighting)
-        both = np.column_stack([weights, np.full(len(counts), self.settings.bias_reg)])
-        share: np.ndarray = both / np.maximum(counts, 1)[:, None]
-        return share.astype(self.settings.dtype)
+        return np.column_stack([weights, np.where(counts > 0, self.settings.bias_reg, 0.0)])
 
     def deal(self) -> None:
         """Put the pairs into the blocks of a square, each block in random order."""
@@ -157,30 +164,33 @@ class _Training:
             self.values,
             self.left,
             self.right,
-            *self.penalties,
+            *self.shares,
             settings.k,
             settings.dtype(rate),
         )
         self.epoch += 1
 
-    def errors(self, part: sparse.csr_array) -> np.ndarray:
-        """x̂ - x of the stored entries."""
-        return self.mean + inner_products(part, self.left, self.right) - part.data
+    def rmse(self, part: sparse.csr_array | None) -> float:
+        """Of the current parameters; NaN of no part."""
+        if part is None:
+            return np.nan
+        return root_mean_square_error(part, self.left, self.right, self.mean)
 
     def measure(self) -> np.ndarray:
         """Loss, and train, validation and test RMSE."""
         task, k = self.task, self.settings.k
-        train = root_mean_square(self.errors(task.train))
-        loss = 0.5 * train**2
-        counts = (np.diff(task.train.indptr), np.bincount(task.train.indices))
-        sides = zip((self.left, self.right), self.penalties, counts, (k, k + 1), strict=True)
-        for block, penalty, count, bias in sides:
-            rows = penalty[: len(count)] * count[:, None] / task.train.nnz
-            squares = np.square(block[: len(count)], dtype=np.float64)
-            loss += 0.5 * float(rows[:, 0] @ squares[:, :k].sum(1) + rows[:, 1] @ squares[:, bias])
-        watched = (task.validation, task.test if task.watch_test else None)
-        rmse = [np.nan if part is None else root_mean_square(self.errors(part)) for part in watched]
-        return np.array([[loss, train, *rmse]])
+        train = self.rmse(task.train)
+        penalty = 0.0
+        for block, charge, bias in zip(
+            (self.left, self.right), self.charges, (k, k + 1), strict=True
+        ):
+            squares = np.square(block, dtype=np.float64)
+            penalty += np.sum(
+                charge[:, 0] * squares[:, :k].sum(1) + charge[:, 1] * squares[:, bias]
+            )
+        loss = 0.5 * (train**2 + penalty / task.train.nnz)
+        test = task.test if task.watch_test else None
+        return np.array([[loss, train, self.rmse(task.validation), self.rmse(test)]])
 
     def keep(self, runs: np.ndarray) -> None:
         """Copy the parameters, as the best so far."""

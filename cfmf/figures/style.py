@@ -37,7 +37,7 @@ COLOURS = {
     "mf-bounded": "#6f8f1f",
     "mf-cubic": "#8f8f5f",
     "mf-jax": "#a0763f",
-    "als": "#d49a00",
+    "als": "#b3770a",
     "gibbs": "#bf5596",
     "gibbs-implicit": "#2f95a3",
 }

@@ -1,6 +1,5 @@
 """The workflow, copied to a folder of its own and run as its users run it."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,13 +14,6 @@ PARTS = [
 ]  # fmt: skip
 
 
-def pytest_collection_modifyitems(items):
-    """Keep the workflow's tests on one worker: they share one run of the tiny study."""
-    for item in items:
-        if Path(__file__).parent in Path(item.path).parents:
-            item.add_marker(pytest.mark.xdist_group("workflow"))
-
-
 class Checkout:
     """A copy of the workflow's files in which `snakemake` can be run and results looked at."""
 
@@ -34,15 +26,10 @@ class Checkout:
     def command(self, *arguments):
         return [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *arguments]
 
-    def environment(self):
-        # Compiled kernels are shared between runs, as they are in a user's checkout.
-        return {**os.environ, "NUMBA_CACHE_DIR": str(ROOT / ".snakemake" / "numba")}
-
     def start(self, *arguments, **options):
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
-            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -59,10 +46,17 @@ class Checkout:
     def tiny(self, *arguments, timeout=600):
         return self.run(*arguments, "--configfile", "config/tiny.yaml", timeout=timeout)
 
-    def results(self, pattern="*"):
+    def results(self, pattern="*", folder="results"):
         """Files below results/tiny by their path there."""
-        base = self.folder / "results" / "tiny"
+        base = self.folder / folder / "tiny"
         return {str(path.relative_to(base)): path for path in sorted(base.rglob(pattern))}
+
+    def set_aside(self):
+        """Move the results away, as if nothing had been run, and return them as they were."""
+        aside = self.folder / "results-before"
+        shutil.rmtree(aside, ignore_errors=True)
+        (self.folder / "results").rename(aside)
+        return self.results(folder="results-before")
 
 
 @pytest.fixture
@@ -72,7 +66,7 @@ def checkout(tmp_path):
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
-    """The tiny study, run once from raw data to report; no test changes it."""
+    """The tiny study, run from raw data to report; every test leaves a complete one behind."""
     checkout = Checkout(tmp_path_factory.mktemp("study"))
     status, output = checkout.tiny()
     assert status == 0, output

@@ -9,6 +9,9 @@ import zipfile
 import pandas as pd
 import pytest
 
+# One worker runs these tests: they share one run of the tiny study.
+pytestmark = pytest.mark.xdist_group("workflow")
+
 CONTRACT = [
     "report.html",
     "report-static.html",
@@ -85,14 +88,15 @@ def test_selected_setting_has_the_least_validation_error(study):
         assert (row.k, row.reg) == grid[row.fold].idxmin()
 
 
-def test_results_do_not_depend_on_the_run_or_on_cores(study, checkout):
-    status, output = checkout.tiny("--cores", "1", "statistics")
+def test_results_do_not_depend_on_the_run_or_on_cores(study):
+    before = study.set_aside()
+    status, output = study.tiny("--cores", "1")
     assert status == 0, output
     compared = 0
-    for name, path in checkout.results("*.tsv").items():
+    for name, path in study.results("*.tsv").items():
         if name.startswith("benchmarks/") or name.endswith("costs.tsv"):
             continue  # times
-        assert path.read_bytes() == study.results()[name].read_bytes(), name
+        assert path.read_bytes() == before[name].read_bytes(), name
         compared += 1
     assert compared > 10
 
@@ -108,29 +112,30 @@ def test_snakemake_report_holds_the_page(study, tmp_path):
         assert archive.read(kept[0]) == page.read_bytes()
 
 
-def test_killed_run_goes_on_where_it_was(study, checkout):
-    process = checkout.start("--configfile", "config/tiny.yaml")
+def test_killed_run_goes_on_where_it_was(study):
+    before = study.set_aside()
+    process = study.start("--configfile", "config/tiny.yaml")
     deadline = time.monotonic() + 300
-    while not checkout.results("factorization/*/*/metrics.tsv") and time.monotonic() < deadline:
+    while not study.results("factorization/*/*/metrics.tsv") and time.monotonic() < deadline:
         time.sleep(0.1)
     # The whole process group, as a power cut would: no handler runs.
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     finished = {
         name: path.stat().st_mtime_ns
-        for name, path in checkout.results("factorization/*/*/metrics.tsv").items()
+        for name, path in study.results("factorization/*/*/metrics.tsv").items()
     }
     assert finished
-    assert "report.html" not in checkout.results()
-    checkout.run("--unlock", "--configfile", "config/tiny.yaml")
-    status, output = checkout.tiny()
+    assert "report.html" not in study.results()
+    study.tiny("--unlock")
+    status, output = study.tiny()
     assert status == 0, output
     again = [
         name
         for name, written in finished.items()
-        if checkout.results()[name].stat().st_mtime_ns != written
+        if study.results()[name].stat().st_mtime_ns != written
     ]
     # The jobs that were running when the kill came may have written and not been recorded.
     assert len(again) <= 2
     for name in ("evaluation/metrics.tsv", "statistics/tests.tsv"):
-        assert checkout.results()[name].read_bytes() == study.results()[name].read_bytes()
+        assert study.results()[name].read_bytes() == before[name].read_bytes()
