@@ -41,6 +41,17 @@ types: $(VENV)/develop
 unit: $(VENV)/develop
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+benchmark: $(VENV)/study $(VENV)-peers/installed
+	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/neighbours.py --peers $(VENV)-peers/bin/python
+	$(BIN)/python benchmarks/factorization.py --peers $(VENV)-peers/bin/python
+	$(BIN)/python benchmarks/type_one_error.py
+
+$(VENV)-peers/installed: benchmarks/requirements-peers.txt | $(VENV)/torch-$(TORCH)
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet "$$(grep ^torch== requirements/study.txt)" --requirement benchmarks/requirements-peers.txt
+	@touch $@
+
 format: $(VENV)/develop
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

@@ -27,6 +27,12 @@ def module_of(method: str) -> str:
     return str(getattr(entry, "solver", entry)).split(":")[0]
 
 
+def on_gpu(method: str) -> bool:
+    """Whether a method's solver can use a GPU, as its registry entry says."""
+    entry = importlib.import_module(f"cfmf.{registry()[method]}").METHODS[method]
+    return bool(getattr(entry, "on_gpu", False))
+
+
 def canonical(value: float) -> str:
     """The one text of a number in paths and tables: `0.01`, never `1e-2`; `1`, never `1.0`."""
     return np.format_float_positional(float(value), trim="-")

@@ -5,7 +5,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from cfmf.config import complaint, module_of, points, registry
+from cfmf.config import complaint, module_of, on_gpu, points, registry
 from cfmf.data.splits import fold_names
 from cfmf.devices import has_gpu
 from cfmf.imports import imported_files
@@ -145,10 +145,11 @@ def gpus(wildcards):
     """GPUs that a training job asks for: one where there is one to be had, or none.
 
     `device: auto` asks on a machine that has a GPU, so that without one the jobs run side by side
-    on the cores; `cuda` always asks, which is right where jobs are sent to another machine.
+    on the cores; `cuda` always asks, which is right where jobs are sent to another machine. A
+    method whose solver knows no GPU never asks.
     """
     wanted = config["device"] == "cuda" or (config["device"] == "auto" and has_gpu())
-    return int(wanted)
+    return int(wanted and on_gpu(wildcards.method))
 
 
 def megabytes(base, times):
