@@ -77,11 +77,28 @@ class ObservedPairs:
         self, left: torch.Tensor, right: torch.Tensor, minus: torch.Tensor | None = None
     ) -> torch.Tensor:
         """P_u · Q_i of every observed pair, less `minus` of the pair if given."""
+        if not (left.is_cuda or torch.backends.mkl.is_available()):
+            products = self.gathered_products(left, right)
+            return products if minus is None else products - minus
         subtracted = self.ratings if minus is None else minus
         beta = 0.0 if minus is None else -1.0
         return torch.sparse.sampled_addmm(
             self.matrix(subtracted), left, right.t(), beta=beta
         ).values()
+
+    def gathered_products(
+        self, left: torch.Tensor, right: torch.Tensor, size: int = 2**16
+    ) -> torch.Tensor:
+        """P_u · Q_i of every observed pair, for builds of torch without MKL (Arm, macOS).
+
+        `sampled_addmm` does not exist there. Pairs are gathered `size` at a time, which is slower.
+        """
+        rows = torch.repeat_interleave(self.rows.diff().long())
+        products = [
+            (left[row] * right[column.long()]).sum(1)
+            for row, column in zip(rows.split(size), self.columns.split(size), strict=True)
+        ]
+        return torch.cat(products)
 
     def spread(
         self, values: torch.Tensor, left: torch.Tensor, right: torch.Tensor

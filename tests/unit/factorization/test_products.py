@@ -1,12 +1,17 @@
 """Sparse products against dense ones in float64."""
 
 import numpy as np
+import pytest
 import torch
 
 from cfmf.factorization.products import ObservedPairs
 
 
-def test_products_equal_dense_ones(ratings, dense_of):
+@pytest.mark.parametrize("mkl", [True, False])
+def test_products_equal_dense_ones(ratings, dense_of, monkeypatch, mkl):
+    if mkl and not torch.backends.mkl.is_available():
+        pytest.skip("this build of torch has no MKL")
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
     x, mask = dense_of(ratings)
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(12, 8)), rng.normal(size=(9, 8))
