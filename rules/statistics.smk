@@ -26,6 +26,8 @@ rule search_published:
         "results/{dataset}/benchmarks/search_published.tsv"
     conda:
         "../envs/search.yaml"
+    # It runs long and alone: better beside the others than after them.
+    priority: 10
     resources:
         mem_mb=megabytes(1500, 50),
         runtime=480,
