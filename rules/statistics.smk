@@ -24,10 +24,10 @@ rule search_published:
         logs("search_published"),
     benchmark:
         "results/{dataset}/benchmarks/search_published.tsv"
-    conda:
-        "../envs/search.yaml"
     # It runs long and alone: better beside the others than after them.
     priority: 10
+    conda:
+        "../envs/search.yaml"
     resources:
         mem_mb=megabytes(1500, 50),
         runtime=480,
@@ -55,7 +55,7 @@ rule test_statistics:
         tests=report(
             "results/{dataset}/statistics/tests.tsv",
             caption="../report/captions/tests.rst",
-            category="Statistics",
+            category="Tests",
             labels={"data set": "{dataset}", "table": "tests"},
         ),
         assumptions="results/{dataset}/statistics/assumptions.tsv",
@@ -64,7 +64,7 @@ rule test_statistics:
         verdict=report(
             "results/{dataset}/statistics/verdict.json",
             caption="../report/captions/verdict.rst",
-            category="Statistics",
+            category="Tests",
             labels={"data set": "{dataset}", "table": "verdict"},
         ),
     log:

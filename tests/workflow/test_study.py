@@ -105,6 +105,7 @@ def test_snakemake_report_holds_the_page(study, tmp_path):
     for name in ("report.html", "report.zip"):
         status, output = study.tiny("--report", str(tmp_path / name))
         assert status == 0, output
+    assert "System Message" not in (tmp_path / "report.html").read_text()
     page = study.results()["report-static.html"]
     assert page.stat().st_size < 1.5e6
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
