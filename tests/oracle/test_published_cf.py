@@ -31,6 +31,6 @@ def test_equals_the_dense_formula(real_data, fold):
     found = UserCF().fit(matrix).predict(test["user"].to_numpy(), test["item"].to_numpy())
 
     assert rated.mean() > 0.99
-    np.testing.assert_allclose(found[rated], expected[rated], rtol=0, atol=5e-6)
+    np.testing.assert_allclose(found[rated], expected[rated], rtol=0, atol=3e-6)
     rmse = [np.sqrt(np.mean((p[rated] - test["rating"][rated]) ** 2)) for p in (found, expected)]
     assert rmse[0] == pytest.approx(rmse[1], abs=1e-6)
