@@ -11,9 +11,8 @@ user-knn
 agreement
     `quality` is the share of predictions that agree with ours within 1e-4 of a star; the largest
     difference stands in the name of the size. Surprise's pearson is our pearson; its
-    pearson_baseline shrinks by (c − 1)/(c − 1 + β) where ours does by c/(c + β), so it is compared
-    at β = 0, on pairs of rows that share two ratings or more; its cosine is over shared ratings and
-    is none of ours.
+    pearson_baseline shrinks by (c − 1)/(c − 1 + β) where ours does by c/(c + β), and its cosine is
+    over shared ratings, so neither is compared.
 products
     What decides which columns go through BLAS: a thousand million multiply-adds of the similarity
     sums, scattered over sparse columns and as a dense product, on one thread. `quality` of the

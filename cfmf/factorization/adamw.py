@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from cfmf.factorization.checkpoint import Checkpoint
 from cfmf.factorization.curve import Curve, Stopping, fitted
@@ -26,11 +25,11 @@ from cfmf.factorization.objective import (
 )
 from cfmf.factorization.penalties import PENALTIES
 from cfmf.factorization.products import ObservedPairs
-from cfmf.factorization.tasks import Fitted, Task
+from cfmf.factorization.tasks import Fitted, Solver, Task
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Solver):
     """Matrix factorization trained by AdamW on all observed pairs at once.
 
     Minimizes the objective J of `cfmf.factorization.objective`, or what the options make of it.
@@ -98,16 +97,6 @@ class AdamW:
             raise ValueError(f"penalty is {self.penalty!r}; it must be one of {known}")
         if self.bounded and self.scale is None:
             raise ValueError("a bounded output needs the scale: the lowest and highest rating")
-
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        test: sparse.csr_array | None = None,
-        seed: int = 1,
-    ) -> Fitted:
-        """Train on one matrix; see `Task` for the arguments and `fit_tasks` for the errors."""
-        return self.fit_tasks([Task(train, seed, validation, test)])[0]
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train on several matrices of one shape, side by side in one batch.

@@ -14,11 +14,11 @@ from cfmf.factorization.curve import Curve, Stopping, fitted
 from cfmf.factorization.kernels import root_mean_square_error, solve_rows
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
-from cfmf.factorization.tasks import Fitted, Task
+from cfmf.factorization.tasks import Fitted, Solver, Task
 
 
 @dataclass(frozen=True)
-class ALS:
+class ALS(Solver):
     """Matrix factorization by alternating least squares, with biases.
 
     A sweep solves every user's factors and bias given the items', then every item's given the
@@ -67,16 +67,6 @@ class ALS:
                 f"reg is {self.reg} and bias_reg {self.bias_reg}; ALS needs both above 0,"
                 " or rows with few ratings have no unique solution"
             )
-
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        test: sparse.csr_array | None = None,
-        seed: int = 1,
-    ) -> Fitted:
-        """Train on one matrix; see `Task` for the arguments."""
-        return self.fit_tasks([Task(train, seed, validation, test)])[0]
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train on several matrices, one after another.

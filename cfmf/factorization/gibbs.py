@@ -31,7 +31,7 @@ from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
 from cfmf.factorization.model import Factorization, Posterior, root_mean_square
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
-from cfmf.factorization.tasks import HISTORY, Fitted, Task
+from cfmf.factorization.tasks import HISTORY, Fitted, Solver, Task
 from cfmf.progress import progress
 
 SHAPE = RATE = 1.0  # of every Gamma prior
@@ -39,7 +39,7 @@ SHRINK = 1.0  # prior observations of a mean μ_f
 
 
 @dataclass(frozen=True)
-class Gibbs:
+class Gibbs(Solver):
     """Bayesian matrix factorization; see the module for the model.
 
     Attributes
@@ -77,16 +77,6 @@ class Gibbs:
             )
         if self.implicit not in ("none", "users", "both"):
             raise ValueError(f"implicit is {self.implicit!r}; it must be none, users or both")
-
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        test: sparse.csr_array | None = None,
-        seed: int = 1,
-    ) -> Fitted:
-        """Sample from the posterior of one matrix; see `Task` for the arguments."""
-        return self.fit_tasks([Task(train, seed, validation, test)])[0]
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Sample from the posteriors of several matrices, one after another.

@@ -14,13 +14,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import sparse
 
 from cfmf.factorization.checkpoint import Checkpoint
 from cfmf.factorization.curve import Curve, Stopping, fitted
 from cfmf.factorization.model import Factorization, pairs
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, silence_unrated
-from cfmf.factorization.tasks import Fitted, Task
+from cfmf.factorization.tasks import Fitted, Solver, Task
 
 BETA1, BETA2 = 0.9, 0.999
 
@@ -28,7 +27,7 @@ State = dict[str, Any]  # left, right, their two moments each, and the step
 
 
 @dataclass(frozen=True)
-class JaxAdamW:
+class JaxAdamW(Solver):
     """Matrix factorization by full-batch AdamW in JAX.
 
     Attributes
@@ -67,16 +66,6 @@ class JaxAdamW:
             raise ValueError(f"reg is {self.reg}; it must not be negative")
         if self.penalty not in ("l2", "decay"):
             raise ValueError(f"penalty is {self.penalty!r}; in JAX it must be l2 or decay")
-
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        test: sparse.csr_array | None = None,
-        seed: int = 1,
-    ) -> Fitted:
-        """Train on one matrix; see `Task` for the arguments."""
-        return self.fit_tasks([Task(train, seed, validation, test)])[0]
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train on several matrices, one after another.

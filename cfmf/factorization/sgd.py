@@ -27,13 +27,13 @@ from cfmf.factorization.objective import (
     silence_unrated,
     start_factors,
 )
-from cfmf.factorization.tasks import Fitted, Task
+from cfmf.factorization.tasks import Fitted, Solver, Task
 
 BLOCKS = 8
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Solver):
     """Matrix factorization by stochastic gradient descent, with biases.
 
     Every pair moves its user's and its item's parameters against the gradient of its own share of
@@ -77,16 +77,6 @@ class SGD:
             raise ValueError(
                 f"reg is {self.reg} and bias_reg {self.bias_reg}; they must not be negative"
             )
-
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        test: sparse.csr_array | None = None,
-        seed: int = 1,
-    ) -> Fitted:
-        """Train on one matrix; see `Task` for the arguments."""
-        return self.fit_tasks([Task(train, seed, validation, test)])[0]
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train on several matrices, one after another.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -89,9 +88,19 @@ class Fitted:
     deviations: dict[str, np.ndarray] | None = field(default=None, repr=False)
 
 
-class Solver(Protocol):
-    """A class whose instances hold settings and train tasks."""
+class Solver:
+    """What all solvers have in common: instances hold settings and train tasks."""
+
+    def fit(
+        self,
+        train: sparse.csr_array,
+        validation: sparse.csr_array | None = None,
+        test: sparse.csr_array | None = None,
+        seed: int = 1,
+    ) -> Fitted:
+        """Train on one matrix; see `Task` for the arguments and `fit_tasks` for the errors."""
+        return self.fit_tasks([Task(train, seed, validation, test)])[0]
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train tasks of one shape, side by side where that is faster."""
-        ...
+        raise NotImplementedError
