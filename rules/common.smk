@@ -5,7 +5,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from cfmf.config import complaint, module_of, on_gpu, points, registry
+from cfmf.config import (
+    complaint,
+    module_of,
+    on_gpu,
+    points,
+    registry,
+    seconds_a_run,
+)
 from cfmf.data.splits import fold_names
 from cfmf.devices import has_gpu
 from cfmf.imports import imported_files

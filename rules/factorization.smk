@@ -25,6 +25,11 @@ rule train_factorization:
         settings=lookup(within=config, dpath="methods/{method}"),
         folds=lambda wildcards: FOLDS[wildcards.dataset],
         seeds=config["study"]["seeds"],
+        seconds=lambda wildcards: seconds_a_run(
+            config["tuning"]["seconds"],
+            config["methods"][wildcards.method],
+            config["study"]["seeds"],
+        ),
         scale=scale,
     script:
         "../scripts/train_factorization.py"

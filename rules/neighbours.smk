@@ -49,6 +49,7 @@ rule tune_neighbours:
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
         folds=lambda wildcards: FOLDS[wildcards.dataset],
+        seconds=config["tuning"]["seconds"],
     script:
         "../scripts/tune_neighbours.py"
 

@@ -32,10 +32,13 @@ with job(snakemake) as (log, params):
         scale=tuple(params.scale),
         device=device,
         threads=snakemake.threads,
+        seconds=params.seconds,
         checkpoint=checkpoint,
     )
     for row in result.metrics.query("split == 'test' and metric == 'rmse'").itertuples():
         log.info("fold %s, seed %s: test RMSE %.4f", row.fold, row.seed, row.value)
+    for row in result.metrics.query("metric == 'out_of_time' and value > 0").itertuples():
+        log.warning("fold %s, seed %s: its share of the tuning time ended it", row.fold, row.seed)
     for kind in ("metrics", "costs"):
         write_table(snakemake.output[kind], getattr(result, kind), kind)
     for kind in ("history", "predictions"):

@@ -11,7 +11,11 @@ with job(snakemake) as (log, params):
         params.settings,
         dataset=snakemake.wildcards.dataset,
         threads=snakemake.threads,
+        seconds=params.seconds,
     )
+    late = trials[trials["state"] != "COMPLETE"].groupby("fold").size()
+    for fold, count in late.items():
+        log.warning("fold %s: the time for tuning was spent before %d trials", fold, count)
     log.info("%d trials, least validation RMSE %.4f", len(trials), trials["value"].min())
     write_table(snakemake.output.trials, trials, "trials")
     write_table(snakemake.output.costs, costs, "costs")

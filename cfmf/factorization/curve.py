@@ -67,6 +67,8 @@ class Training(Protocol):
 class Curve:
     """What was measured so far, and which epoch of each run is the one to keep.
 
+    Runs side by side share a device and so put their limits of wall-clock time together.
+
     Parameters
     ----------
     tasks
@@ -89,6 +91,8 @@ class Curve:
         self.best_epoch = np.zeros(len(tasks), dtype=np.int64)
         self.best_rmse = np.full(len(tasks), np.inf)
         self.ended = np.zeros(len(tasks), dtype=bool)
+        self.out_of_time = np.zeros(len(tasks), dtype=bool)
+        self.seconds = sum(np.inf if task.seconds is None else task.seconds for task in tasks)
         self.rows: list[np.ndarray] = []
 
     def train(self, training: Training, checkpoint: Checkpoint) -> None:
@@ -117,7 +121,8 @@ class Curve:
 
     def fingerprint(self) -> str:
         """What tells this training from others."""
-        decides = (self.settings, [(task.seed, task.epochs) for task in self.tasks])
+        runs = [(task.seed, task.epochs, task.seconds) for task in self.tasks]
+        decides = (self.settings, runs)
         parts = [part for task in self.tasks for part in (task.train, task.validation)]
         return fingerprint(decides, *parts)
 
@@ -155,6 +160,9 @@ class Curve:
         self.best_rmse[better] = validation[better]
         self.best_epoch[better] = epoch
         self.ended |= self.ends(epoch, loss, delta)
+        if seconds >= self.seconds:
+            self.out_of_time |= ~self.ended
+            self.ended[:] = True
         return better if self.patience is not None else better & self.ended
 
     def ends(self, epoch: int, loss: np.ndarray, delta: np.ndarray) -> np.ndarray:
@@ -179,6 +187,7 @@ class Curve:
             "best_epoch": self.best_epoch,
             "best_rmse": self.best_rmse,
             "ended": self.ended,
+            "out_of_time": self.out_of_time,
         }
 
     def restore(self, state: Mapping[str, np.ndarray] | None, training: Training) -> None:
@@ -187,7 +196,7 @@ class Curve:
             return
         self.rows = list(state["curve"])
         self.best_epoch, self.best_rmse = state["best_epoch"], state["best_rmse"]
-        self.ended = state["ended"]
+        self.ended, self.out_of_time = state["ended"], state["out_of_time"]
         training.restore(state)
 
 
@@ -199,6 +208,7 @@ def fitted(curve: Curve, models: Sequence[Factorization]) -> list[Fitted]:
             curve.history(run),
             int(curve.best_epoch[run]),
             {name: model.predict(*pairs(part)) for name, part in task.parts().items()},
+            out_of_time=bool(curve.out_of_time[run]),
         )
         for run, (task, model) in enumerate(zip(curve.tasks, models, strict=True))
     ]

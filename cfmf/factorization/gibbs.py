@@ -206,6 +206,7 @@ class _Sampling:
         self.totals = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
         self.squares = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
         self.history: list[list[float]] = []
+        self.last = settings.sweeps if task.epochs is None else task.epochs
         self.noise = 0.0
         counted = settings.sweeps - settings.burn_in
         kept = np.linspace(0, counted - 1, min(settings.draws, counted)).round()
@@ -213,19 +214,29 @@ class _Sampling:
         self.draws: list[Factorization] = []
 
     def run(self, checkpoint: Checkpoint) -> None:
-        """Sweep as often as the settings say."""
+        """Sweep as often as the settings or the task say, or until the time is out."""
         settings = self.settings
         parts = (self.task.train, self.task.validation, self.task.test)
-        run = fingerprint((settings, self.task.seed), *parts) if checkpoint.path else ""
+        decides = (settings, self.task.seed, self.task.epochs, self.task.seconds)
+        run = fingerprint(decides, *parts) if checkpoint.path else ""
         self.restore(checkpoint.load(run))
         began = time.perf_counter() - (self.history[-1][6] if self.history else 0.0)
-        sweeps = range(len(self.history), settings.sweeps)
+        sweeps = range(len(self.history), self.last)
         for sweep in progress(sweeps, f"{self.task.name}: sweeps of k {settings.k}"):
+            if self.out_of_time():
+                break
             self.sweep()
             self.record(sweep, began)
             if checkpoint.due():
                 checkpoint.save(run, self.state())
         checkpoint.save(run, self.state())
+
+    def out_of_time(self) -> bool:
+        """Whether the limit of time ends the sampling; never before a sweep has counted."""
+        done = len(self.history)
+        if self.task.seconds is None or not self.settings.burn_in < done < self.last:
+            return False
+        return self.history[-1][6] >= self.task.seconds
 
     def sweep(self) -> None:
         """Draw everything once, given everything else."""
@@ -273,7 +284,7 @@ class _Sampling:
 
     def fitted(self) -> Fitted:
         """Predictive means and standard deviations, over the counted sweeps."""
-        counted = self.settings.sweeps - self.settings.burn_in
+        counted = len(self.history) - self.settings.burn_in
         means = {name: total / counted for name, total in self.totals.items()}
         predictions = {name: mean.astype(np.float32) for name, mean in means.items()}
         deviations = {
@@ -284,7 +295,12 @@ class _Sampling:
         }
         history = pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": np.int32})
         return Fitted(
-            Posterior(tuple(self.draws)), history, self.settings.sweeps, predictions, deviations
+            Posterior(tuple(self.draws)),
+            history,
+            len(history),
+            predictions,
+            deviations,
+            out_of_time=self.out_of_time(),
         )
 
     def state(self) -> dict[str, np.ndarray]:

@@ -117,13 +117,15 @@ def train_point(
     scale: tuple[float, float] | None = None,
     device: str = "cpu",
     threads: int = 1,
+    seconds: float | None = None,
     checkpoint: Path | None = None,
 ) -> PointResult:
     """Train a method at one k and reg over all folds and seeds.
 
     Every run is trained on `fit`, which gives its validation RMSE and how many epochs were best;
     then anew on `train` for as many epochs, which gives its test RMSE and predictions. Methods
-    that stop by their loss (as published) or not at all (Gibbs) decide their epochs in each phase.
+    that stop by their loss (as published) or not at all (Gibbs) decide their epochs in each phase,
+    unless the limit of time did so on `fit`.
 
     Parameters
     ----------
@@ -137,12 +139,16 @@ def train_point(
         Lowest and highest rating, for clipping and bounded outputs; None takes those of the runs.
     threads
         Of torch and numba. Results do not depend on it.
+    seconds
+        Wall-clock time that each run may take on `fit`; None is no limit. Where it ends a run, the
+        results depend on the machine.
     checkpoint
         Folder for the state of the runs, to go on from after a kill; it may be deleted afterwards.
 
     Returns
     -------
     Metrics: rmse, rmse_clipped (to the scale) and mae of each split, epochs of `fit` and `train`,
+    out_of_time of `fit` (1 where the limit of time ended it, else 0),
     and for Bayesian methods coverage_90, the share of ratings in their central 90 % interval.
     Costs: seconds of fit and refit. History and predictions as `PointResult`.
 
@@ -167,7 +173,10 @@ def train_point(
     try:
         for number, batch in enumerate(batches(runs, size)):
             fits = solver.fit_tasks(
-                [Task(run.fit, run.seed, run.validation, name=run.name) for run in batch],
+                [
+                    Task(run.fit, run.seed, run.validation, seconds=seconds, name=run.name)
+                    for run in batch
+                ],
                 checkpoint and checkpoint / f"fit-{number}.npz",
             )
             tasks = [refit_task(method, run, fit) for run, fit in zip(batch, fits, strict=True)]
@@ -192,7 +201,7 @@ def refit_task(method: str, run: Run, fit: Fitted) -> Task:
         run.seed,
         test=run.test,
         watch_test=entry.watches_test,
-        epochs=fit.epochs if entry.stops_on_validation else None,
+        epochs=fit.epochs if entry.stops_on_validation or fit.out_of_time else None,
         name=run.name,
     )
 
@@ -227,6 +236,8 @@ def collect(
             seconds = float(fitted.history["seconds"].iloc[-1])
             costs.append({**row, "stage": stage, "measure": "seconds", "value": seconds})
             history.append(fitted.history.assign(**place, phase=stage))
+        late = float(fit.out_of_time)
+        metrics.append({**row, "split": "fit", "metric": "out_of_time", "value": late})
         predictions.append(pd.DataFrame({**place, "prediction": refit.predictions["test"]}))
     curves = pd.concat(history, ignore_index=True)
     first = ["fold", "seed", "phase"]

@@ -34,6 +34,9 @@ class Task:
         decide anything.
     epochs
         How many epochs to train, exactly; None leaves it to the stopping rules.
+    seconds
+        Wall-clock time after which no further epoch is begun: what is best so far is kept, and
+        the run is told to be out of time. None is no limit.
     name
         For messages: fold and seed.
     report
@@ -47,6 +50,7 @@ class Task:
     test: sparse.csr_array | None = None
     watch_test: bool = False
     epochs: int | None = None
+    seconds: float | None = None
     name: str = "one run"
     report: Callable[[int, float], None] | None = None
 
@@ -79,6 +83,8 @@ class Fitted:
         Of every part of the task, float32, in the CSR order of its matrix.
     deviations
         Standard deviations of the ratings that a Bayesian model predicts, likewise; None of others.
+    out_of_time
+        Whether the task's `seconds` ended the training before its own rules did.
     """
 
     model: Factorization | Posterior
@@ -86,6 +92,7 @@ class Fitted:
     epochs: int
     predictions: dict[str, np.ndarray] = field(repr=False)
     deviations: dict[str, np.ndarray] | None = field(default=None, repr=False)
+    out_of_time: bool = False
 
 
 class Solver:

@@ -53,7 +53,7 @@ def tune(
     settings
         Values to search, of each parameter; see `tuning.grid`.
     seconds
-        Limit of the whole search, shared evenly by the folds; see `tuning.search`.
+        Limit of the search on each fold; see `tuning.search`.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def tune(
                 fold=fold,
                 threads=threads,
                 device=device,
-                seconds=None if seconds is None else seconds / len(folds),
+                seconds=seconds,
             )
         )
         costs.append(_cost(dataset, fold, method, "tune", time.perf_counter() - begun))

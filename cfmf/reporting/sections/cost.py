@@ -7,13 +7,19 @@ import pandas as pd
 from cfmf.figures import comparison as figures
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Plot, Table, Text, records
+from cfmf.reporting.sections import effort
 from cfmf.reporting.strings import Catalogue, code
 from cfmf.reporting.study import Study
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Accuracy against cost, seconds by stage, jobs as Snakemake measured them."""
-    found = [*_pareto(study, words), *_stages(study, words), *_jobs(study, words)]
+    """Effort of tuning, accuracy against cost, seconds by stage, jobs as measured."""
+    found = [
+        *effort.blocks(study, words),
+        *_pareto(study, words),
+        *_stages(study, words),
+        *_jobs(study, words),
+    ]
     return [Text(words("cost.text")), *found] if found else []
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,39 @@ def test_validation_decides_the_epochs_of_the_refit(runs):
     epochs = found.metrics[found.metrics["metric"] == "epochs"].set_index("split")["value"]
     assert epochs["fit"].to_list() == epochs["train"].to_list()
     assert epochs.min() > 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_limit_of_time_ends_is_flagged_and_kept(runs, name):
+    reg = 0.05 if "reg" in method(name).tuned_by else None
+    settings = FAST.get(name, {})
+    cut = train_point(name, 2, reg, runs, settings, seconds=0).metrics
+    free, ample = (train_point(name, 2, reg, runs, settings, seconds=s).metrics for s in (None, 60))
+    assert free.equals(ample)
+    late = [table[table["metric"] == "out_of_time"]["value"].tolist() for table in (cut, free)]
+    assert late == [[1, 1], [0, 0]]
+    epochs = cut[cut["metric"] == "epochs"].set_index("split")["value"]
+    # The refit goes as far as the fit came: not a step, or the first sweep that counts.
+    expected = 1 + settings["burn_in"] if name.startswith("gibbs") else 0
+    assert set(epochs) == {expected}
+    assert np.isfinite(cut["value"]).all()
+
+
+def test_limit_of_time_keeps_the_best_epoch_so_far(runs):
+    alone = train_point("mf", 2, 0.05, runs[:1], {}).history.query("phase == 'fit'")
+    at = int(alone["validation_rmse"].idxmin()) // 2
+    seen = iter(range(10**6))
+    with pytest.MonkeyPatch.context() as patch:
+        told = SimpleNamespace(perf_counter=lambda: float(next(seen)))
+        patch.setattr("cfmf.factorization.curve.time", told)
+        found = train_point("mf", 2, 0.05, runs[:1], {}, seconds=at)
+    curve = found.history.query("phase == 'fit'")
+    assert len(curve) == at  # the clock ticks once before the first epoch, and once an epoch
+    kept = found.metrics.query("split == 'fit' and metric == 'epochs'")["value"].item()
+    rmse = curve["validation_rmse"].to_numpy()
+    assert rmse[int(kept)] <= rmse.min() + 1e-5
+    last = found.metrics.query("split == 'validation' and metric == 'rmse'")["value"].item()
+    assert last == pytest.approx(rmse[int(kept)], rel=1e-5)
 
 
 def test_two_runs_give_the_same_bytes(runs):

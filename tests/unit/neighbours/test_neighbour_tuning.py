@@ -1,5 +1,7 @@
 """Grids, trials and the choice among them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,6 +89,16 @@ def test_no_time_left_is_said_and_not_guessed(parts):
     trials = search("user-knn", *parts, LISTS, seconds=0)
     assert set(trials["state"]) == {"OUT_OF_TIME"}
     assert trials["value"].isna().all()
+
+
+def test_a_trial_that_began_in_time_counts(monkeypatch, parts):
+    clock = iter([0.0, 0.0, 9.0])  # at the start, before the first similarity, before the second
+    told = SimpleNamespace(monotonic=lambda: next(clock))
+    monkeypatch.setattr("cfmf.neighbours.tuning.time", told)
+    trials = search("user-knn", *parts, LISTS, seconds=5)
+    complete = trials["state"] == "COMPLETE"
+    assert 0 < complete.sum() < len(trials)
+    assert trials["value"].notna().equals(complete)
 
 
 def test_settings_of_one_similarity_share_its_computation(monkeypatch, parts):

@@ -311,3 +311,22 @@ def test_every_sentence_of_the_verdict_has_words_of_its_own():
         found = set(re.findall(r"{(\w+)}", texts[f"verdict.{key}"]))
         assert found - names <= {"first", "second"}, key
         assert names <= found, key
+
+
+def test_effort_of_tuning_is_counted_and_what_was_cut_is_told(page, pages, results):
+    home = results / generated_study.DATASET
+    shown = page.table("effort").set_index("method")
+    for method in ("user-knn", "item-knn"):
+        trials = pd.read_csv(home / f"neighbours/{method}/trials.tsv", sep="\t")
+        assert int(shown.loc[method, "trials"]) == trials["setting"].nunique()
+    grid = len(generated_study.KS) * len(generated_study.REGS)
+    assert int(shown.loc["mf", "trials"]) == grid
+    assert shown["budget"].astype(float).eq(90).all()
+    costs = pd.read_csv(home / "evaluation/costs.tsv", sep="\t")
+    fits = costs[(costs["method"] == "mf") & (costs["stage"] == "fit")]
+    a_fold = fits["value"].sum() / len(generated_study.FOLDS)
+    assert float(shown.loc["mf", "seconds"]) == pytest.approx(a_fold, rel=1e-8)
+    cut = shown["cut"].astype(int)
+    assert cut["mf"] == len(generated_study.REGS)
+    assert cut.sum() == cut["mf"]
+    assert "trainings (methods: mf)" in pages["en", "embedded"]
