@@ -14,6 +14,7 @@ from numba import njit, prange
 from scipy import sparse
 
 ROWS_AT_A_TIME = 32  # what a thread takes at once: rows differ in length
+PAIRS_AT_A_TIME = 256  # gathered at once, so that they stay in the cache next to the processor
 
 
 def solve_rows(
@@ -59,7 +60,7 @@ def solve_rows(
     """
     noise = np.zeros((0, design.shape[1]), design.dtype) if noise is None else noise
     found = np.empty(precision.shape, design.dtype)
-    with numba.parallel_chunksize(ROWS_AT_A_TIME):
+    with numba.parallel_chunksize(1):
         failed = _solve_rows(
             ratings.indptr,
             ratings.indices,
@@ -115,71 +116,89 @@ def _solve_rows(  # type: ignore[no-untyped-def]
 ):
     rows, c = found.shape
     failed = 0
-    for row in prange(rows):
-        matrix = np.zeros((c, c), design.dtype)
-        vector = np.zeros(c, design.dtype)
-        _accumulate(indptr[row], indptr[row + 1], indices, data, design, offsets, matrix, vector)
-        for a in range(active):
-            vector[a] = alpha * vector[a] + pull[row, a]
-            for b in range(a + 1):
-                matrix[a, b] *= alpha
-            matrix[a, a] += precision[row, a]
-        failed += _factorize(matrix, active)
-        _solve_lower(matrix, vector, active)
-        if len(noise):
+    for group in prange(-(-rows // ROWS_AT_A_TIME)):
+        matrix = np.empty((c, c), design.dtype)
+        vector = np.empty(c, design.dtype)
+        gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), design.dtype)  # + 8: rows share no cache set
+        targets = np.empty(PAIRS_AT_A_TIME, design.dtype)
+        first = group * ROWS_AT_A_TIME
+        for row in range(first, min(first + ROWS_AT_A_TIME, rows)):
+            matrix[:], vector[:] = 0, 0
+            for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
+                pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
+                for j in range(pairs):
+                    column = indices[start + j]
+                    targets[j] = data[start + j] - offsets[column]
+                    for a in range(active):
+                        gathered[a, j] = design[column, a]
+                _accumulate(gathered, targets, pairs, active, matrix, vector)
             for a in range(active):
-                vector[a] += noise[row, a]
-        _solve_upper(matrix, vector, active)
-        for a in range(c):
-            found[row, a] = vector[a] if a < active else 0
+                vector[a] = alpha * vector[a] + pull[row, a]
+                for b in range(a + 1):
+                    matrix[a, b] *= alpha
+                matrix[a, a] += precision[row, a]
+            failed += _factorize(matrix, active)
+            _solve_lower(matrix, vector, active)
+            if len(noise):
+                for a in range(active):
+                    vector[a] += noise[row, a]
+            _solve_upper(matrix, vector, active)
+            for a in range(c):
+                found[row, a] = vector[a] if a < active else 0
     return failed
 
 
+@_compile(inline="always")
+def _products(rows, a, b, length):  # type: ignore[no-untyped-def]
+    """Inner products of rows a and a + 1 with rows b … b + 3: what registers hold at once."""
+    s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = rows.dtype.type(0)
+    for j in range(length):
+        x, y = rows[a, j], rows[a + 1, j]
+        z0, z1, z2, z3 = rows[b, j], rows[b + 1, j], rows[b + 2, j], rows[b + 3, j]
+        s0, s1, s2, s3 = s0 + x * z0, s1 + x * z1, s2 + x * z2, s3 + x * z3
+        t0, t1, t2, t3 = t0 + y * z0, t1 + y * z1, t2 + y * z2, t3 + y * z3
+    return (s0, s1, s2, s3), (t0, t1, t2, t3)
+
+
 @_compile()
-def _accumulate(start, end, indices, data, design, offsets, matrix, vector):  # type: ignore[no-untyped-def]
-    """Lower triangle of Σ d dᵀ, and Σ d (x - offset), four pairs at a time."""
-    c = design.shape[1]
-    j = start
-    while j + 4 <= end:
-        i0, i1, i2, i3 = indices[j], indices[j + 1], indices[j + 2], indices[j + 3]
-        d0, d1, d2, d3 = design[i0], design[i1], design[i2], design[i3]
-        for a in range(c):
-            x0, x1, x2, x3 = d0[a], d1[a], d2[a], d3[a]
-            # whole vector registers: a few products above the diagonal cost less than a remainder
-            for b in range(((a >> 3) + 1) << 3):
-                matrix[a, b] += x0 * d0[b] + x1 * d1[b] + x2 * d2[b] + x3 * d3[b]
-        t0, t1 = data[j] - offsets[i0], data[j + 1] - offsets[i1]
-        t2, t3 = data[j + 2] - offsets[i2], data[j + 3] - offsets[i3]
-        for a in range(c):
-            vector[a] += t0 * d0[a] + t1 * d1[a] + t2 * d2[a] + t3 * d3[a]
-        j += 4
-    while j < end:
-        d0 = design[indices[j]]
-        t0 = data[j] - offsets[indices[j]]
-        for a in range(c):
-            x0 = d0[a]
-            for b in range(((a >> 3) + 1) << 3):
-                matrix[a, b] += x0 * d0[b]
-            vector[a] += t0 * x0
-        j += 1
+def _accumulate(gathered, targets, pairs, active, matrix, vector):  # type: ignore[no-untyped-def]
+    """Add to the lower triangle Σ d dᵀ, and Σ d target; `gathered` has a row a column of design."""
+    for a in range(0, active, 2):
+        for b in range(0, a + 2, 4):
+            upper, lower = _products(gathered, a, b, pairs)
+            for i in range(4):
+                matrix[a, b + i] += upper[i]
+                matrix[a + 1, b + i] += lower[i]
+    for a in range(active):
+        total = targets.dtype.type(0)
+        for j in range(pairs):
+            total += gathered[a, j] * targets[j]
+        vector[a] += total
 
 
 @_compile()
 def _factorize(matrix, active):  # type: ignore[no-untyped-def]
     """Cholesky factor in the lower triangle; 1 if the matrix is not positive definite."""
     failed = 0
-    for a in range(active):
-        for b in range(a + 1):
-            total = matrix[a, b]
-            for i in range(b):
-                total -= matrix[a, i] * matrix[b, i]
-            if a > b:
-                matrix[a, b] = total / matrix[b, b]
-            elif total > 0:
-                matrix[a, a] = np.sqrt(total)
-            else:
-                matrix[a, a] = 1
+    for b in range(0, active, 4):
+        for a in range(b, active, 2):
+            upper, lower = _products(matrix, a, b, b)
+            for i in range(4):
+                matrix[a, b + i] -= upper[i]
+                matrix[a + 1, b + i] -= lower[i]
+        for i in range(b, min(b + 4, active)):
+            for j in range(b, i):
+                matrix[i, i] -= matrix[i, j] * matrix[i, j]
+            if not matrix[i, i] > 0:
+                matrix[i, i] = 1
                 failed = 1
+            root = np.sqrt(matrix[i, i])
+            matrix[i, i] = root
+            for a in range(i + 1, active):
+                total = matrix[a, i]
+                for j in range(b, i):
+                    total -= matrix[a, j] * matrix[i, j]
+                matrix[a, i] = total / root
     return failed
 
 
@@ -246,6 +265,7 @@ def draw_links(  # type: ignore[no-untyped-def]
         Links × c standard normal numbers.
     """
     c = residuals.shape[1]
+    one = residuals.dtype.type(1)
     for j in range(len(indptr) - 1):
         squares = weights.dtype.type(0)
         total = np.zeros(c, residuals.dtype)
@@ -256,7 +276,7 @@ def draw_links(  # type: ignore[no-untyped-def]
             for a in range(c):
                 total[a] += weight * residuals[row, a]
         for a in range(c):
-            inverse = 1 / (prior[a] + precision[a] * squares)
+            inverse = one / (prior[a] + precision[a] * squares)
             mean = precision[a] * (total[a] + squares * links[j, a]) * inverse
             drawn = mean + np.sqrt(inverse) * noise[j, a]
             total[a] = drawn - links[j, a]
@@ -310,7 +330,8 @@ def _step_pair(p, q, value, user_penalty, item_penalty, k, rate):  # type: ignor
         error -= p[a] * q[a]
     bias_p, bias_q = p[k], q[k + 1]
     move = rate * error
-    keep_p, keep_q = 1 - rate * user_penalty[0], 1 - rate * item_penalty[0]
+    one = p.dtype.type(1)  # the number 1 itself would turn the whole loop to float64
+    keep_p, keep_q = one - rate * user_penalty[0], one - rate * item_penalty[0]
     for a in range(len(p)):
         old_p, old_q = p[a], q[a]
         p[a] = keep_p * old_p + move * old_q
