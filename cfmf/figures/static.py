@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
-from html import escape
 from io import StringIO
 from typing import Any
 
@@ -49,7 +48,7 @@ STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 MARKS = {"circle": "o", "square": "s", "diamond": "D", "diamond-open": "D"}
 
 
-def to_svg(drawn: go.Figure, name: str, label: str) -> str:
+def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
     """SVG of a figure of this package.
 
     Parameters
@@ -58,8 +57,9 @@ def to_svg(drawn: go.Figure, name: str, label: str) -> str:
         A figure made by one of the functions of `cfmf.figures`.
     name
         A word that no other figure of the page has: it begins every id of the SVG.
-    label
-        What the figure shows, for readers who do not see it.
+    labelled_by
+        Id of the element of the page that says what the figure shows, for readers who do not see
+        it.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def to_svg(drawn: go.Figure, name: str, label: str) -> str:
         text = StringIO()
         page.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         canvas.figure = page
-    return _inline(text.getvalue(), name, label)
+    return _inline(text.getvalue(), name, labelled_by)
 
 
 def _with_axes(drawn: go.Figure) -> list[Any]:
@@ -101,7 +101,7 @@ def _twin(axes: Axes) -> Axes:
     return twin
 
 
-def _inline(svg: str, name: str, label: str) -> str:
+def _inline(svg: str, name: str, labelled_by: str) -> str:
     """An SVG document as an element of a page: own ids, page colours, a label."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -111,7 +111,7 @@ def _inline(svg: str, name: str, label: str) -> str:
     svg = svg.replace(INK, "var(--ink)").replace(GRID, "var(--grid)")
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    return svg.replace("<svg", f'<svg role="img" aria-labelledby="{labelled_by}"', 1)
 
 
 def _scatter(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:

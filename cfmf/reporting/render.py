@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import plotly.graph_objects as go
 import plotly.offline
-from markupsafe import Markup
 
 from cfmf.figures.static import to_svg
 from cfmf.files import written_whole
-from cfmf.reporting.page import Block, Fold, Plot, Table, Text, plots
+from cfmf.reporting.languages import figure_words, joined, still_words
+from cfmf.reporting.page import Block, Fold, Plot, Section, Table, Text, plots
 from cfmf.reporting.sections import question, sections
-from cfmf.reporting.strings import Catalogue, missing, number, raw, shown
+from cfmf.reporting.strings import Catalogue, languages, missing, number, raw, shown
 from cfmf.reporting.study import Study
 
 log = logging.getLogger(__name__)
@@ -36,7 +40,8 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
     output
         The HTML file; it asks for nothing outside itself.
     language
-        `en` or `zh`: a catalogue in report/strings.
+        `en` or `zh`: the catalogue in report/strings whose words are shown first; a reader can
+        change to the others.
     plotly
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
         figures as still SVG, without the longest folded tables, for pages that must stay under
@@ -49,43 +54,87 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
     """
     if plotly not in {"embedded", "svg"}:
         raise ValueError(f"figures are 'embedded' or 'svg', not {plotly!r}")
-    words = Catalogue(language)
-    parts = sections(study, words)
-    if plotly == "svg":
-        parts = [replace(part, blocks=light(part.blocks, words)) for part in parts]
-    numbered = {
-        plot.name: number
-        for number, plot in enumerate(
-            (plot for part in parts for plot in plots(part.blocks)), start=1
+    interactive = plotly == "embedded"
+    words = {name: Catalogue(name) for name in dict.fromkeys([language, *languages()])}
+    parts = {name: _parts(study, words[name], interactive) for name in words}
+    figures = {name: _figures(parts[name]) for name in words}
+    page = _environment().get_template("report.html.j2")
+    pages = {
+        name: page.render(
+            words=words[name],
+            languages=words,
+            study=study,
+            question=question(study, words[name]),
+            sections=parts[name],
+            figure_number={figure: place for place, figure in enumerate(figures[name], start=1)},
+            interactive=interactive,
         )
+        for name in words
     }
-    page = _environment(plotly).get_template("report.html.j2")
-    html = page.render(
-        words=words,
-        study=study,
-        question=question(study, words),
-        sections=parts,
-        figure_number=numbered,
-        interactive=plotly == "embedded",
-        plotly_js=Markup(plotly_source()) if plotly == "embedded" else "",
-        style=_asset("report.css"),
-        script=_asset("report.js"),
-    )
+    html, said = joined(pages)
+    twins = {
+        name: {"words": said[name], "figures": _figure_words(figures, language, name, interactive)}
+        for name in said
+    }
+    html = _filled(html, figures[language], twins, interactive)
     with written_whole(output) as beside:
         beside.write_text(html, encoding="utf-8")
-    if plotly == "svg" and len(html.encode()) > EMBEDDED_LIMIT:
-        log.warning(
-            "%s is over %.1f MB: Snakemake's report.html may not show it",
-            output,
-            EMBEDDED_LIMIT / 1e6,
-        )
+    size = len(html.encode())
+    if not interactive and size > EMBEDDED_LIMIT:
+        limit = EMBEDDED_LIMIT / 1e6
+        log.warning("%s is over %.1f MB: Snakemake's report.html may not show it", output, limit)
     log.info(
         "%s: %d sections, %d figures, %.1f MB",
         output,
-        len(parts),
-        len(numbered),
-        len(html.encode()) / 1e6,
+        len(parts[language]),
+        len(figures[language]),
+        size / 1e6,
     )
+
+
+def _parts(study: Study, words: Catalogue, interactive: bool) -> list[Section]:
+    parts = sections(study, words)
+    if interactive:
+        return parts
+    return [replace(part, blocks=light(part.blocks, words)) for part in parts]
+
+
+def _figures(parts: Sequence[Section]) -> dict[str, go.Figure]:
+    """The figures by name, in reading order."""
+    return {plot.name: plot.figure for part in parts for plot in plots(part.blocks)}
+
+
+def _figure_words(
+    figures: dict[str, dict[str, go.Figure]], first: str, other: str, interactive: bool
+) -> dict[str, Any]:
+    """What each figure of the first language says in another one, where it says anything else."""
+    found: dict[str, Any] = {}
+    for name, figure in figures[first].items():
+        said = figure_words(figure, figures[other][name])
+        if said:
+            found[name] = said if interactive else still_words(figure, said)
+    return found
+
+
+def _filled(
+    html: str, figures: dict[str, go.Figure], twins: dict[str, Any], interactive: bool
+) -> str:
+    """The page with what is heavy in it put where its comments say."""
+
+    def fill(place: re.Match[str]) -> str:
+        name = place[1]
+        if name.startswith("figure "):
+            figure = name.removeprefix("figure ")
+            return (_figure_json if interactive else _still)(figure, figures[figure])
+        return parts[name]() if name in parts else place[0]
+
+    parts: dict[str, Callable[[], str]] = {
+        "style": lambda: _asset("report.css"),
+        "script": lambda: _asset("report.js"),
+        "plotly": plotly_source,
+        "twins": lambda: _json(json.dumps(twins, ensure_ascii=False, separators=(",", ":"))),
+    }
+    return re.sub("<!--([\\w -]+)-->", fill, html)
 
 
 def light(blocks: Sequence[Block], words: Catalogue) -> list[Block]:
@@ -113,7 +162,7 @@ def plotly_source() -> str:
     return plotly.offline.get_plotlyjs().replace("</script", "<\\/script")
 
 
-def _environment(plotly: str) -> jinja2.Environment:
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -122,21 +171,22 @@ def _environment(plotly: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(shown=shown, raw=raw, kind=lambda block: type(block).__name__)
-    environment.globals["still"] = _still
-    environment.globals["figure_json"] = _figure_json
     environment.tests["missing"] = missing
     return environment
 
 
-def _asset(name: str) -> Markup:
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+def _asset(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _still(plot: Plot) -> Markup:
-    label = f"{plot.title.striptags()} {plot.caption.striptags()}"
-    return Markup(to_svg(plot.figure, plot.name, label))
+def _still(name: str, figure: go.Figure) -> str:
+    return to_svg(figure, name, f"words-{name}")
 
 
-def _figure_json(plot: Plot) -> Markup:
-    """A figure as JSON that no parser of HTML mistakes for markup."""
-    return Markup(plot.figure.to_json(engine="json").replace("<", "\\u003c"))
+def _figure_json(name: str, figure: go.Figure) -> str:
+    return _json(figure.to_json(engine="json"))
+
+
+def _json(text: str) -> str:
+    """JSON that no parser of HTML mistakes for markup."""
+    return text.replace("<", "\\u003c")

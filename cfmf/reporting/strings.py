@@ -15,6 +15,11 @@ NARROW = "\u202f"
 CATALOGUES = Path(__file__).parents[2] / "report" / "strings"
 
 
+def languages(folder: Path = CATALOGUES) -> list[str]:
+    """The languages that have a catalogue."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
 def flatten(tree: Mapping[str, Any], before: str = "") -> dict[str, str]:
     """A tree of texts as one dictionary, its keys joined by dots."""
     flat: dict[str, str] = {}
@@ -39,9 +44,9 @@ class Catalogue:
     def __init__(self, language: str = "en", folder: Path = CATALOGUES) -> None:
         path = folder / f"{language}.yaml"
         if not path.is_file():
-            known = sorted(other.stem for other in folder.glob("*.yaml"))
             raise ValueError(
-                f"there is no string catalogue for language {language!r}; choose one of {known}"
+                f"there is no string catalogue for language {language!r};"
+                f" choose one of {languages(folder)}"
             )
         self.language = language
         self.texts = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))

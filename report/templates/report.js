@@ -1,7 +1,8 @@
 "use strict";
 (function () {
-  const words = JSON.parse(document.getElementById("words").textContent);
   const all = (selector, within) => Array.from((within || document).querySelectorAll(selector));
+
+  const main = document.getElementById("main");
 
   // Light and dark: the system's choice until the reader makes one.
   const root = document.documentElement;
@@ -25,7 +26,6 @@
     const open = unfold.getAttribute("aria-pressed") !== "true";
     all("details.fold").forEach((fold) => { fold.open = open; });
     unfold.setAttribute("aria-pressed", String(open));
-    unfold.textContent = open ? unfold.dataset.on : unfold.dataset.off;
   });
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -112,18 +112,75 @@
         row.hidden = !wanted.every((word) => content.includes(word));
       });
       const left = rows.filter((row) => !row.hidden).length;
-      status.textContent = words.shown.replace("%1", left).replace("%2", rows.length);
+      status.textContent = wanted.length ? main.dataset.shown.replace("%1", left).replace("%2", rows.length) : "";
     });
+  });
+
+  // Languages: each element that reads otherwise in another one has a number there.
+  const twins = JSON.parse(document.getElementById("twins").textContent);
+  const worded = all("[data-words]").map((element) => {
+    const first = {};
+    for (const twin of Object.values(twins)) {
+      const said = twin.words[element.dataset.words];
+      if ("html" in said) first.html = element.innerHTML;
+      for (const name in said.attributes) (first.attributes ??= {})[name] = element.getAttribute(name);
+    }
+    return [element, first];
+  });
+  const retell = [];
+  const speak = (language) => {
+    const twin = twins[language];
+    for (const [element, first] of worded) {
+      const said = twin ? twin.words[element.dataset.words] : first;
+      if ("html" in first) element.innerHTML = "html" in said ? said.html : first.html;
+      for (const [name, text] of Object.entries({ ...first.attributes, ...said.attributes })) {
+        if (text === null) element.removeAttribute(name);
+        else element.setAttribute(name, text);
+      }
+    }
+    root.dataset.language = language;
+    all("[data-filter]").forEach((field) => field.dispatchEvent(new Event("input")));
+    all(".languages button").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.language === language)));
+    retell.forEach((tell) => tell(twin ? twin.figures : {}));
+  };
+  all(".languages").forEach((group) => { group.hidden = false; });
+  all(".languages button").forEach((button) => button.addEventListener("click", () => {
+    speak(button.dataset.language);
+    try { history.replaceState(null, "", "#" + button.dataset.language); } catch (error) { /* a page inside another one */ }
+  }));
+
+  // Still figures: words are text of the drawing.
+  all(".still text").forEach((letters) => {
+    const first = letters.textContent;
+    const name = letters.closest("figure").id.slice("figure-".length);
+    retell.push((figures) => { letters.textContent = (figures[name] || {})[first] || first; });
   });
 
   // Figures are drawn when they come near the window, or all at once for print.
   const pending = new Map();
   const drawn = [];
+  const figures = new Map();
+  // The words of a figure in the language of the page; how they read first is kept.
+  const told = (holder, figure) => {
+    figure.first ??= [];
+    figure.first.forEach(([path, text]) => put(figure, path, text));
+    figure.first = ((twins[root.dataset.language] || { figures: {} }).figures[holder.id.slice("plot-".length)] || [])
+      .map(([path, text]) => [path, put(figure, path, text)]);
+  };
+  const put = (figure, path, text) => {
+    const last = path[path.length - 1];
+    const place = path.slice(0, -1).reduce((inner, step) => inner[step], figure);
+    const before = place[last];
+    place[last] = text;
+    return before;
+  };
   const draw = (holder) => {
     const source = pending.get(holder);
     if (!source || !holder.offsetParent) return;
     pending.delete(holder);
     const figure = JSON.parse(source.textContent);
+    figures.set(holder, figure);
+    told(holder, figure);
     Plotly.newPlot(holder, figure.data, figure.layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
     drawn.push(holder);
   };
@@ -132,12 +189,17 @@
     all("script[data-plot]").forEach((source) => pending.set(document.getElementById(source.dataset.plot), source));
     const near = new IntersectionObserver((entries) => entries.forEach((entry) => { if (entry.isIntersecting) draw(entry.target); }), { rootMargin: "800px" });
     pending.forEach((source, holder) => near.observe(holder));
+    retell.push(() => figures.forEach((figure, holder) => {
+      told(holder, figure);
+      Plotly.react(holder, figure.data, figure.layout);
+    }));
     addEventListener("beforeprint", () => {
       drawAll();
       drawn.forEach((holder) => { if (holder.offsetParent) Plotly.relayout(holder, { width: 660 }); });
     });
     addEventListener("afterprint", () => drawn.forEach((holder) => Plotly.relayout(holder, { width: null, autosize: true })));
   }
+  if (location.hash.slice(1) in twins) speak(location.hash.slice(1));
   reveal();
   window.report = { drawAll: drawAll, download: download };
 })();
