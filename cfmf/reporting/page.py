@@ -80,6 +80,13 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Questions, each with its answer and links to where more of it stands."""
+
+    items: Sequence[tuple[Markup, Markup, Markup]]
+
+
+@dataclass(frozen=True)
 class Heading:
     """A heading inside a section."""
 
@@ -94,7 +101,7 @@ class Fold:
     blocks: Sequence[Block]
 
 
-Block = Table | Plot | Text | Note | Points | Heading | Fold
+Block = Table | Plot | Text | Note | Points | Answers | Heading | Fold
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
     pages = {
         name: page.render(
             words=words[name],
-            languages=words,
+            languages={name: words[name] for name in languages()},
+            first=language,
             study=study,
             question=question(study, words[name]),
             sections=parts[name],

@@ -124,9 +124,9 @@ class Page:
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
 
-    def open(self, path: Path) -> Page:
+    def open(self, path: Path, fragment: str = "") -> Page:
         """Open a file and wait until its scripts have run."""
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=path.resolve().as_uri() + fragment)
         until = time.monotonic() + 30
         while time.monotonic() < until:
             if self.run("document.readyState === 'complete' && Boolean(window.report)"):
@@ -142,6 +142,14 @@ class Page:
         if "exceptionDetails" in found:
             raise RuntimeError(json.dumps(found["exceptionDetails"])[:800])
         return found["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press and release a key by its name."""
+        known = {"Tab": (9, ""), "Enter": (13, "\r")}
+        code, text = known[key]
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **about)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def screenshot(self, path: Path, whole: bool = True) -> None:
         """Save the page as PNG, all of it or what the window shows."""

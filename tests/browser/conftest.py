@@ -25,7 +25,7 @@ def generated():
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """Both renderings in English, and the interactive one in Chinese."""
+    """Both renderings, in English and in Chinese first."""
     if chromium.executable() is None:
         pytest.skip(f"no Chromium on PATH (looked for {', '.join(chromium.NAMES)})")
     folder = tmp_path_factory.mktemp("reports")
@@ -37,6 +37,7 @@ def reports(tmp_path_factory):
         ("report", "en", "embedded"),
         ("static", "en", "svg"),
         ("chinese", "zh", "embedded"),
+        ("static-chinese", "zh", "svg"),
     ]:
         made[name] = folder / f"{name}.html"
         render(study, made[name], language, plotly=kind)

@@ -2,13 +2,21 @@
 
 import csv
 import io
-import os
+import time
 from pathlib import Path
 
 import pytest
 from chromium import Page
 
 SIZES = [(1400, False), (390, True)]
+AXE_FILE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+HOSTILE = "<script>alert('title')</script> & Co."
+SPEAK = "document.querySelector('.languages [data-language={0}]').click()"
+SAID = """JSON.stringify([document.documentElement.lang, document.title,
+    document.getElementById('main').innerText, document.querySelector('.contents').innerText,
+    Array.from(document.querySelectorAll('[aria-label]')).map(one => one.ariaLabel),
+    Array.from(document.querySelectorAll('[data-label]')).map(one => one.dataset.label),
+    Array.from(document.querySelectorAll('.plot text')).map(one => one.textContent)])"""
 AXE = """axe.run(document, {runOnly: [
     'wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 }).then(result => result.violations.map(one => `${one.impact} ${one.id}: `
@@ -130,18 +138,119 @@ def test_prints_without_tools(page):
     page.call("Emulation.setEmulatedMedia", media="")
 
 
+@pytest.mark.parametrize("name", ["report", "static"])
+def test_language_switch_gives_the_page_that_was_made_in_that_language(reports, name):
+    with Page(1400) as other:
+        other.open(reports["chinese" if name == "report" else "static-chinese"])
+        other.run("document.getElementById('unfold').click(); report.drawAll()")
+        expected = other.run(SAID)
+    with Page(1400) as opened:
+        opened.open(reports[name])
+        opened.run("document.getElementById('unfold').click(); report.drawAll()")
+        before = opened.run(SAID)
+        opened.run(SPEAK.format("zh"))
+        assert opened.run("location.hash") == "#zh"
+        pressed = "document.querySelector('.languages [aria-pressed=true]').lang"
+        assert opened.run(pressed) == "zh-CN"
+        chinese = opened.run(SAID)
+        opened.run(SPEAK.format("en"))
+        assert opened.run(SAID) == before
+        assert opened.console == []
+    assert chinese == expected
+    assert before != expected
+
+
+def test_address_can_name_the_language(reports):
+    with Page(1400) as opened:
+        opened.open(reports["report"], "#zh")
+        assert opened.run("document.documentElement.lang") == "zh-CN"
+        opened.run("report.drawAll()")
+        assert "评分" in opened.run("document.querySelector('#plot-ratings').textContent")
+
+
+def test_sorting_and_filtering_go_on_in_the_other_language(reports):
+    with Page(1400) as opened:
+        opened.open(reports["report"], "#zh")
+        opened.run("document.querySelector('[data-name=summary] th[data-key=mae] button').click()")
+        values = opened.run(
+            ROWS.format("summary") + ".map(row => Number(row.cells[3].dataset.value))"
+        )
+        assert values == sorted(values)
+        opened.run(
+            "(() => { const field = document.querySelector('#table-errata [data-filter]');"
+            " field.value = '稻草人'; field.dispatchEvent(new Event('input')); })()"
+        )
+        status = "document.querySelector('#table-errata .status').textContent"
+        assert opened.run(status) == "25 行中的 1 行"
+        opened.run(SPEAK.format("en"))
+        assert opened.run(status) == "0 of 25 rows"
+
+
+def test_download_button_saves_a_file(page, tmp_path):
+    page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    page.run("document.querySelector('#table-summary [data-download=tsv]').click()")
+    saved = tmp_path / "summary.tsv"
+    until = time.monotonic() + 10
+    while not saved.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+        page.run("0")
+    shown = page.run("report.download(document.querySelector('[data-name=summary]'), 'tsv')")
+    assert saved.read_text(encoding="utf-8") == shown
+
+
+def test_title_that_looks_like_a_script_stays_text(page):
+    cells = "Array.from(document.querySelectorAll('td, th')).map(cell => cell.textContent)"
+    assert HOSTILE in page.run(cells)
+    scripts = page.run("Array.from(document.scripts).map(one => one.textContent.slice(0, 99))")
+    assert not any(text.startswith("alert") for text in scripts)
+
+
+def test_all_can_be_reached_and_used_by_keyboard(reports):
+    with Page(1400) as opened:
+        opened.open(reports["report"])
+        opened.press("Tab")
+        assert opened.run("document.activeElement.className") == "skip"
+        assert opened.run("document.activeElement.getBoundingClientRect().left >= 0")
+        opened.press("Enter")
+        assert opened.run("location.hash") == "#main"
+        reached = opened.run(
+            "Array.from(document.querySelectorAll('a[href], button, summary, input, .scroll'))"
+            ".filter(one => one.offsetParent && one.tabIndex < 0).length"
+        )
+        assert reached == 0
+        heading = "document.querySelector('[data-name=summary] th[data-key=mae] button')"
+        opened.run(f"{heading}.focus()")
+        outline = f"getComputedStyle({heading}).outlineStyle"
+        opened.press("Enter")
+        assert opened.run(outline) == "solid"
+        assert opened.run(f"{heading}.parentElement.ariaSort") == "ascending"
+        fold = "document.querySelector('details.fold')"
+        opened.run(f"{fold}.querySelector('summary').focus()")
+        opened.press("Enter")
+        assert opened.run(f"{fold}.open")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["report", "static", "chinese"])
-@pytest.mark.parametrize(("width", "dark"), SIZES)
+@pytest.mark.parametrize(
+    ("name", "width", "dark"),
+    [
+        ("report", 1400, False),
+        ("report", 1400, True),
+        ("report", 390, False),
+        ("report", 390, True),
+        ("static", 1400, True),
+    ],
+)
 def test_axe_finds_no_serious_violation(reports, name, width, dark):
-    """axe-core of the npm registry, its file named by CFMF_AXE."""
-    axe = os.environ.get("CFMF_AXE")
-    if not axe:
-        pytest.skip("CFMF_AXE does not name axe.min.js (npm pack axe-core)")
+    """axe-core of the npm registry; tests/browser/package-lock.json holds its version and hash."""
+    if not AXE_FILE.is_file():
+        pytest.skip("axe-core is not there: npm ci --prefix tests/browser")
     with Page(width, dark=dark) as opened:
         opened.open(reports[name])
         opened.run("document.getElementById('unfold').click()")
         opened.run("report.drawAll()")
-        opened.run(Path(axe).read_text(encoding="utf-8") + "; true")
-        found = opened.run(AXE)
-        assert [one for one in found if one.startswith(("serious", "critical"))] == []
+        opened.run(AXE_FILE.read_text(encoding="utf-8") + "; true")
+        for language in ("en", "zh"):
+            opened.run(SPEAK.format(language))
+            found = opened.run(AXE)
+            assert [one for one in found if one.startswith(("serious", "critical"))] == []

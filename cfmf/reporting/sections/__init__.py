@@ -17,6 +17,7 @@ from cfmf.reporting.sections import (
     factorization,
     neighbours,
     origin,
+    questions,
     reasons,
     search,
     similarity,
@@ -29,6 +30,7 @@ from cfmf.reporting.study import Study
 Blocks = Callable[[Study, Catalogue], list[Block]]
 
 ORDER: dict[str, Blocks] = {
+    "questions": questions.blocks,
     "summary": summary.blocks,
     "data": data.blocks,
     "similarity": similarity.blocks,

@@ -32,8 +32,7 @@ class Judgement:
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """One row a claim."""
     rows: list[dict[str, object]] = []
-    for claim in CLAIMS:
-        judged = RULES[claim](study) if claim in RULES else None
+    for claim, judged in judgements(study).items():
         status = judged.status if judged else "untestable"
         badge = Markup('<span class="badge {}">{}</span>').format(
             BADGE[status], words(f"discussion.{status}")
@@ -60,6 +59,11 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     ]
     table = Table("claims", words("discussion.table"), columns, rows)
     return [Text(words("discussion.text")), table]
+
+
+def judgements(study: Study) -> dict[str, Judgement | None]:
+    """What the rules say of every claim; None where this run cannot tell."""
+    return {claim: RULES[claim](study) if claim in RULES else None for claim in CLAIMS}
 
 
 def _best(study: Study, wanted: str) -> str | None:

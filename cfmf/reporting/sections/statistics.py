@@ -18,6 +18,7 @@ FAMILIES = {
     "k": r"k of (?P<method>[\w-]+)",
     "against": r"methods against (?P<method>[\w-]+)",
     "methods": r"methods",
+    "champions": r"best factorization against best neighbours",
 }
 
 

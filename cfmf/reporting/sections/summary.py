@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Points, Table, Text, records
-from cfmf.reporting.strings import Catalogue, number
+from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
 CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]
@@ -64,6 +64,8 @@ def sentence(said: dict[str, Any], words: Catalogue) -> Markup:
     for name, value in said["numbers"].items():
         if isinstance(value, (int, float)):
             shown[name] = number(value, KINDS.get(name, ""))
+        elif name in {"first", "second", "method"}:
+            shown[name] = code(value)
         elif name == "sure" and value.startswith("over "):
             shown[name] = words("summary.over", share=value.removeprefix("over "))
         else:

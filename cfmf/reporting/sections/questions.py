@@ -1,0 +1,149 @@
+"""What a reader asks first, each question with its answer from the tables and where to read on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.reporting import numbers
+from cfmf.reporting.page import Answers, Block
+from cfmf.reporting.sections import discussion
+from cfmf.reporting.sections.cold_start import by_level
+from cfmf.reporting.sections.comparison import margin
+from cfmf.reporting.sections.cost import jobs
+from cfmf.reporting.sections.summary import CONTRASTS, sentence
+from cfmf.reporting.strings import Catalogue, code, number
+from cfmf.reporting.study import Study
+
+HISTORY = "user's ratings in train"
+QUICK = 0.1
+"""Share of the best method's time that counts as quick."""
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The questions that this run can answer; a sentence in the place of an answer it lacks."""
+    items = []
+    for name, (answer, sections) in ANSWERS.items():
+        text = answer(study, words) or words(f"questions.{name}_unknown")
+        links = Markup(", ").join(
+            Markup('<a href="#{}">{}</a>').format(section, words(f"{section}.title"))
+            for section in sections
+        )
+        items.append((_asked(name, study, words), text, links))
+    return [Answers(items)]
+
+
+def _asked(name: str, study: Study, words: Catalogue) -> Markup:
+    if name == "which" and study.users is not None:
+        return words("questions.which_for", users=number(rounded(len(study.users)), "count"))
+    return words(f"questions.{name}")
+
+
+def rounded(count: int) -> int:
+    """The number of the series 1, 2, 5, 10, 20, 50, … that is nearest to a count, in ratio."""
+    decade = 10 ** math.floor(math.log10(count))
+    return min((step * decade for step in (1, 2, 5, 10)), key=lambda n: abs(math.log(n / count)))
+
+
+def _which(study: Study, words: Catalogue) -> Markup | None:
+    table = numbers.summary(study)
+    best = table.iloc[0]
+    text = words(
+        "questions.which_best", method=code(best["method"]), rmse=number(best["rmse"], "rmse")
+    )
+    size, seconds = margin(study), float(best["seconds"])
+    others = table.iloc[1:]
+    if size and not math.isnan(seconds):
+        near = others[(others["rmse"] - best["rmse"] <= size) & (others["seconds"] < seconds)]
+        near = near.sort_values("seconds").head(1)
+        key = "questions.which_near" if len(near) else "questions.which_alone"
+        values = _named(near.iloc[0]) if len(near) else {}
+        text += " " + words(key, margin=number(size), **values)
+    quick = others[others["seconds"] <= QUICK * seconds]
+    if len(quick):
+        share = number(QUICK, "percent")
+        text += " " + words("questions.which_quick", share=share, **_named(quick.iloc[0]))
+    return text
+
+
+def _named(row: pd.Series) -> dict[str, Markup]:
+    """A row of the summary as values for a sentence."""
+    return {
+        "method": code(row["method"]),
+        "rmse": number(row["rmse"], "rmse"),
+        "seconds": number(row["seconds"], "seconds"),
+    }
+
+
+def _how_sure(study: Study, words: Catalogue) -> Markup | None:
+    """The first comparison of the verdict, and what the number of folds allows."""
+    contrasts = [said for said in study.verdict if said["key"] in CONTRASTS]
+    folds = [said for said in study.verdict if said["key"] in {"few_folds", "one_fold"}]
+    said = contrasts[:1] + folds[:1]
+    return Markup(" ").join(sentence(one, words) for one in said) if contrasts else None
+
+
+def _cost(study: Study, words: Catalogue) -> Markup | None:
+    table = numbers.summary(study).dropna(subset=["seconds", "search"])
+    if table.empty:
+        return None
+    best, least = table.iloc[0], numbers.least(table, "seconds")
+    text = words("questions.cost_best", search=number(best["search"], "seconds"), **_named(best))
+    if least["method"] != best["method"]:
+        text += " " + words("questions.cost_least", **_named(least))
+    if study.benchmarks is not None:
+        largest = jobs(study.benchmarks).sort_values("memory").iloc[-1]
+        memory = number(float(largest["memory"]), "mb")
+        text += " " + words("questions.cost_memory", memory=memory, rule=code(largest["rule"]))
+    return text
+
+
+def _new_users(study: Study, words: Catalogue) -> Markup | None:
+    slices = study.table("slices")
+    if slices is None or HISTORY not in set(slices["slice"]):
+        return None
+    rows = by_level(slices, HISTORY)
+    coldest = rows[rows["level"] == rows["level"].iloc[0]]
+    best = numbers.least(coldest, "value")
+    everyone = numbers.errors_on_test(study).groupby("method")["value"].mean()
+    return words(
+        "questions.new_users_answer",
+        level=best["level"],
+        method=code(best["method"]),
+        rmse=number(float(best["value"]), "rmse"),
+        all=number(float(everyone[best["method"]]), "rmse"),
+        n=number(int(best["n"]), "count"),
+        low=number(float(best["low"]), "rmse"),
+        high=number(float(best["high"]), "rmse"),
+    )
+
+
+def _claim(study: Study, words: Catalogue) -> Markup:
+    judged = [one.status if one else "untestable" for one in discussion.judgements(study).values()]
+    count = {status: judged.count(status) for status in discussion.BADGE}
+    tested = "none"
+    if count["supported"] or count["contradicted"]:
+        tested = (
+            "yes" if not count["contradicted"] else "no" if not count["supported"] else "partly"
+        )
+    text = words(f"questions.claim_{tested}") + " "
+    text += words(
+        "questions.claim_count", **{status: number(found) for status, found in count.items()}
+    )
+    orders = [said for said in study.verdict if said["key"] in {"order_reversed", "order_same"}]
+    orders.sort(key=lambda said: said["numbers"].get("method") != "mf")
+    for said in orders[:1]:
+        text += " " + sentence(said, words)
+    return text + " " + words("questions.claim_root")
+
+
+ANSWERS: dict[str, tuple[Callable[[Study, Catalogue], Markup | None], list[str]]] = {
+    "which": (_which, ["comparison"]),
+    "how_sure": (_how_sure, ["statistics"]),
+    "cost": (_cost, ["cost"]),
+    "new_users": (_new_users, ["cold-start"]),
+    "claim": (_claim, ["errata", "discussion"]),
+}
