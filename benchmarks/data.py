@@ -78,7 +78,7 @@ def matrices(raw: Path, threads: int) -> int:
     part = parsed.ratings["part"]
     shape = len(parsed.users), len(parsed.items)
     return sum(
-        build_matrix(parsed.ratings, np.flatnonzero((part == name).to_numpy()), *shape).nnz
+        build_matrix(parsed.ratings, np.flatnonzero((part == name).to_numpy()), *shape, threads).nnz
         for name in ("train", "test")
     )
 

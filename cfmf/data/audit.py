@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.data.lines import NO_DATE
+from cfmf.data.parallel import even_groups, side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -43,20 +44,25 @@ Place = tuple[str, int, bytes]
 
 
 @numba.njit(nogil=True, cache=True)
-def _mark(index, wanted, seen):  # type: ignore[no-untyped-def]
-    """Set `seen` at the index of every wanted row."""
+def _note_parts(index, part, keep, seen):  # type: ignore[no-untyped-def]
+    """Set the bit of its part in `seen` at the index of every row that is kept."""
     for row in range(len(index)):
-        if wanted[row]:
-            seen[index[row]] = True
+        if keep[row]:
+            seen[index[row]] |= np.uint8(1) << part[row]
 
 
 @numba.njit(nogil=True, cache=True)
-def _look_up(index, table):  # type: ignore[no-untyped-def]
+def _note(index, seen):  # type: ignore[no-untyped-def]
+    """Set `seen` at every index."""
+    for row in range(len(index)):
+        seen[index[row]] = True
+
+
+@numba.njit(nogil=True, cache=True)
+def _look_up(index, table, found):  # type: ignore[no-untyped-def]
     """Entries of a table at the given indices."""
-    found = np.empty(len(index), table.dtype)
     for row in range(len(index)):
         found[row] = table[index[row]]
-    return found
 
 
 def _unsigned(index: NDArray[Any]) -> NDArray[Any]:
@@ -64,28 +70,43 @@ def _unsigned(index: NDArray[Any]) -> NDArray[Any]:
     return index.view(f"u{index.itemsize}")
 
 
-def marked(index: NDArray[Any], wanted: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Which numbers below `size` stand in the wanted rows of an index (not negative)."""
-    seen = np.zeros(size, bool)
-    _mark(_unsigned(index), wanted, seen)
+def parts_seen(
+    index: NDArray[Any], part: NDArray[np.int8], keep: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """In which parts each number of an index stands among the kept rows: bit p for PARTS[p]."""
+    seen = np.zeros(int(index.max()) + 1 if len(index) else 0, np.uint8)
+    _note_parts(_unsigned(index), _unsigned(part), keep, seen)
     return seen
 
 
-def dense_index(ids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Sorted distinct ids, and the place of each id among them (int32)."""
-    if len(ids) and ids.dtype.kind == "i" and ids.max() < 1 << 27:
-        seen = marked(ids, np.ones(len(ids), bool), int(ids.max()) + 1)
+def dense_index(
+    ids: NDArray[Any], out: NDArray[np.int32] | None = None
+) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Sorted distinct ids, and the place of each id among them.
+
+    Parameters
+    ----------
+    ids
+        Whole numbers, not negative, or texts.
+    out
+        Where to put the places, int32; may be `ids` itself.
+    """
+    if len(ids) and ids.dtype.kind == "i" and ids.max() < max(1 << 22, 4 * len(ids)):
+        seen = np.zeros(int(ids.max()) + 1, bool)
+        _note(_unsigned(ids), seen)
         distinct = np.flatnonzero(seen)
         place = np.empty(len(seen), np.int32)
         place[distinct] = np.arange(len(distinct), dtype=np.int32)
-        return distinct, _look_up(_unsigned(ids), place)
-    sorted_ids, places = np.unique(ids, return_inverse=True)
-    return sorted_ids, places.astype(np.int32)
+        places = np.empty(len(ids), np.int32) if out is None else out
+        _look_up(_unsigned(ids), place, places)
+        return distinct, places
+    sorted_ids, found = np.unique(ids, return_inverse=True)
+    return sorted_ids, found.astype(np.int32)
 
 
 @numba.njit(nogil=True, cache=True)
-def _repeated_pairs(user, item, n_users, n_items):  # type: ignore[no-untyped-def]
-    """Mark the rows whose (user, item) pair another row has too."""
+def _by_user(user, n_users):  # type: ignore[no-untyped-def]
+    """Rows sorted by user, and the place at which each user's begin."""
     start = np.zeros(n_users + 1, np.int64)
     for row in range(len(user)):
         start[user[row] + 1] += 1
@@ -96,10 +117,15 @@ def _repeated_pairs(user, item, n_users, n_items):  # type: ignore[no-untyped-de
     for row in range(len(user)):
         order[filled[user[row]]] = row
         filled[user[row]] += 1
-    repeated = np.zeros(len(user), np.bool_)
+    return order, start
+
+
+@numba.njit(nogil=True, cache=True)
+def _mark_repeated(order, start, item, users, n_items, repeated):  # type: ignore[no-untyped-def]
+    """Mark the rows of some users whose item another row of that user has too."""
     last_user = np.full(n_items, -1, np.int32)
     last_row = np.zeros(n_items, np.uint32)
-    for index in range(n_users):
+    for index in range(users[0], users[1]):
         for place in range(start[index], start[index + 1]):
             row = order[place]
             if last_user[item[row]] == index:
@@ -107,22 +133,30 @@ def _repeated_pairs(user, item, n_users, n_items):  # type: ignore[no-untyped-de
                 repeated[last_row[item[row]]] = True
             last_user[item[row]] = index
             last_row[item[row]] = row
-    return repeated
 
 
-def repeated_pairs(user: NDArray[np.int32], item: NDArray[np.int32]) -> NDArray[np.bool_]:
+def repeated_pairs(
+    user: NDArray[np.int32], item: NDArray[np.int32], threads: int = 1
+) -> NDArray[np.bool_]:
     """Whether another row has the same user and item, for each row; time and memory O(rows).
 
     Parameters
     ----------
     user, item
         Dense indices, int32, one a row; fewer than 2^32 rows.
+    threads
+        Groups of users to look at side by side.
     """
-    if not len(user):
-        return np.zeros(0, bool)
-    sizes = int(user.max()) + 1, int(item.max()) + 1
-    result: NDArray[np.bool_] = _repeated_pairs(_unsigned(user), _unsigned(item), *sizes)
-    return result
+    repeated = np.zeros(len(user), bool)
+    if len(user):
+        n_users, n_items = int(user.max()) + 1, int(item.max()) + 1
+        order, start = _by_user(_unsigned(user), n_users)
+
+        def mark(users: tuple[int, int]) -> None:
+            _mark_repeated(order, start, _unsigned(item), users, n_items, repeated)
+
+        side_by_side(threads, mark, even_groups(start, threads))
+    return repeated
 
 
 class Checks:
@@ -210,6 +244,7 @@ def check_pairs(
     date: NDArray[np.int64],
     part: NDArray[np.int8],
     keep: NDArray[np.bool_],
+    threads: int = 1,
 ) -> None:
     """Duplicates, test pairs in train, and users or items in test only, in this order.
 
@@ -223,6 +258,8 @@ def check_pairs(
         Seconds since 1970 (NO_DATE where there are none) and index into PARTS of each row.
     keep
         Rows still kept; changed in place.
+    threads
+        Cores to use.
 
     Raises
     ------
@@ -230,7 +267,7 @@ def check_pairs(
         If rows fail a check whose policy is `error`, or duplicates are to be decided by dates and
         there are none.
     """
-    suspects = np.flatnonzero(repeated_pairs(user, item) & keep)
+    suspects = np.flatnonzero(repeated_pairs(user, item, threads) & keep)
     pairs = pd.DataFrame(
         {"user": user[suspects], "item": item[suspects], "part": part[suspects]}, index=suspects
     )
@@ -250,10 +287,12 @@ def check_pairs(
     in_train = pairs.loc[pairs["part"] == TRAIN].reset_index().merge(in_test, on=["user", "item"])
     checks.apply("test_in_train", np.sort(in_train["index"].to_numpy(np.int64)), keep)
 
-    test_rows = np.flatnonzero(keep & (part == TEST))
-    alone = np.zeros(len(test_rows), bool)
-    if len(test_rows):
-        train = keep & (part == TRAIN)
-        for index in (user, item):
-            alone |= ~marked(index, train, int(index.max()) + 1)[index[test_rows]]
-    checks.apply("test_only", test_rows[alone], keep)
+    unseen = [
+        seen == 1 << TEST
+        for seen in side_by_side(threads, lambda index: parts_seen(index, part, keep), (user, item))
+    ]
+    alone = np.zeros(0, np.int64)
+    if any(one.any() for one in unseen):
+        test_rows = np.flatnonzero(keep & (part == TEST))
+        alone = test_rows[unseen[0][user[test_rows]] | unseen[1][item[test_rows]]]
+    checks.apply("test_only", alone, keep)

@@ -24,8 +24,9 @@ from cfmf.data.audit import (
     Place,
     check_pairs,
     dense_index,
-    marked,
+    parts_seen,
 )
+from cfmf.data.columns import Columns
 from cfmf.data.layouts import RatingFile, existing, rating_files, title_file
 from cfmf.data.lines import (
     BLANK,
@@ -37,10 +38,12 @@ from cfmf.data.lines import (
     USER,
     Block,
     Layout,
+    Rows,
     Scale,
     file_blocks,
     parse_blocks,
 )
+from cfmf.data.parallel import side_by_side
 from cfmf.data.text import read_titles
 from cfmf.files import sha256, written_whole
 
@@ -49,7 +52,7 @@ log = logging.getLogger(__name__)
 ROWS_AT_ONCE = 1 << 20
 HEAD = 5
 LONGEST_REFUSED = 1000
-COLUMNS = ("user", "item", "rating", "date")
+COLUMNS = {"user": np.int32, "item": np.int32, "rating": np.float32, "date": np.int64}
 
 
 @dataclass
@@ -153,14 +156,15 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     listed, user_facts = _read_users(raw, dataset, checks)
     titles, title_facts = _read_titles(raw, dataset, checks)
 
-    user_ids, user = dense_index(columns.pop("user"))
-    item_ids, item = dense_index(columns.pop("item"))
+    (user_ids, user), (item_ids, item) = side_by_side(
+        threads, _indexed, [columns.pop("user"), columns.pop("item")]
+    )
     keep = np.ones(len(user), bool)
     if listed is not None:
         _check_known("unknown_user", checks, np.isin(user_ids, listed), user, keep)
     if title_facts:
         _check_known("unknown_item", checks, np.isin(item_ids, titles["item_id"]), item, keep)
-    check_pairs(checks, user, item, columns["date"], columns["part"], keep)
+    check_pairs(checks, user, item, columns["date"], columns["part"], keep, threads)
     audit = _rating_facts(files, keep, heads, user_facts | title_facts)
 
     chosen = _choose_subset(user, item, keep, dataset["subset"])
@@ -186,7 +190,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
         "ratings": len(ratings),
         "scale": dict(dataset["scale"]),
         "dates": [str(ratings["date"].min()), str(ratings["date"].max())],
-        "overlap": _overlap(user, item, columns["part"]),
+        "overlap": _overlap(user, item, columns["part"], threads),
         "checks": checks.summary(),
     }
     log.info(
@@ -201,13 +205,17 @@ def _read_rows(
     files: list[RatingFile], scale: Scale, checks: Checks, threads: int
 ) -> dict[str, NDArray[Any]]:
     """All rows that the layout allows, file after file; counts are noted in `files`."""
-    blocks: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
-    first_row = 0
+    columns = Columns(COLUMNS)
+    total = sum(file.size for file in files)
+    first_row = done = 0
     for file in files:
         file.first_row = first_row
-        for rows in _read_file(file, scale, checks, threads):
-            for name in COLUMNS:
-                blocks[name].append(rows[name])
+        for size, rows in _read_file(file, scale, checks, threads):
+            done += size
+            seen = columns.rows + len(rows.user)
+            # A hundredth more, as rows are not all equally long.
+            expected = int(1.01 * seen * max(total / done, 1)) if done else 0
+            columns.append({name: getattr(rows, name) for name in COLUMNS}, expected)
         if not file.rows_kept:
             raise ValueError(
                 f"{file.name} holds no rating that can be read; check that it is the right file"
@@ -216,16 +224,16 @@ def _read_rows(
         first_row += file.rows_kept
         level = logging.INFO if len(files) <= HEAD else logging.DEBUG
         log.log(level, "%s: %d rows, %d refused", file.name, file.rows_kept, file.rows_refused)
-    columns = {name: np.concatenate(blocks.pop(name)) for name in COLUMNS}
+    found = columns.finished()
     parts = np.array([file.part for file in files], np.int8)
-    columns["part"] = np.repeat(parts, [file.rows_kept for file in files])
-    return columns
+    found["part"] = np.repeat(parts, [file.rows_kept for file in files])
+    return found
 
 
 def _read_file(
     file: RatingFile, scale: Scale, checks: Checks, threads: int
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """Blocks of rows of one file."""
+) -> Iterator[tuple[int, Rows]]:
+    """Blocks of rows of one file, each with the number of bytes that it was read from."""
     with file.open() as stream:
         layout = file.layout
         blocks: Iterator[Block] = file_blocks(stream, file.name)
@@ -245,12 +253,7 @@ def _read_file(
                 )
             lines += rows.lines
             file.rows_kept += len(rows.user)
-            yield {
-                "user": _narrowed(rows.user),
-                "item": _narrowed(rows.item),
-                "rating": rows.rating,
-                "date": rows.date,
-            }
+            yield len(block.buffer), rows
 
 
 def _refuse_line(file: RatingFile, checks: Checks, reason: int, place: Place) -> None:
@@ -261,11 +264,6 @@ def _refuse_line(file: RatingFile, checks: Checks, reason: int, place: Place) ->
         file.rows_refused += 1
         check = "off_scale" if reason == OFF_SCALE else "malformed"
         checks.refuse(check, [place], [REASONS[reason]])
-
-
-def _narrowed(ids: NDArray[np.int64]) -> NDArray[Any]:
-    """The ids as int32 where they fit."""
-    return ids.astype(np.int32) if not len(ids) or ids.max() < 1 << 31 else ids
 
 
 def _places(files: list[RatingFile], rows: NDArray[np.int64]) -> list[Place]:
@@ -298,8 +296,10 @@ def _mark_probe(path: Path, columns: dict[str, NDArray[Any]], checks: Checks) ->
     """Give the ratings whose pairs probe.txt lists to the test part."""
     layout = Layout((USER,), item_lines=True)
     file = RatingFile(path.name, lambda: path.open("rb"), layout)
-    blocks = list(_read_file(file, Scale(0, 0, 0), checks, 1))
-    user, item = (np.concatenate([block[name] for block in blocks]) for name in ("user", "item"))
+    blocks = [rows for _, rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
+    user, item = (
+        np.concatenate([getattr(rows, name) for rows in blocks]) for name in ("user", "item")
+    )
     probe = _pair_keys(user, item)
     order = np.argsort(probe, kind="stable")
     wanted = probe[order]
@@ -329,7 +329,7 @@ def _read_users(
         return None, {}
     path = raw / "users.txt"
     file = RatingFile(path.name, lambda: existing(path).open("rb"), Layout((USER,)))
-    blocks = [rows["user"] for rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
+    blocks = [rows.user for _, rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
     ids = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
     if not len(ids):
         raise ValueError(f"{path} holds no users; get the file again")
@@ -455,6 +455,11 @@ def _choose_subset(
     return chosen
 
 
+def _indexed(ids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Sorted distinct ids and the place of each row's, in the memory of the ids where it fits."""
+    return dense_index(ids, ids if ids.dtype == np.int32 else None)
+
+
 def _reindex(ids: NDArray[Any], index: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Ids that remain, sorted, and the place of each row's id among them."""
     remaining, places = dense_index(index)
@@ -478,15 +483,16 @@ def _frame(
 
 
 def _overlap(
-    user: NDArray[np.int32], item: NDArray[np.int32], part: NDArray[np.int8]
+    user: NDArray[np.int32], item: NDArray[np.int32], part: NDArray[np.int8], threads: int
 ) -> dict[str, Any]:
     """Distinct users and items of train and test, those in both, and those in either."""
-    overlap: dict[str, Any] = {}
     if not (part == TEST).any():
-        return overlap
-    for name, index in (("users", user), ("items", item)):
-        size = int(index.max()) + 1
-        train, test = (marked(index, part == one, size) for one in (TRAIN, TEST))
+        return {}
+    keep = np.ones(len(part), bool)
+    found = side_by_side(threads, lambda index: parts_seen(index, part, keep), (user, item))
+    overlap: dict[str, Any] = {}
+    for name, seen in zip(("users", "items"), found, strict=True):
+        train, test = ((seen >> one & 1).astype(bool) for one in (TRAIN, TEST))
         overlap[name] = {
             "train": int(train.sum()),
             "test": int(test.sum()),

@@ -31,8 +31,9 @@ MOVIELENS_100K_TITLES = {
 class RatingFile:
     """One raw file of ratings: how to open it, its layout and the part that its rows belong to.
 
-    `header` is the first line where that is no row. The counts are filled in by reading:
-    `other_lines` are the numbers of all lines that became no row, in order.
+    `header` is the first line where that is no row, `size` the bytes of
+    the file. The counts are filled in by reading: `other_lines` are the numbers of all lines that
+    became no row, in order.
     """
 
     name: str
@@ -42,6 +43,7 @@ class RatingFile:
     header: str | None = None
     encoding: str = "ascii"
     transcoder: Transcoder | None = None
+    size: int = 0
     first_row: int = 0
     rows_kept: int = 0
     rows_refused: int = 0
@@ -165,7 +167,8 @@ def _fixed(path: Path, layout: Layout, part: int = 0, header: str | None = None)
         )
     transcoder = Transcoder(layout, encoding) if is_wide(encoding) else None
     open_file = _opener(path, "" if transcoder else encoding)
-    return RatingFile(path.name, open_file, layout, part, header, encoding, transcoder)
+    size = path.stat().st_size
+    return RatingFile(path.name, open_file, layout, part, header, encoding, transcoder, size)
 
 
 def _netflix_prize(raw: Path) -> list[RatingFile]:
@@ -181,7 +184,10 @@ def _netflix_prize(raw: Path) -> list[RatingFile]:
         def opener(member: tarfile.TarInfo) -> Callable[[], BinaryIO]:
             return lambda: cast(BinaryIO, archive.extractfile(member))
 
-        return [RatingFile(member.name, opener(member), layout, TRAIN) for member in members]
+        return [
+            RatingFile(member.name, opener(member), layout, TRAIN, size=member.size)
+            for member in members
+        ]
     paths = sorted(raw.glob("combined_data_*.txt")) or sorted(raw.glob("training_set/mv_*.txt"))
     if not paths:
         raise ValueError(
@@ -189,7 +195,10 @@ def _netflix_prize(raw: Path) -> list[RatingFile]:
             " retrieve the data set again"
         )
     return [
-        RatingFile(str(path.relative_to(raw)), _opener(path, ""), layout, TRAIN) for path in paths
+        RatingFile(
+            str(path.relative_to(raw)), _opener(path, ""), layout, TRAIN, size=path.stat().st_size
+        )
+        for path in paths
     ]
 
 
@@ -230,7 +239,8 @@ def _table(
         transcoder = Transcoder(layout, encoding, quoted, text_ids, date_format, codes)
     open_file = _opener(path, "" if transcoder else encoding)
     header = line if table["header"] else None
-    return RatingFile(path.name, open_file, layout, part, header, encoding, transcoder)
+    size = path.stat().st_size
+    return RatingFile(path.name, open_file, layout, part, header, encoding, transcoder, size)
 
 
 def _places(

@@ -1,6 +1,7 @@
 """The compiled parser against Python's own int, float and datetime."""
 
 import io
+import re
 from datetime import date
 
 import numpy as np
@@ -185,3 +186,43 @@ def test_more_faults_than_the_kernel_holds_at_a_time_are_all_told():
 def test_a_file_without_lines_is_refused_before_it_fills_the_memory():
     with pytest.raises(ValueError, match=r"test has a line of more than 1,048,576 bytes"):
         parsed(b"\0" * (3 << 20), Layout(FOUR, ","))
+
+
+def as_python_reads(user, item, rating, day):
+    """The row by Python's own int, float and date, or None where one of them is none."""
+    try:
+        ids = [int(one) for one in (user, item) if re.fullmatch(rb"[0-9]{1,19}", one)]
+        stars = float(rating) if re.fullmatch(rb"-?[0-9]+(\.[0-9]+)?", rating) else None
+        known = re.fullmatch(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}", day)
+        moment = seconds(date.fromisoformat(day.decode())) if known else None
+    except ValueError:
+        return None
+    if len(ids) < 2 or max(ids) >= 2**63 or stars is None or moment is None or len(rating) > 17:
+        return None
+    return (*ids, float(np.float32(stars)), moment)
+
+
+FIELD = st.binary(max_size=12) | st.text("0123456789.-/:\x80\xff", max_size=12).map(
+    lambda text: text.encode("latin-1")
+)
+NUMBER = st.integers(0, 10**19).map(lambda number: str(number).encode())
+STARS = st.sampled_from([b"1", b"5", b"3.5", b"04", b"10", b"5.", b"-1"])
+DAY = st.dates(min_value=date(1, 1, 1)).map(lambda day: day.isoformat().encode())
+ALMOST = st.tuples(DAY, st.integers(0, 9), st.sampled_from(b"0129-/:;\x00\x80\xff")).map(
+    lambda one: one[0][: one[1]] + bytes([one[2]]) + one[0][one[1] + 1 :]
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(
+        st.tuples(NUMBER | FIELD, NUMBER | FIELD, STARS | FIELD, DAY | ALMOST | FIELD), min_size=1
+    ).filter(lambda rows: not any(set(b"\r\n ") & set(one) for row in rows for one in row)),
+    st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_any_bytes_are_a_row_where_python_reads_one(rows, end):
+    text = b"".join(b" ".join(row) + end for row in rows) + b"1 2 3 2005-01-01\n" * 3
+    found, bad = parsed(text, Layout(FOUR, " ", "iso"), Scale(-(10**17), 10**17, 0))
+    expected = [as_python_reads(*row) for row in rows]
+    assert found[:-3] == [row for row in expected if row is not None]
+    assert [line for line, _ in bad] == [n for n, row in enumerate(expected, 1) if row is None]

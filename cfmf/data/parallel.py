@@ -1,0 +1,33 @@
+"""Compiled loops side by side: they release the interpreter's lock."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def side_by_side(
+    threads: int, function: Callable[..., Any], *arguments: Iterable[Any]
+) -> list[Any]:
+    """What a function gives for each tuple of arguments, in order; `threads` calls at a time."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, *arguments))
+
+
+def even_groups(start: NDArray[np.int64], count: int) -> list[tuple[int, int]]:
+    """Consecutive groups of keys with about as many rows each: the first key and the end of each.
+
+    Parameters
+    ----------
+    start
+        Place at which each key's rows begin when sorted, and the end of the last.
+    count
+        Number of groups.
+    """
+    cuts = np.searchsorted(start, np.linspace(0, start[-1], count + 1)[1:-1])
+    return list(itertools.pairwise([0, *cuts.tolist(), len(start) - 1]))
