@@ -1,5 +1,6 @@
 # make study   the default study, from a bare clone to the report
 # make test    every check and test
+# make docs    the documentation site
 # make help    the rest
 
 VENV := .venv
@@ -12,7 +13,7 @@ CORES ?= all
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test lint format types unit lock benchmark clean
+.PHONY: help study test lint format types unit docs lock benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -41,6 +42,10 @@ types: $(VENV)/develop
 unit: $(VENV)/develop
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+docs: $(VENV)/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
+	@echo "The site lies at: $(CURDIR)/docs/_build/html/index.html"
+
 benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/neighbours.py --peers $(VENV)-peers/bin/python
@@ -57,12 +62,12 @@ format: $(VENV)/develop
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-lock: $(VENV)/develop
+lock: $(VENV)/develop $(VENV)/docs
 	$(BIN)/python requirements/lock.py
 	$(BIN)/python config/describe.py
 
 clean:
-	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake
+	rm -rf $(VENV) .venv-* docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -81,6 +86,10 @@ $(VENV)/study: requirements/study.txt | $(VENV)/torch-$(TORCH)
 
 $(VENV)/develop: requirements/develop.txt $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/develop.txt
+	@touch $@
+
+$(VENV)/docs: requirements/docs.txt $(VENV)/study
+	$(BIN)/python -m pip install --quiet --requirement requirements/docs.txt
 	@touch $@
 
 # uv knows where the CPU builds lie; pip takes what is there for the rest.

@@ -1,13 +1,14 @@
 """Write the locks and the stages' environments from requirements/stages.yaml and this Python.
 
-`python requirements/lock.py` writes requirements/{study,develop}.txt and envs/*.yaml with the
-exact versions installed here, direct and transitive; `--check` only says what differs.
+`python requirements/lock.py` writes requirements/{study,develop,docs}.txt and envs/*.yaml with the
+exact versions installed here, direct and transitive; `--check` only says what differs. The lock of
+a group of packages that are not installed here stays as it is.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
 import yaml
@@ -58,6 +59,12 @@ def closure(names: list[str]) -> dict[str, str]:
     return dict(sorted(versions.items()))
 
 
+def installed(names: list[str]) -> bool:
+    """Whether all of the named packages are installed here."""
+    held = {canonicalize_name(found.metadata["Name"]) for found in distributions()}
+    return held >= {canonicalize_name(name) for name in names}
+
+
 def pins(names: list[str]) -> list[str]:
     """`closure` as lines of a requirements file."""
     return [f"{name}=={version}" for name, version in closure(names).items()]
@@ -70,11 +77,14 @@ def locks() -> dict[Path, str]:
     study = pins(source["host"] + [name for names in stages.values() for name in names])
     study = [line for line in study if not line.startswith("pip==")]  # a venv brings its own
     develop = [line for line in pins(source["develop"]) if line not in study]
+    docs = [line for line in pins(source["docs"]) if line not in study]
     head = "# Written by `make lock` from requirements/stages.yaml; do not edit.\n"
     texts = {
         ROOT / "requirements/study.txt": head + "\n".join(study) + "\n",
         ROOT / "requirements/develop.txt": head + "-r study.txt\n" + "\n".join(develop) + "\n",
     }
+    if installed(source["docs"]):
+        texts[ROOT / "requirements/docs.txt"] = head + "-r study.txt\n" + "\n".join(docs) + "\n"
     for stage, names in stages.items():
         env = {
             "channels": ["conda-forge"],

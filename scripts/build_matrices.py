@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from pyarrow import parquet
 
-from cfmf.data.matrices import build_matrix
+from cfmf.data.matrices import fold_matrices
 from cfmf.data.splits import load
 from cfmf.files import save_matrix
 from cfmf.rules import job
@@ -18,13 +17,6 @@ with job(snakemake) as (log, params):
         for path in (snakemake.input.users, snakemake.input.titles)
     ]
     fold = load(Path(snakemake.input.folds).parent, snakemake.wildcards.fold)
-    rows = {
-        "fit": fold.fit,
-        "validation": fold.validation,
-        "train": np.sort(np.concatenate([fold.fit, fold.validation])),
-        "test": fold.test,
-    }
-    for part, chosen in rows.items():
-        matrix = build_matrix(ratings, chosen, *shape)
+    for part, matrix in fold_matrices(ratings, fold, *shape):
         log.info("%s: %d × %d, %d ratings", part, *matrix.shape, matrix.nnz)
         save_matrix(snakemake.output[part], matrix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numba
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.data.parallel import even_groups, side_by_side
+from cfmf.data.splits import Fold
 
 
 def build_matrix(
@@ -76,6 +78,23 @@ def build_matrix(
         user_start = user_start.astype(np.int32)
     matrix = (values.view(np.float32), items.view(np.int32), user_start)
     return sparse.csr_array(matrix, shape=(n_users, n_items))
+
+
+def fold_matrices(
+    ratings: pd.DataFrame, fold: Fold, n_users: int, n_items: int
+) -> Iterator[tuple[str, sparse.csr_array]]:
+    """The four parts of a fold, one at a time: fit, validation, train (both of them) and test.
+
+    See `build_matrix` for the arguments and for what is refused.
+    """
+    rows = {
+        "fit": fold.fit,
+        "validation": fold.validation,
+        "train": np.sort(np.concatenate([fold.fit, fold.validation])),
+        "test": fold.test,
+    }
+    for part, chosen in rows.items():
+        yield part, build_matrix(ratings, chosen, n_users, n_items)
 
 
 # What moves is one number of 64 bits, an index above the bits of a rating: places are far apart,

@@ -1,6 +1,6 @@
 """Bayesian matrix factorization by Gibbs sampling: the strength of every penalty is inferred.
 
-The model, with p_u = (U_u, b_u) and q_i = (V_i, c_i) of k + 1 columns f each:
+The model, with p_u = (U_u, b_u) and q_i = (V_i, c_i) of k + 1 columns f each::
 
     x_ui ~ N(mean + b_u + c_i + U_u · V_i, 1 / α)          α ~ Gamma(1, 1)
     p_uf ~ N(μ_f + |R_u|^(-1/2) Σ_{j ∈ R_u} y_jf, 1 / λ_f)  λ_f ~ Gamma(1, 1), μ_f ~ N(0, 1 / λ_f)

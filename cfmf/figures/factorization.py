@@ -24,7 +24,7 @@ DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
 
 
 def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
-    """Loss and |Δloss| (left, logarithmic) and RMSE (right) by epoch, as the study drew them.
+    """Loss and the size of its change (left, logarithmic) and RMSE (right) by epoch, as published.
 
     `history` has the rows of one run and phase: `epoch loss delta_loss train_rmse
     validation_rmse test_rmse`; columns with no value are left out.

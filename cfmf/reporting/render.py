@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 EMBEDDED_LIMIT = 1_500_000
 """Bytes of a page that Snakemake's report.html still shows, with room to spare."""
 LIGHT_ROWS = 40
-TEMPLATES = Path(__file__).parents[2] / "report" / "templates"
+TEMPLATES = Path(__file__).with_name("assets") / "templates"
 
 
 def render(study: Study, output: Path, language: str = "en", plotly: str = "embedded") -> None:

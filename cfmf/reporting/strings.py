@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 NARROW = "\u202f"
 """Narrow space, between thousands and before a unit."""
-CATALOGUES = Path(__file__).parents[2] / "report" / "strings"
+CATALOGUES = Path(__file__).with_name("assets") / "strings"
 
 
 def languages(folder: Path = CATALOGUES) -> list[str]:

@@ -19,7 +19,7 @@ from cfmf.reporting.sections.statistics import PUBLISHED
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
-FIGURES = Path(__file__).parents[3] / "report" / "published.yaml"
+FIGURES = Path(__file__).parents[1] / "assets" / "published.yaml"
 COUNT = 25
 Values = dict[str, object]
 

@@ -1,0 +1,74 @@
+"""Ratings of any data frame, numbered as the package wants them; no config and no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Ratings whose users and items are numbers from 0.
+
+    Attributes
+    ----------
+    ratings
+        Columns user and item (int32), rating (float32) and date (NaT where there is none), rows
+        as given: what `cfmf.data.splits.split` and `cfmf.data.matrices.fold_matrices` take.
+    users, items
+        Ids by number, in their own order.
+    """
+
+    ratings: pd.DataFrame
+    users: pd.Index
+    items: pd.Index
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of users and items."""
+        return len(self.users), len(self.items)
+
+
+def number_ratings(
+    frame: pd.DataFrame,
+    user: str = "user",
+    item: str = "item",
+    rating: str = "rating",
+    date: str | None = None,
+) -> Numbered:
+    """Number the users and items of a table of ratings.
+
+    Parameters
+    ----------
+    frame
+        One row a rating.
+    user, item, rating, date
+        Names of its columns; ids may be of any type that can be ordered.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, an id or a rating is missing or not finite, or a pair occurs twice.
+    """
+    wanted = [name for name in (user, item, rating, date) if name is not None]
+    if missing := [name for name in wanted if name not in frame]:
+        raise ValueError(f"the table has no column {', '.join(missing)}; it has {list(frame)}")
+    if frame[[user, item]].isna().to_numpy().any():
+        raise ValueError(f"a {user} or {item} is missing; leave such rows out")
+    values = pd.to_numeric(frame[rating]).to_numpy(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("a rating is not a finite number; leave such rows out")
+    if twice := int(frame.duplicated([user, item]).sum()):
+        raise ValueError(f"{twice} ratings are of a pair rated before; keep one of each")
+    users, items = (pd.Index(frame[name].unique()).sort_values() for name in (user, item))
+    ratings = pd.DataFrame(
+        {
+            "user": users.get_indexer(frame[user]).astype(np.int32),
+            "item": items.get_indexer(frame[item]).astype(np.int32),
+            "rating": values,
+            "date": pd.to_datetime(frame[date]).to_numpy() if date else pd.NaT,
+        }
+    )
+    return Numbered(ratings, users, items)

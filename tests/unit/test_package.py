@@ -1,0 +1,130 @@
+"""cfmf installs on its own: all its modules, texts and templates, and nothing of Snakemake."""
+
+import ast
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Imports that may be absent: JAX is an extra.
+OPTIONAL = {"jax", "jaxlib"}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Python of an environment that holds cfmf from its wheel, and this one's other packages."""
+    folder = tmp_path_factory.mktemp("package")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("cfmf", "report"):
+        shutil.copytree(
+            ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    built = subprocess.run(
+        [*build, "--wheel-dir", folder, source], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    venv.create(folder / "venv", with_pip=False)
+    site = next((folder / "venv").glob("lib/python*/site-packages"))
+    with zipfile.ZipFile(next(folder.glob("cfmf-*.whl"))) as wheel:
+        wheel.extractall(site)
+    (site / "others.pth").write_text(
+        "".join(f"{path}\n" for path in sys.path if path.endswith("-packages"))
+    )
+    return folder / "venv/bin/python"
+
+
+def run(python, code, folder):
+    """What some code prints when run away from the checkout, where Snakemake cannot be imported."""
+    blocked = "import sys; sys.modules['snakemake'] = None\n"
+    done = subprocess.run(
+        [python, "-I", "-c", blocked + textwrap.dedent(code)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_module_imports(installed, tmp_path):
+    printed = run(
+        installed,
+        f"""
+        import importlib, pkgutil, cfmf
+        print(cfmf.__file__)
+        for found in pkgutil.walk_packages(cfmf.__path__, "cfmf."):
+            try:
+                importlib.import_module(found.name)
+            except ModuleNotFoundError as error:
+                if error.name not in {OPTIONAL}:
+                    raise
+            print(found.name)
+        """,
+        tmp_path,
+    ).split()
+    assert Path(printed[0]).is_relative_to(installed.parents[1])
+    files = {path for path in ROOT.glob("cfmf/**/*.py") if path.name != "__init__.py"}
+    assert len(printed) > len(files)
+
+
+def test_texts_and_templates_are_packed(installed, tmp_path):
+    texts = "from cfmf.reporting.strings import CATALOGUES, Catalogue\n"
+    printed = run(
+        installed,
+        texts
+        + "from cfmf.reporting.render import TEMPLATES\n"
+        + "from cfmf.reporting.sections.errata import published_figures\n"
+        + "assert published_figures()\n"
+        + "print(*(p.name for f in (CATALOGUES, TEMPLATES) for p in f.iterdir()))\n"
+        + "print(Catalogue('en').language, Catalogue('zh').language)",
+        tmp_path,
+    ).split()
+    wanted = {
+        path.name
+        for name in ("strings", "templates")
+        for path in (ROOT / "report" / name).iterdir()
+    }
+    assert set(printed) == wanted | {"en", "zh"}
+
+
+def test_notebook_needs_no_snakemake(installed, tmp_path):
+    page = (ROOT / "docs/notebook.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(cells) > 5
+    imports = [
+        ast.unparse(node)
+        for cell in cells
+        for node in ast.parse(cell).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    printed = run(installed, "\n".join([*imports, "import sys; print(len(sys.modules))"]), tmp_path)
+    assert int(printed) > 100
+
+
+def test_dependencies_are_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    providers = importlib.metadata.packages_distributions()
+    imported = set()
+    for path in ROOT.glob("cfmf/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    imported -= set(sys.stdlib_module_names) | {"cfmf"} | OPTIONAL
+    needed = {providers.get(name, [name])[0].lower() for name in imported}
+    assert needed <= {name.lower() for name in project["dependencies"]}
