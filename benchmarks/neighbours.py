@@ -56,6 +56,7 @@ COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "rati
 STUDY = (10_000, 10_000, 6_897_746, 1_719_466)
 NETFLIX = (480_189, 17_770, 99_072_112, 1_408_395)
 NEAREST = 40
+CHUNK = 20_000
 
 
 # ------------------------------------------------------------------------------------------- data
@@ -64,9 +65,37 @@ NEAREST = 40
 def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[sparse.csr_array]:
     """Train and test matrices of a made-up study: distinct pairs, skewed as real ratings are."""
     rng = np.random.default_rng(seed)
-    activity = np.cumsum(rng.lognormal(0, 1.0, users))
+    activity = rng.lognormal(0, 1.0, users)
     popularity = np.cumsum(rng.lognormal(0, 1.5, items))
-    wanted = train + test
+    likings = [rng.normal(0, 0.4, size).astype(np.float32) for size in (users, items)]
+    # Some users at a time, so that no more than a few million pairs are sorted at once.
+    edges = [*range(0, users, CHUNK), users]
+    share = np.concatenate([[0], np.cumsum(activity)])[edges] / activity.sum()
+    wanted, held_out = (
+        np.diff(np.rint(count * share)).astype(int) for count in (train + test, test)
+    )
+    drawn: list[list[Any]] = [[], []]
+    for place, start in enumerate(edges[:-1]):
+        some = np.cumsum(activity[start : edges[place + 1]])
+        user, item = draw_pairs(some, popularity, wanted[place], rng)
+        noise = rng.normal(0, 0.8, len(user)).astype(np.float32)
+        ratings = np.clip(np.rint(3.6 + likings[0][start + user] + likings[1][item] + noise), 1, 5)
+        out = np.zeros(len(user), dtype=bool)
+        out[rng.choice(len(user), held_out[place], replace=False)] = True
+        for parts, chosen in zip(drawn, (~out, out), strict=True):
+            counts = np.bincount(user[chosen], minlength=len(some))
+            parts.append((counts, item[chosen].astype(np.int32), ratings[chosen]))
+    found = []
+    for parts in drawn:
+        counts, items_of, ratings = (np.concatenate(one) for one in zip(*parts, strict=True))
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        found.append(sparse.csr_array((ratings, items_of, starts), shape=(users, items)))
+    return found
+
+
+def draw_pairs(activity: Any, popularity: Any, wanted: int, rng: np.random.Generator) -> Any:
+    """Distinct pairs of a user and an item, sorted, from two running sums of weights."""
+    items = len(popularity)
     pairs = np.empty(0, dtype=np.int64)
     while len(pairs) < wanted:
         more = int(1.5 * (wanted - len(pairs))) + 1000
@@ -74,15 +103,7 @@ def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[s
         item = np.searchsorted(popularity, rng.random(more) * popularity[-1])
         pairs = np.unique(np.concatenate([pairs, user * items + item]))
     pairs = np.delete(pairs, rng.choice(len(pairs), len(pairs) - wanted, replace=False))
-    user, item = np.divmod(pairs, items)
-    liking = rng.normal(0, 0.4, users)[user] + rng.normal(0, 0.4, items)[item]
-    ratings = np.clip(np.rint(3.6 + liking + rng.normal(0, 0.8, wanted)), 1, 5)
-    held_out = np.zeros(wanted, dtype=bool)
-    held_out[rng.choice(wanted, test, replace=False)] = True
-    return [
-        matrix(user[part], item[part], ratings[part], (users, items))
-        for part in (~held_out, held_out)
-    ]
+    return np.divmod(pairs, items)
 
 
 def matrix(rows: Any, columns: Any, values: Any, shape: tuple[int, int]) -> sparse.csr_array:

@@ -1,6 +1,19 @@
 """Similarities between users, and the predictions that neighbours make."""
 
 
+scattergather:
+    neighbours=config["scatter"]["neighbours"],
+
+
+# With one block there is nothing to gather: predict_neighbours does it itself.
+PART = ["predictions", "training", "costs"]
+BLOCKS = (
+    gather.neighbours("results/{{dataset}}/neighbours/{{method}}/blocks/{scatteritem}")
+    if len(gather.neighbours("{scatteritem}")) > 1
+    else []
+)
+
+
 rule compute_similarity:
     input:
         train="results/{dataset}/matrices/{fold}/train.npz",
@@ -54,8 +67,39 @@ rule tune_neighbours:
         "../scripts/tune_neighbours.py"
 
 
+rule predict_block:
+    input:
+        train=of_folds("matrices/{fold}/train.npz"),
+        test=of_folds("matrices/{fold}/test.npz"),
+        trials="results/{dataset}/neighbours/{method}/trials.tsv",
+        code=code("predict_block", "{method}"),
+    output:
+        **{
+            part: temp(
+                f"results/{{dataset}}/neighbours/{{method}}/blocks/{{scatteritem}}/{part}.parquet"
+            )
+            for part in PART
+        },
+    log:
+        logs("predict_block/{method}/{scatteritem}"),
+    benchmark:
+        "results/{dataset}/benchmarks/predict_block/{method}/{scatteritem}.tsv"
+    conda:
+        "../envs/neighbours.yaml"
+    threads: config["threads"]["neighbours"]
+    resources:
+        mem_mb=megabytes(1500, 100),
+        runtime=240,
+    params:
+        settings=lookup(within=config, dpath="methods/{method}"),
+        folds=lambda wildcards: FOLDS[wildcards.dataset],
+    script:
+        "../scripts/predict_block.py"
+
+
 rule predict_neighbours:
     input:
+        **{part: [f"{block}/{part}.parquet" for block in BLOCKS] for part in PART},
         train=of_folds("matrices/{fold}/train.npz"),
         test=of_folds("matrices/{fold}/test.npz"),
         trials="results/{dataset}/neighbours/{method}/trials.tsv",

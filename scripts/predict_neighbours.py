@@ -1,20 +1,28 @@
-"""The setting that validation chose, fitted on train; the test part is predicted once."""
+"""The setting that validation chose, fitted on train; the test part is predicted once.
+
+Where the test part was cut into blocks, their predictions are gathered instead.
+"""
+
+import pandas as pd
 
 from cfmf.files import written_whole
-from cfmf.neighbours.study import predict_selected
+from cfmf.neighbours.study import Part, join_parts, predict_part
 from cfmf.rules import folds_of, job
 from cfmf.tables import read_table, write_table
 
 with job(snakemake) as (log, params):
-    outcome = predict_selected(
+    study = (
         snakemake.wildcards.method,
         folds_of(snakemake, "train", "test"),
         read_table(snakemake.input.trials, "trials"),
         params.settings,
-        dataset=snakemake.wildcards.dataset,
-        threads=snakemake.threads,
-        scale=tuple(params.scale),
     )
+    dataset = snakemake.wildcards.dataset
+    blocks = zip(*(snakemake.input[kind] for kind in Part._fields), strict=True)
+    parts = [Part(*map(pd.read_parquet, paths)) for paths in blocks]
+    if not parts:
+        parts = [predict_part(*study, dataset=dataset, threads=snakemake.threads)]
+    outcome = join_parts(*study, parts, dataset, tuple(params.scale))
     for row in outcome.metrics.query("split == 'test' and metric == 'rmse'").itertuples():
         log.info("fold %s: test RMSE %.4f", row.fold, row.value)
     for kind in ("metrics", "settings", "costs"):

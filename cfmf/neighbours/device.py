@@ -186,7 +186,7 @@ def _nearest_totals(
 ) -> Tensor:
     """Targets and weights × neighbours × pairs: sums over the nearest of each pair."""
     width = similarities.shape[1]
-    # Rank above, complement of the position below: as in `kernels._nearest`.
+    # Rank above, complement of the position below: as in `kernels._ranked`.
     ranks = (similarities.clip(min=0) * STEPS + 0.5).to(torch.int64)
     position = torch.arange(width, device=ranks.device)
     best = torch.topk(ranks * 2**32 + (2**32 - 1 - position), min(neighbours[-1], width), dim=1)

@@ -1,9 +1,15 @@
 """Neighbour predictions on the CPU: similarities of a block of rows, used while still in cache.
 
 For a block of rows, the similarities with all rows are summed up, the asked predictions are made
-from them, and the block is forgotten: memory is O(block × rows), never rows². Blocks are
-independent and run in threads; each sum is always taken in the same order, so results depend
-neither on the number of threads nor on how a job was cut into blocks.
+from them, and the block is forgotten: memory is O(block × rows). Only where the whole matrix takes
+no more than `WHOLE_BYTES` and most of its rows are asked for is it kept, because symmetry then
+halves the sums. Blocks are independent and run in threads; each sum is always taken in the same
+order, so results depend neither on the number of threads, nor on how a job was cut into blocks, nor
+on whether symmetry was used.
+
+The nearest rows that hold a column are found from the most similar row on, all rows being ranked
+once a row: with K wanted of d that hold the column, among m, some K·m/d rows are looked at instead
+of d. Where d is the smaller, those d are looked up in the ranking.
 
 Similarity sums treat columns by their density. A column held by d of m rows costs d² scattered
 multiply-adds (Σ d² in all) or m² dense ones, and BLAS does some forty dense ones in the time of a
@@ -33,10 +39,14 @@ from cfmf.progress import progress
 DENSE = 0.16
 DENSE_BYTES = 256 * 2**20
 BLOCK_BYTES = 16 * 2**20
+MARK_BYTES = 256 * 2**20
+WHOLE_BYTES = 512 * 2**20
 # Similarities are ranked in steps of 2^-20, so that equal ones do not change places with the
 # order of summation; below half a step a row is no neighbour at all.
 STEPS = np.float32(2**20)
-SAMPLE = 128
+HIGHEST = np.uint32(2**22 - 1)
+BITS, DIGIT = np.uint32(11), np.uint32(2**11 - 1)
+WORD, HALF, ONE = np.uint64(64), np.uint64(32), np.uint64(1)
 
 Floats = NDArray[np.float32]
 
@@ -131,141 +141,156 @@ def _first_from(column_starts, column_rows, start):  # type: ignore[no-untyped-d
 
 
 @numba.njit(nogil=True, cache=True)
-def _greatest(keys, size, count):  # type: ignore[no-untyped-def]
-    """The `count`-th greatest of the first `size` keys, which change their order (quickselect)."""
-    first, last, wanted = 0, size - 1, size - count
-    while first < last:
-        middle = keys[(first + last) // 2]
-        # The median of three as pivot: keys often come nearly sorted.
-        pivot = max(min(keys[first], keys[last]), min(max(keys[first], keys[last]), middle))
-        left, right = first, last
-        while left <= right:
-            while keys[left] < pivot:
-                left += 1
-            while keys[right] > pivot:
-                right -= 1
-            if left <= right:
-                keys[left], keys[right] = keys[right], keys[left]
-                left += 1
-                right -= 1
-        if wanted <= right:
-            last = right
-        elif wanted >= left:
-            first = left
-        else:
-            break
-    return keys[wanted]
+def _ranked(line, keys, rows, counts):  # type: ignore[no-untyped-def]
+    """Rows of rank 1 and above into `rows[0]`, the most similar first; their number.
 
-
-@numba.njit(nogil=True, cache=True)
-def _rank(similarity):  # type: ignore[no-untyped-def]
-    return np.uint64(similarity * STEPS + np.float32(0.5))
-
-
-@numba.njit(nogil=True, cache=True)
-def _floor(rank):  # type: ignore[no-untyped-def]
-    """Least similarity of a rank."""
-    return (np.float32(rank) - np.float32(0.5)) / STEPS
-
-
-@numba.njit(nogil=True, cache=True)
-def _similar(line, rows, least, places):  # type: ignore[no-untyped-def]
-    """Places of the `rows` that are at least so similar, in order; their number."""
-    size = 0
-    for place in range(rows.size):
-        if line[rows[place]] >= least:
-            places[size] = place
-            size += 1
-    return size
-
-
-@numba.njit(nogil=True, cache=True)
-def _sampled(line, rows, greatest):  # type: ignore[no-untyped-def]
-    """Least of the few greatest similarities in a sample of `rows`."""
-    greatest[:] = 0
-    step = max(rows.size // SAMPLE, 1)
-    for place in range(0, step * min(SAMPLE, rows.size), step):
-        similarity = line[rows[place]]
-        if similarity > greatest[-1]:
-            hole = greatest.size - 1
-            while hole > 0 and greatest[hole - 1] < similarity:
-                greatest[hole] = greatest[hole - 1]
-                hole -= 1
-            greatest[hole] = similarity
-    return greatest[-1]
-
-
-@numba.njit(nogil=True, cache=True)
-def _candidates(line, rows, limit, places, keys, greatest):  # type: ignore[no-untyped-def]
-    """A few `rows` that hold the `limit` most similar ones among them, in order; their number.
-
-    Their `places`, and as `keys` the rank of the similarity above the complement of the place: the
-    greatest keys are the most similar rows, the first of equals before the others.
+    A stable radix sort by the complement of the rank, so that equals keep their order.
     """
-    least = _floor(1)
-    if rows.size > 8 * limit:
-        # What a sample says of the place where the limit lies, with a margin of two deviations.
-        expected = limit * SAMPLE / rows.size
-        above = int(expected + 2 * np.sqrt(expected)) + 1
-        guess = _sampled(line, rows, greatest[:above])
-        if guess > least:
-            least = _floor(_rank(guess))
-    size = _similar(line, rows, least, places)
-    if size < limit and least > _floor(1):
-        size = _similar(line, rows, _floor(1), places)
-    for which in range(size):
-        place = places[which]
-        rank = _rank(line[rows[place]])
-        keys[which] = (rank << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - np.uint64(place))
+    size = np.uint64(0)
+    counts[:] = 0
+    for row in range(line.size):
+        # Without a branch, which would be mispredicted half of the time: a row of rank 0 is
+        # overwritten by the next one, and counted where nothing comes after it.
+        rank = np.uint32(max(line[row], np.float32(0)) * STEPS + np.float32(0.5))
+        key = HIGHEST - rank
+        keys[0, size] = key
+        rows[0, size] = row
+        counts[0, key & DIGIT] += np.uint32(1)
+        counts[1, key >> BITS] += np.uint32(1)
+        size += np.uint64(rank > np.uint32(0))
+    for digit in range(2):
+        before = np.uint32(0)
+        for value in range(counts.shape[1]):
+            count = counts[digit, value]
+            counts[digit, value] = before
+            before += count
+        source, target = digit, 1 - digit
+        for which in range(size):
+            key = keys[source, which]
+            value = key >> BITS if digit else key & DIGIT
+            place = counts[digit, value]
+            counts[digit, value] = place + np.uint32(1)
+            keys[target, place] = key
+            rows[target, place] = rows[source, which]
     return size
+
+
+@numba.njit(nogil=True, cache=True)
+def _marks(column_starts, column_rows, columns, held, before):  # type: ignore[no-untyped-def]
+    """Mark in `held` who holds each of the `columns`; count in `before` the marks before a word."""
+    for which in range(columns.size):
+        start, stop = column_starts[columns[which]], column_starts[columns[which] + np.uint64(1)]
+        for entry in range(start, stop):
+            row = np.uint64(column_rows[entry])
+            held[which, row // WORD] |= ONE << (row % WORD)
+            before[which, row // WORD] += np.uint32(1)
+        total = np.uint32(0)
+        for word in range(before.shape[1]):
+            count = before[which, word]
+            before[which, word] = total
+            total += count
+
+
+@numba.njit(nogil=True, cache=True)
+def _ones(word):  # type: ignore[no-untyped-def]
+    """How many bits of a word are 1."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + (
+        (word >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@numba.njit(nogil=True, cache=True)
+def _walk(rows, size, held, before, limit, positions, entries):  # type: ignore[no-untyped-def]
+    """Positions of the first of the ranked `rows` that hold a marked column, and their entries."""
+    count = 0
+    for which in range(size):
+        row = np.uint64(rows[which])
+        word = held[row // WORD]
+        if (word >> (row % WORD)) & ONE:
+            earlier = _ones(word & ((ONE << (row % WORD)) - ONE))
+            positions[count] = which
+            entries[count] = before[row // WORD] + earlier
+            count += 1
+            if count == limit:
+                break
+    return count
+
+
+@numba.njit(nogil=True, cache=True)
+def _look_up(position_of, size, raters, limit, positions, entries):  # type: ignore[no-untyped-def]
+    """As `_walk`, from the rows that hold the column, whose ranked positions are looked up."""
+    count = 0
+    for entry in range(raters.size):
+        position = position_of[raters[entry]]
+        if position < size:
+            entries[count] = (np.uint64(position) << HALF) | np.uint64(entry)
+            count += 1
+    entries[:count].sort()
+    count = min(count, limit)
+    for which in range(count):
+        positions[which] = entries[which] >> HALF
+        entries[which] &= (ONE << HALF) - ONE
+    return count
 
 
 @numba.njit(nogil=True, cache=True)
 def _nearest_sums(  # type: ignore[no-untyped-def]
-    similarities, pair_starts, pair_columns, column_starts, column_rows, targets, neighbours, sums
-):
-    places = np.empty(similarities.shape[1], dtype=np.uint32)
-    keys = np.empty(similarities.shape[1], dtype=np.uint64)
-    selected = np.empty(similarities.shape[1], dtype=np.uint64)
-    greatest = np.empty(SAMPLE, dtype=np.float32)
+    similarities, pair_starts, pair_columns, column_starts, column_rows, marked, held, before,
+    targets, neighbours, sums
+):  # fmt: skip
+    row_count = similarities.shape[1]
+    keys = np.empty((2, row_count), dtype=np.uint32)
+    rows = np.empty((2, row_count), dtype=np.uint32)
+    counts = np.empty((2, DIGIT + 1), dtype=np.uint32)
+    position_of = np.empty(row_count, dtype=np.uint32)
+    positions = np.empty(row_count, dtype=np.uint32)
+    entries = np.empty(row_count, dtype=np.uint64)
     totals = np.empty(targets.shape[0] + 1, dtype=np.float64)
     for row in range(similarities.shape[0]):
+        if pair_starts[row] == pair_starts[row + 1]:
+            continue
         line = similarities[row]
+        size = _ranked(line, keys, rows, counts)
+        position_of[:] = size
+        for position in range(size):
+            position_of[rows[0, position]] = position
         for pair in range(pair_starts[row], pair_starts[row + 1]):
-            start = column_starts[pair_columns[pair]]
-            rows = column_rows[start : column_starts[pair_columns[pair] + 1]]
-            size = _candidates(line, rows, neighbours[-1], places, keys, greatest)
-            selected[:size] = keys[:size]
+            column = pair_columns[pair]
+            start = column_starts[column]
+            raters = column_rows[start : column_starts[column + np.uint64(1)]]
+            mark = marked[column]
+            limit = neighbours[-1]
+            if mark >= 0 and _walking_pays(limit, size, raters.size):
+                count = _walk(rows[0], size, held[mark], before[mark], limit, positions, entries)
+            else:
+                count = _look_up(position_of, size, raters, limit, positions, entries)
+            totals[:] = 0
+            taken = 0
             for which in range(neighbours.size):
-                least = np.uint64(0)
-                if neighbours[which] < size:
-                    least = _greatest(selected, size, neighbours[which])
-                totals[:] = 0
-                # In the order of the rows, whatever was selected before: exactly the same sums.
-                for found in range(size):
-                    if keys[found] >= least:
-                        weight = np.float64(line[rows[places[found]]])
-                        for target in range(targets.shape[0]):
-                            totals[target] += weight * targets[target, start + places[found]]
-                        totals[-1] += weight
+                while taken < min(neighbours[which], count):
+                    weight = np.float64(line[rows[0, positions[taken]]])
+                    for target in range(targets.shape[0]):
+                        totals[target] += weight * targets[target, start + entries[taken]]
+                    totals[-1] += weight
+                    taken += 1
                 for total in range(totals.size):
                     sums[total, which, pair] = totals[total]
 
 
 @numba.njit(nogil=True, cache=True)
 def _nearest_rows(similarities, neighbours, values):  # type: ignore[no-untyped-def]
-    limit = neighbours.shape[1]
-    everyone = np.arange(similarities.shape[1], dtype=np.uint32)
-    places = np.empty(everyone.size, dtype=np.uint32)
-    keys = np.empty(everyone.size, dtype=np.uint64)
-    greatest = np.empty(SAMPLE, dtype=np.float32)
+    row_count = similarities.shape[1]
+    keys = np.empty((2, row_count), dtype=np.uint32)
+    rows = np.empty((2, row_count), dtype=np.uint32)
+    counts = np.empty((2, DIGIT + 1), dtype=np.uint32)
     for row in range(similarities.shape[0]):
-        size = _candidates(similarities[row], everyone, limit, places, keys, greatest)
-        best = np.sort(keys[:size])[::-1]
-        for which in range(min(limit, size)):
-            place = np.uint64(0xFFFFFFFF) - (best[which] & np.uint64(0xFFFFFFFF))
-            neighbours[row, which] = place
-            values[row, which] = similarities[row, place]
+        size = _ranked(similarities[row], keys, rows, counts)
+        for which in range(min(neighbours.shape[1], size)):
+            neighbours[row, which] = rows[0, which]
+            values[row, which] = similarities[row, rows[0, which]]
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
@@ -297,11 +322,10 @@ def block_sums(
     column_starts = layout.column_starts[:-1]
     if upper:
         column_starts = _first_from(layout.column_starts, layout.column_rows, start)
-    since = start if upper else 0
     sums = []
     for a, b in comparison.products:
         block = np.zeros((stop - start, len(layout.dense[b])), dtype=np.float32)
-        np.matmul(layout.dense[a][start:stop], layout.dense[b][since:].T, out=block[:, since:])
+        _dense_products(layout.dense[a], layout.dense[b], start, stop, upper, block)
         _scatter(
             layout.row_starts[start : stop + 1],
             layout.row_columns,
@@ -314,6 +338,31 @@ def block_sums(
         )
         sums.append(block)
     return sums
+
+
+def _dense_products(
+    left: Floats, right: Floats, start: int, stop: int, upper: bool, block: Floats
+) -> None:
+    """Products of rows `start` to `stop` of `left` with all of `right`, square by square.
+
+    A square below the diagonal is computed as its counterpart above is, and turned: BLAS may round
+    a sum otherwise at another place, and the two halves shall be equal to the last bit.
+    """
+    if not left.shape[1]:
+        return
+    size = block_rows(len(left))
+    for other in range(start if upper else 0, len(left), size):
+        end = min(other + size, len(left))
+        if other > start:
+            np.matmul(left[start:stop], right[other:end].T, out=block[:, other:end])
+        elif other < start:
+            block[:, other:end] = (right[other:end] @ left[start:stop].T).T
+        else:
+            above, below = (
+                left[start:stop] @ right[start:stop].T,
+                right[start:stop] @ left[start:stop].T,
+            )
+            block[:, start:stop] = np.triu(above) + np.tril(below.T, -1)
 
 
 def similarities_of(
@@ -398,27 +447,73 @@ def nearest_sums(
     limits = np.minimum(np.asarray(neighbours, dtype=np.int64), row_count)
     shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(rows))
     sums = np.empty(shape, dtype=np.float32)
+    marks = mark(layout, row_count, int(limits[-1]))
+    blocks = asked.blocks(size)
+    whole = None
+    if len(shrinkages) == 1 and _symmetry_pays(row_count, size * len(blocks)):
+        whole = full_similarity(comparison, shrinkages[0], threads, layout)
 
     def work(start: int) -> None:
         stop = min(start + size, row_count)
-        compared = block_sums(layout, comparison, start, stop)
+        compared = [] if whole is not None else block_sums(layout, comparison, start, stop)
         first, last = int(asked.starts[start]), int(asked.starts[stop])
         for which, shrinkage in enumerate(shrinkages):
             found = np.empty((*shape[1:3], last - first), dtype=np.float32)
+            similarities = (
+                similarities_of(comparison, compared, start, shrinkage)
+                if whole is None
+                else whole[start:stop]
+            )
             _nearest_sums(
-                similarities_of(comparison, compared, start, shrinkage),
+                similarities,
                 asked.starts[start : stop + 1] - asked.starts[start],
                 asked.columns[first:last],
                 layout.column_starts,
                 layout.column_rows,
+                *marks,
                 summed,
                 limits,
                 found,
             )
             sums[which][:, :, asked.order[first:last]] = found
 
-    in_threads(work, asked.blocks(size), threads, f"{comparison.kind} neighbours")
+    in_threads(work, blocks, threads, f"{comparison.kind} neighbours")
     return sums
+
+
+@numba.njit(nogil=True, cache=True)
+def _walking_pays(limit, ranked, raters):  # type: ignore[no-untyped-def]
+    """Whether fewer rows are looked at from the most similar on than among those of the column."""
+    return min(limit, raters) * ranked < 8 * raters * raters
+
+
+def mark(
+    layout: Layout, row_count: int, limit: int
+) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.uint32]]:
+    """Bit sets of who holds a column, for the columns where it pays; at most `MARK_BYTES`.
+
+    Returns
+    -------
+    Number of each column's bit set, −1 where it has none; bit sets, columns × words; how many bits
+    are set before each word.
+    """
+    starts = layout.column_starts.astype(np.int64)
+    raters = starts[1:] - starts[:-1]
+    words = row_count // 64 + 1
+    chosen = np.argsort(-raters, kind="stable")[: MARK_BYTES // (12 * words)]
+    pays = np.minimum(limit, raters) * row_count < 8 * raters * raters
+    chosen = np.sort(chosen[pays[chosen]])
+    marked = np.full(len(raters), -1, dtype=np.int32)
+    marked[chosen] = np.arange(len(chosen))
+    held = np.zeros((len(chosen), words), dtype=np.uint64)
+    before = np.zeros((len(chosen), words), dtype=np.uint32)
+    _marks(layout.column_starts, layout.column_rows, chosen.astype(np.uint64), held, before)
+    return marked, held, before
+
+
+def _symmetry_pays(row_count: int, wanted: int) -> bool:
+    """Whether the whole matrix is small enough to keep, and most of its rows are wanted."""
+    return 4 * row_count**2 <= WHOLE_BYTES and 2 * wanted > row_count
 
 
 def all_sums(
@@ -436,14 +531,22 @@ def all_sums(
     averaged = target[layout.order]
     totals = np.empty(len(rows), dtype=np.float32)
     weights = np.empty(len(rows), dtype=np.float32)
+    blocks = asked.blocks(size)
+    whole = None
+    if _symmetry_pays(row_count, size * len(blocks)):
+        whole = full_similarity(comparison, 0.0, threads, layout)
 
     def work(start: int) -> None:
         stop = min(start + size, row_count)
-        sums = block_sums(layout, comparison, start, stop)
+        if whole is None:
+            sums = block_sums(layout, comparison, start, stop)
+            similarities = similarities_of(comparison, sums, start, 0.0)
+        else:
+            similarities = whole[start:stop]
         first, last = int(asked.starts[start]), int(asked.starts[stop])
         found = np.empty((2, last - first), dtype=np.float32)
         _all_sums(
-            similarities_of(comparison, sums, start, 0.0),
+            similarities,
             asked.starts[start : stop + 1] - asked.starts[start],
             asked.columns[first:last],
             layout.column_starts,
@@ -454,16 +557,19 @@ def all_sums(
         )
         totals[asked.order[first:last]], weights[asked.order[first:last]] = found
 
-    in_threads(work, asked.blocks(size), threads, "all neighbours")
+    in_threads(work, blocks, threads, "all neighbours")
     return totals, weights
 
 
-def full_similarity(comparison: Comparison, shrinkage: float, threads: int = 1) -> Floats:
+def full_similarity(
+    comparison: Comparison, shrinkage: float, threads: int = 1, layout: Layout | None = None
+) -> Floats:
     """Similarity of every two rows, rows × rows, float32, exactly symmetric, 0 on the diagonal.
 
-    Only the upper half is computed.
+    Only the upper half is computed; every value is, to the last bit, what `similarities_of` gives
+    for the block of its row. `layout` is that of the comparison, if it is there already.
     """
-    layout = arrange(comparison)
+    layout = layout or arrange(comparison)
     row_count = comparison.rows.shape[0]
     size = block_rows(row_count)
     matrix = np.zeros((row_count, row_count), dtype=np.float32)

@@ -100,7 +100,14 @@ class KNN:
             If a user or item is outside the training matrix.
         """
         predicted, alone = predict_settings(
-            self.by, self.train, users, items, [self.setting()], self.threads, self.device
+            self.by,
+            self.train,
+            users,
+            items,
+            [self.setting()],
+            self.threads,
+            self.device,
+            {(self.reg_user, self.reg_item): self.baseline},
         )
         self.alone = alone[0]
         return predicted[0]
@@ -145,6 +152,7 @@ def predict_settings(
     settings: Sequence[Mapping[str, Any]],
     threads: int = 1,
     device: str = "cpu",
+    fitted: Mapping[tuple[float, float], Baseline] | None = None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Predictions of many settings at once; settings of one similarity share its computation.
 
@@ -156,6 +164,8 @@ def predict_settings(
         Users × items, checked.
     settings
         The parameters of `KNN`, each with every key.
+    fitted
+        Baselines that are already fitted to `train`, by (reg_user, reg_item).
 
     Returns
     -------
@@ -169,13 +179,16 @@ def predict_settings(
     users, items = checked_pairs(users, items, train.shape)
     predicted = np.empty((len(settings), len(users)), dtype=np.float32)
     alone = np.zeros(predicted.shape, dtype=bool)
+    baselines = dict(fitted or {})
     groups: dict[tuple[Any, ...], list[int]] = {}
     for place, setting in enumerate(settings):
         check_setting(setting)
         key = (setting["similarity"], setting["reg_user"], setting["reg_item"])
         groups.setdefault(key, []).append(place)
     for (similarity, reg_user, reg_item), places in groups.items():
-        baseline = Baseline(reg_user, reg_item).fit(train)
+        if (reg_user, reg_item) not in baselines:
+            baselines[reg_user, reg_item] = Baseline(reg_user, reg_item).fit(train)
+        baseline = baselines[reg_user, reg_item]
         base = baseline.predict(users, items)
         group = [settings[place] for place in places]
         counted = any(setting["shrinkage"] for setting in group)

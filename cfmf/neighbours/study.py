@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from scipy import sparse
 
 from cfmf.files import load_matrix
 from cfmf.neighbours import method_class
-from cfmf.neighbours.ratings import pairs, rmse
+from cfmf.neighbours.ratings import pairs, rmse, row_numbers
 from cfmf.neighbours.tuning import METRIC, best_setting, name_of, predict_all, search, setting_text
 from cfmf.tables import COLUMNS
 
@@ -27,6 +27,24 @@ class Outcome(NamedTuple):
     metrics: pd.DataFrame
     settings: pd.DataFrame
     predictions: pd.DataFrame
+    costs: pd.DataFrame
+
+
+class Part(NamedTuple):
+    """What one block of rows gives: one job of those that predictions may be cut into.
+
+    Attributes
+    ----------
+    predictions
+        As `predict_block` returns it.
+    training
+        As `training_errors` returns it.
+    costs
+        A `costs` table: seconds of the predictions of each fold.
+    """
+
+    predictions: pd.DataFrame
+    training: pd.DataFrame
     costs: pd.DataFrame
 
 
@@ -86,6 +104,19 @@ def selected(
     return {fold: best_setting(method, trials, fold, settings) for fold in folds}
 
 
+def bounds(size: int, block: int, blocks: int) -> tuple[int, int]:
+    """First row of a block, counted from 0, and the first one after it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such block.
+    """
+    if not 0 <= block < blocks:
+        raise ValueError(f"block {block} of {blocks} does not exist; blocks count from 0")
+    return size * block // blocks, size * (block + 1) // blocks
+
+
 def predict_block(
     method: str,
     folds: Folds,
@@ -114,15 +145,13 @@ def predict_block(
     Columns fold, place (in the CSR order of the fold's test matrix), prediction (float32),
     fallback (whether it has no neighbours).
     """
-    if not 0 <= block < blocks:
-        raise ValueError(f"block {block} of {blocks} does not exist; blocks count from 0")
     frames = []
     for fold, setting in chosen.items():
         test = matrix_of(folds[fold]["test"])
         users, items = pairs(test)
         by_items = getattr(method_class(method), "by", "users") == "items"
         rows, size = (items, test.shape[1]) if by_items else (users, test.shape[0])
-        start, stop = size * block // blocks, size * (block + 1) // blocks
+        start, stop = bounds(size, block, blocks)
         places = np.flatnonzero((rows >= start) & (rows < stop))
         train = matrix_of(folds[fold]["train"])
         predicted, alone = predict_all(
@@ -146,11 +175,7 @@ def gather(blocks: Iterable[pd.DataFrame], folds: Folds) -> pd.DataFrame:
     for fold, parts in folds.items():
         frame = together[together["fold"] == fold].sort_values("place", kind="stable")
         expected = matrix_of(parts["test"]).nnz
-        if not np.array_equal(frame["place"], np.arange(expected)):
-            raise ValueError(
-                f"fold {fold} has {expected} test pairs and {len(frame)} predictions of"
-                f" {frame['place'].nunique()} of them; delete the blocks and predict again"
-            )
+        _check_complete(fold, "test pairs", frame["place"], expected)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
@@ -197,34 +222,137 @@ def score(
     return pd.DataFrame(metrics)[COLUMNS["metrics"]], pd.DataFrame(settings)[COLUMNS["settings"]]
 
 
-def score_training(
+def training_errors(
     method: str,
     folds: Folds,
     chosen: Mapping[str, Mapping[str, Any]],
-    dataset: str = "",
+    block: int = 0,
+    blocks: int = 1,
     threads: int = 1,
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Training RMSE of the methods that have an honest one, as a `metrics` table.
+    """Squared errors on the training ratings of a block of users, for methods with honest ones.
 
     User CF as published gets two: `rmse` with the user left out, and `rmse_contaminated`, where
     their own rating helps to predict itself, as the study computed it.
+
+    Returns
+    -------
+    Columns fold, metric, user, squares (their sum over the user's ratings, float64). Summed up user
+    by user, so that the figure of all does not depend on how many blocks there are.
+    """
+    frames = []
+    for fold, setting in chosen.items() if method in ("baseline", "user-cf-published") else ():
+        train = matrix_of(folds[fold]["train"])
+        start, stop = bounds(train.shape[0], block, blocks)
+        if method == "baseline":
+            fitted = method_class(method)(**setting).fit(train)
+            users, items = pairs(train[start:stop])
+            predictions = {"rmse": fitted.predict(users + start, items)}
+        else:
+            fitted = method_class(method)(threads=threads, device=device).fit(train)
+            both = fitted.predict_training(start, stop)
+            predictions = dict(zip(("rmse", "rmse_contaminated"), both, strict=True))
+        own = train[start:stop]
+        for metric, predicted in predictions.items():
+            squares = (predicted.astype(np.float64) - own.data) ** 2
+            summed = np.bincount(row_numbers(own), squares, minlength=own.shape[0])
+            frame = {"fold": fold, "metric": metric, "user": range(start, stop), "squares": summed}
+            frames.append(pd.DataFrame(frame))
+    columns = ["fold", "metric", "user", "squares"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def score_training(
+    method: str, folds: Folds, errors: pd.DataFrame, dataset: str = ""
+) -> pd.DataFrame:
+    """Training RMSE from the gathered `training_errors`, as a `metrics` table.
+
+    Raises
+    ------
+    ValueError
+        If a user has no errors, or has them twice.
     """
     metrics = []
-    for fold, setting in chosen.items():
-        facts = {}
-        train = matrix_of(folds[fold]["train"])
-        if method == "user-cf-published":
-            fitted = method_class(method)(threads=threads, device=device).fit(train)
-            honest, contaminated = fitted.predict_training()
-            facts["rmse"] = rmse(honest, train.data)
-            facts["rmse_contaminated"] = rmse(contaminated, train.data)
-        elif method == "baseline":
-            fitted = method_class(method)(**setting).fit(train)
-            facts["rmse"] = rmse(fitted.predict(*pairs(train)), train.data)
-        for metric, value in facts.items():
-            metrics.append(_keys(dataset, fold, method) | _fact("train", metric, value))
+    for (fold, metric), found in errors.groupby(["fold", "metric"], sort=False):
+        train = matrix_of(folds[str(fold)]["train"])
+        found = found.sort_values("user")
+        _check_complete(str(fold), "users", found["user"], train.shape[0])
+        value = float(np.sqrt(found["squares"].to_numpy().sum() / train.nnz))
+        metrics.append(_keys(dataset, str(fold), method) | _fact("train", str(metric), value))
     return pd.DataFrame(metrics, columns=COLUMNS["metrics"])
+
+
+def predict_part(
+    method: str,
+    folds: Folds,
+    trials: pd.DataFrame,
+    settings: Mapping[str, Any],
+    block: int = 0,
+    blocks: int = 1,
+    dataset: str = "",
+    threads: int = 1,
+    device: str = "cpu",
+) -> Part:
+    """Fit the chosen setting of each fold on train and predict the test pairs of a block of rows.
+
+    Parameters
+    ----------
+    folds
+        `train` and `test` of each fold: matrices or their files.
+    trials
+        What `tune` found.
+    settings
+        The values that `tune` searched.
+    block, blocks
+        See `predict_block`.
+    """
+    chosen = selected(method, folds, trials, settings)
+    frames, costs = [], []
+    for fold, setting in chosen.items():
+        begun = time.perf_counter()
+        one = {fold: setting}
+        frames.append(predict_block(method, folds, one, block, blocks, threads, device))
+        costs.append(_cost(dataset, fold, method, "predict", time.perf_counter() - begun))
+    training = training_errors(method, folds, chosen, block, blocks, threads, device)
+    costs_table = pd.DataFrame(costs)[COLUMNS["costs"]]
+    return Part(pd.concat(frames, ignore_index=True), training, costs_table)
+
+
+def join_parts(
+    method: str,
+    folds: Folds,
+    trials: pd.DataFrame,
+    settings: Mapping[str, Any],
+    parts: Sequence[Part],
+    dataset: str = "",
+    scale: tuple[float, float] | None = None,
+) -> Outcome:
+    """Score the parts of all blocks together, in whatever order they come.
+
+    Parameters
+    ----------
+    folds, trials, settings
+        As `predict_part` got them.
+    scale
+        See `score`.
+
+    Returns
+    -------
+    Tables metrics, settings, costs (seconds summed up over the parts), and predictions with columns
+    fold, seed (empty), prediction. Nothing but the seconds depends on the number of parts.
+    """
+    chosen = selected(method, folds, trials, settings)
+    predictions = gather([part.predictions for part in parts], folds)
+    metrics, table = score(method, folds, predictions, trials, chosen, dataset, scale)
+    errors = pd.concat([part.training for part in parts], ignore_index=True)
+    if len(errors):
+        training = score_training(method, folds, errors, dataset)
+        metrics = pd.concat([metrics, training], ignore_index=True)
+    costs = pd.concat([part.costs for part in parts])
+    keys = [name for name in COLUMNS["costs"] if name != "value"]
+    costs = costs.groupby(keys, sort=False)[["value"]].sum().reset_index()
+    return Outcome(metrics, table, as_written(predictions), costs)
 
 
 def predict_selected(
@@ -237,39 +365,22 @@ def predict_selected(
     device: str = "cpu",
     scale: tuple[float, float] | None = None,
 ) -> Outcome:
-    """Fit the chosen setting of each fold on train, predict its test pairs once, and score them.
-
-    Parameters
-    ----------
-    folds
-        `train` and `test` of each fold: matrices or their files.
-    trials
-        What `tune` found.
-    settings
-        The values that `tune` searched.
-    scale
-        See `score`.
-
-    Returns
-    -------
-    Tables metrics, settings, costs, and predictions with columns fold, seed (empty), prediction.
-    """
-    chosen = selected(method, folds, trials, settings)
-    frames, costs = [], []
-    for fold, setting in chosen.items():
-        begun = time.perf_counter()
-        frames.append(predict_block(method, folds, {fold: setting}, 0, 1, threads, device))
-        costs.append(_cost(dataset, fold, method, "predict", time.perf_counter() - begun))
-    predictions = gather(frames, folds)
-    metrics, table = score(method, folds, predictions, trials, chosen, dataset, scale)
-    training = score_training(method, folds, chosen, dataset, threads, device)
-    metrics = pd.concat([metrics, training], ignore_index=True) if len(training) else metrics
-    return Outcome(metrics, table, as_written(predictions), pd.DataFrame(costs)[COLUMNS["costs"]])
+    """`predict_part` and `join_parts` of all rows in one block."""
+    whole = predict_part(method, folds, trials, settings, 0, 1, dataset, threads, device)
+    return join_parts(method, folds, trials, settings, [whole], dataset, scale)
 
 
 def as_written(predictions: pd.DataFrame) -> pd.DataFrame:
     """Gathered predictions as their file holds them: fold, seed (empty), prediction (float32)."""
     return predictions.assign(seed="")[["fold", "seed", "prediction"]]
+
+
+def _check_complete(fold: str, what: str, numbers: pd.Series, expected: int) -> None:
+    if not np.array_equal(numbers, np.arange(expected)):
+        raise ValueError(
+            f"fold {fold} has {expected} {what} and {len(numbers)} predictions of"
+            f" {numbers.nunique()} of them; delete the blocks and predict again"
+        )
 
 
 def _range(train: sparse.csr_array) -> tuple[float, float]:

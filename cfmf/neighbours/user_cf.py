@@ -80,13 +80,19 @@ class UserCF:
         places = np.arange(asked.indptr[start], asked.indptr[stop], dtype=np.int64)
         return places, self.predict(row_numbers(asked)[places], asked.indices[places])
 
-    def predict_training(self) -> tuple[Floats, Floats]:
-        """Predictions of the training pairs in CSR order: the user left out, and as published."""
-        users, items = pairs(self.train)
-        totals, weights = self._sums(*checked_pairs(users, items, self.train.shape))
+    def predict_training(self, start: int = 0, stop: int | None = None) -> tuple[Floats, Floats]:
+        """Predictions of the training pairs of users from `start` up to `stop`, in CSR order.
+
+        Returns
+        -------
+        With the user left out, and as published.
+        """
+        own = self.train[start:stop]
+        users, items = pairs(own)
+        totals, weights = self._sums(*checked_pairs(users + start, items, self.train.shape))
         honest = self._quotient(items, totals, weights)
         # The user's own similarity, 1, joins both sums.
-        return honest, (totals + self.train.data) / (weights + np.float32(1))
+        return honest, (totals + own.data) / (weights + np.float32(1))
 
     def _sums(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Floats, Floats]:
         comparison = compare(self.train, "users", "cosine", counted=False)

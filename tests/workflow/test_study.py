@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 import zipfile
@@ -51,6 +52,19 @@ def test_second_run_has_nothing_to_do(study):
     status, output = study.tiny()
     assert status == 0
     assert "Nothing to be done" in output
+
+
+def test_blocks_of_users_change_no_prediction(study, checkout):
+    shutil.copytree(study.folder / "results", checkout.folder / "results")
+    methods = ["user-cf-published", "item-knn"]
+    paths = [f"neighbours/{method}/predictions.parquet" for method in methods]
+    paths += [f"neighbours/{method}/metrics.tsv" for method in methods]
+    targets = [f"results/tiny/{path}" for path in paths]
+    status, output = checkout.tiny(*targets, "--config", "scatter={neighbours: 3}")
+    assert status == 0, output
+    assert "8 of 8 steps" in output  # three blocks and a gathering job each
+    for path in paths:
+        assert checkout.results()[path].read_bytes() == study.results()[path].read_bytes(), path
 
 
 @pytest.mark.parametrize("stage", STAGES)

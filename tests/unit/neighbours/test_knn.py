@@ -91,9 +91,27 @@ def test_depends_neither_on_threads_nor_on_blocks(by):
         np.testing.assert_array_equal(gathered, whole)
 
 
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("by", AXES)
+def test_symmetry_changes_no_bit(monkeypatch, by, similarity):
+    # Some columns go through BLAS, some are scattered; the last block is a narrow one.
+    ratings = ratings_of(seed=15, users=550, items=530, density=0.15)
+    users, items = pairs_of(ratings_of(seed=16, users=550, items=530, density=0.02))
+    comparison = compare(ratings, by, similarity, Baseline().fit(ratings), counted=True)
+    target = ratings.data
+    rows, columns = (users, items) if by == "users" else (items, users)
+    found = []
+    for limit in (kernels.WHOLE_BYTES, 0):
+        monkeypatch.setattr(kernels, "WHOLE_BYTES", limit)
+        found.append(kernels.nearest_sums(comparison, [target], rows, columns, [5.0], [3, 40]))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("marks", [kernels.MARK_BYTES, 0], ids=["marked", "looked-up"])
 @pytest.mark.parametrize("neighbours", [[1], [3, 40], [2000]])
-def test_nearest_of_many_raters_are_found(neighbours):
-    # Long columns are searched with a guess from a sample; half of the similarities are equal.
+def test_nearest_of_many_raters_are_found(monkeypatch, neighbours, marks):
+    # Long columns are searched in the order of similarity; half of the similarities are equal.
+    monkeypatch.setattr(kernels, "MARK_BYTES", marks)
     rng = np.random.default_rng(13)
     ratings = ratings_of(seed=14, users=1500, items=12, density=0.9)
     users, items = rng.integers(1500, size=300), rng.integers(12, size=300)

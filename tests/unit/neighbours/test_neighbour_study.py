@@ -11,7 +11,7 @@ import yaml
 from neighbour_references import ratings_of
 
 from cfmf.files import save_matrix
-from cfmf.neighbours import METHODS, study
+from cfmf.neighbours import METHODS, method_class, study
 from cfmf.neighbours.tuning import grid
 from cfmf.tables import read_table, write_table
 
@@ -94,22 +94,22 @@ def test_files_do_as_well_as_matrices(tmp_path, folds):
     pd.testing.assert_frame_equal(found[0].metrics, found[1].metrics)
 
 
-@pytest.mark.parametrize("method", ["user-knn", "item-knn", "user-cf-published"])
-def test_blocks_gather_to_the_same_predictions_in_any_order(folds, method):
+@pytest.mark.parametrize("method", METHODS)
+def test_blocks_in_any_order_give_the_same_results(folds, method):
     trials, _ = study.tune(method, folds, SETTINGS[method])
-    chosen = study.selected(method, folds, trials, SETTINGS[method])
-    whole = study.predict_selected(method, folds, trials, SETTINGS[method]).predictions
-    for blocks in (1, 3, 50):
-        parts = [
-            study.predict_block(method, folds, chosen, block, blocks)
-            for block in reversed(range(blocks))
-        ]
-        gathered = study.as_written(study.gather(parts, folds))
-        pd.testing.assert_frame_equal(gathered, whole, check_exact=True)
+    given = (method, folds, trials, SETTINGS[method])
+    whole = study.predict_selected(*given)
+    for blocks in (2, 3, 50):
+        parts = [study.predict_part(*given, block, blocks) for block in reversed(range(blocks))]
+        found = study.join_parts(*given, parts)
+        for table in ("metrics", "settings", "predictions"):
+            expected = getattr(whole, table)
+            pd.testing.assert_frame_equal(getattr(found, table), expected, check_exact=True)
+        assert len(found.costs) == len(folds)
     with pytest.raises(ValueError, match="delete the blocks and predict again"):
-        study.gather(parts[1:], folds)
+        study.join_parts(*given, parts[1:])
     with pytest.raises(ValueError, match="block 3 of 3"):
-        study.predict_block(method, folds, chosen, 3, 3)
+        study.predict_part(*given, 3, 3)
 
 
 def test_published_user_cf_reports_both_training_figures(folds):
@@ -117,6 +117,11 @@ def test_published_user_cf_reports_both_training_figures(folds):
     metrics = study.predict_selected("user-cf-published", folds, trials, {}).metrics
     training = metrics.query("split == 'train' and fold == 'u1'").set_index("metric")["value"]
     assert training["rmse_contaminated"] < training["rmse"]
+    train = folds["u1"]["train"]
+    both = method_class("user-cf-published")().fit(train).predict_training()
+    for name, predicted in zip(("rmse", "rmse_contaminated"), both, strict=True):
+        errors = predicted.astype(float) - train.data
+        assert training[name] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-12)
 
 
 def test_importing_the_registry_loads_neither_numba_nor_torch():
