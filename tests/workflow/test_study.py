@@ -60,7 +60,9 @@ def test_blocks_of_users_change_no_prediction(study, checkout):
     paths = [f"neighbours/{method}/predictions.parquet" for method in methods]
     paths += [f"neighbours/{method}/metrics.tsv" for method in methods]
     targets = [f"results/tiny/{path}" for path in paths]
-    status, output = checkout.tiny(*targets, "--config", "scatter={neighbours: 3}")
+    for target in targets:
+        (checkout.folder / target).unlink()
+    status, output = checkout.tiny(*targets, "--set-scatter", "neighbours=3")
     assert status == 0, output
     assert "8 of 8 steps" in output  # three blocks and a gathering job each
     for path in paths:
