@@ -64,6 +64,10 @@ rule factorization:
 rule evaluation:
     input:
         studied("evaluation/metrics.tsv"),
+        studied("evaluation/cold_start.tsv"),
+        studied("evaluation/scaling.tsv")
+        if config["evaluation"]["scaling"]["enabled"]
+        else [],
 
 
 rule statistics:

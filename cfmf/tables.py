@@ -20,6 +20,13 @@ COLUMNS = {
         "costs": "dataset fold method k reg seed stage measure value",
         "settings": "dataset fold method setting",
         "slices": "dataset fold method slice level n metric value",
+        "intervals": "dataset fold method slice level users n metric value ci_low ci_high ci_level",
+        "timings": "dataset fold method axis size seconds operations",
+        "scaling": "dataset fold method axis points smallest largest exponent se theoretical",
+        "recommendations": "dataset fold method user history rank item title prediction sd rating",
+        "reasons": "dataset fold method user rank kind reason similarity rating share contribution",
+        "factors": "dataset fold method factor share end rank title loading",
+        "similar_titles": "dataset fold method title rank similar similarity",
         "trials": "dataset fold method trial state setting metric value",
         "tests": "family estimand design test function factor group_a group_b n_blocks n_obs"
         " stat_name stat df1 df2 p_raw p_adj adj_method family_size effect_name effect ci_low"
@@ -30,6 +37,16 @@ COLUMNS = {
     }.items()
 }
 TEXT = dict.fromkeys(KEYS, str)
+MEASURED = {
+    "cold_start": "intervals",
+    "ranking": "intervals",
+    "recommendations": "recommendations",
+    "reasons": "reasons",
+    "factors": "factors",
+    "similar_titles": "similar_titles",
+    "fit_costs": "costs",
+}
+"""The tables that are made of each method at its chosen setting, and the kind of each."""
 
 
 def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
@@ -55,7 +72,8 @@ def read_table(path: str | Path, kind: str) -> pd.DataFrame:
     ValueError
         If the columns are not those of the kind.
     """
-    table = pd.read_csv(path, sep="\t", dtype=TEXT, keep_default_na=True)
+    # Only an empty field is no value: a film may be called NA.
+    table = pd.read_csv(path, sep="\t", dtype=TEXT, keep_default_na=False, na_values=[""])
     if list(table.columns) != COLUMNS[kind]:
         raise ValueError(
             f"{path} is not a {kind} table: its columns are {list(table.columns)},"

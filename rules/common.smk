@@ -120,6 +120,11 @@ def code(script, method=""):
     )
 
 
+def method_code(method):
+    """Files of the package that one method needs."""
+    return imported_files(module_of(method))
+
+
 def scale(wildcards):
     """Least and greatest rating of a data set."""
     scale = config["datasets"][wildcards.dataset]["scale"]

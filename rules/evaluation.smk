@@ -1,4 +1,52 @@
-"""Every method's figures in one table, and the setting that validation chose."""
+"""Every method's figures in one table, and what is measured at the setting validation chose."""
+
+from cfmf.tables import MEASURED
+
+
+def measured_fold(wildcards):
+    """The one fold that methods are fitted to again on."""
+    folds = FOLDS[wildcards.dataset]
+    fold = config["evaluation"]["fold"] or folds[0]
+    if fold not in folds:
+        raise WorkflowError(
+            f"evaluation.fold is {fold}; choose from {', '.join(folds)}."
+        )
+    return fold
+
+
+def of_measured_fold(path):
+    """An input function: one path below results/{dataset}/ for that fold."""
+    return lambda wildcards: expand(
+        f"results/{wildcards.dataset}/{path}", fold=measured_fold(wildcards)
+    )
+
+
+def of_method(path):
+    """An input function: a path below every setting of the job's method."""
+
+    def found(wildcards):
+        base = f"results/{wildcards.dataset}"
+        method = wildcards.method
+        if FAMILY[method] == "neighbours":
+            return [f"{base}/neighbours/{method}/{path}"]
+        return [
+            f"{base}/factorization/{method}/k~{k}_reg~{reg}/{path}"
+            for k, reg in points(config["methods"][method])
+        ]
+
+    return found
+
+
+def of_neighbours(path):
+    """An input function: `of_method` for a neighbour method, nothing for a factorization."""
+    return lambda wildcards: (
+        of_method(path)(wildcards) if FAMILY[wildcards.method] == "neighbours" else []
+    )
+
+
+def fitting_threads(wildcards):
+    """Cores of a job that fits one method of either family."""
+    return config["threads"][FAMILY[wildcards.method]]
 
 
 rule evaluate_methods:
@@ -7,6 +55,8 @@ rule evaluate_methods:
         factorization=of_points("metrics.tsv"),
         train=of_folds("matrices/{fold}/train.npz"),
         test=of_folds("matrices/{fold}/test.npz"),
+        ratings="results/{dataset}/ratings/ratings.parquet",
+        folds="results/{dataset}/folds/folds.json",
         code=code("evaluate_methods"),
     output:
         metrics=report(
@@ -24,6 +74,7 @@ rule evaluate_methods:
         settings="results/{dataset}/evaluation/settings.tsv",
         costs="results/{dataset}/evaluation/costs.tsv",
         slices="results/{dataset}/evaluation/slices.tsv",
+        intervals="results/{dataset}/evaluation/intervals.tsv",
         user_errors="results/{dataset}/evaluation/user_errors.parquet",
     log:
         logs("evaluate_methods"),
@@ -36,5 +87,122 @@ rule evaluate_methods:
         runtime=120,
     params:
         folds=lambda wildcards: FOLDS[wildcards.dataset],
+        statistics=config["statistics"],
     script:
         "../scripts/evaluate_methods.py"
+
+
+rule measure_method:
+    """One method, fitted again on one fold: cold start, order of items, reasons, what it takes.
+
+    One job for all of it: starting one takes as long as most of what it does.
+    """
+    input:
+        metrics=of_method("metrics.tsv"),
+        settings=of_neighbours("settings.tsv"),
+        predictions=of_method("predictions.parquet"),
+        train=of_measured_fold("matrices/{fold}/train.npz"),
+        test=of_measured_fold("matrices/{fold}/test.npz"),
+        users="results/{dataset}/ratings/users.parquet",
+        titles="results/{dataset}/ratings/items.parquet",
+        code=code("measure_method", "{method}"),
+    output:
+        **{
+            table: f"results/{{dataset}}/evaluation/measured/{{method}}/{table}.tsv"
+            for table in MEASURED
+        },
+    log:
+        logs("measure_method/{method}"),
+    benchmark:
+        "results/{dataset}/benchmarks/measure_method/{method}.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    threads: fitting_threads
+    resources:
+        gpu=gpus,
+        # A fit holds a few copies of the training ratings and, of neighbour methods, blocks of
+        # similarities; it takes a few times as long as one fold of the method's training.
+        mem_mb=megabytes(1500, 100),
+        runtime=240,
+    params:
+        settings=lookup(within=config, dpath="methods/{method}"),
+        evaluation=config["evaluation"],
+        statistics=config["statistics"],
+        fold=measured_fold,
+        scale=scale,
+    script:
+        "../scripts/measure_method.py"
+
+
+rule measure_scaling:
+    """Time of a fit against ratings, users and factors, all methods one after another.
+
+    One job for all: starting one takes as long as measuring a method.
+    """
+    input:
+        neighbours=of_methods("neighbours/{method}/settings.tsv", "neighbours"),
+        factorization=of_points("metrics.tsv"),
+        train=of_measured_fold("matrices/{fold}/train.npz"),
+        test=of_measured_fold("matrices/{fold}/test.npz"),
+        code=code("measure_scaling"),
+        methods=sorted({path for method in METHODS for path in method_code(method)}),
+    output:
+        timings="results/{dataset}/evaluation/timings.tsv",
+        scaling="results/{dataset}/evaluation/scaling.tsv",
+    log:
+        logs("measure_scaling"),
+    benchmark:
+        "results/{dataset}/benchmarks/measure_scaling.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=megabytes(1500, 50),
+        runtime=120,
+    params:
+        methods=METHODS,
+        settings=config["methods"],
+        evaluation=config["evaluation"],
+        fold=measured_fold,
+        scale=scale,
+    script:
+        "../scripts/measure_scaling.py"
+
+
+rule gather_measurements:
+    """What was measured of each method, in one table of each kind."""
+    input:
+        tables=expand(
+            "results/{{dataset}}/evaluation/measured/{method}/{table}.tsv",
+            method=METHODS,
+            table=MEASURED,
+        ),
+        code=code("gather_measurements"),
+    output:
+        **{
+            name: f"results/{{dataset}}/evaluation/{name}.tsv"
+            for name in MEASURED
+            if name not in ("cold_start", "ranking")
+        },
+        cold_start=report(
+            "results/{dataset}/evaluation/cold_start.tsv",
+            caption="../report/captions/cold_start.rst",
+            category="Evaluation",
+            labels={"data set": "{dataset}", "table": "histories cut short"},
+        ),
+        ranking=report(
+            "results/{dataset}/evaluation/ranking.tsv",
+            caption="../report/captions/ranking.rst",
+            category="Evaluation",
+            labels={"data set": "{dataset}", "table": "order of unrated items"},
+        ),
+    log:
+        logs("gather_measurements"),
+    benchmark:
+        "results/{dataset}/benchmarks/gather_measurements.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=megabytes(500, 20),
+        runtime=30,
+    script:
+        "../scripts/gather_measurements.py"

@@ -11,6 +11,11 @@ rule render_report:
         trials=of_methods("neighbours/{method}/trials.tsv", "neighbours"),
         history=of_points("history.parquet"),
         metrics="results/{dataset}/evaluation/metrics.tsv",
+        measured=expand("results/{{dataset}}/evaluation/{table}.tsv", table=MEASURED),
+        scaling=branch(
+            config["evaluation"]["scaling"]["enabled"],
+            then="results/{dataset}/evaluation/scaling.tsv",
+        ),
         tests="results/{dataset}/statistics/tests.tsv",
         verdict="results/{dataset}/statistics/verdict.json",
         search=branch(

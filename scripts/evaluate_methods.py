@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from cfmf.evaluation.collect import choose, collect, details, selected_rows, settings_rows
+from cfmf.data.splits import load
+from cfmf.evaluation.bootstrap import Resampling
+from cfmf.evaluation.collect import (
+    choose,
+    collect,
+    details,
+    rating_periods,
+    selected_rows,
+    settings_rows,
+)
 from cfmf.files import load_matrix, written_whole
 from cfmf.rules import job
 from cfmf.tables import read_table, write_table
@@ -29,6 +39,18 @@ with job(snakemake) as (log, params):
     def matrices(fold: str):
         return load_matrix(train[fold]), load_matrix(test[fold])
 
+    ratings = pd.read_parquet(snakemake.input.ratings, columns=["user", "item", "date"])
+    dated = rating_periods(ratings["date"])
+
+    def periods(fold: str):
+        if dated is None:
+            return None
+        rows = load(Path(snakemake.input.folds).parent, fold).test
+        tested = ratings.iloc[rows]
+        # the CSR order of the test matrix
+        order = rows[np.lexsort((tested["item"], tested["user"]))]
+        return dated[0][order], dated[1]
+
     def gathered(kind: str, *names: str) -> pd.DataFrame:
         found = [folder / name for folder in neighbours + points for name in names]
         return collect([read_table(path, kind) for path in found if path.exists()], kind)
@@ -39,13 +61,16 @@ with job(snakemake) as (log, params):
     for row in chosen[chosen["edge"] != ""].itertuples():
         log.warning("%s in fold %s: the optimum lies on the %s", row.method, row.fold, row.edge)
     settings = [read_table(folder / "settings.tsv", "settings") for folder in neighbours]
-    slices, user_errors = details(chosen, predictions, matrices)
+    slices, intervals, user_errors = details(
+        chosen, predictions, matrices, Resampling.of(params.statistics), periods
+    )
     tables = {
         "metrics": metrics,
         "selected": selected_rows(metrics, chosen),
         "settings": collect([*settings, settings_rows(chosen)], "settings"),
         "costs": costs,
         "slices": slices,
+        "intervals": intervals,
     }
     for kind, table in tables.items():
         write_table(snakemake.output[kind], table, "metrics" if kind == "selected" else kind)

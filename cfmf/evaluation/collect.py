@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_sums
 from cfmf.evaluation.metrics import errors, user_errors
 from cfmf.tables import COLUMNS
 
@@ -19,8 +20,13 @@ SLICES = {
     "item's ratings in train": (0, 1, 10, 20, 50, 100, 200, 500),
 }
 
+BY_DATE = "date of the rating"
+MOST_PERIODS = 12
+
 Predictions = Callable[[str, str, str], pd.DataFrame]
 Matrices = Callable[[str], tuple[sparse.csr_array, sparse.csr_array]]
+Levels = dict[str, tuple[NDArray[np.intp], list[str]]]
+Periods = Callable[[str], tuple[NDArray[np.intp], list[str]] | None]
 
 
 def collect(tables: Iterable[pd.DataFrame], kind: str = "metrics") -> pd.DataFrame:
@@ -141,8 +147,12 @@ def settings_rows(chosen: pd.DataFrame) -> pd.DataFrame:
 
 
 def details(
-    chosen: pd.DataFrame, predictions: Predictions, matrices: Matrices
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    chosen: pd.DataFrame,
+    predictions: Predictions,
+    matrices: Matrices,
+    resampling: Resampling,
+    periods: Periods = lambda fold: None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Test errors of every method at its chosen setting: in slices, and for each user.
 
     Parameters
@@ -154,12 +164,19 @@ def details(
         a fold and seed in the CSR order of the fold's test matrix.
     matrices
         Called with a fold; returns its train and test matrices, users × items.
+    resampling
+        How the intervals are made.
+    periods
+        Called with a fold; returns what `rating_periods` does, or None where there are no dates.
 
     Returns
     -------
     slices
         `slices` table: RMSE and MAE by the number of the user's and of the item's ratings in
-        train; the squared error is averaged over seeds before the root is taken.
+        train, and by date; the squared error is averaged over seeds before the root is taken.
+    intervals
+        `intervals` table: the same over the test ratings of all folds together (fold `all`), with
+        intervals from resampling users.
     user_errors
         dataset, fold, method, user, n, squared_error, absolute_error: sums over the user's test
         ratings, averaged over seeds.
@@ -170,36 +187,76 @@ def details(
         If a method has no predictions for a fold, or not one for each rating of its test matrix.
     """
     slices, users = [], []
+    totals: dict[tuple[str, str], LevelSums] = {}
+    names: dict[str, list[str]] = {}
     for fold, methods in chosen.groupby("fold", sort=False):
         train, test = matrices(str(fold))
-        levels = slice_levels(train, test)
+        levels = slice_levels(train, test, periods(str(fold)))
+        names |= {name: bins for name, (_, bins) in levels.items()}
         for row in methods.to_dict("records"):
             method = str(row["method"])
             frame = predictions(method, str(row["k"]), str(row["reg"]))
             by_seed = _seeds(frame[frame["fold"] == fold], test, f"{method} in fold {fold}")
             keys = {"dataset": row["dataset"], "fold": fold, "method": method}
-            slices.append(_slices(by_seed, test, levels).assign(**keys))
+            for name, sums in _sums(by_seed, test, levels).items():
+                slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
+                known = totals.get((method, name))
+                totals[method, name] = sums if known is None else known + sums
             per_seed = pd.concat([user_errors(values, test) for values in by_seed])
             mean = per_seed.groupby("user", as_index=False).mean()
             users.append(mean.astype({"n": np.int64, "user": np.int32}).assign(**keys))
+    dataset = str(chosen["dataset"].iloc[0])
+    intervals = [
+        error_rows(
+            *(sums, names[name], resampling),
+            dataset=dataset,
+            fold="all",
+            method=method,
+            slice=name,
+        )
+        for (method, name), sums in totals.items()
+    ]
     columns = ["dataset", "fold", "method", "user", "n", "squared_error", "absolute_error"]
     return (
         pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
+        pd.concat(intervals, ignore_index=True),
         pd.concat(users, ignore_index=True)[columns],
     )
 
 
 def slice_levels(
-    train: sparse.csr_array, test: sparse.csr_array
-) -> dict[str, tuple[NDArray[np.intp], list[str]]]:
-    """For each slice, the number of the bin of every test rating, and the names of the bins."""
+    train: sparse.csr_array,
+    test: sparse.csr_array,
+    periods: tuple[NDArray[np.intp], list[str]] | None = None,
+) -> Levels:
+    """For each slice, the number of the bin of every test rating, and the names of the bins.
+
+    `periods`, where given, are the bins by date; a rating without a date is in bin -1, of none.
+    """
     users = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
     of_user = np.diff(train.indptr)[users]
     of_item = np.bincount(train.indices, minlength=train.shape[1])[test.indices]
-    return {
+    levels = {
         name: (np.searchsorted(lowest, count, side="right") - 1, bin_names(lowest))
         for (name, lowest), count in zip(SLICES.items(), (of_user, of_item), strict=True)
     }
+    return levels | ({} if periods is None else {BY_DATE: periods})
+
+
+def rating_periods(dates: pd.Series) -> tuple[NDArray[np.intp], list[str]] | None:
+    """Number of the period of each date, -1 where unknown, and the periods' names in order.
+
+    Months, quarters or years: the shortest that at most twelve of hold all dates, years where none
+    does. None where no rating has a date.
+    """
+    if not dates.notna().any():
+        return None
+    for kind in ("M", "Q", "Y"):
+        periods = dates.dt.to_period(kind)
+        codes, found = pd.factorize(periods, sort=True)
+        if len(found) <= MOST_PERIODS:
+            break
+    return codes, [str(one) for one in found]
 
 
 def bin_names(lowest: Sequence[int]) -> list[str]:
@@ -223,22 +280,34 @@ def _seeds(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDArr
     return found
 
 
-def _slices(
-    by_seed: list[NDArray[np.float32]],
-    test: sparse.csr_array,
-    levels: dict[str, tuple[NDArray[np.intp], list[str]]],
-) -> pd.DataFrame:
+def _sums(
+    by_seed: list[NDArray[np.float32]], test: sparse.csr_array, levels: Levels
+) -> dict[str, LevelSums]:
+    """Errors, averaged over seeds, summed by user and level of each slice."""
     differences = np.stack([errors(values, test.data) for values in by_seed])
     squared, absolute = np.square(differences).mean(axis=0), np.abs(differences).mean(axis=0)
-    rows = []
-    for name, (place, bins) in levels.items():
-        n = np.bincount(place, minlength=len(bins))
-        for metric, values in (("rmse", squared), ("mae", absolute)):
-            sums = np.bincount(place, weights=values, minlength=len(bins))
-            mean = sums / np.maximum(n, 1)
-            shown = np.sqrt(mean) if metric == "rmse" else mean
-            rows += [
-                {"slice": name, "level": bins[i], "n": n[i], "metric": metric, "value": shown[i]}
-                for i in np.flatnonzero(n)
-            ]
-    return pd.DataFrame(rows)
+    users = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
+    return {
+        name: level_sums(users, place, squared, absolute, (test.shape[0], len(bins)))
+        for name, (place, bins) in levels.items()
+    }
+
+
+def _slices(sums: LevelSums, bins: list[str]) -> pd.DataFrame:
+    """Columns level, n, metric and value of one fold's slice."""
+    n, squared, absolute = (part.sum(axis=0) for part in (sums.n, sums.squared, sums.absolute))
+    held = np.flatnonzero(n)
+    values = {"rmse": np.sqrt(squared[held] / n[held]), "mae": absolute[held] / n[held]}
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "level": [bins[place] for place in held],
+                    "n": n[held].astype(np.int64),
+                    "metric": metric,
+                    "value": found,
+                }
+            )
+            for metric, found in values.items()
+        ]
+    )

@@ -157,8 +157,7 @@ def train_point(
     ValueError, FloatingPointError, MemoryError
         With method, k, reg, fold and seed, and what to change.
     """
-    torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    use_threads(threads)
     if scale is None:
         ratings = [run.train.data for run in runs]
         scale = (
@@ -185,6 +184,12 @@ def train_point(
     except (ValueError, FloatingPointError, MemoryError) as error:
         raise type(error)(f"{method}, k {k}, reg {keys['reg'] or 'inferred'}: {error}") from error
     return collect(results, keys, scale)
+
+
+def use_threads(threads: int) -> None:
+    """Let torch and numba use so many cores in this process."""
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 def batches(runs: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:

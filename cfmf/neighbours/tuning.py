@@ -102,11 +102,22 @@ def predict_all(
         return predict_settings(found.by, checked(train), users, items, settings, threads, device)
     predicted, alone = [], []
     for setting in settings:
-        where = {} if method == "baseline" else {"threads": threads, "device": device}
-        fitted = found(**setting, **where).fit(train)
-        predicted.append(fitted.predict(users, items))
-        alone.append(fitted.alone)
+        model = fitted(method, train, setting, threads, device)
+        predicted.append(model.predict(users, items))
+        alone.append(model.alone)
     return np.stack(predicted), np.stack(alone)
+
+
+def fitted(
+    method: str,
+    train: sparse.csr_array,
+    setting: Mapping[str, Any],
+    threads: int = 1,
+    device: str = "cpu",
+) -> Any:
+    """A method of one setting, fitted to `train`."""
+    where = {} if method == "baseline" else {"threads": threads, "device": device}
+    return method_class(method)(**setting, **where).fit(train)
 
 
 def search(
@@ -161,10 +172,20 @@ def best_setting(
     if not len(complete):
         raise ValueError(f"{method} has no complete trial on fold {fold}; tune it first")
     best = name_of(complete.sort_values(["value", "trial"]).iloc[0]["setting"])
+    return setting_named(method, best, settings)
+
+
+def setting_named(method: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting of the grid that `setting_text` writes as `name`.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
     named = {setting_text(setting): setting for setting in grid(method, settings)}
-    if best not in named:
+    if name not in named:
         raise ValueError(
-            f"the best trial of {method} on fold {fold} is {best!r}, which the config no longer"
-            " lists; tune again"
+            f"{method} chose {name!r}, which the config no longer lists; tune it again"
         )
-    return named[best]
+    return named[name]

@@ -91,7 +91,7 @@ def shown(value: object, kind: str = "") -> str:
     `signed` (four decimals and a sign), `count` (thousands apart), `share` and `percent` (per cent,
     with one decimal and none), `p` (three significant digits, never zero) and
     `p_in_text` (two, with its sign of equality), `seconds`, `bytes`, `mb`
-    (mebibytes), or anything else for four significant digits.
+    (mebibytes), `exponent` (two decimals), or anything else for four significant digits.
     """
     if missing(value):
         return "–"
@@ -141,6 +141,7 @@ FORMATS = {
     "count": _grouped,
     "share": lambda number: f"{number:.1%}",
     "percent": lambda number: f"{number:.0%}",
+    "exponent": lambda number: f"{number:.2f}",
     "figure": lambda number: f"{number:.4f}" if abs(number) < 10 else _plain(number),
     "similarity": lambda number: f"{number:.4f}",
     "p": _p_value,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cfmf.tables import read_table
+from cfmf.tables import MEASURED, read_table
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _search(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _benchmarks(folder: Path) -> pd.DataFrame | None:
-    """Snakemake's own measurements: rule, wall seconds and peak memory in MB of every job."""
+    """Snakemake's own measurements: rule, job, wall seconds and peak memory in MB of every job."""
     rows = []
     for path in sorted(folder.rglob("*.tsv")):
         try:
@@ -222,25 +222,17 @@ def _benchmarks(folder: Path) -> pd.DataFrame | None:
             log.warning("%s is not a benchmark table; left out", path)
             continue
         if {"s", "max_rss"} <= set(table.columns):
-            rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
-            rows.append(table[["s", "max_rss"]].assign(rule=rule))
+            parts = path.relative_to(folder).with_suffix("").parts
+            rows.append(table[["s", "max_rss"]].assign(rule=parts[0], job="/".join(parts[1:])))
     return pd.concat(rows, ignore_index=True) if rows else None
 
 
-EXTRA = {
-    "cold_start": "evaluation/cold_start.tsv",
-    "ranking": "evaluation/ranking.tsv",
-    "recommendations": "evaluation/recommendations.tsv",
-    "similar_titles": "evaluation/similar_titles.tsv",
-    "factors": "evaluation/factors.tsv",
-}
+EXTRA = {**MEASURED, "intervals": "intervals", "scaling": "scaling", "timings": "timings"}
+"""Tables below evaluation/ that only some runs make, and their kinds."""
 
 
 def _extra(home: Path) -> dict[str, pd.DataFrame]:
-    """Tables that only some runs make, as they stand."""
-    text = {"k": str, "reg": str, "seed": str}
-    return {
-        name: pd.read_csv(home / path, sep="\t", dtype=text)
-        for name, path in EXTRA.items()
-        if (home / path).is_file()
-    }
+    """The tables of `EXTRA` that are there and have rows."""
+    paths = {name: home / "evaluation" / f"{name}.tsv" for name in EXTRA}
+    found = {name: read_table(path, EXTRA[name]) for name, path in paths.items() if path.is_file()}
+    return {name: table for name, table in found.items() if len(table)}

@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from cfmf.config import module_of, registry
+from cfmf.config import FAMILIES, module_of, registry
 from cfmf.imports import ROOT, imported_files
 
 RULE = re.compile(r'conda:\s+"../envs/(\w+)\.yaml".*?script:\s+"../scripts/(\w+)\.py"', re.DOTALL)
@@ -46,8 +46,9 @@ def third_party(paths):
 @pytest.mark.parametrize(("stage", "script"), scripts())
 def test_environment_is_complete(stage, script):
     starts = [f"scripts/{script}.py"]
-    if stage in ("neighbours", "factorization"):
-        starts += [module_of(method) for method, family in registry().items() if family == stage]
+    if stage in ("neighbours", "factorization", "evaluation"):
+        fitted = FAMILIES if stage == "evaluation" else (stage,)
+        starts += [module_of(method) for method, family in registry().items() if family in fitted]
     needed = third_party([starts[0], *imported_files(*starts)])
     assert needed <= {name.lower() for name in STAGES[stage]}
 

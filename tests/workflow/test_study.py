@@ -24,12 +24,22 @@ CONTRACT = [
     "similarity/f1.npz",
     "evaluation/metrics.tsv",
     "evaluation/selected.tsv",
+    "evaluation/intervals.tsv",
+    "evaluation/cold_start.tsv",
+    "evaluation/ranking.tsv",
+    "evaluation/recommendations.tsv",
+    "evaluation/reasons.tsv",
+    "evaluation/factors.tsv",
+    "evaluation/similar_titles.tsv",
+    "evaluation/fit_costs.tsv",
+    "evaluation/scaling.tsv",
     "statistics/tests.tsv",
     "statistics/assumptions.tsv",
     "statistics/medians.tsv",
     "statistics/best_rows.tsv",
     "statistics/verdict.json",
 ]
+TIMES = ("costs.tsv", "timings.tsv", "scaling.tsv")
 STAGES = [
     "ratings", "folds", "matrices", "similarity", "neighbours", "factorization", "evaluation",
     "statistics",
@@ -104,14 +114,46 @@ def test_selected_setting_has_the_least_validation_error(study):
         assert (row.k, row.reg) == grid[row.fold].idxmin()
 
 
+def test_every_method_is_measured_and_errors_are_sane(study):
+    tables = {
+        name: pd.read_csv(study.results()[f"evaluation/{name}.tsv"], sep="\t")
+        for name in ("selected", "cold_start", "ranking", "recommendations", "scaling", "intervals")
+    }
+    methods = set(tables["selected"]["method"])
+    for name, table in tables.items():
+        assert set(table["method"]) == methods, name
+    cold = tables["cold_start"].query("metric == 'rmse'")
+    assert set(cold["level"].astype(str)) == {"0", "2", "8", "all"}
+    assert ((cold["ci_low"] <= cold["value"]) & (cold["value"] <= cold["ci_high"])).all()
+    sane = cold[~cold["method"].str.endswith("-published")]
+    assert sane["value"].between(0.4, 2).all()
+    assert (
+        tables["ranking"].query("metric != 'mean number of ratings'")["value"].between(0, 1).all()
+    )
+    assert set(tables["intervals"]["slice"]) >= {"date of the rating", "user's ratings in train"}
+    ratings = pd.read_parquet(study.results()["ratings/ratings.parquet"])
+    users = pd.read_parquet(study.results()["ratings/users.parquet"])
+    items = pd.read_parquet(study.results()["ratings/items.parquet"])
+    told = tables["recommendations"]
+    assert set(told["user"]) <= set(users["user_id"])
+    assert told.groupby(["method", "user"]).size().eq(10).all()
+    assert set(told["item"]) <= set(items["item"])
+    pairs = told.merge(users, left_on="user", right_on="user_id")[["user_y", "item", "rating"]]
+    known = ratings.set_index(["user", "item"])["rating"]
+    for user, item, rating in pairs.itertuples(index=False):
+        # what is recommended was rated in test with this rating, or not at all
+        assert known.get((user, item), float("nan")) == rating or pd.isna(rating)
+        assert pd.notna(rating) or (user, item) not in known.index
+
+
 def test_results_do_not_depend_on_the_run_or_on_cores(study):
     before = study.set_aside()
     status, output = study.tiny("--cores", "1")
     assert status == 0, output
     compared = 0
     for name, path in study.results("*.tsv").items():
-        if name.startswith("benchmarks/") or name.endswith("costs.tsv"):
-            continue  # times
+        if name.startswith("benchmarks/") or name.endswith(TIMES):
+            continue
         assert path.read_bytes() == before[name].read_bytes(), name
         compared += 1
     assert compared > 10

@@ -1,8 +1,9 @@
-"""Errors where little is known of a user or an item."""
+"""Errors where little is known of a user or an item, and in the course of time."""
 
 from __future__ import annotations
 
 import pandas as pd
+from markupsafe import Markup
 
 from cfmf.figures import comparison as figures
 from cfmf.reporting import numbers
@@ -12,15 +13,18 @@ from cfmf.reporting.study import Study
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """RMSE by what train holds of the user and of the item; the trimming experiment if run."""
-    slices = study.table("slices")
+    """The trimming experiment if run; RMSE by what train holds of the user and of the item."""
     found: list[Block] = []
-    if slices is not None:
-        found += [_plot(str(name), slices, words) for name in slices["slice"].unique()]
-        found.append(Fold(words("cold-start.table"), [_table(slices, words)]))
     trimmed = study.extra.get("cold_start")
-    if trimmed is not None and len(trimmed):
+    if trimmed is not None:
         found += _trimmed(trimmed, words)
+    pooled, slices = study.extra.get("intervals"), study.table("slices")
+    if pooled is not None:
+        found += [_plot(str(name), pooled, words) for name in pooled["slice"].unique()]
+        title = words("cold-start.intervals_table")
+        found.append(Fold(title, [_intervals("intervals", title, pooled, words)]))
+    if slices is not None:
+        found.append(Fold(words("cold-start.table"), [_table(slices, words)]))
     return [Text(words("cold-start.text")), *found] if found else []
 
 
@@ -43,9 +47,21 @@ def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
 
 
-def _plot(name: str, slices: pd.DataFrame, words: Catalogue) -> Plot:
-    rows = by_level(slices, name)
-    rows["level"] = rows["level"].astype(str)
+def levels_of(rows: pd.DataFrame, metric: str = "rmse") -> pd.DataFrame:
+    """One measure of an `intervals` table, as `figures.by_level` takes it.
+
+    Columns method, level (text), value, low, high, users, n; levels keep the order of their counts,
+    and one that is not a number is last.
+    """
+    rows = rows[rows["metric"] == metric].rename(columns={"ci_low": "low", "ci_high": "high"})
+    rows = rows.assign(level=rows["level"].astype(str))
+    first = rows["level"].str.extract(r"(\d+)")[0].astype(float)
+    order = rows.assign(order=first).sort_values(["order", "level"], kind="stable")
+    return order.drop(columns="order").reset_index(drop=True)
+
+
+def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
+    rows = levels_of(pooled[pooled["slice"] == name])
     coldest = rows[rows["level"] == rows["level"].iloc[0]]
     best = numbers.least(coldest, "value")
     what = words.otherwise(f"slice.{name}", name)
@@ -58,10 +74,33 @@ def _plot(name: str, slices: pd.DataFrame, words: Catalogue) -> Plot:
             level=best["level"],
             method=code(best["method"]),
             rmse=number(float(best["value"]), "rmse"),
+            low=number(float(best["low"]), "rmse"),
+            high=number(float(best["high"]), "rmse"),
             n=number(int(best["n"]), "count"),
+            users=number(int(best["users"]), "count"),
         ),
         figures.by_level(rows, what.striptags(), words.plain),
     )
+
+
+def _intervals(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
+    """An `intervals` table with everything it has."""
+    shown = rows.assign(
+        slice=[words.otherwise(f"slice.{one}", one).striptags() for one in rows["slice"]],
+        level=[words.otherwise(f"level.{one}", one).striptags() for one in rows["level"]],
+    )
+    columns = [
+        Column("slice", words.plain("column.slice")),
+        Column("level", words.plain("column.level")),
+        Column("method", words.plain("column.method"), "code"),
+        Column("metric", words.plain("column.metric"), "code"),
+        Column("users", words.plain("column.users"), "count"),
+        Column("n", words.plain("column.test_ratings"), "count"),
+        Column("value", words.plain("column.value"), "rmse"),
+        Column("ci_low", words.plain("column.low"), "rmse"),
+        Column("ci_high", words.plain("column.high"), "rmse"),
+    ]
+    return Table(name, title, columns, records(shown))
 
 
 def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
@@ -81,15 +120,27 @@ def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
 
 
 def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
-    """The experiment that leaves each user so many ratings; columns of the slices table."""
-    name = str(trimmed["slice"].iloc[0])
-    rows = by_level(trimmed, name)
-    rows["level"] = rows["level"].astype(str)
+    """The experiment that leaves each user so many ratings."""
+    rows = levels_of(trimmed)
+    lengths = list(dict.fromkeys(rows["level"]))
+    first = rows[rows["level"] == lengths[0]]
+    best = numbers.least(first, "value")
+    rows["level"] = [words.otherwise(f"level.{one}", one).striptags() for one in rows["level"]]
+    title = words("cold-start.trimmed_table")
     return [
         Plot(
             "trimmed",
             words("cold-start.trimmed_title"),
-            words("cold-start.trimmed_caption"),
+            words(
+                "cold-start.trimmed_caption",
+                users=number(int(rows["users"].max()), "count"),
+                least=number(int(first["users"].min()), "count"),
+                length=lengths[0],
+                method=code(best["method"]),
+                rmse=number(float(best["value"]), "rmse"),
+                level=number(float(trimmed["ci_level"].iloc[0]), "percent"),
+            ),
             figures.by_level(rows, words.plain("axis.left"), words.plain),
-        )
+        ),
+        Fold(title, [_intervals("trimmed", title, trimmed, words)]),
     ]

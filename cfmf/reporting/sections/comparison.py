@@ -126,20 +126,37 @@ def _fold_table(values: pd.DataFrame, words: Catalogue) -> Table:
 
 
 def _ranking(study: Study, words: Catalogue) -> list[Block]:
-    """Ranking measures, mean over folds, where the run has the table of them.
-
-    The table has the columns of `metrics`, its split naming the set of candidates.
-    """
+    """Ranking measures with their intervals, best NDCG first, where the run has them."""
     table = study.extra.get("ranking")
-    if table is None or table.empty:
+    if table is None:
         return []
-    means = numbers.over_folds(table, ["method", "split", "metric"])
+    values = table.pivot_table(index="method", columns="metric", values="value", sort=False)
+    ends = table.pivot_table(
+        index="method", columns="metric", values=["ci_low", "ci_high"], sort=False
+    )
+    rows = values.assign(
+        low=ends["ci_low"]["ndcg"],
+        high=ends["ci_high"]["ndcg"],
+        recall_low=ends["ci_low"]["recall"],
+        recall_high=ends["ci_high"]["recall"],
+    )
+    rows = rows.sort_values("ndcg", ascending=False).reset_index()
+    top = str(table["level"].iloc[0])
     columns = [
         Column("method", words.plain("column.method"), "code"),
-        Column("split", words.plain("column.candidates")),
-        Column("metric", words.plain("column.metric"), "code"),
-        Column("mean", words.plain("column.mean"), "rmse"),
-        Column("sd", words.plain("column.sd"), "rmse"),
+        Column("ndcg", f"NDCG@{top}", "rmse"),
+        Column("low", words.plain("column.low"), "rmse"),
+        Column("high", words.plain("column.high"), "rmse"),
+        Column("recall", words("column.recall_at", top=top).striptags(), "rmse"),
+        Column("recall_low", words.plain("column.low"), "rmse"),
+        Column("recall_high", words.plain("column.high"), "rmse"),
+        Column("mean number of ratings", words.plain("column.popularity"), "value"),
     ]
     title = words("comparison.ranking")
-    return [Fold(title, [Table("ranking", title, columns, records(means))])]
+    text = words(
+        "comparison.ranking_text",
+        users=number(int(table["users"].max()), "count"),
+        candidates=words.otherwise(f"slice.{table['slice'].iloc[0]}", table["slice"].iloc[0]),
+        top=top,
+    )
+    return [Fold(title, [Text(text), Table("ranking", title, columns, records(rows))])]

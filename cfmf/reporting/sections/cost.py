@@ -13,10 +13,12 @@ from cfmf.reporting.study import Study
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Effort of tuning, accuracy against cost, seconds by stage, jobs as measured."""
+    """Effort of tuning, accuracy against cost, what one fit takes and how it grows, jobs."""
     found = [
         *effort.blocks(study, words),
         *_pareto(study, words),
+        *_fits(study, words),
+        *_scaling(study, words),
         *_stages(study, words),
         *_jobs(study, words),
     ]
@@ -37,6 +39,78 @@ def _pareto(study: Study, words: Catalogue) -> list[Block]:
             words("cost.pareto_title"),
             words("cost.pareto_caption", methods=code(", ".join(best))),
             figures.pareto(points, words.plain),
+        )
+    ]
+
+
+def fits(study: Study) -> pd.DataFrame:
+    """What one fit of each method took; empty where the run has no table of it.
+
+    Columns method, fit and predict (CPU seconds), micro (microseconds a predicted pair), memory
+    (peak of the method's job, mebibytes), numbers and bytes of the model, joules (of the fit; NaN
+    where the machine does not tell).
+    """
+    rows = study.extra.get("fit_costs")
+    if rows is None:
+        return pd.DataFrame()
+    wide = rows.pivot_table(index="method", columns=["stage", "measure"], values="value")
+    nothing = pd.Series(float("nan"), index=wide.index)
+    table = pd.DataFrame(
+        {
+            "fit": wide["fit", "cpu_seconds"],
+            "predict": wide["predict", "cpu_seconds"],
+            "micro": 1e6 * wide["predict", "cpu_seconds"] / wide["predict", "pairs"],
+            "numbers": wide["model", "numbers"],
+            "bytes": wide["model", "bytes"],
+            "joules": wide.get(("fit", "joules"), nothing),
+        }
+    )
+    jobs_of = study.benchmarks
+    if jobs_of is not None:
+        own = jobs_of[jobs_of["rule"] == "measure_method"].set_index("job")["max_rss"]
+        table["memory"] = own.reindex(table.index)
+    return table.sort_values("fit").reset_index()
+
+
+def _fits(study: Study, words: Catalogue) -> list[Block]:
+    table = fits(study)
+    if table.empty:
+        return []
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("fit", words.plain("column.fit_seconds"), "seconds"),
+        Column("micro", words.plain("column.micro"), "value"),
+        Column("memory", words.plain("column.memory"), "mb"),
+        Column("numbers", words.plain("column.model_numbers"), "count"),
+        Column("bytes", words.plain("column.model_bytes"), "bytes"),
+        Column("joules", words.plain("column.joules"), "value"),
+    ]
+    columns = [column for column in columns if column.key in table]
+    told = table["joules"].notna().any()
+    columns = [column for column in columns if told or column.key != "joules"]
+    text = words("cost.fits_text") + " " + words("cost.energy" if told else "cost.no_energy")
+    return [Text(text), Table("fits", words("cost.fits"), columns, records(table))]
+
+
+def _scaling(study: Study, words: Catalogue) -> list[Block]:
+    rows = study.extra.get("scaling")
+    if rows is None:
+        return []
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("axis", words.plain("column.axis")),
+        Column("smallest", words.plain("column.smallest"), "count"),
+        Column("largest", words.plain("column.largest"), "count"),
+        Column("exponent", words.plain("column.exponent"), "exponent"),
+        Column("se", words.plain("column.se"), "exponent"),
+        Column("theoretical", words.plain("column.theoretical"), "exponent"),
+    ]
+    shown = rows.assign(axis=[words.plain(f"axis.size_{axis}") for axis in rows["axis"]])
+    title = words("cost.scaling")
+    return [
+        Fold(
+            title,
+            [Text(words("cost.scaling_text")), Table("scaling", title, columns, records(shown))],
         )
     ]
 

@@ -11,8 +11,9 @@ from markupsafe import Markup
 from cfmf.figures.style import family
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Table, Text
-from cfmf.reporting.sections.cold_start import by_level
+from cfmf.reporting.sections.cold_start import by_level, levels_of
 from cfmf.reporting.sections.comparison import contrasts
+from cfmf.reporting.sections.cost import fits
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
@@ -20,13 +21,30 @@ CLAIMS = [f"cf{place}" for place in range(1, 8)] + [f"mf{place}" for place in ra
 BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
 
 
+ENDS = {"rmse": "value", "low": "low", "high": "high"}
+
+
 @dataclass(frozen=True)
 class Judgement:
-    """What a rule says of a claim: `status` is a key of `BADGE`; values for the evidence's text."""
+    """What a rule says of a claim.
+
+    Attributes
+    ----------
+    status
+        A key of `BADGE`.
+    values
+        For the text of the evidence.
+    section
+        Where the evidence stands.
+    measured
+        Whether the evidence is from the tables that are measured of each method, which has a text
+        of its own (`discussion.measured_…`).
+    """
 
     status: str
     values: dict[str, object]
     section: str
+    measured: bool = False
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -42,7 +60,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
             link = Markup('<a href="#{}">{}</a>').format(
                 judged.section, words(f"{judged.section}.title")
             )
-            evidence = words(f"discussion.evidence_{claim}", **judged.values) + " " + link
+            kind = "measured" if judged.measured else "evidence"
+            evidence = words(f"discussion.{kind}_{claim}", **judged.values) + " " + link
         rows.append(
             {
                 "family": words(f"discussion.{claim[:2]}").striptags(),
@@ -71,7 +90,27 @@ def _best(study: Study, wanted: str) -> str | None:
     return found[0] if found else None
 
 
-def _space(study: Study, status_if_larger: str) -> Judgement | None:
+def _explained(study: Study) -> Judgement | None:
+    """How much of a recommendation its three strongest reasons carry; no rule judges readers."""
+    rows, factorization = study.extra.get("reasons"), _best(study, "factorization")
+    if rows is None or factorization is None:
+        return None
+    carried = rows.groupby(["method", "user", "rank"])["share"].sum().groupby("method").mean()
+    if not {"user-knn", factorization} <= set(carried.index):
+        return None
+    return Judgement(
+        "untestable",
+        {
+            "share": number(float(carried["user-knn"]), "percent"),
+            "other": number(float(carried[factorization]), "percent"),
+            "method": code(factorization),
+        },
+        "reasons",
+        measured=True,
+    )
+
+
+def _space(study: Study) -> Judgement | None:
     """Bytes of the full similarity matrix against those of the factors, in float32."""
     selected = study.tables["selected"]
     method = _best(study, "factorization")
@@ -80,15 +119,62 @@ def _space(study: Study, status_if_larger: str) -> Judgement | None:
     k = int(selected.loc[selected["method"] == method, "k"].astype(int).max())
     m, n = len(study.users), len(study.items)
     matrix, factors = 4.0 * m * m, 4.0 * (m + n) * k
+    values: dict[str, object] = {
+        "matrix": number(matrix, "bytes"),
+        "factors": number(factors, "bytes"),
+        "k": number(k),
+        "top": number(8.0 * m * 100, "bytes"),
+    }
+    return Judgement("supported" if matrix > factors else "contradicted", values, "similarity")
+
+
+def _bytes_kept(study: Study) -> tuple[str, float, float, float] | None:
+    """The best factorization, bytes of its model, of what user-knn keeps, and of the matrix."""
+    table, method = fits(study), _best(study, "factorization")
+    if table.empty or study.users is None or method is None:
+        return None
+    kept = table.set_index("method")["bytes"]
+    if not {"user-knn", method} <= set(kept.index):
+        return None
+    return method, float(kept[method]), float(kept["user-knn"]), 4.0 * len(study.users) ** 2
+
+
+def _similarities_stored(study: Study) -> Judgement | None:
+    """Supported where the matrix takes more than the factors do; the ratings alone may do."""
+    found, plain = _bytes_kept(study), _space(study)
+    if found is None or plain is None:
+        return plain
+    method, factors, ratings, matrix = found
     return Judgement(
-        status_if_larger if matrix > factors else "contradicted",
+        "supported" if matrix > max(factors, ratings) else "contradicted",
         {
             "matrix": number(matrix, "bytes"),
+            "ratings": number(ratings, "bytes"),
             "factors": number(factors, "bytes"),
-            "k": number(k),
-            "top": number(8.0 * m * 100, "bytes"),
+            "method": code(method),
         },
-        "similarity",
+        "cost",
+        measured=True,
+    )
+
+
+def _less_space(study: Study) -> Judgement | None:
+    """Supported below what user-knn keeps, contradicted above the matrix, open between them."""
+    found = _bytes_kept(study)
+    if found is None:
+        return _space(study)
+    method, factors, ratings, matrix = found
+    status = "supported" if factors < ratings else "undecided"
+    return Judgement(
+        "contradicted" if factors > matrix else status,
+        {
+            "method": code(method),
+            "factors": number(factors, "bytes"),
+            "ratings": number(ratings, "bytes"),
+            "matrix": number(matrix, "bytes"),
+        },
+        "cost",
+        measured=True,
     )
 
 
@@ -120,7 +206,33 @@ def _by_folds(difference: pd.Series) -> str:
     return "contradicted" if (difference < 0).all() else "undecided"
 
 
+def _cut_short(study: Study) -> Judgement | None:
+    """The error of user-knn with the shortest history against that with the whole one."""
+    trimmed, other = study.extra.get("cold_start"), _best(study, "factorization")
+    if trimmed is None or other is None or not {"user-knn", other} <= set(trimmed["method"]):
+        return None
+    rows = levels_of(trimmed)
+    ours, theirs = (rows[rows["method"] == method] for method in ("user-knn", other))
+    cold, whole, length = ours.iloc[0], ours.iloc[-1], str(ours["level"].iloc[0])
+    status = "supported" if cold["low"] > whole["high"] else "undecided"
+    return Judgement(
+        "contradicted" if cold["high"] < whole["low"] else status,
+        {
+            "length": length,
+            **{name: number(float(cold[key]), "rmse") for name, key in ENDS.items()},
+            **{f"whole_{name}": number(float(whole[key]), "rmse") for name, key in ENDS.items()},
+            "other": number(float(theirs["value"].iloc[0]), "rmse"),
+            "method": code(other),
+        },
+        "cold-start",
+        measured=True,
+    )
+
+
 def _new_users(study: Study) -> Judgement | None:
+    measured = _cut_short(study)
+    if measured is not None:
+        return measured
     found = _coldest(study, "user's ratings in train", "user-knn")
     if found is None:
         return None
@@ -187,6 +299,33 @@ def between(study: Study, first: str, second: str) -> tuple[str, dict[str, objec
     }
 
 
+def _finds_what_is_hot(study: Study) -> Judgement | None:
+    """Whether the items that user-knn puts first have more ratings than a factorization's."""
+    ranking, other = study.extra.get("ranking"), _best(study, "factorization")
+    if ranking is None or other is None or not {"user-knn", other} <= set(ranking["method"]):
+        return None
+    rows = ranking[ranking["metric"] == "mean number of ratings"]
+    ours, theirs = (rows[rows["method"] == method].iloc[0] for method in ("user-knn", other))
+    status = "supported" if ours["ci_low"] > theirs["ci_high"] else "undecided"
+    return Judgement(
+        "contradicted" if ours["ci_high"] < theirs["ci_low"] else status,
+        {
+            "top": str(ours["level"]),
+            "ours": number(round(float(ours["value"])), "count"),
+            "theirs": number(round(float(theirs["value"])), "count"),
+            "method": code(other),
+        },
+        "comparison",
+        measured=True,
+    )
+
+
+def _combines(study: Study) -> Judgement | None:
+    """Whether the Bayesian factorization gains by a further source joined to its vectors."""
+    found = between(study, "gibbs-implicit", "gibbs")
+    return Judgement(found[0], found[1], "comparison", measured=True) if found else None
+
+
 def _items_before_users(study: Study) -> Judgement | None:
     found = between(study, "item-knn", "user-knn")
     return Judgement(found[0], found[1], "comparison") if found else None
@@ -225,11 +364,14 @@ def _overfits(study: Study) -> Judgement | None:
 
 
 RULES: dict[str, Callable[[Study], Judgement | None]] = {
-    "cf2": lambda study: _space(study, "supported"),
+    "cf1": _explained,
+    "cf2": _similarities_stored,
     "cf3": _new_users,
+    "cf4": _finds_what_is_hot,
     "cf5": _items_before_users,
     "cf6": _cold_items,
     "mf1": _generalises,
     "mf3": _overfits,
-    "mf4": lambda study: _space(study, "supported"),
+    "mf4": _less_space,
+    "mf5": _combines,
 }

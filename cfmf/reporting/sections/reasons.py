@@ -8,7 +8,17 @@ from cfmf.reporting.page import Block, Column, Fold, Table, Text, records
 from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.study import Study
 
-TABLES = ("recommendations", "similar_titles", "factors")
+TABLES = ("recommendations", "reasons", "factors", "similar_titles")
+KINDS = {
+    "prediction": "figure",
+    "sd": "figure",
+    "similarity": "similarity",
+    "share": "share",
+    "contribution": "signed",
+    "loading": "signed",
+}
+TEXTS = {"method": "code"}
+HIDDEN = ("dataset", "fold", "item")
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -23,12 +33,20 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 
 def as_it_stands(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
-    """A table with every column that it has."""
+    """A table with every column that says something to a reader."""
+    rows = rows.drop(columns=[name for name in HIDDEN if name in rows])
+    rows = rows.loc[:, rows.notna().any()]
+    for key in ("kind", "end"):
+        if key in rows:
+            told = [words.otherwise(f"reasons.{key}_{one}", one).striptags() for one in rows[key]]
+            rows = rows.assign(**{key: told})
     columns = [
         Column(
             str(key),
             words.otherwise(f"column.{key}", key).striptags(),
-            "value" if pd.api.types.is_numeric_dtype(rows[key]) else "text",
+            KINDS.get(str(key), "value")
+            if pd.api.types.is_numeric_dtype(rows[key])
+            else TEXTS.get(str(key), "text"),
         )
         for key in rows.columns
     ]

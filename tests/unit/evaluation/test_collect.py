@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from cfmf.evaluation import collect
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.tables import COLUMNS
 
 
@@ -116,7 +117,7 @@ def fold():
     return train, test
 
 
-def details(fold, seeds=("1", "2"), size=None):
+def details(fold, seeds=("1", "2"), size=None, periods=None):
     test = fold[1]
     rng = np.random.default_rng(1)
     frame = pd.concat(
@@ -126,11 +127,14 @@ def details(fold, seeds=("1", "2"), size=None):
         for seed in seeds
     )
     chosen = collect.choose(pd.DataFrame([row("mf", "4", "0.1", s, "test", 1.0) for s in seeds]))
-    return collect.details(chosen, lambda *_: frame, lambda _: fold), frame
+    found = collect.details(
+        chosen, lambda *_: frame, lambda _: fold, Resampling(200), lambda _: periods
+    )
+    return found, frame
 
 
 def test_slices_split_every_test_rating_once(fold):
-    (slices, users), frame = details(fold)
+    (slices, _, users), frame = details(fold)
     difference = frame["prediction"].to_numpy(dtype=np.float32).reshape(2, -1) - 4.0
     for _, rows in slices.groupby(["slice", "metric"]):
         assert rows["n"].sum() == fold[1].nnz
@@ -143,7 +147,7 @@ def test_slices_split_every_test_rating_once(fold):
 
 
 def test_slice_holds_the_ratings_of_its_users(fold):
-    (slices, _), _ = details(fold)
+    (slices, _, _), _ = details(fold)
     counts = (fold[0].toarray() != 0).sum(axis=1)
     dense = fold[1].toarray() != 0
     found = slices[(slices["slice"] == "user's ratings in train") & (slices["metric"] == "mae")]
@@ -155,3 +159,51 @@ def test_slice_holds_the_ratings_of_its_users(fold):
 def test_predictions_of_other_folds_are_refused(fold):
     with pytest.raises(ValueError, match="the folds changed"):
         details(fold, size=7)
+
+
+def test_intervals_pool_the_folds_and_hold_the_slices_values(fold):
+    (slices, intervals, _), _ = details(fold)
+    assert list(intervals.columns) == COLUMNS["intervals"]
+    both = slices.merge(intervals, on=["method", "slice", "level", "metric"])
+    assert len(both) == len(slices) == len(intervals)
+    np.testing.assert_allclose(both["value_x"], both["value_y"])  # there is one fold
+    assert (both["n_x"] == both["n_y"]).all()
+    assert set(intervals["fold"]) == {"all"}
+    wide = intervals[intervals["users"] > 1]
+    assert ((wide["ci_low"] <= wide["value"]) & (wide["value"] <= wide["ci_high"])).all()
+
+
+def test_errors_by_date_leave_out_ratings_without_one(fold):
+    test = fold[1]
+    place = np.arange(test.nnz) % 3 - 1
+    (slices, intervals, _), frame = details(fold, periods=(place, ["1997", "1998"]))
+    rows = slices[(slices["slice"] == collect.BY_DATE) & (slices["metric"] == "rmse")]
+    assert rows["level"].tolist() == ["1997", "1998"]
+    squared = (frame["prediction"].to_numpy().reshape(2, -1) - 4.0) ** 2
+    for level, value in zip((0, 1), rows["value"], strict=True):
+        assert value == pytest.approx(np.sqrt(squared[:, place == level].mean()), rel=1e-6)
+    assert collect.BY_DATE in set(intervals["slice"])
+
+
+@pytest.mark.parametrize(
+    ("first", "days", "names"),
+    [
+        ("1997-11-30", 40, ["1997-11", "1997-12", "1998-01"]),
+        ("1998-01-01", 500, ["1998Q1", "1998Q2", "1998Q3", "1998Q4", "1999Q1", "1999Q2"]),
+        ("1999-05-01", 2000, [str(year) for year in range(1999, 2005)]),
+    ],
+)
+def test_periods_are_months_quarters_or_years(first, days, names):
+    dates = pd.Series(pd.date_range(first, periods=days)).sample(frac=1, random_state=1)
+    places, found = collect.rating_periods(dates)
+    assert found == names
+    year = [int(found[place][:4]) for place in places]
+    assert year == dates.dt.year.tolist()
+
+
+def test_unknown_dates_have_no_period():
+    dates = pd.Series(pd.to_datetime(["1997-11-30", None, "1997-12-01"]))
+    places, names = collect.rating_periods(dates)
+    assert places.tolist() == [0, -1, 1]
+    assert names == ["1997-11", "1997-12"]
+    assert collect.rating_periods(dates[1:2]) is None

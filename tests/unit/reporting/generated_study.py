@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cfmf.tables import COLUMNS, write_table
+from cfmf.tables import COLUMNS, MEASURED, write_table
 
 DATASET = "generated"
 FOLDS = ["u1", "u2", "u3", "u4", "u5"]
@@ -42,6 +42,7 @@ def write(results: Path, seed: int = 7) -> Path:
     _settings(home, chosen, rng)
     _costs(home, metrics, rng)
     _slices(home, rng)
+    _measured(home, rng)
     _histories(home, rng)
     _statistics(home, selected, metrics, rng)
     _similarity(home, rng)
@@ -205,6 +206,81 @@ def _slices(home: Path, rng: np.random.Generator) -> None:
     write_table(
         home / "evaluation/slices.tsv", pd.DataFrame(rows, columns=COLUMNS["slices"]), "slices"
     )
+
+
+def _intervals(rows: list[list[object]]) -> pd.DataFrame:
+    """An `intervals` table from rows up to the value, with an interval about it."""
+    columns = [name for name in COLUMNS["intervals"] if not name.startswith("ci_")]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(ci_low=0.98 * table["value"], ci_high=1.02 * table["value"], ci_level=0.95)[
+        COLUMNS["intervals"]
+    ]
+
+
+def _measured(home: Path, rng: np.random.Generator) -> None:
+    """What is measured of each method at its chosen setting."""
+    lengths, fold = ["0", "2", "20", "all"], FOLDS[0]
+    slices = {
+        "user's ratings in train": ["1-9", "10-19", "20-49", "50-99", "100 or more"],
+        "item's ratings in train": ["0", "1-9", "10-19", "20-49", "50-99", "100 or more"],
+        "date of the rating": ["1997-10", "1997-11", "1997-12"],
+    }
+    pooled: list[list[object]] = [
+        [DATASET, "all", method, name, level, 30, 200, metric, LEVEL[method] + 0.1 / (place + 1)]
+        for method, name in itertools.product(LEVEL, slices)
+        for place, level in enumerate(slices[name])
+        for metric in ("rmse", "mae")
+    ]
+    left = "ratings left of the user's history"
+    trimmed: list[list[object]] = [
+        [DATASET, fold, method, left, level, 30, 300, metric, LEVEL[method] + 0.2 / (place + 1)]
+        for method in LEVEL
+        for metric in ("rmse", "mae")
+        for place, level in enumerate(lengths)
+    ]
+    unrated = "all items that the user has not rated in train"
+    measures = {"ndcg": 0.1, "recall": 0.05, "mean number of ratings": 120}
+    ranking: list[list[object]] = [
+        [DATASET, fold, method, unrated, "10", 40, 40, metric, value * rng.uniform(0.8, 1.2)]
+        for method in LEVEL
+        for metric, value in measures.items()
+    ]
+    keys = [DATASET, fold, "mf"]
+    item = "Generated film 7"
+    timed = {"fit": {"seconds": 2, "cpu_seconds": 1.5}, "predict": {"cpu_seconds": 1, "pairs": 500}}
+    timed["model"] = {"bytes": 4000, "numbers": 1000}
+    frames: dict[str, list[list[object]]] = {
+        "recommendations": [[*keys, "12", 40, 1, 3, HOSTILE, 4.5, 0.9, 4.0]],
+        "reasons": [
+            [*keys, "12", 1, "factor", "1", None, None, 0.6, 0.4],
+            [DATASET, fold, "user-knn", "12", 1, "neighbour user", "77", 0.5, 4, 0.3, 0.2],
+            [DATASET, fold, "item-knn", "12", 1, "neighbour item", HOSTILE, 0.5, 4, 0.3, 0.2],
+        ],
+        "factors": [[*keys, 1, 0.7, end, 1, HOSTILE, 1.5] for end in ("high", "low")],
+        "similar_titles": [[*keys, HOSTILE, 1, item, 0.8]],
+        "fit_costs": [
+            [DATASET, fold, method, "", "", "", stage, measure, value]
+            for method in LEVEL
+            for stage, facts in timed.items()
+            for measure, value in facts.items()
+        ],
+        "scaling": [
+            [DATASET, fold, method, axis, 4, 100, 800, 1.2, 0.1, 1.0]
+            for method in LEVEL
+            for axis in ("ratings", "users", "k")
+        ],
+    }
+    tables = {
+        "intervals": _intervals(pooled),
+        "cold_start": _intervals(trimmed),
+        "ranking": _intervals(ranking),
+    }
+    for name, rows in frames.items():
+        kind = MEASURED.get(name, name)
+        tables[name] = pd.DataFrame(rows, columns=COLUMNS[kind])
+    for name, table in tables.items():
+        kind = "intervals" if name == "intervals" else MEASURED.get(name, name)
+        write_table(home / f"evaluation/{name}.tsv", table, kind)
 
 
 def _histories(home: Path, rng: np.random.Generator) -> None:

@@ -16,7 +16,7 @@ from cfmf.reporting import numbers
 from cfmf.reporting.render import render
 from cfmf.reporting.sections import discussion, errata, search
 from cfmf.reporting.strings import Catalogue
-from cfmf.reporting.study import load
+from cfmf.reporting.study import EXTRA, load
 from cfmf.statistics import verdict
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6}
@@ -198,8 +198,8 @@ def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
     home = tmp_path / "results" / generated_study.DATASET
     for name in ("statistics", "similarity", "factorization", "raw", "benchmarks", "published"):
         shutil.rmtree(home / name)
-    for name in ("slices", "costs", "settings"):
-        (home / f"evaluation/{name}.tsv").unlink()
+    for name in ("slices", "costs", "settings", *EXTRA):
+        (home / f"evaluation/{name}.tsv").unlink(missing_ok=True)
     (home / "provenance.json").unlink()
     render(load(tmp_path / "results", generated_study.DATASET), tmp_path / "bare.html")
     html = (tmp_path / "bare.html").read_text(encoding="utf-8")
@@ -278,6 +278,70 @@ def test_claims_are_judged_by_their_rule(study):
         tables={**study.tables, "selected": selected, "tests": study.tables["tests"].iloc[:0]},
     )
     assert discussion.RULES["mf1"](turned).status == "contradicted"
+
+
+def turned_round(study, name, change):
+    """The study with one of its measured tables changed."""
+    return dataclasses.replace(study, extra={**study.extra, name: change(study.extra[name].copy())})
+
+
+def of_knn(factor):
+    """Multiplies the values of user-knn's first rows of a table, and their intervals."""
+
+    def change(table):
+        rows = (table["method"] == "user-knn") & table["level"].astype(str).isin(["0", "10"])
+        table.loc[rows, ["value", "ci_low", "ci_high"]] *= factor
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("claim", "table", "supported", "contradicted"),
+    [("cf3", "cold_start", 1.5, 0.5), ("cf4", "ranking", 2, 0.5)],
+)
+def test_claims_are_judged_by_what_was_measured(study, claim, table, supported, contradicted):
+    for factor, status in ((supported, "supported"), (contradicted, "contradicted")):
+        judged = discussion.RULES[claim](turned_round(study, table, of_knn(factor)))
+        assert (judged.status, judged.measured) == (status, True)
+    bare = dataclasses.replace(study, extra={})
+    judged = discussion.RULES[claim](bare)
+    assert judged is None or not judged.measured
+
+
+def test_claims_about_space_are_judged_by_the_models(study):
+    """90 users: their matrix takes 32,400 bytes, both models 4,000 bytes."""
+    assert discussion.RULES["cf2"](study).status == "supported"
+    assert discussion.RULES["mf4"](study).status == "undecided"
+
+    def sized(**sizes):
+        def change(table):
+            for method, size in sizes.items():
+                rows = (table["method"] == method.replace("_", "-")) & (table["measure"] == "bytes")
+                table.loc[rows, "value"] = size
+            return table
+
+        return turned_round(study, "fit_costs", change)
+
+    assert discussion.RULES["mf4"](sized(mf=3000)).status == "supported"
+    assert discussion.RULES["mf4"](sized(mf=10**6)).status == "contradicted"
+    assert discussion.RULES["cf2"](sized(user_knn=10**6)).status == "contradicted"
+
+
+def test_measured_tables_stand_in_the_page(page, results):
+    home = results / generated_study.DATASET / "evaluation"
+    trimmed = pd.read_csv(home / "cold_start.tsv", sep="\t")
+    shown = page.table("trimmed")
+    np.testing.assert_allclose(shown["value"].astype(float), trimmed["value"], rtol=1e-8)
+    np.testing.assert_allclose(shown["ci_low"].astype(float), trimmed["ci_low"], rtol=1e-8)
+    ranking = pd.read_csv(home / "ranking.tsv", sep="\t").query("metric == 'ndcg'")
+    shown = page.table("ranking").set_index("method")["ndcg"].astype(float)
+    expected = ranking.set_index("method")["value"]
+    np.testing.assert_allclose(shown[expected.index], expected, rtol=1e-8)
+    assert shown.is_monotonic_decreasing
+    assert page.table("fits")["bytes"].astype(float).tolist() == [4000] * len(expected)
+    assert page.table("reasons")["kind"].tolist() == ["factor", "user alike", "title alike"]
+    assert page.table("recommendations")["title"].tolist() == [generated_study.HOSTILE]
 
 
 def test_claim_of_overfitting_follows_the_best_k(study):

@@ -1,0 +1,165 @@
+"""Intervals from resampling users, each of whom brings all their test ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cfmf.tables import COLUMNS
+
+Sums = NDArray[np.float64]
+BATCH = 4_000_000
+"""Numbers drawn at a time, so that memory stays small where there are many users."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made: so many resamples of users, a seed, and the level of the interval."""
+
+    repeats: int = 2000
+    seed: int = 1
+    level: float = 0.95
+
+    @classmethod
+    def of(cls, statistics: Mapping[str, Any]) -> Resampling:
+        """As the `statistics` block of the config says."""
+        return cls(statistics["bootstrap_repeats"], statistics["seed"], statistics["ci_level"])
+
+
+def resampled(sums: Sums, resampling: Resampling) -> Sums:
+    """Column sums of `sums` (users × columns) in each resample of its rows: repeats × columns.
+
+    The same seed draws the same users again, so methods that were scored on the same users are
+    resampled alike.
+    """
+    users = len(sums)
+    generator = np.random.default_rng(resampling.seed)
+    batch = max(1, min(resampling.repeats, BATCH // max(users, 1)))
+    shares = np.full(users, 1 / users)
+    return np.concatenate(
+        [
+            generator.multinomial(users, shares, min(batch, resampling.repeats - start)) @ sums
+            for start in range(0, resampling.repeats, batch)
+        ]
+    )
+
+
+def ratio_intervals(
+    numerators: Sums, denominators: Sums, resampling: Resampling, root: bool = False
+) -> pd.DataFrame:
+    """Σ numerator / Σ denominator over users, column by column, with percentile intervals.
+
+    With squared errors and counts of ratings this is a mean squared error over ratings, and with
+    `root` an RMSE; with a value and 1 for each user it is a mean over users.
+
+    Parameters
+    ----------
+    numerators, denominators
+        Users × columns; a denominator of 0 says that the user has no part in the column.
+
+    Returns
+    -------
+    One row a column: users (who have a part in it), value, ci_low, ci_high, ci_level; see
+    `interval`.
+    """
+    columns = numerators.shape[1]
+    users = np.count_nonzero(denominators, axis=0)
+    drawn = resampled(np.hstack([numerators, denominators]), resampling)
+    whole = np.hstack([numerators, denominators]).sum(axis=0)[None, :]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.concatenate([whole, drawn])
+        values = values[:, :columns] / values[:, columns:]
+        values = np.sqrt(values) if root else values
+    low, high = interval(values[1:], users, resampling)
+    return pd.DataFrame(
+        {
+            "users": users,
+            "value": values[0],
+            "ci_low": low,
+            "ci_high": high,
+            "ci_level": resampling.level,
+        }
+    )
+
+
+def interval(drawn: Sums, users: NDArray[np.integer], resampling: Resampling) -> tuple[Sums, Sums]:
+    """Ends of the percentile interval of each column of `drawn`, repeats × columns.
+
+    They are NaN where at most one of the `users` has a part in the column: one user cannot tell how
+    users vary. A resample without anyone who has a part (NaN) is not counted.
+    """
+    tails = [(1 - resampling.level) / 2, (1 + resampling.level) / 2]
+    low, high = np.full((2, drawn.shape[1]), np.nan)
+    for column in np.flatnonzero(users > 1):
+        low[column], high[column] = np.nanquantile(drawn[:, column], tails)
+    return low, high
+
+
+@dataclass(frozen=True)
+class LevelSums:
+    """Errors summed for each user and level of a slice: users × levels, float64.
+
+    Attributes
+    ----------
+    n, squared, absolute
+        Number of test ratings, and sums of their squared and absolute errors.
+    """
+
+    n: Sums
+    squared: Sums
+    absolute: Sums
+
+    def __add__(self, other: LevelSums) -> LevelSums:
+        return LevelSums(
+            self.n + other.n, self.squared + other.squared, self.absolute + other.absolute
+        )
+
+
+def level_sums(
+    users: NDArray[np.integer],
+    places: NDArray[np.integer],
+    squared: Sums,
+    absolute: Sums,
+    shape: tuple[int, int],
+) -> LevelSums:
+    """Sum errors by user and level.
+
+    Parameters
+    ----------
+    users, places
+        User and level of every test rating; a level below 0 is left out.
+    squared, absolute
+        Their errors.
+    shape
+        Number of users and of levels.
+    """
+    kept = places >= 0
+    cell = users[kept].astype(np.int64) * shape[1] + places[kept]
+
+    def summed(weights: Sums | None) -> Sums:
+        found = np.bincount(cell, weights, minlength=shape[0] * shape[1])
+        return found.astype(np.float64).reshape(shape)
+
+    return LevelSums(summed(None), summed(squared[kept]), summed(absolute[kept]))
+
+
+def error_rows(
+    sums: LevelSums, levels: list[str], resampling: Resampling, **keys: str
+) -> pd.DataFrame:
+    """Rows of the `intervals` table: RMSE and MAE of every level that has ratings.
+
+    `keys` are dataset, fold, method and slice. Users without any test rating are not resampled.
+    """
+    tested = sums.n.sum(axis=1) > 0
+    n = sums.n[tested]
+    found = []
+    for metric, errors in (("rmse", sums.squared), ("mae", sums.absolute)):
+        rows = ratio_intervals(errors[tested], n, resampling, root=metric == "rmse")
+        rows = rows.assign(**keys, level=levels, n=n.sum(axis=0).astype(np.int64), metric=metric)
+        found.append(rows[rows["n"] > 0])
+    return pd.concat(found, ignore_index=True)[COLUMNS["intervals"]]

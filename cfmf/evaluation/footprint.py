@@ -1,0 +1,138 @@
+"""What one fit takes: time, energy where the machine tells it, and the size of what is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from cfmf.evaluation.fitting import Model, Setting
+from cfmf.tables import COLUMNS
+
+POWERCAP = Path("/sys/class/powercap")
+
+
+@contextmanager
+def measured(powercap: Path = POWERCAP) -> Iterator[dict[str, float]]:
+    """Yield a dictionary that holds `seconds`, `cpu_seconds` and perhaps `joules` after the block.
+
+    `cpu_seconds` are those of this process, all threads together. `joules` are those of the
+    processor packages, whatever ran on them meanwhile; they are left out where the machine does not
+    tell (see `energy_counters`).
+    """
+    found: dict[str, float] = {}
+    counters = energy_counters(powercap)
+    cpu, wall = time.process_time(), time.perf_counter()
+    yield found
+    found["seconds"] = time.perf_counter() - wall
+    found["cpu_seconds"] = time.process_time() - cpu
+    joules = joules_since(counters, powercap)
+    if joules is not None:
+        found["joules"] = joules
+
+
+def energy_counters(powercap: Path = POWERCAP) -> dict[str, int]:
+    """Microjoules that each processor package has used so far; empty where nobody may read them.
+
+    These are the zones `intel-rapl:N` of Linux's powercap (Intel and AMD), not their subzones,
+    which the packages include.
+    """
+    found = {}
+    for zone in sorted(powercap.glob("intel-rapl:*")):
+        if zone.name.count(":") == 1:
+            try:
+                found[zone.name] = int((zone / "energy_uj").read_text())
+            except (OSError, ValueError):
+                continue
+    return found
+
+
+def joules_since(before: Mapping[str, int], powercap: Path = POWERCAP) -> float | None:
+    """Joules used since the counters were read; None where they were not told.
+
+    A counter that starts again from 0 meanwhile is taken to have done so once.
+    """
+    now = energy_counters(powercap)
+    if not before or set(before) != set(now):
+        return None
+    total = 0
+    for name, value in now.items():
+        used = value - before[name]
+        if used < 0:
+            used += int((powercap / name / "max_energy_range_uj").read_text())
+        total += used
+    return total / 1e6
+
+
+def kept_arrays(model: Model) -> list[np.ndarray]:
+    """The arrays without which a fitted model cannot predict."""
+    draws = getattr(model, "draws", None)
+    if draws is not None:
+        return [array for draw in draws for array in kept_arrays(draw)]
+    if hasattr(model, "user_factors"):
+        names = ("user_factors", "item_factors", "user_bias", "item_bias")
+        arrays = [getattr(model, name) for name in names]
+        # A model without biases holds zeros in their place.
+        return [array for array in arrays if array.ndim == 2 or array.any()]
+    arrays = []
+    if hasattr(model, "train"):
+        arrays += [model.train.data, model.train.indices, model.train.indptr]
+    for holder in (model, getattr(model, "baseline", None)):
+        held = ("user_bias", "item_bias", "item_means")
+        arrays += [getattr(holder, name) for name in held if hasattr(holder, name)]
+    return arrays
+
+
+def size_in_bytes(model: Model) -> int:
+    """Bytes of `kept_arrays`."""
+    return int(sum(array.nbytes for array in kept_arrays(model)))
+
+
+def parameter_count(method: str, m: int, n: int, ratings: int, k: int = 0, draws: int = 1) -> int:
+    """Numbers that a method keeps of m users, n items and so many ratings, by its formula.
+
+    Neighbour methods keep the ratings themselves; similarities are computed where they are used,
+    so the m × m matrix of the published study is not among them.
+    """
+    biases = m + n
+    if method == "baseline":
+        return biases
+    if method == "user-cf-published":
+        return ratings + n
+    if method in ("user-knn", "item-knn"):
+        return ratings + biases
+    return draws * (m + n) * k + (0 if method == "mf-published" else draws * biases)
+
+
+def cost_rows(
+    setting: Setting,
+    model: Model,
+    train: sparse.csr_array,
+    fitting: Mapping[str, float],
+    predicting: Mapping[str, float],
+    asked: sparse.csr_array,
+    dataset: str = "",
+) -> pd.DataFrame:
+    """A `costs` table of one fit: what `measured` gave of its stages, and the model's size.
+
+    Stage `fit` has seconds, cpu_seconds and perhaps joules; stage `predict` the same and `pairs`,
+    how many were predicted; stage `model` has `bytes` and `numbers`, those of `parameter_count`.
+    """
+    draws = len(getattr(model, "draws", [model]))
+    numbers = parameter_count(setting.method, *train.shape, train.nnz, int(setting.k or 0), draws)
+    stages = {
+        "fit": fitting,
+        "predict": {**predicting, "pairs": asked.nnz},
+        "model": {"bytes": size_in_bytes(model), "numbers": numbers},
+    }
+    rows = [
+        {**setting.keys, "dataset": dataset, "stage": stage, "measure": measure, "value": value}
+        for stage, facts in stages.items()
+        for measure, value in facts.items()
+    ]
+    return pd.DataFrame(rows)[COLUMNS["costs"]]

@@ -1,0 +1,295 @@
+"""Why a method recommends what it does: neighbours with their shares, factors in titles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from cfmf.evaluation.fitting import Fit, Setting
+from cfmf.tables import COLUMNS
+
+REASONED = 3
+"""Recommendations of a user whose reasons are told, and reasons told of each."""
+ENDS = 5
+"""Titles at each end of a factor, and nearest titles of a title."""
+FACTORS = 8
+"""Factors whose titles are told, the strongest first."""
+Floats = NDArray[np.floating]
+
+
+def item_titles(items: pd.DataFrame) -> list[str]:
+    """A text for each item: its title, with the year where known, or its id where it has none."""
+    found = []
+    for row in items.sort_values("item").to_dict("records"):
+        title = row.get("title")
+        if not isinstance(title, str) or not title:
+            found.append(str(row["item_id"]))
+            continue
+        year = row.get("year")
+        found.append(title if year is None or pd.isna(year) else f"{title} ({int(year)})")
+    return found
+
+
+def numbers_of(ids: Sequence[Any], table: pd.DataFrame, what: str) -> list[int]:
+    """Numbers of the users or items that the config names by the ids of the data.
+
+    Raises
+    ------
+    ValueError
+        If the data has no such id.
+    """
+    known = dict(zip(table[f"{what}_id"].astype(str), table[what], strict=True))
+    unknown = [str(one) for one in ids if str(one) not in known]
+    if unknown:
+        raise ValueError(
+            f"the config asks for {what} {', '.join(unknown)}, which the ratings do not have;"
+            f" name {what}s by the ids of the raw files"
+        )
+    return [int(known[str(one)]) for one in ids]
+
+
+def typical_users(train: sparse.csr_array, test: sparse.csr_array) -> list[int]:
+    """Of the users with ratings in both parts, the one with most in train, then with fewest.
+
+    Of equals the first; one user where there is no other, none where there is none.
+    """
+    counts = np.diff(train.indptr)
+    able = np.flatnonzero((counts > 0) & (np.diff(test.indptr) > 0))
+    if not len(able):
+        return []
+    extremes = [int(able[np.argmax(counts[able])]), int(able[np.argmin(counts[able])])]
+    return list(dict.fromkeys(extremes))
+
+
+def known_items(train: sparse.csr_array) -> NDArray[np.intp]:
+    """The items with at least as many ratings as the median of those that have any."""
+    counts = np.bincount(train.indices, minlength=train.shape[1])
+    return np.flatnonzero(counts >= max(1, np.median(counts[counts > 0])))
+
+
+def best_items(
+    predictions: Floats, items: NDArray[np.integer], popularity: NDArray[np.integer], top: int
+) -> NDArray[np.intp]:
+    """Places of the highest predictions; of equals the item with more ratings, then the first."""
+    return np.lexsort((items, -popularity[items], -predictions))[:top]
+
+
+def recommend(
+    setting: Setting,
+    found: Fit,
+    candidates: sparse.csr_array,
+    train: sparse.csr_array,
+    test: sparse.csr_array,
+    users: pd.DataFrame,
+    titles: Sequence[str],
+    top: int,
+    dataset: str = "",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The items with the highest predictions for each user of `candidates`, and why.
+
+    Parameters
+    ----------
+    found
+        The fit that was asked for `candidates`.
+    users
+        Columns user and user_id.
+
+    Returns
+    -------
+    recommendations
+        `recommendations` table: `history` is the user's number of training ratings, `sd` the
+        standard deviation that a Bayesian method predicts, `rating` what the user gave the item in
+        test (NaN where nothing).
+    reasons
+        `reasons` table of the first few of them; see `explain_pair`.
+    """
+    ids = users.set_index("user")["user_id"].astype(str)
+    popularity = np.bincount(train.indices, minlength=train.shape[1])
+    keys = {"dataset": dataset, "fold": setting.fold, "method": setting.method}
+    rows, reasons = [], []
+    for user in np.flatnonzero(np.diff(candidates.indptr)):
+        start, stop = candidates.indptr[user], candidates.indptr[user + 1]
+        items, predicted = candidates.indices[start:stop], found.asked[start:stop]
+        tested = slice(test.indptr[user], test.indptr[user + 1])
+        given = dict(zip(test.indices[tested], test.data[tested], strict=True))
+        for rank, place in enumerate(best_items(predicted, items, popularity, top), start=1):
+            item = int(items[place])
+            who: dict[str, Any] = keys | {"user": ids[user], "rank": rank}
+            row = who | {"history": int(np.diff(train.indptr)[user]), "item": item}
+            deviation = np.nan if found.deviations is None else found.deviations[start + place]
+            row |= {"title": titles[item], "prediction": predicted[place], "sd": deviation}
+            rows.append(row | {"rating": given.get(item, np.nan)})
+            if rank <= REASONED:
+                told = explain_pair(found, int(user), item, titles, ids)
+                reasons.append(told.assign(**who))
+    return (
+        pd.DataFrame(rows, columns=COLUMNS["recommendations"]),
+        pd.concat(reasons)[COLUMNS["reasons"]] if reasons else _empty("reasons"),
+    )
+
+
+def _empty(kind: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=COLUMNS[kind])
+
+
+def explain_pair(
+    found: Fit, user: int, item: int, titles: Sequence[str], ids: pd.Series
+) -> pd.DataFrame:
+    """The strongest reasons of one prediction, as rows kind, reason, similarity, … contribution.
+
+    `kind` is `neighbour user` (reason: their id; rating: what they gave the item), `neighbour item`
+    (reason: its title; rating: what the user gave it), `factor` (reason: its number in the
+    `factors` table), `user` or `item` (their bias). `share` is a neighbour's weight, or a factor's
+    or bias's part of the sum of absolute contributions; `contribution` is in rating units before a
+    bounded output bounds it. A Bayesian method is told by its last draw.
+    """
+    from cfmf.neighbours.explain import explain
+    from cfmf.neighbours.knn import KNN
+    from cfmf.neighbours.user_cf import UserCF
+
+    model: Any = found.model
+    if isinstance(model, KNN | UserCF):
+        told = explain(model, user, item, dict(enumerate(titles))).head(REASONED)
+        by_items = getattr(model, "by", "users") == "items"
+        reason = told["title"] if by_items else told["neighbour"].map(ids)
+        kind = "neighbour item" if by_items else "neighbour user"
+        kept = told[["similarity", "rating", "share", "contribution"]]
+        return kept.assign(kind=kind, reason=reason.astype(str))
+    parts: list[tuple[str, str, float]]
+    if not hasattr(model, "item_factors"):
+        parts = [("user", "", model.user_bias[user]), ("item", "", model.item_bias[item])]
+    else:
+        last = model.draws[-1] if hasattr(model, "draws") else model
+        left, right = principal_factors(last.user_factors, last.item_factors)
+        products = left[user] * right[item]
+        parts = [("factor", str(place + 1), value) for place, value in enumerate(products)]
+        parts += [("user", "", last.user_bias[user]), ("item", "", last.item_bias[item])]
+    table = pd.DataFrame(parts, columns=["kind", "reason", "contribution"])
+    size = table["contribution"].abs()
+    table["share"] = size / max(float(size.sum()), 1e-30)
+    table = table.assign(similarity=np.nan, rating=np.nan)
+    return table.sort_values("share", ascending=False, kind="stable").head(REASONED)
+
+
+def principal_factors(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """The same products of users and items along orthogonal axes, the strongest first, float64.
+
+    U Vᵀ does not change when both are turned alike, so factors as trained mean nothing one by one.
+    Here they are turned onto the axes of the singular value decomposition U Vᵀ = A S Bᵀ: A √S and
+    B √S. Each axis points where its largest item coordinate is positive.
+    """
+    left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
+    (q, r), (p, t) = np.linalg.qr(left), np.linalg.qr(right)
+    a, strength, bt = np.linalg.svd(r @ t.T)
+    users, items = q @ a * np.sqrt(strength), p @ bt.T * np.sqrt(strength)
+    sign = np.sign(items[np.abs(items).argmax(axis=0), np.arange(items.shape[1])])
+    sign[sign == 0] = 1
+    return users * sign, items * sign
+
+
+def factor_titles(
+    setting: Setting,
+    model: Any,
+    train: sparse.csr_array,
+    titles: Sequence[str],
+    dataset: str = "",
+) -> pd.DataFrame:
+    """The titles at both ends of the strongest factors, as a `factors` table; empty without any.
+
+    Only items with at least the median number of ratings are told; `share` is the factor's part of
+    the sum of squares of all predicted deviations, Σ S² = ‖U Vᵀ‖². Of a Bayesian method, the last
+    draw.
+    """
+    if not hasattr(model, "item_factors"):
+        return _empty("factors")
+    left, right = principal_factors(model.user_factors, model.item_factors)
+    power = (left**2).sum(axis=0) * (right**2).sum(axis=0)
+    known = known_items(train)
+    rows: list[dict[str, object]] = []
+    for place in range(min(FACTORS, right.shape[1])):
+        loading = right[known, place]
+        order = np.argsort(-loading, kind="stable")
+        share = power[place] / max(float(power.sum()), 1e-30)
+        for end, chosen in (("high", order[:ENDS]), ("low", order[::-1][:ENDS])):
+            rows += [
+                {
+                    "factor": place + 1,
+                    "share": share,
+                    "end": end,
+                    "rank": rank,
+                    "title": titles[known[one]],
+                    "loading": loading[one],
+                }
+                for rank, one in enumerate(chosen, start=1)
+            ]
+    keys = {"dataset": dataset, "fold": setting.fold, "method": setting.method}
+    return pd.DataFrame(rows).assign(**keys)[COLUMNS["factors"]]
+
+
+def item_similarities(model: Any, item: int) -> Floats | None:
+    """How alike all items are to one under a method; None under a method that compares no items.
+
+    Of item neighbours, the similarity that their predictions use; of a factorization, the cosine of
+    the items' factors along principal axes, averaged over a Bayesian method's draws.
+    """
+    from cfmf.neighbours.knn import KNN
+
+    if isinstance(model, KNN) and model.by == "items":
+        from cfmf.neighbours.compare import compare
+        from cfmf.neighbours.kernels import similarity_row
+
+        comparison = compare(model.train, "items", model.similarity, model.baseline)
+        return similarity_row(comparison, item, model.shrinkage)
+    if not hasattr(model, "item_factors"):
+        return None
+    draws = getattr(model, "draws", (model,))
+    total = np.zeros(len(model.item_factors))
+    for draw in draws:
+        _, factors = principal_factors(draw.user_factors, draw.item_factors)
+        norms = np.linalg.norm(factors, axis=1)
+        factors /= np.where(norms > 0, norms, 1)[:, None]
+        total += factors @ factors[item]
+    return total / len(draws)
+
+
+def similar_titles(
+    setting: Setting,
+    model: Any,
+    train: sparse.csr_array,
+    asked: Sequence[int],
+    titles: Sequence[str],
+    dataset: str = "",
+) -> pd.DataFrame:
+    """The nearest of each asked item among the known ones, as a `similar_titles` table."""
+    known = known_items(train)
+    rows = []
+    for item in asked:
+        similarity = item_similarities(model, item)
+        if similarity is None:
+            return _empty("similar_titles")
+        others = known[known != item]
+        order = np.argsort(-similarity[others], kind="stable")[:ENDS]
+        rows += [
+            {
+                "dataset": dataset,
+                "fold": setting.fold,
+                "method": setting.method,
+                "title": titles[item],
+                "rank": rank,
+                "similar": titles[others[place]],
+                "similarity": similarity[others[place]],
+            }
+            for rank, place in enumerate(order, start=1)
+        ]
+    return pd.DataFrame(rows, columns=COLUMNS["similar_titles"])
+
+
+def typical_items(train: sparse.csr_array, count: int = 3) -> list[int]:
+    """The items with most training ratings; of equals the first."""
+    counts = np.bincount(train.indices, minlength=train.shape[1])
+    return [int(item) for item in np.argsort(-counts, kind="stable")[:count]]

@@ -1,0 +1,16 @@
+"""What was measured of each method, in one table of each kind."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cfmf.rules import job
+from cfmf.tables import MEASURED, read_table, write_table
+
+with job(snakemake) as (log, params):
+    for name, kind in MEASURED.items():
+        paths = [path for path in snakemake.input.tables if Path(path).stem == name]
+        tables = [read_table(path, kind) for path in paths]
+        full = [table for table in tables if len(table)] or tables[:1]
+        write_table(snakemake.output[name], pd.concat(full, ignore_index=True), kind)
+        log.info("%s: %d rows of %d methods", name, sum(map(len, tables)), len(full))
