@@ -1,10 +1,11 @@
 """How the time of a fit grows with the ratings, the users and the factors: measured and counted.
 
 A method is fitted to nested samples of one matrix: fewer ratings of the same users and items, fewer
-users with all their ratings, and other numbers of factors (neighbours). Iterative methods run a
-fixed number of epochs, so that what grows is the cost of an epoch and not their number. The
-exponent is the slope of log seconds against log size; beside it stands the slope, over the very
-same samples, of the number of operations that the algorithm's formula counts.
+users with all their ratings, and other numbers of factors (neighbours). Of iterative methods the
+time of one epoch is measured, as the difference of a longer and a shorter run: what grows is then
+the cost of an epoch, without what comes once, and not their number. The exponent is the slope of
+log seconds against log size; beside it stands the slope, over the very same samples, of the number
+of operations that the algorithm's formula counts.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from cfmf.evaluation.footprint import measured
 from cfmf.tables import COLUMNS
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
-EPOCHS = 8
-REPEATS = 3
+EPOCHS = (4, 16)
+REPEATS = 2
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ def measure(
     """CPU seconds of every sample, as a `timings` table.
 
     Seconds are those of the processor, the least of a few repeats, so that jobs beside this one
-    disturb them little. A fit ends with the prediction of the sample's test ratings: neighbour
-    methods compute their similarities there.
+    disturb them little: of one epoch (sweep), or of a whole fit of a method that has none. A fit
+    ends with the prediction of the sample's test ratings: neighbour methods compute their
+    similarities there.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ def measure(
     """
     clock = clock or (lambda sample: _seconds(sample, scale, threads))
     rows = []
-    for number, sample in enumerate(samples(brief(setting), train, test, ks, seed)):
+    for number, sample in enumerate(samples(setting, train, test, ks, seed)):
         if number == 0:
             clock(sample)  # compiled code is loaded, and counts for nobody
         rows.append(
@@ -112,27 +114,34 @@ def measure(
                 "method": setting.method,
                 "axis": sample.axis,
                 "size": sample.size,
-                "seconds": min(clock(sample) for _ in range(REPEATS)),
+                "seconds": clock(sample),
                 "operations": operations(sample),
             }
         )
     return pd.DataFrame(rows)[COLUMNS["timings"]]
 
 
-def brief(setting: Setting) -> Setting:
-    """The setting with a fixed small number of epochs, or of sweeps."""
-    if registry()[setting.method] == "neighbours":
-        return setting
+def brief(setting: Setting, epochs: int) -> Setting:
+    """The setting of an iterative method with a fixed small number of epochs, or of sweeps."""
     if setting.method.startswith("gibbs"):
-        options = {**setting.options, "sweeps": EPOCHS, "burn_in": EPOCHS // 2}
+        options = {**setting.options, "sweeps": epochs, "burn_in": 1, "draws": 1}
         return replace(setting, options=options, epochs=None)
-    return replace(setting, epochs=EPOCHS)
+    return replace(setting, epochs=epochs)
 
 
 def _seconds(sample: Sample, scale: tuple[float, float] | None, threads: int) -> float:
-    with measured() as found:
-        fit(sample.setting, sample.train, sample.asked, scale=scale, threads=threads)
-    return found["cpu_seconds"]
+    def least(setting: Setting) -> float:
+        found = []
+        for _ in range(REPEATS):
+            with measured() as facts:
+                fit(setting, sample.train, sample.asked, scale=scale, threads=threads)
+            found.append(facts["cpu_seconds"])
+        return min(found)
+
+    if registry()[sample.setting.method] == "neighbours":
+        return least(sample.setting)
+    short, long = (least(brief(sample.setting, epochs)) for epochs in EPOCHS)
+    return (long - short) / (EPOCHS[1] - EPOCHS[0])
 
 
 def operations(sample: Sample) -> float:
@@ -172,7 +181,8 @@ def exponents(timings: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     `exponent` and its standard error `se` (NaN with two points) from least squares of log seconds
-    on log size; `theoretical`, the same slope of the operations.
+    on log size; `theoretical`, the same slope of the operations. Samples too short for the clock
+    (no seconds above 0) are left out.
     """
     rows = []
     keys = ["dataset", "fold", "method", "axis"]

@@ -8,7 +8,9 @@ Latin square). What a user keeps at a short length is kept at every longer one.
 Groups differ by chance in how hard their users are to predict, which the errors of the same users
 with their whole history tell. The error at a length is therefore a ratio estimate (Cochran, 1977,
 *Sampling Techniques*, ch. 6): the mean error of all sampled users with their whole history, times
-what the cut multiplied the error of the group by.
+what the cut multiplied the error of the group by. With as many rounds as lengths every user is seen
+at every length, and it is the plain error; with fewer, steps between lengths are several times as
+uncertain.
 """
 
 from __future__ import annotations
