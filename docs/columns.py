@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from cfmf.tables import COLUMNS
+from cfmf.tables import COLUMNS, MEASURED
 
 SOURCE = Path(__file__).resolve().parent / "reference/columns.yaml"
 # Tables whose file is not called as the kind of table that it is.
-KINDS = {"selected": "metrics", "tuning_costs": "costs"}
+KINDS = {"selected": "metrics", "tuning_costs": "costs", **MEASURED}
 
 
 def facts() -> dict[str, Any]:

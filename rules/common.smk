@@ -66,19 +66,25 @@ def studied(path, methods=("",)):
     ]
 
 
-def searched_fold(wildcards):
-    """The one fold that the published search runs on."""
-    folds = FOLDS[wildcards.dataset]
-    fold = config["search"]["fold"] or folds[0]
-    if fold not in folds:
-        raise WorkflowError(f"search.fold is {fold}; choose from {', '.join(folds)}.")
-    return fold
+def chosen_fold(section):
+    """A function of the wildcards: the one fold that a section of the config names, or the first."""
+
+    def found(wildcards):
+        folds = FOLDS[wildcards.dataset]
+        fold = config[section]["fold"] or folds[0]
+        if fold not in folds:
+            raise WorkflowError(
+                f"{section}.fold is {fold}; choose from {', '.join(folds)}."
+            )
+        return fold
+
+    return found
 
 
-def of_searched_fold(path):
+def of_fold(section, path):
     """An input function: one path below results/{dataset}/ for that fold."""
     return lambda wildcards: expand(
-        f"results/{wildcards.dataset}/{path}", fold=searched_fold(wildcards)
+        f"results/{wildcards.dataset}/{path}", fold=chosen_fold(section)(wildcards)
     )
 
 
@@ -101,6 +107,32 @@ def of_points(path):
         for method in methods("factorization")
         for k, reg in points(config["methods"][method])
     ]
+
+
+def of_method(path, family=""):
+    """An input function: a path below every setting of the job's method.
+
+    With a `family`, nothing for methods of another one.
+    """
+
+    def found(wildcards):
+        method = wildcards.method
+        if family and FAMILY[method] != family:
+            return []
+        folders = [f"neighbours/{method}"]
+        if FAMILY[method] == "factorization":
+            folders = [
+                f"factorization/{method}/k~{k}_reg~{reg}"
+                for k, reg in points(config["methods"][method])
+            ]
+        return [f"results/{wildcards.dataset}/{folder}/{path}" for folder in folders]
+
+    return found
+
+
+def fitting_threads(wildcards):
+    """Cores of a job that fits one method of either family."""
+    return config["threads"][FAMILY[wildcards.method]]
 
 
 def trained_points(path):

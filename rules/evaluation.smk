@@ -3,52 +3,6 @@
 from cfmf.tables import MEASURED
 
 
-def measured_fold(wildcards):
-    """The one fold that methods are fitted to again on."""
-    folds = FOLDS[wildcards.dataset]
-    fold = config["evaluation"]["fold"] or folds[0]
-    if fold not in folds:
-        raise WorkflowError(
-            f"evaluation.fold is {fold}; choose from {', '.join(folds)}."
-        )
-    return fold
-
-
-def of_measured_fold(path):
-    """An input function: one path below results/{dataset}/ for that fold."""
-    return lambda wildcards: expand(
-        f"results/{wildcards.dataset}/{path}", fold=measured_fold(wildcards)
-    )
-
-
-def of_method(path):
-    """An input function: a path below every setting of the job's method."""
-
-    def found(wildcards):
-        base = f"results/{wildcards.dataset}"
-        method = wildcards.method
-        if FAMILY[method] == "neighbours":
-            return [f"{base}/neighbours/{method}/{path}"]
-        return [
-            f"{base}/factorization/{method}/k~{k}_reg~{reg}/{path}"
-            for k, reg in points(config["methods"][method])
-        ]
-
-    return found
-
-
-def of_neighbours(path):
-    """An input function: `of_method` for a neighbour method, nothing for a factorization."""
-    return lambda wildcards: (
-        of_method(path)(wildcards) if FAMILY[wildcards.method] == "neighbours" else []
-    )
-
-
-def fitting_threads(wildcards):
-    """Cores of a job that fits one method of either family."""
-    return config["threads"][FAMILY[wildcards.method]]
-
-
 rule evaluate_methods:
     input:
         neighbours=of_methods("neighbours/{method}/metrics.tsv", "neighbours"),
@@ -99,10 +53,10 @@ rule measure_method:
     """
     input:
         metrics=of_method("metrics.tsv"),
-        settings=of_neighbours("settings.tsv"),
+        settings=of_method("settings.tsv", "neighbours"),
         predictions=of_method("predictions.parquet"),
-        train=of_measured_fold("matrices/{fold}/train.npz"),
-        test=of_measured_fold("matrices/{fold}/test.npz"),
+        train=of_fold("evaluation", "matrices/{fold}/train.npz"),
+        test=of_fold("evaluation", "matrices/{fold}/test.npz"),
         users="results/{dataset}/ratings/users.parquet",
         titles="results/{dataset}/ratings/items.parquet",
         code=code("measure_method", "{method}"),
@@ -128,7 +82,7 @@ rule measure_method:
         settings=lookup(within=config, dpath="methods/{method}"),
         evaluation=config["evaluation"],
         statistics=config["statistics"],
-        fold=measured_fold,
+        fold=chosen_fold("evaluation"),
         scale=scale,
     script:
         "../scripts/measure_method.py"
@@ -142,8 +96,8 @@ rule measure_scaling:
     input:
         neighbours=of_methods("neighbours/{method}/settings.tsv", "neighbours"),
         factorization=of_points("metrics.tsv"),
-        train=of_measured_fold("matrices/{fold}/train.npz"),
-        test=of_measured_fold("matrices/{fold}/test.npz"),
+        train=of_fold("evaluation", "matrices/{fold}/train.npz"),
+        test=of_fold("evaluation", "matrices/{fold}/test.npz"),
         code=code("measure_scaling"),
         methods=sorted({path for method in METHODS for path in method_code(method)}),
     output:
@@ -162,7 +116,7 @@ rule measure_scaling:
         methods=METHODS,
         settings=config["methods"],
         evaluation=config["evaluation"],
-        fold=measured_fold,
+        fold=chosen_fold("evaluation"),
         scale=scale,
     script:
         "../scripts/measure_scaling.py"

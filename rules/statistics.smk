@@ -3,8 +3,8 @@
 
 rule search_published:
     input:
-        train=of_searched_fold("matrices/{fold}/train.npz"),
-        test=of_searched_fold("matrices/{fold}/test.npz"),
+        train=of_fold("search", "matrices/{fold}/train.npz"),
+        test=of_fold("search", "matrices/{fold}/test.npz"),
         code=code("search_published", "mf-published"),
     output:
         trials=report(
@@ -35,7 +35,7 @@ rule search_published:
         search=config["search"],
         method=lookup(within=config, dpath="methods/mf-published"),
         seed=config["study"]["seeds"][0],
-        fold=searched_fold,
+        fold=chosen_fold("search"),
     script:
         "../scripts/search_published.py"
 
