@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cfmf.data.formats import read
 from cfmf.data.sources import retrieve
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "dataset.schema.yaml"
@@ -48,3 +49,37 @@ def tiny(tmp_path_factory, dataset):
     raw = tmp_path_factory.mktemp("tiny") / "raw"
     retrieve(dataset(source="synthetic"), raw)
     return raw
+
+
+@pytest.fixture(scope="session")
+def drop_all():
+    """An `audit` block that leaves out whatever can be left out."""
+    checks = "malformed off_scale duplicates test_in_train unknown_user unmatched_probe"
+    return dict.fromkeys(checks.split(), "drop")
+
+
+@pytest.fixture
+def subset(tmp_path, dataset):
+    """Reads four files of the study's layout, each as in `subset.files` or as given."""
+    names = {
+        "train": "netflix_train.txt",
+        "test": "netflix_test.txt",
+        "users": "users.txt",
+        "titles": "movie_titles.txt",
+    }
+    files = {
+        "train": b"7 2 3 2005-01-01\r\n7 5 4 2005-01-02\r\n9 2 1 2005-01-03\r\n",
+        "test": b"9 5 5 2005-02-01\r\n3 2 2 2005-02-02\r\n",
+        "users": b"7\r\n3\r\n9\r\n",
+        "titles": "2,1999,Café, or So\n5,NULL,Nil\n6,2001,Unrated\n".encode("iso-8859-1"),
+    }
+
+    def read_subset(audit=None, subset=None, **changed):
+        for part, content in (files | changed).items():
+            path = tmp_path / names[part]
+            path.write_bytes(content)
+        block = dataset(source="netflix-subset", audit=audit or {}, subset=subset or {})
+        return read(tmp_path, block)
+
+    read_subset.files = files
+    return read_subset

@@ -18,37 +18,6 @@ from cfmf.data.layouts import NETFLIX_TITLES
 from cfmf.data.sources import retrieve
 from cfmf.data.text import read_titles
 
-DROP = {
-    "malformed": "drop",
-    "off_scale": "drop",
-    "duplicates": "drop",
-    "test_in_train": "drop",
-    "unknown_user": "drop",
-    "unmatched_probe": "drop",
-}
-USERS = b"7\r\n3\r\n9\r\n"
-TRAIN = b"7 2 3 2005-01-01\r\n7 5 4 2005-01-02\r\n9 2 1 2005-01-03\r\n"
-TEST = b"9 5 5 2005-02-01\r\n3 2 2 2005-02-02\r\n"
-TITLES = "2,1999,Café, or So\n5,NULL,Nil\n6,2001,Unrated\n".encode("iso-8859-1")
-
-
-@pytest.fixture
-def subset(tmp_path, dataset):
-    """Reads four files of the study's layout, each given or as above."""
-
-    def read_subset(train=TRAIN, test=TEST, users=USERS, titles=TITLES, **block):
-        files = {
-            "netflix_train.txt": train,
-            "netflix_test.txt": test,
-            "users.txt": users,
-            "movie_titles.txt": titles,
-        }
-        for name, content in files.items():
-            (tmp_path / name).write_bytes(content)
-        return read(tmp_path, dataset(source="netflix-subset", **block))
-
-    return read_subset
-
 
 def reasons(parsed):
     return [(file, line, text) for (file, line, text), _ in parsed.refused]
@@ -92,129 +61,11 @@ def test_audit_tells_what_the_study_publishes(subset):
     assert files["movie_titles.txt"]["missing_years"] == 1
 
 
-TROUBLES = {
-    "truncated line": ("train", b"7 6 3", "malformed", 1),
-    "letters in a rating": ("train", b"7 6 four 2005-01-01", "malformed", 1),
-    "six stars": ("train", b"7 6 6 2005-01-01", "off_scale", 1),
-    "no stars": ("train", b"7 6 0 2005-01-01", "off_scale", 1),
-    "half a star": ("train", b"7 6 3.5 2005-01-01", "off_scale", 1),
-    "negative stars": ("train", b"7 6 -3 2005-01-01", "off_scale", 1),
-    "not a number of stars": ("train", b"7 6 nan 2005-01-01", "malformed", 1),
-    "zero bytes": ("train", b"7 \x00\x00 3 2005-01-01", "malformed", 1),
-    "a byte order mark in the middle": ("train", b"\xef\xbb\xbf7 6 3 2005-01-01", "malformed", 1),
-    "id beyond 2^63": ("train", b"9223372036854775808 6 3 2005-01-01", "malformed", 1),
-    "id far beyond 2^63": ("train", b"7 36893488147419103233 3 2005-01-01", "malformed", 1),
-    "negative id": ("train", b"-7 6 3 2005-01-01", "malformed", 1),
-    "id with a point": ("train", b"7.0 6 3 2005-01-01", "malformed", 1),
-    "30 February": ("train", b"7 6 3 2005-02-30", "malformed", 1),
-    "29 February of a common year": ("train", b"7 6 3 2003-02-29", "malformed", 1),
-    "month 13": ("train", b"7 6 3 2005-13-01", "malformed", 1),
-    "slashes in a date": ("train", b"7 6 3 2005/01/01", "malformed", 1),
-    "no date": ("train", b"7 6 3 ", "malformed", 1),
-    "two spaces": ("train", b"7  6 3 2005-01-01", "malformed", 1),
-    "a space in front": ("train", b" 7 6 3 2005-01-01", "malformed", 1),
-    "a space at the end": ("train", b"7 6 3 2005-01-01 ", "malformed", 1),
-    "a tab": ("train", b"7\t6 3 2005-01-01", "malformed", 1),
-    "commas": ("train", b"7,6,3,2005-01-01", "malformed", 1),
-    "a column too many": ("train", b"7 6 3 2005-01-01 1", "malformed", 1),
-    "a header": ("train", b"user movie rating date", "malformed", 1),
-    "two headers": ("train", b"user movie\nuser movie", "malformed", 2),
-    "a lone carriage return": ("train", b"7 6 3 2005-01-01\r9 6 3 2005-01-01", "malformed", 1),
-    "a web page": ("train", b"<html><body>Not found</body></html>", "malformed", 1),
-    "digits of another script": ("train", "٧ 6 3 2005-01-01".encode(), "malformed", 1),
-    "the same row twice": ("train", b"7 2 3 2005-01-01", "duplicates", 2),
-    "a pair rated twice": ("train", b"7 2 5 2005-03-01", "duplicates", 2),
-    "a test pair rated twice": ("test", b"9 5 1 2005-03-01", "duplicates", 2),
-    "a test pair in train": ("test", b"7 5 4 2005-03-01", "test_in_train", 1),
-    "an unknown user": ("train", b"8 2 3 2005-01-01", "unknown_user", 1),
-    "an unknown user in test": ("test", b"8 2 3 2005-01-01", "unknown_user", 1),
-}
-
-
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_row_in_trouble_stops_or_is_left_out_and_told(subset, trouble):
-    part, line, check, count = TROUBLES[trouble]
-    files = {"train": TRAIN, "test": TEST}
-    files[part] += line + b"\n"
-    with pytest.raises(ValueError, match=rf"^{check}: .*netflix_\w+\.txt line \d.*audit\.{check}"):
-        subset(**files)
-    audit = subset(**files, audit=DROP).audit
-    assert audit["checks"][check]["count"] == count
-    assert audit["rows_refused"] == count
-    assert audit["rows_read"] == audit["rows_kept"] + audit["rows_refused"]
-    one = audit["files"][f"netflix_{part}.txt"]
-    assert one["rows_read"] == one["rows_kept"] + one["rows_refused"]
-
-
-HARMLESS = {
-    "missing newline at the end": ("train", TRAIN[:-2]),
-    "line feeds alone": ("train", TRAIN.replace(b"\r", b"")),
-    "blank lines": ("train", b"\r\n" + TRAIN + b"\r\n\n"),
-    "a byte order mark": ("train", b"\xef\xbb\xbf" + TRAIN),
-    "UTF-16": ("train", TRAIN.decode().encode("utf-16")),
-    "UTF-16 without a mark": ("train", TRAIN.decode().encode("utf-16-le")),
-    "UTF-32": ("train", TRAIN.decode().encode("utf-32")),
-    "titles in UTF-8": ("titles", TITLES.decode("iso-8859-1").encode()),
-    "titles in UTF-16": ("titles", TITLES.decode("iso-8859-1").encode("utf-16")),
-    "titles with CR LF": ("titles", TITLES.replace(b"\n", b"\r\n") + b"\r\n"),
-    "blank lines among users": ("users", USERS + b"\r\n"),
-}
-
-
-@pytest.mark.parametrize("dress", HARMLESS)
-def test_harmless_dresses_read_as_the_plain_file(subset, dress):
-    plain = subset()
-    name, content = HARMLESS[dress]
-    parsed = subset(**{name: content})
-    pd.testing.assert_frame_equal(parsed.ratings, plain.ratings)
-    pd.testing.assert_frame_equal(parsed.items, plain.items)
-    assert not parsed.refused
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("train", b"", "netflix_train.txt holds no rating that can be read"),
-        ("train", b"\n\n\n", "netflix_train.txt holds no rating"),
-        ("train", TRAIN.replace(b" ", b";"), "netflix_train.txt holds no rating"),
-        ("train", bytes(2 << 20), "line of more than 1,048,576 bytes"),
-        ("train", gzip.compress(TRAIN), "netflix_train.txt holds no rating"),
-        ("test", b"", "netflix_test.txt holds no rating"),
-        ("users", b"", "users.txt holds no users"),
-        ("users", USERS + b"7\r\n", r"users.txt lists users twice, such as \[7\]"),
-        ("titles", b"", "movie_titles.txt holds no titles"),
-    ],
-)
-def test_a_file_that_is_no_such_file_stops_whatever_the_policy(subset, name, content, message):
-    with pytest.raises(ValueError, match=message):
-        subset(**{name: content}, audit=DROP)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"6",
-        b"6,2001",
-        b"x,2001,Title",
-        b"7,year,Title",
-        b"2,1999,Again",
-        b"7,2001,A\x00B",
-        b"9223372036854775808,2001,Title",
-    ],
-)
-def test_a_title_in_trouble_stops_or_is_left_out(subset, line):
-    titles = TITLES + line + b"\n"
-    with pytest.raises(ValueError, match=r"^malformed: .*movie_titles\.txt line 4"):
-        subset(titles=titles)
-    parsed = subset(titles=titles, audit=DROP)
-    assert parsed.audit["files"]["movie_titles.txt"]["rows_refused"] == 1
-    assert parsed.audit["rows_refused"] == 0
-    assert reasons(parsed) == [("movie_titles.txt", 4, line)]
-
-
-def test_refused_rows_are_told_with_their_line_and_bytes(subset):
-    train = b"x\n\n" + TRAIN + b"7 2 5 2005-03-01\n8 2 3 2005-01-01\n7 6 9 2005-01-01\n"
-    parsed = subset(train=train, audit=DROP)
+def test_refused_rows_are_told_with_their_line_and_bytes(subset, drop_all):
+    train = (
+        b"x\n\n" + subset.files["train"] + b"7 2 5 2005-03-01\n8 2 3 2005-01-01\n7 6 9 2005-01-01\n"
+    )
+    parsed = subset(train=train, audit=drop_all)
     name = "netflix_train.txt"
     assert reasons(parsed) == [
         (name, 1, b"x"),
@@ -234,7 +85,7 @@ def test_keep_last_keeps_the_latest_date_and_of_equal_ones_the_later_row(subset)
 
 
 def test_test_pairs_in_train_are_taken_out_of_train(subset):
-    test = TEST + b"7 5 1 2005-03-01\n"
+    test = subset.files["test"] + b"7 5 1 2005-03-01\n"
     parsed = subset(test=test, audit={"test_in_train": "drop"})
     assert reasons(parsed) == [("netflix_train.txt", 2, b"7 5 4 2005-01-02")]
     assert parsed.ratings["rating"].tolist() == [3, 1, 5, 2, 1]
@@ -253,7 +104,7 @@ def test_users_and_items_of_test_alone_are_counted_and_can_be_left_out(subset):
 
 
 def test_items_without_a_title_are_kept_unless_told_otherwise(subset):
-    train = TRAIN + b"7 8 3 2005-01-01\n"
+    train = subset.files["train"] + b"7 8 3 2005-01-01\n"
     parsed = subset(train=train)
     assert parsed.audit["checks"]["unknown_item"]["count"] == 1
     assert parsed.items["title"].isna().tolist() == [False, False, True]
@@ -378,30 +229,10 @@ def test_separators_that_the_fast_path_cannot_have_are_read_all_the_same(
     assert parsed.ratings["rating"].tolist() == [3, 5]
 
 
-@pytest.mark.parametrize(
-    ("content", "table", "message"),
-    [
-        (b"user,item,stars\n1,2,3\n", {}, "the rating should be in column 'rating'"),
-        (b"user;item;rating\n1;2;3\n", {}, "has 1 columns separated by ','"),
-        (b"1,2,3\n", {"header": False}, "`header` is false"),
-        (b"1,2,3\n1,3,3\n", {"columns": {"user": 0, "item": 1, "rating": 2}}, "should be a header"),
-        (
-            b"a,b,c\n1,2,3\n",
-            {"columns": {"user": 0, "item": 0, "rating": 2}},
-            "two columns are the same",
-        ),
-        (b"user,item,rating\n1,2,3\n", {"encoding": "utf-99"}, "encoding 'utf-99' .* is unknown"),
-    ],
-)
-def test_a_table_that_is_not_as_declared_is_refused(tmp_path, dataset, content, table, message):
-    with pytest.raises(ValueError, match=message):
-        read_table(tmp_path, dataset, content, **table)
-
-
-def test_lines_of_a_quoted_table_are_told_by_the_number_of_the_line(tmp_path, dataset):
+def test_lines_of_a_quoted_table_are_told_by_the_number_of_the_line(tmp_path, dataset, drop_all):
     content = b'user,item,rating\n"a\nb",x,3\nc,"x",three\n"d"e,x,3\n'
     (tmp_path / "ratings.csv").write_bytes(content)
-    block = dataset(source="table", table={"quoted": True, "ids": "text"}, audit=DROP)
+    block = dataset(source="table", table={"quoted": True, "ids": "text"}, audit=drop_all)
     parsed = read(tmp_path, block)
     assert parsed.users["user_id"].tolist() == ["a\nb"]
     assert reasons(parsed) == [("ratings.csv", 4, b'c,"x",three'), ("ratings.csv", 5, b'"d"e,x,3')]
@@ -486,12 +317,12 @@ def test_probe_is_the_test_part_in_every_dress_of_the_netflix_prize(prize, datas
     assert parsed.audit["rows_read"] == 4
 
 
-def test_probe_pairs_without_a_rating_stop_or_are_told(prize, dataset):
+def test_probe_pairs_without_a_rating_stop_or_are_told(prize, dataset, drop_all):
     dress(prize, "combined")
     (prize / "probe.txt").write_bytes(b"1:\n9\n3\n2:\n3\n")
     with pytest.raises(ValueError, match=r"^unmatched_probe: .*probe\.txt line 3: b'3'"):
         read(prize, dataset(source="netflix-prize"))
-    parsed = read(prize, dataset(source="netflix-prize", audit=DROP))
+    parsed = read(prize, dataset(source="netflix-prize", audit=drop_all))
     assert reasons(parsed) == [("probe.txt", 3, b"3")]
     assert parsed.audit["rows_refused"] == 0
 

@@ -170,27 +170,6 @@ def test_a_folder_may_hold_gzip_files_and_replaces_an_older_raw_folder(dataset, 
     assert manifest["files"]["ratings.csv"]["sha256"] == DIGEST
 
 
-@pytest.mark.parametrize(
-    ("make", "complaint"),
-    [
-        (lambda folder: None, "ratings.csv is missing"),
-        (lambda folder: (folder / "ratings.csv").mkdir(), "is a directory, but a file"),
-    ],
-)
-def test_a_folder_without_the_files_is_told(dataset, tmp_path, make, complaint):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    make(folder)
-    with pytest.raises(ValueError, match=complaint):
-        retrieve(table(dataset, folder=str(folder)), tmp_path / "raw")
-
-
-@pytest.mark.parametrize("name", ["../ratings.csv", "/etc/passwd", "a/b.csv"])
-def test_a_table_is_a_name_and_no_path(dataset, tmp_path, name):
-    with pytest.raises(ValueError, match="is not the name of a file"):
-        retrieve(table(dataset, folder=".", table={"ratings": name}), tmp_path / "raw")
-
-
 def wheel(ratings):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as file:
