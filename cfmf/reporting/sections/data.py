@@ -84,10 +84,13 @@ def _audit(study: Study, words: Catalogue) -> list[Block]:
     """Rows by file and the count of every check, as they stand in audit.json."""
     counts = ("rows_read", "rows_kept", "rows_refused")
     files = [
-        {"file": name, **{count: about.get(count) for count in counts}}
+        {"file": name, "shape": _times(about), **{count: about.get(count) for count in counts}}
         for name, about in study.audit.get("files", {}).items()
     ]
-    file_columns = [Column("file", words.plain("column.file"), "code")]
+    file_columns = [
+        Column("file", words.plain("column.file"), "code"),
+        Column("shape", words.plain("column.shape")),
+    ]
     file_columns += [Column(count, words.plain(f"column.{count}"), "count") for count in counts]
     checks = [
         {"check": name, **about} if isinstance(about, dict) else {"check": name, "count": about}
@@ -115,7 +118,41 @@ def _audit(study: Study, words: Catalogue) -> list[Block]:
         tables.append(Table("audit-files", words("data.audit_files"), file_columns, files))
     if rows:
         tables.append(Table("audit-checks", words("data.audit_checks"), check_columns, rows))
+    tables += _overlap(study, words) + _heads(study, words)
     return [Fold(words("data.audit_fold"), tables)] if tables else []
+
+
+def _times(about: dict[str, Any]) -> str:
+    """Rows × columns of a file."""
+    return " × ".join(number(size, "count").striptags() for size in about.get("shape", ()))
+
+
+def _overlap(study: Study, words: Catalogue) -> list[Block]:
+    """Distinct users and items of the train and the test part, as the study published them."""
+    overlap = study.audit.get("overlap") or {}
+    kinds = ("train", "test", "intersection", "union")
+    columns = [Column("what", words.plain("column.distinct"))]
+    columns += [Column(kind, words.plain(f"column.in_{kind}"), "count") for kind in kinds]
+    rows: list[dict[str, object]] = [
+        {"what": words.plain(f"data.{what}"), **{kind: sizes.get(kind) for kind in kinds}}
+        for what, sizes in overlap.items()
+    ]
+    return [Table("audit-overlap", words("data.audit_overlap"), columns, rows)] if rows else []
+
+
+def _heads(study: Study, words: Catalogue) -> list[Block]:
+    """The first rows of each raw file, with its own ids."""
+    rows: list[dict[str, object]] = [
+        {"file": name, "row": place, "content": " ".join(str(value) for value in values)}
+        for name, about in study.audit.get("files", {}).items()
+        for place, values in enumerate(about.get("head", ()), 1)
+    ]
+    columns = [
+        Column("file", words.plain("column.file"), "code"),
+        Column("row", words.plain("column.row"), "count"),
+        Column("content", words.plain("column.content"), "code"),
+    ]
+    return [Table("audit-heads", words("data.audit_heads"), columns, rows)] if rows else []
 
 
 def _figures(ratings: pd.DataFrame, words: Catalogue) -> list[Block]:

@@ -79,7 +79,23 @@ def _ratings(home: Path, rng: np.random.Generator) -> None:
     duplicates = {"count": 2, "policy": "drop", "meaning": "rated twice"}
     audit = {
         **rows,
-        "files": {"u.data": {"kind": "ratings", **rows}},
+        "files": {
+            "u.data": {
+                "kind": "ratings",
+                **rows,
+                "shape": [n + 2, 4],
+                "head": [[7, 2, 3.0, "2005-01-01"]],
+            },
+            "movie_titles.txt": {
+                "kind": "titles",
+                "shape": [items, 3],
+                "head": [[1, None, HOSTILE]],
+            },
+        },
+        "overlap": {
+            "users": {"train": m, "test": m, "intersection": m, "union": m},
+            "items": {"train": items, "test": 17, "intersection": 17, "union": items},
+        },
         "checks": {
             "duplicates": duplicates,
             "malformed": {"count": 0, "policy": "error", "meaning": "unreadable"},

@@ -125,6 +125,15 @@ def test_grid_search_and_folds_stand_in_the_tables(page, results):
     assert page.table("folds")["fold"].tolist() == generated_study.FOLDS
 
 
+def test_the_audit_is_shown_as_the_study_published_it(page):
+    """Shapes, distinct users and items of train, test, both and either, and the first rows."""
+    shapes = page.table("audit-files")["shape"]
+    assert ["".join(shape.split()) for shape in shapes] == ["3002×4", "140×3"]
+    overlap = page.table("audit-overlap").set_index("what")
+    assert overlap.loc["items"].astype(float).tolist() == [140, 17, 17, 140]
+    assert page.table("audit-heads")["content"].tolist()[0] == "7 2 3.0 2005-01-01"
+
+
 def test_titles_of_the_data_stay_text(pages):
     for html in pages.values():
         assert "<script>alert" not in html
