@@ -1,4 +1,5 @@
 # make study   the default study, from a bare clone to the report
+# make jax     JAX too, for `snakemake … --configfile config/jax.yaml`
 # make test    every check and test
 # make docs    the documentation site
 # make help    the rest
@@ -13,7 +14,7 @@ CORES ?= all
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test lint format types unit docs lock benchmark clean
+.PHONY: help study jax test lint format types unit docs lock benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -25,6 +26,9 @@ help:
 study: $(VENV)/study
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 	@echo "The report lies at:"; ls -1 $(CURDIR)/results/*/report.html
+
+jax: $(VENV)/study
+	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt
 
 test: lint types unit
 

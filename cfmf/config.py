@@ -33,6 +33,13 @@ def on_gpu(method: str) -> bool:
     return bool(getattr(entry, "on_gpu", False))
 
 
+def environment(stage: str, *methods: str) -> str:
+    """The name in envs/ of what a job runs in that fits some methods: one may need its own."""
+    registered = importlib.import_module("cfmf.factorization").METHODS
+    own = [registered[method].environment for method in methods if method in registered]
+    return next(filter(None, own), stage)
+
+
 def canonical(value: float) -> str:
     """The one text of a number in paths and tables: `0.01`, never `1e-2`; `1`, never `1.0`."""
     return np.format_float_positional(float(value), trim="-")

@@ -66,8 +66,11 @@ def installed(names: list[str]) -> bool:
 
 
 def pins(names: list[str]) -> list[str]:
-    """`closure` as lines of a requirements file."""
-    return [f"{name}=={version}" for name, version in closure(names).items()]
+    """`closure` as lines of a requirements file; a name with its version stays as it is."""
+    chosen = [name for name in names if "==" in name]
+    found = closure([name for name in names if name not in chosen])
+    lines = [*chosen, *(f"{name}=={version}" for name, version in found.items())]
+    return sorted(lines, key=lambda line: line.split("==")[0])
 
 
 def locks() -> dict[Path, str]:
@@ -85,7 +88,10 @@ def locks() -> dict[Path, str]:
     }
     if installed(source["docs"]):
         texts[ROOT / "requirements/docs.txt"] = head + "-r study.txt\n" + "\n".join(docs) + "\n"
-    for stage, names in stages.items():
+    for name, names in source["optional"].items():
+        lines = [line for line in pins(names) if line not in study]
+        texts[ROOT / f"requirements/{name}.txt"] = head + "-r study.txt\n" + "\n".join(lines) + "\n"
+    for stage, names in {**stages, **source["optional"]}.items():
         env = {
             "channels": ["conda-forge"],
             "dependencies": [

@@ -7,6 +7,7 @@ from snakemake.utils import validate
 
 from cfmf.config import (
     complaint,
+    environment,
     module_of,
     on_gpu,
     points,

@@ -70,7 +70,7 @@ rule measure_method:
     benchmark:
         "results/{dataset}/benchmarks/measure_method/{method}.tsv"
     conda:
-        "../envs/evaluation.yaml"
+        lambda wildcards: f"../envs/{environment('evaluation', wildcards.method)}.yaml"
     threads: fitting_threads
     resources:
         gpu=gpus,
@@ -108,7 +108,7 @@ rule measure_scaling:
     benchmark:
         "results/{dataset}/benchmarks/measure_scaling.tsv"
     conda:
-        "../envs/evaluation.yaml"
+        f"../envs/{environment('evaluation', *METHODS)}.yaml"
     resources:
         mem_mb=megabytes(1500, 50),
         runtime=120,

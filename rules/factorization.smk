@@ -15,7 +15,7 @@ rule train_factorization:
     benchmark:
         "results/{dataset}/benchmarks/train_factorization/{method}/k~{k}_reg~{reg}.tsv"
     conda:
-        "../envs/factorization.yaml"
+        lambda wildcards: f"../envs/{environment('factorization', wildcards.method)}.yaml"
     threads: config["threads"]["factorization"]
     resources:
         gpu=gpus,
@@ -33,3 +33,29 @@ rule train_factorization:
         scale=scale,
     script:
         "../scripts/train_factorization.py"
+
+
+rule compare_backends:
+    input:
+        train=of_searched_fold("matrices/{fold}/train.npz"),
+        test=of_searched_fold("matrices/{fold}/test.npz"),
+        code=code("compare_backends"),
+    output:
+        backends="results/{dataset}/backends/backends.tsv",
+        generators="results/{dataset}/backends/generators.tsv",
+    log:
+        logs("compare_backends"),
+    benchmark:
+        "results/{dataset}/benchmarks/compare_backends.tsv"
+    conda:
+        "../envs/jax.yaml"
+    # It takes times: nothing else should run beside it.
+    threads: workflow.cores or 1
+    resources:
+        mem_mb=megabytes(2000, 50),
+        runtime=120,
+    params:
+        settings=config["backends"],
+        seed=config["study"]["seeds"][0],
+    script:
+        "../scripts/compare_backends.py"

@@ -25,6 +25,13 @@ rule render_report:
                 table=["frame", "intermediate", "importances"],
             ),
         ),
+        backends=branch(
+            config["backends"]["enabled"],
+            then=expand(
+                "results/{{dataset}}/backends/{table}.tsv",
+                table=["backends", "generators"],
+            ),
+        ),
         words=files_below("report/templates", "report/strings")
         + ["report/published.yaml"],
         code=code("render_report"),

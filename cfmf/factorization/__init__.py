@@ -31,6 +31,8 @@ class Method:
         Whether the curve shows the test RMSE at every epoch, as the study's did.
     on_gpu
         Whether it computes on a GPU where there is one; the others know the CPU only.
+    environment
+        The one of envs/*.yaml that its jobs need, where it is not that of their stage.
     """
 
     solver: str
@@ -40,6 +42,7 @@ class Method:
     stops_on_validation: bool = True
     watches_test: bool = False
     on_gpu: bool = False
+    environment: str = ""
 
 
 ADAMW = "cfmf.factorization.adamw:AdamW"
@@ -66,7 +69,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "mf-bounded": Method(ADAMW, "MF, bounded output", {"bounded": True}, on_gpu=True),
         "mf-cubic": Method(ADAMW, "MF, cubic penalty", {"penalty": "cubic"}, on_gpu=True),
         "mf-jax": Method(
-            "cfmf.factorization.jax_adamw:JaxAdamW", "MF, corrected, in JAX", on_gpu=True
+            "cfmf.factorization.jax_adamw:JaxAdamW",
+            "MF, corrected, in JAX",
+            on_gpu=True,
+            environment="jax",
         ),
         "mf-sgd": Method("cfmf.factorization.sgd:SGD", "MF by SGD"),
         "als": Method("cfmf.factorization.als:ALS", "MF by ALS"),

@@ -7,6 +7,7 @@ starts, and read a Kolmogorov–Smirnov test that rejects nothing as proof that 
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 from typing import Any
 
@@ -24,6 +25,16 @@ from cfmf.factorization.tasks import Fitted, Task
 def jax_is_installed() -> bool:
     """Whether there is a JAX to compare with."""
     return importlib.util.find_spec("jax") is not None
+
+
+def on_cores(threads: int) -> None:
+    """Keep torch and JAX to as many cores; before the first use of JAX, which counts them once.
+
+    Where the system cannot bind a process to cores (macOS, Windows), JAX takes all of them.
+    """
+    torch.set_num_threads(threads)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def compare_generators(seeds: range = range(42, 52), n: int = 1000) -> pd.DataFrame:

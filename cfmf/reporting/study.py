@@ -26,6 +26,8 @@ TABLES = {
     "medians": "statistics",
     "best_rows": "statistics",
     "trials": "statistics",
+    "backends": "backends",
+    "generators": "backends",
 }
 MANDATORY = ("metrics", "selected")
 SEARCH = ("frame", "intermediate", "importances")

@@ -10,12 +10,21 @@ import pytest
 import yaml
 
 from cfmf.config import FAMILIES, module_of, registry
+from cfmf.factorization import METHODS
 from cfmf.imports import ROOT, imported_files
 
-RULE = re.compile(r'conda:\s+"../envs/(\w+)\.yaml".*?script:\s+"../scripts/(\w+)\.py"', re.DOTALL)
-STAGES = yaml.safe_load((ROOT / "requirements/stages.yaml").read_text())["stages"]
-# Imports that are tried and may fail: optional, or present under some systems only.
-OPTIONAL = {"jax", "jaxlib"}
+RULE = re.compile(
+    r'conda:\s+.*?"../envs/([^"]+)\.yaml".*?script:\s+"../scripts/(\w+)\.py"', re.DOTALL
+)
+SOURCE = yaml.safe_load((ROOT / "requirements/stages.yaml").read_text())
+STAGES = {**SOURCE["stages"], **SOURCE["optional"]}
+OWN = {name: method.environment for name, method in METHODS.items() if method.environment}
+
+
+def stages_of(written):
+    """The name that a rule writes, or, where it asks `environment`, all that this may answer."""
+    asked = re.match(r"{environment\('(\w+)'", written)
+    return [asked[1], *sorted(set(OWN.values()))] if asked else [written]
 
 
 def scripts():
@@ -23,7 +32,8 @@ def scripts():
         (stage, script)
         for path in sorted((ROOT / "rules").glob("*.smk"))
         for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)
-        for stage, script in RULE.findall(rule)
+        for written, script in RULE.findall(rule)
+        for stage in stages_of(written)
     ]
     assert {script for _, script in found} == {path.stem for path in ROOT.glob("scripts/*.py")}
     return found
@@ -39,18 +49,22 @@ def third_party(paths):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
-    names -= set(sys.stdlib_module_names) | {"cfmf"} | OPTIONAL
+    names -= set(sys.stdlib_module_names) | {"cfmf"}
     return {providers.get(name, [name])[0].lower() for name in names}
 
 
 @pytest.mark.parametrize(("stage", "script"), scripts())
 def test_environment_is_complete(stage, script):
     starts = [f"scripts/{script}.py"]
-    if stage in ("neighbours", "factorization", "evaluation"):
-        fitted = FAMILIES if stage == "evaluation" else (stage,)
-        starts += [module_of(method) for method, family in registry().items() if family in fitted]
+    families = {"evaluation": FAMILIES, "neighbours": ["neighbours"]}.get(stage, ["factorization"])
+    if stage in (*families, *OWN.values(), "evaluation"):
+        starts += [
+            module_of(method)
+            for method, family in registry().items()
+            if family in families and OWN.get(method, stage) == stage
+        ]
     needed = third_party([starts[0], *imported_files(*starts)])
-    assert needed <= {name.lower() for name in STAGES[stage]}
+    assert needed <= {name.split("==")[0].lower() for name in STAGES[stage]}
 
 
 def test_locks_follow_their_source():

@@ -7,11 +7,23 @@ import pandas as pd
 
 from cfmf.figures import factorization as figures
 from cfmf.reporting import numbers
-from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
+from cfmf.reporting.page import (
+    Block,
+    Column,
+    Fold,
+    Heading,
+    Note,
+    Plot,
+    Points,
+    Table,
+    Text,
+    records,
+)
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
 PUBLISHED, CORRECTED = "mf-published", "mf"
+VARIANTS = ("mf-bounded", "mf-cubic")
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -23,8 +35,10 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("factorization.text")),
         *_by_k(points, words),
         *_side_by_side(points, study, words),
+        *_variants(study, words),
         *_curves(study, words),
         *_grids(study, words),
+        *_backends(study, words),
     ]
 
 
@@ -97,6 +111,56 @@ def _side_by_side(points: pd.DataFrame, study: Study, words: Catalogue) -> list[
             figures.side_by_side(table[table["k"].isin(wide["k"].astype(str))], words.plain),
         ),
         Table("published-corrected", words("factorization.both_title"), columns, records(wide)),
+    ]
+
+
+def _variants(study: Study, words: Catalogue) -> list[Block]:
+    """The output and the penalty beyond the plain ones, each against the plain model."""
+    errors = numbers.errors_on_test(study).pivot_table(
+        index="fold", columns="method", values="value"
+    )
+    variants = [name for name in VARIANTS if name in errors]
+    if CORRECTED not in errors or not variants:
+        return []
+    metrics = study.tables["metrics"]
+    rows = []
+    for name in [CORRECTED, *variants]:
+        points = metrics.loc[metrics["method"] == name, ["k", "reg"]].drop_duplicates()
+        gain = errors[name] - errors[CORRECTED]
+        rows.append(
+            {
+                "method": name,
+                "trials": len(points),
+                "mean": float(errors[name].mean()),
+                "difference": float(gain.mean()),
+                "folds": int((gain < 0).sum()),
+            }
+        )
+    told = [
+        words(
+            f"factorization.told_{row['method']}",
+            rmse=number(row["mean"], "rmse"),
+            plain=number(rows[0]["mean"], "rmse"),
+            difference=number(row["difference"], "signed"),
+            better=number(row["folds"], "count"),
+            folds=number(len(errors), "count"),
+            trials=number(row["trials"], "count"),
+            plain_trials=number(rows[0]["trials"], "count"),
+        )
+        for row in rows[1:]
+    ]
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("trials", words.plain("column.trials"), "count"),
+        Column("mean", words.plain("column.test_rmse"), "rmse"),
+        Column("difference", words.plain("column.difference"), "signed"),
+        Column("folds", words.plain("column.better_folds"), "count"),
+    ]
+    return [
+        Heading(words("factorization.variants_heading")),
+        Text(words("factorization.variants_text")),
+        Points(told),
+        Table("variants", words("factorization.variants_heading"), columns, rows),
     ]
 
 
@@ -207,6 +271,73 @@ def _grids(study: Study, words: Catalogue) -> list[Block]:
             )
         )
     return [Heading(words("factorization.grid_heading")), *found] if found else []
+
+
+def _backends(study: Study, words: Catalogue) -> list[Block]:
+    """Torch against JAX, where the study compared them."""
+    backends, generators = study.table("backends"), study.table("generators")
+    if backends is None or generators is None:
+        return []
+    found: list[Block] = [Heading(words("factorization.backends_heading"))]
+    by_name = {str(row["backend"]): row for row in records(backends)}
+    if "jax" in by_name:
+        torch, jax = by_name["torch"], by_name["jax"]
+        told = words(
+            "factorization.backends_text",
+            epochs=number(torch["epochs"], "count"),
+            repeats=number(torch["repeats"], "count"),
+            torch=number(torch["epoch_seconds"], "seconds"),
+            jax=number(jax["epoch_seconds"], "seconds"),
+            compile=number(jax["compile_seconds"], "seconds"),
+            difference=number(float(f"{jax['loss_difference']:.1g}")),
+        )
+        found.append(Text(told))
+    columns = [
+        Column("backend", words.plain("column.backend"), "code"),
+        Column("device", words.plain("column.device"), "code"),
+        Column("dtype", words.plain("column.dtype"), "code"),
+        Column("compile_seconds", words.plain("column.compile_seconds"), "seconds"),
+        Column("epoch_seconds", words.plain("column.epoch_seconds"), "seconds"),
+        Column("epoch_seconds_min", words.plain("column.epoch_seconds_min"), "seconds"),
+        Column("epoch_seconds_max", words.plain("column.epoch_seconds_max"), "seconds"),
+        Column("loss", words.plain("series.loss"), "rmse"),
+        Column("test_rmse", words.plain("column.test_rmse"), "rmse"),
+    ]
+    found.append(
+        Table("backends", words("factorization.backends_title"), columns, records(backends))
+    )
+    columns = [
+        Column("seed", words.plain("column.seed"), "count"),
+        Column("n", "n", "count"),
+        Column("sample", words.plain("column.sample"), "code"),
+        Column("against", words.plain("column.against"), "code"),
+        Column("statistic", words.plain("column.statistic"), "rmse"),
+        Column("p_raw", "p", "p"),
+        Column("p_adj", words.plain("column.p_adj"), "p"),
+    ]
+    least = numbers.least(generators, "p_raw")
+    return [
+        *found,
+        Text(
+            words(
+                "factorization.generators_text",
+                tests=number(len(generators), "count"),
+                least=number(float(least["p_raw"]), "p"),
+                adjusted=number(float(generators["p_adj"].min()), "p"),
+            )
+        ),
+        Fold(
+            words("factorization.generators_title"),
+            [
+                Table(
+                    "generators",
+                    words("factorization.generators_title"),
+                    columns,
+                    records(generators),
+                )
+            ],
+        ),
+    ]
 
 
 def _spread(grid: pd.DataFrame, k: str) -> float:

@@ -47,8 +47,24 @@ def write(results: Path, seed: int = 7) -> Path:
     _statistics(home, selected, metrics, rng)
     _similarity(home, rng)
     _search(home, rng)
+    _backends(home, rng)
     _rest(home)
     return home
+
+
+def _backends(home: Path, rng: np.random.Generator) -> None:
+    rows = [
+        dict.fromkeys(COLUMNS["backends"], value) | {"backend": name, "epochs": 30, "repeats": 5}
+        for name, value in (("torch", 0.25), ("jax", 0.75))
+    ]
+    write_table(home / "backends/backends.tsv", pd.DataFrame(rows), "backends")
+    pairs = [("torch", "normal"), ("jax", "normal"), ("torch", "jax")]
+    tests = [
+        {"seed": "42", "n": 1000, "sample": sample, "against": against, "statistic": 0.03}
+        | dict(zip(("p_raw", "p_adj"), sorted(rng.random(2)), strict=True))
+        for sample, against in pairs
+    ]
+    write_table(home / "backends/generators.tsv", pd.DataFrame(tests), "generators")
 
 
 def _ratings(home: Path, rng: np.random.Generator) -> None:

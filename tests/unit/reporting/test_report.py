@@ -14,7 +14,7 @@ import pytest
 
 from cfmf.reporting import numbers
 from cfmf.reporting.render import render
-from cfmf.reporting.sections import discussion, errata, search
+from cfmf.reporting.sections import discussion, errata, factorization, search
 from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.study import EXTRA, load
 from cfmf.statistics import verdict
@@ -114,6 +114,42 @@ def test_tables_that_stand_as_they_are_equal_their_files(page, results):
         )
     medians = pd.read_csv(home / "statistics/medians.tsv", sep="\t")
     np.testing.assert_allclose(page.table("medians")["median"].astype(float), medians["median"])
+
+
+def test_backends_and_generators_stand_in_the_tables(page, pages, results):
+    home = results / generated_study.DATASET / "backends"
+    for name in ("backends", "generators"):
+        kept = pd.read_csv(home / f"{name}.tsv", sep="\t")
+        shown = page.table(name)
+        for column in shown.columns:
+            written = (
+                kept[column].astype(float) if kept[column].dtype.kind in "if" else kept[column]
+            )
+            read = shown[column].astype(written.dtype)
+            assert read.to_list() == pytest.approx(written.to_list()), column
+    assert "A large p shows no agreement" in pages["en", "embedded"]
+
+
+def test_variants_are_told_against_the_plain_model(study):
+    """Half the folds of a variant are .01 better than `mf` and half .03 worse."""
+    rows = study.tables["selected"]
+    plain = rows[rows["method"] == "mf"]
+    worse = np.where(plain["fold"].isin(["u1", "u2"]), -0.01, 0.03)
+    variant = plain.assign(method="mf-cubic", value=plain["value"] + worse)
+    points = study.tables["metrics"]
+    tried = points[points["method"] == "mf"].assign(method="mf-cubic")
+    tables = {
+        **study.tables,
+        "selected": pd.concat([rows, variant]),
+        "metrics": pd.concat([points, tried]),
+    }
+    found = factorization._variants(dataclasses.replace(study, tables=tables), Catalogue("en"))
+    (row,) = [row for row in found[-1].rows if row["method"] == "mf-cubic"]
+    assert row["difference"] == pytest.approx((2 * -0.01 + 3 * 0.03) / 5)
+    assert row["folds"] == 2
+    assert row["trials"] == len(tried[["k", "reg"]].drop_duplicates())
+    assert "better in" in str(found[2].items[0])
+    assert not factorization._variants(study, Catalogue("en"))
 
 
 def test_grid_search_and_folds_stand_in_the_tables(page, results):

@@ -1,0 +1,23 @@
+"""Torch against JAX: seconds an epoch from one start, and the numbers they start from."""
+
+from cfmf.factorization.backends import compare_backends, compare_generators, on_cores
+from cfmf.files import load_matrix
+from cfmf.rules import job
+from cfmf.tables import write_table
+
+with job(snakemake) as (log, params):
+    settings = params.settings
+    [train], [test] = snakemake.input.train, snakemake.input.test
+    on_cores(settings["threads"])
+    backends = compare_backends(
+        load_matrix(train),
+        load_matrix(test),
+        k=settings["k"],
+        epochs=settings["epochs"],
+        repeats=settings["repeats"],
+        seed=params.seed,
+    )
+    for row in backends.itertuples():
+        log.info("%s: %.4f s an epoch", row.backend, row.epoch_seconds)
+    write_table(snakemake.output.backends, backends, "backends")
+    write_table(snakemake.output.generators, compare_generators(), "generators")
