@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from cfmf.factorization.checkpoint import Checkpoint
-from cfmf.factorization.curve import Curve, Stopping, fitted
+from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.kernels import root_mean_square_error, solve_rows
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
@@ -76,15 +76,9 @@ class ALS(Solver):
         FloatingPointError
             If the objective is no longer finite, or a row has no unique solution.
         """
-        found = []
-        for number, task in enumerate(tasks):
-            path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
-            training = _Training(self, task)
-            stopping = Stopping(self.max_epochs, self.tolerance, self.patience, relative=True)
-            curve = Curve([task], stopping, self, "raise reg")
-            curve.train(training, Checkpoint(path))
-            found += fitted(curve, [training.model()])
-        return found
+        stopping = Stopping(self.max_epochs, self.tolerance, self.patience, relative=True)
+        start = partial(_Training, self)
+        return fit_one_by_one(tasks, start, stopping, self, "raise reg", checkpoint)
 
 
 class _Side:

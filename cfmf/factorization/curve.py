@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -114,7 +115,12 @@ class Curve:
                 training.keep(kept)
             if self.ended.all():
                 break
-            training.step()
+            try:
+                training.step()
+            except FloatingPointError as error:
+                raise FloatingPointError(
+                    f"{names}: {error} at epoch {epoch} ({self.settings}); {self.advice}"
+                ) from error
             if checkpoint.due():
                 checkpoint.save(run, {**training.state(), **self.state()})
         checkpoint.save(run, {**training.state(), **self.state()})
@@ -198,6 +204,48 @@ class Curve:
         self.best_epoch, self.best_rmse = state["best_epoch"], state["best_rmse"]
         self.ended, self.out_of_time = state["ended"], state["out_of_time"]
         training.restore(state)
+
+
+class SingleTraining(Training, Protocol):
+    """The state of one run."""
+
+    def model(self) -> Factorization:
+        """The kept model."""
+        ...
+
+
+def fit_one_by_one(
+    tasks: Sequence[Task],
+    start: Callable[[Task], SingleTraining],
+    stopping: Stopping,
+    settings: object,
+    advice: str,
+    checkpoint: Path | None,
+) -> list[Fitted]:
+    """Train tasks one after another, each with a checkpoint of its own.
+
+    Parameters
+    ----------
+    tasks, stopping, settings, advice
+        As `Curve`.
+    start
+        Makes the state that a task starts from.
+    checkpoint
+        Path of the checkpoints; each adds its task's number.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is no longer finite.
+    """
+    found = []
+    for number, task in enumerate(tasks):
+        path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
+        training = start(task)
+        curve = Curve([task], stopping, settings, advice)
+        curve.train(training, Checkpoint(path))
+        found += fitted(curve, [training.model()])
+    return found
 
 
 def fitted(curve: Curve, models: Sequence[Factorization]) -> list[Fitted]:

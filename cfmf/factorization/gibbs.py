@@ -35,6 +35,7 @@ from cfmf.factorization.tasks import HISTORY, Fitted, Solver, Task
 from cfmf.progress import progress
 
 SHAPE = RATE = 1.0  # of every Gamma prior
+ADVICE = "lower k, or look for extreme ratings"
 SHRINK = 1.0  # prior observations of a mean μ_f
 
 
@@ -225,7 +226,12 @@ class _Sampling:
         for sweep in progress(sweeps, f"{self.task.name}: sweeps of k {settings.k}"):
             if self.out_of_time():
                 break
-            self.sweep()
+            try:
+                self.sweep()
+            except FloatingPointError as error:
+                raise FloatingPointError(
+                    f"{self.task.name}: {error} at sweep {sweep} ({settings}); {ADVICE}"
+                ) from error
             self.record(sweep, began)
             if checkpoint.due():
                 checkpoint.save(run, self.state())
@@ -260,7 +266,7 @@ class _Sampling:
                 if not np.isfinite(total):
                     raise FloatingPointError(
                         f"the residuals of {self.task.name} are {total} at sweep {sweep}"
-                        f" ({self.settings}); lower k, or look for extreme ratings"
+                        f" ({self.settings}); {ADVICE}"
                     )
                 self.alpha = self.rng.gamma(SHAPE + part.nnz / 2, 1 / (RATE + 0.5 * total))
             if counted > 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cfmf.factorization.checkpoint import Checkpoint
-from cfmf.factorization.curve import Curve, Stopping, fitted
+from cfmf.factorization.adamw import AdamW
+from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.model import Factorization, pairs
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, silence_unrated
-from cfmf.factorization.tasks import Fitted, Solver, Task
+from cfmf.factorization.tasks import Fitted, Task
 
 BETA1, BETA2 = 0.9, 0.999
 
@@ -27,45 +28,23 @@ State = dict[str, Any]  # left, right, their two moments each, and the step
 
 
 @dataclass(frozen=True)
-class JaxAdamW(Solver):
-    """Matrix factorization by full-batch AdamW in JAX.
+class JaxAdamW(AdamW):
+    """`AdamW` in JAX, with its penalties `l2` and `decay` and no bounded output.
 
     Attributes
     ----------
-    k, reg, learning_rate, max_epochs, tolerance, patience, biases, weighting, bias_reg
-        As `cfmf.factorization.adamw.AdamW` with its penalties `l2` and `decay`.
-    penalty, initial_scale, scale_by_k, epsilon, device
-        Likewise.
     start
         Factors U and V to start from; None draws them from keys split from the seed's.
-    scale
-        Not used: the rating scale.
     """
 
-    k: int
-    reg: float = 0.15
-    learning_rate: float = 0.05
-    max_epochs: int = 1000
-    tolerance: float = 0.0
-    patience: int | None = 30
-    biases: bool = True
-    penalty: str = "l2"
-    weighting: float = 0.5
-    bias_reg: float = 3.0
-    initial_scale: float = 0.1
-    scale_by_k: bool = True
-    epsilon: float = 1e-12
     start: tuple[np.ndarray, np.ndarray] | None = None
-    scale: tuple[float, float] | None = None
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"k is {self.k}; a factorization needs at least 1 factor")
-        if self.reg < 0:
-            raise ValueError(f"reg is {self.reg}; it must not be negative")
+        super().__post_init__()
         if self.penalty not in ("l2", "decay"):
             raise ValueError(f"penalty is {self.penalty!r}; in JAX it must be l2 or decay")
+        if self.bounded:
+            raise ValueError("a bounded output is not to be had in JAX")
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train on several matrices, one after another.
@@ -74,18 +53,22 @@ class JaxAdamW(Solver):
         ------
         FloatingPointError
             If a loss is no longer finite.
+        MemoryError
+            If the device's memory does not suffice.
         """
-        found = []
-        with jax.default_device(jax.devices(self.device)[0]):
-            for number, task in enumerate(tasks):
-                path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
-                training = JaxTraining(self, task)
-                stopping = Stopping(self.max_epochs, self.tolerance, self.patience)
-                advice = "lower learning_rate, or reg if it is large"
-                curve = Curve([task], stopping, self, advice)
-                curve.train(training, Checkpoint(path))
-                found += fitted(curve, [training.model()])
-        return found
+        stopping = Stopping(self.max_epochs, self.tolerance, self.patience)
+        advice = "lower learning_rate, or reg if it is large"
+        start = partial(JaxTraining, self)
+        try:
+            with jax.default_device(jax.devices(self.device)[0]):
+                return fit_one_by_one(tasks, start, stopping, self, advice, checkpoint)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError(
+                f"JAX has no memory left for k = {self.k} and {tasks[0].train.nnz:,} ratings:"
+                " lower k, or use the CPU"
+            ) from error
 
 
 class JaxTraining:

@@ -75,7 +75,7 @@ def solve_rows(
             found,
         )
     if failed:
-        raise FloatingPointError(f"{failed} rows have no unique solution: raise reg")
+        raise FloatingPointError(f"{failed} rows have no unique solution")
     return found
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from cfmf.factorization.checkpoint import Checkpoint
-from cfmf.factorization.curve import Curve, Stopping, fitted
+from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.kernels import descend, root_mean_square_error
 from cfmf.factorization.model import Factorization, pairs
 from cfmf.factorization.objective import (
@@ -86,15 +86,9 @@ class SGD(Solver):
         FloatingPointError
             If a loss is no longer finite.
         """
-        found = []
-        for number, task in enumerate(tasks):
-            path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
-            training = _Training(self, task)
-            stopping = Stopping(self.max_epochs, patience=self.patience)
-            curve = Curve([task], stopping, self, "lower learning_rate")
-            curve.train(training, Checkpoint(path))
-            found += fitted(curve, [training.model()])
-        return found
+        stopping = Stopping(self.max_epochs, patience=self.patience)
+        start = partial(_Training, self)
+        return fit_one_by_one(tasks, start, stopping, self, "lower learning_rate", checkpoint)
 
 
 class _Training:

@@ -1,7 +1,10 @@
 """What every solver owes: the noise floor, and going on after a kill as if nothing had happened."""
 
+import importlib.util
+
 import numpy as np
 import pytest
+import torch
 
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.als import ALS
@@ -19,6 +22,10 @@ SOLVERS = {
     "gibbs": Gibbs(k=3, sweeps=150, burn_in=50),
     "gibbs-implicit": Gibbs(k=3, sweeps=150, burn_in=50, implicit="both"),
 }
+if importlib.util.find_spec("jax"):
+    from cfmf.factorization.jax_adamw import JaxAdamW
+
+    SOLVERS["mf-jax"] = JaxAdamW(k=3, reg=0.05)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -63,6 +70,31 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(low_rank, tmp_path, 
         assert resumed.epochs == whole.epochs
         curves = [found.history.drop(columns="seconds") for found in (whole, resumed)]
         assert curves[0].equals(curves[1])
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        AdamW(k=3, learning_rate=1e18),
+        ALS(k=3, initial_scale=1e30),
+        SGD(k=3, learning_rate=50.0),
+        Gibbs(k=3, initial_scale=1e30),
+    ],
+    ids=lambda solver: type(solver).__name__,
+)
+def test_what_is_no_longer_finite_stops_with_settings_and_epoch(low_rank, solver):
+    message = r"fold u1, seed 2.* at (epoch|sweep) \d+ \(\w+\(k=3, .*\); (lower|raise)"
+    with pytest.raises(FloatingPointError, match=message), np.errstate(all="ignore"):
+        solver.fit_tasks([Task(low_rank[0], 2, name="fold u1, seed 2")])
+
+
+def test_a_gpu_without_memory_says_what_to_lower(low_rank, monkeypatch):
+    def exhausted(*_):
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr("cfmf.factorization.adamw._Training", exhausted)
+    with pytest.raises(MemoryError, match=r"k = 3, 2 runs .*: lower batch_size or k"):
+        AdamW(k=3).fit_tasks([Task(low_rank[0])] * 2)
 
 
 def test_checkpoint_of_other_data_or_damaged_is_not_used(low_rank, tmp_path, caplog):
