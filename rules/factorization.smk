@@ -37,8 +37,8 @@ rule train_factorization:
 
 rule compare_backends:
     input:
-        train=of_searched_fold("matrices/{fold}/train.npz"),
-        test=of_searched_fold("matrices/{fold}/test.npz"),
+        train=of_fold("backends", "matrices/{fold}/train.npz"),
+        test=of_fold("backends", "matrices/{fold}/test.npz"),
         code=code("compare_backends"),
     output:
         backends="results/{dataset}/backends/backends.tsv",
