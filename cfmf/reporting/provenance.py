@@ -58,7 +58,10 @@ def collect(
         "versions": versions(),
         "git": git_state(root),
         "machine": machine(),
-        "run": {"started": datetime.now(UTC).isoformat(timespec="seconds")},
+        "run": {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seeds": dict(config.get("study") or {}).get("seeds", []),
+        },
         "inputs": {str(path): sha256(path) for path in map(Path, inputs) if path.is_file()},
     }
 

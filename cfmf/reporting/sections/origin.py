@@ -47,6 +47,8 @@ def _facts(known: dict[str, Any], words: Catalogue) -> Table:
 def _said(value: object, words: Catalogue) -> str:
     if isinstance(value, bool):
         return words.plain("provenance.yes" if value else "provenance.no")
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return "" if value is None else str(value)
 
 

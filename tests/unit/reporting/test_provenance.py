@@ -12,14 +12,15 @@ from cfmf.reporting import provenance
 def test_everything_is_collected(tmp_path):
     (tmp_path / "input.tsv").write_text("a\tb\n")
     inputs = [tmp_path / "input.tsv", tmp_path / "gone"]
-    known = provenance.collect({"study": 1}, inputs, "snakemake", tmp_path)
+    known = provenance.collect({"study": {"seeds": [1, 2]}}, inputs, "snakemake", tmp_path)
     provenance.write(tmp_path / "provenance.json", known)
     read = json.loads((tmp_path / "provenance.json").read_text())
     assert read["versions"]["numpy"] == numpy.__version__
     expected = hashlib.sha256(b"a\tb\n").hexdigest()
     assert read["inputs"] == {str(tmp_path / "input.tsv"): expected}
     assert read["machine"]["cores"] >= 1
-    assert read["config"] == {"study": 1}
+    assert read["config"] == {"study": {"seeds": [1, 2]}}
+    assert read["run"]["seeds"] == [1, 2]
 
 
 def test_git_state_tells_commit_and_changes(tmp_path):
