@@ -28,6 +28,7 @@ REASONS = {
     "needs a cluster",
     "needs a clone of its own",
     "needs conda",
+    "needs further packages",
     "needs Graphviz",
     "needs minutes",
     "needs real ratings",
