@@ -14,17 +14,6 @@ BLOCKS = (
 )
 
 
-def fold_megabytes(wildcards, input, attempt):
-    """Memory of a job that holds one fold at a time, doubled at each further attempt.
-
-    Measured on one fold, from MovieLens 100K over MovieLens 1M to 10,000 x 10,000 with 6.9 million
-    training ratings: 0.3, 0.6 and 1.3 GB at most, for training matrices of 0.1, 1.7 and 15 MB.
-    At 15 MB, 0.5 GB of that are the kept similarities, which never grow beyond it.
-    """
-    folds = len(FOLDS[wildcards.dataset])
-    return int((1000 + 50 * input.size_mb / folds) * 2 ** (attempt - 1))
-
-
 rule compute_similarity:
     input:
         train="results/{dataset}/matrices/{fold}/train.npz",
