@@ -15,6 +15,9 @@ from typing import Any, BinaryIO
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 BLOCK_BYTES = 4 << 20
@@ -50,20 +53,20 @@ _MONTH_STARTS = _MONTH_STARTS.astype(np.int64)
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
-# Eight bytes as one number, the first lowest: each "0", each the high bit, each the low bit.
-ZEROS, HIGH_BITS, LOW_BITS = (np.uint64(byte * 0x0101010101010101) for byte in (48, 128, 1))
+# Eight bytes as one number, the first lowest: each "0", each the high bit.
+ZEROS, HIGH_BITS = (np.uint64(byte * 0x0101010101010101) for byte in (48, 128))
 # What carries a byte's digit into its high bit unless it is 0 to 9.
 TO_HIGH = np.uint64(118 * 0x0101010101010101)
-FOUR, SIX, SEVEN, EIGHT, SIXTEEN, THIRTY_TWO, FORTY, FIFTY_SIX, SIXTY_FOUR, BYTE = (
-    np.uint64(number) for number in (4, 6, 7, 8, 16, 32, 40, 56, 64, 255)
+THREE, FOUR, EIGHT, SIXTEEN, TWENTY_FOUR, THIRTY_TWO, FORTY, SIXTY_FOUR, BYTE, THOUSAND = (
+    np.uint64(number) for number in (3, 4, 8, 16, 24, 32, 40, 64, 255, 1000)
 )
 # Pairs, fours and eights of digits joined by multiplying.
 PAIRS, EVEN_WEIGHTS, ODD_WEIGHTS = (
     np.uint64(number) for number in (0x000000FF000000FF, 0x000F424000000064, 0x0000271000000001)
 )
-# "-00-00" and the high bits of its digits.
+# "-00-00", the high bits of its digits, and its dashes.
 DASHED, DASHED_HIGH = np.uint64(0x30302D30302D), np.uint64(0x808000808000)
-DASHED_BYTES, SIX_BYTES = np.uint64(0x0000FF0000FF), np.uint64(0xFFFFFFFFFFFF)
+DASHES, SIX_BYTES = np.uint64(0x0000FF0000FF), np.uint64(0xFFFFFFFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -149,14 +152,21 @@ def _decimal(value, dashes, points, point, length):  # type: ignore[no-untyped-d
 
 
 @compiled
-def _iso_date(value, dashes, points, length):  # type: ignore[no-untyped-def]
-    """Whether a field like 2005-12-31 is a day that exists, and its seconds since 1970."""
-    year, month, day = value // TEN_THOUSAND, value // HUNDRED % HUNDRED, value % HUNDRED
-    if length != TEN or dashes != ISO_DASHES or points != NONE or not ONE <= month <= TWELVE:
+def _day(year, month, day):  # type: ignore[no-untyped-def]
+    """Whether there is such a day, and its seconds since 1970; the year has four digits."""
+    if not ONE <= month <= TWELVE:
         return False, 0
     index = year * TWELVE + month - ONE
     days = _MONTH_STARTS[index] + np.int64(day) - 1
     return year >= ONE <= day and days < _MONTH_STARTS[index + ONE], days * 86_400
+
+
+@compiled
+def _iso_date(value, dashes, points, length):  # type: ignore[no-untyped-def]
+    """Whether a field like 2005-12-31 is a day that exists, and its seconds since 1970."""
+    if length != TEN or dashes != ISO_DASHES or points != NONE:
+        return False, 0
+    return _day(value // TEN_THOUSAND, value // HUNDRED % HUNDRED, value % HUNDRED)
 
 
 @compiled
@@ -173,6 +183,16 @@ def _off_scale(rating, minimum, maximum, step):  # type: ignore[no-untyped-def]
     """Whether a rating is not on the scale."""
     steps = (rating - minimum) / step if step > 0 else 0.0
     return not minimum <= rating <= maximum or abs(steps - np.rint(steps)) > 1e-6
+
+
+@intrinsic
+def _trailing_zeros(typing_context, number):  # type: ignore[no-untyped-def]
+    """How many of the lowest bits are 0; 64 for the number 0."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
 
 
 @compiled
@@ -192,25 +212,30 @@ def _leading_digits(word):  # type: ignore[no-untyped-def]
     fours and these to eight: Lemire (2018), "Quickly parsing eight digits".
     """
     digits = word ^ ZEROS
-    others = (((digits + TO_HIGH) | digits) & HIGH_BITS) >> SEVEN
-    # All bits below the first of the others, of which every whole byte holds one low bit.
-    count = ((((others - ONE) & ~others) & LOW_BITS) * LOW_BITS) >> FIFTY_SIX
-    if count == NONE:
+    bits = _trailing_zeros(((digits + TO_HIGH) | digits) & HIGH_BITS) >> THREE << THREE
+    if bits == NONE:
         return NONE, NONE
-    digits <<= SIXTY_FOUR - EIGHT * count
+    digits <<= SIXTY_FOUR - bits
     digits = digits * TEN + (digits >> EIGHT)
     value = (digits & PAIRS) * EVEN_WEIGHTS + ((digits >> SIXTEEN) & PAIRS) * ODD_WEIGHTS
-    return count, value >> THIRTY_TWO
+    return bits >> THREE, value >> THIRTY_TWO
 
 
 @compiled
-def _dashed(word):  # type: ignore[no-untyped-def]
-    """Whether eight bytes begin like -12-31, and month · 100 + day."""
-    digits = (word ^ DASHED) & SIX_BYTES
+def _iso_words(year, rest):  # type: ignore[no-untyped-def]
+    """Whether eight bytes that begin with four digits, and those from the fifth on, are a day."""
+    digits = (rest ^ DASHED) & SIX_BYTES
     others = ((digits + TO_HIGH) | digits) & DASHED_HIGH
-    month = (digits >> EIGHT & BYTE) * TEN + (digits >> SIXTEEN & BYTE)
-    day = (digits >> THIRTY_TWO & BYTE) * TEN + (digits >> FORTY & BYTE)
-    return others | (digits & DASHED_BYTES) == NONE, month * HUNDRED + day
+    years = year ^ ZEROS
+    good, seconds = _day(
+        (years & BYTE) * THOUSAND
+        + (years >> EIGHT & BYTE) * HUNDRED
+        + (years >> SIXTEEN & BYTE) * TEN
+        + (years >> TWENTY_FOUR & BYTE),
+        (digits >> EIGHT & BYTE) * TEN + (digits >> SIXTEEN & BYTE),
+        (digits >> THIRTY_TWO & BYTE) * TEN + (digits >> FORTY & BYTE),
+    )
+    return good and others | (digits & DASHES) == NONE, seconds
 
 
 @compiled
@@ -223,9 +248,9 @@ def _parse(  # type: ignore[no-untyped-def]
     `bad` takes line number, reason, first byte and end of lines that are no rows. Returns the
     next byte, the lines read, the rows and bad lines written and the item named last.
 
-    Positions are unsigned, as NumPy's negative indices would cost a comparison at every byte, and
-    no function that computes a field takes an array, as counting references would cost more than
-    the field.
+    Positions are unsigned, as NumPy's negative indices would cost a comparison at every byte.
+    Fields are read here and not in a function of their own that takes the arrays, as counting
+    references would cost more than the field.
     """
     minimum, maximum, step = scale
     lines = rows = bads = 0
@@ -239,23 +264,50 @@ def _parse(  # type: ignore[no-untyped-def]
             item[rows] = item_line
         for column in range(len(columns)):
             role = columns[column]
+            last = column == len(columns) - 1
             field = at
-            value = dashes = points = point = NONE
-            if role != SKIP and at + SIXTEEN <= stop:
-                count, value = _leading_digits(_eight_bytes(buffer, at))
-                # Usual lengths are added as constants, so that the next field's place is known
-                # before this one's length is computed.
-                if role == RATING and count == ONE:
-                    at += ONE
-                elif role == DATE and dates == 1 and count == FOUR:
-                    at += FOUR
-                    dashed, month_day = _dashed(_eight_bytes(buffer, at))
-                    if dashed:
-                        value = value * TEN_THOUSAND + month_day
-                        dashes = ISO_DASHES
-                        at += SIX
-                else:
+            # A field as most are: an id of up to seven digits, one digit of stars, a date. No loop
+            # goes over its bytes, and a length that is known is added as a constant, so that the
+            # next field's place does not wait for this one's value.
+            if role != SKIP and at + TWENTY_FOUR <= stop:
+                word = _eight_bytes(buffer, at)
+                count, value = _leading_digits(word)
+                if role in (USER, ITEM):
+                    usual = NONE < count < EIGHT
                     at += count
+                    if role == USER:
+                        user[rows] = value
+                    else:
+                        item[rows] = value
+                elif role == RATING:
+                    usual = count == ONE
+                    at += ONE
+                    this_rating = float(value)
+                    rating[rows] = this_rating
+                elif dates == 1:
+                    usual = False
+                    if count == FOUR:
+                        usual, date[rows] = _iso_words(word, _eight_bytes(buffer, at + FOUR))
+                    at += TEN
+                else:
+                    more, rest = _leading_digits(_eight_bytes(buffer, at + EIGHT))
+                    usual = count == EIGHT and ONE <= more <= TWO
+                    date[rows] = value * (HUNDRED if more == TWO else TEN) + rest
+                    at += EIGHT + more
+                byte = buffer[at]
+                if last:
+                    if byte == RETURN:
+                        at += ONE
+                    ended = buffer[at] == FEED
+                else:
+                    ended = byte == separator[0]
+                    for place in range(1, len(separator)):
+                        ended = ended and buffer[at + np.uint64(place)] == separator[place]
+                if usual and ended:
+                    at += ONE if last else width
+                    continue
+                at = field
+            value = dashes = points = point = NONE
             while True:
                 byte = buffer[at]
                 digit = np.uint64(byte) - ZERO  # above nine where it is none
@@ -289,7 +341,6 @@ def _parse(  # type: ignore[no-untyped-def]
                 good, date[rows] = _iso_date(value, dashes, points, length)
             elif role == DATE:
                 good, date[rows] = _epoch(value, dashes, points, length)
-            last = column == len(columns) - 1
             if last:
                 ended = byte == FEED or (byte == RETURN and buffer[at + ONE] == FEED)
             else:
