@@ -105,19 +105,33 @@ def dense_index(
 
 
 @numba.njit(nogil=True, cache=True)
-def _by_user(user, n_users):  # type: ignore[no-untyped-def]
-    """Rows sorted by user, and the place at which each user's begin."""
+def _by_user(user, n_users, order):  # type: ignore[no-untyped-def]
+    """Put rows sorted by user into `order`; returns the place at which each user's begin.
+
+    Mostly a user's rows stand together. So the place of the user at hand is kept at hand: to write
+    it to memory and read it back at every row would take longer than all the rest.
+    """
     start = np.zeros(n_users + 1, np.int64)
+    one, count = user[0], 0
     for row in range(len(user)):
-        start[user[row] + 1] += 1
+        if user[row] != one:
+            start[one + 1] += count
+            one, count = user[row], 0
+        count += 1
+    start[one + 1] += count
     for index in range(n_users):
         start[index + 1] += start[index]
-    order = np.empty(len(user), np.uint32)
     filled = start[:-1].copy()
+    one = user[0]
+    place = np.uint64(filled[one])
     for row in range(len(user)):
-        order[filled[user[row]]] = row
-        filled[user[row]] += 1
-    return order, start
+        if user[row] != one:
+            filled[one] = place
+            one = user[row]
+            place = np.uint64(filled[one])
+        order[place] = row
+        place += np.uint64(1)
+    return start
 
 
 @numba.njit(nogil=True, cache=True)
@@ -150,7 +164,8 @@ def repeated_pairs(
     repeated = np.zeros(len(user), bool)
     if len(user):
         n_users, n_items = int(user.max()) + 1, int(item.max()) + 1
-        order, start = _by_user(_unsigned(user), n_users)
+        order = np.empty(len(user), np.uint32)
+        start = _by_user(_unsigned(user), n_users, order)
 
         def mark(users: tuple[int, int]) -> None:
             _mark_repeated(order, start, _unsigned(item), users, n_items, repeated)
@@ -245,7 +260,7 @@ def check_pairs(
     part: NDArray[np.int8],
     keep: NDArray[np.bool_],
     threads: int = 1,
-) -> None:
+) -> list[NDArray[np.uint8]]:
     """Duplicates, test pairs in train, and users or items in test only, in this order.
 
     Parameters
@@ -260,6 +275,10 @@ def check_pairs(
         Rows still kept; changed in place.
     threads
         Cores to use.
+
+    Returns
+    -------
+    `parts_seen` of the users and of the items, before rows of test_only were left out.
 
     Raises
     ------
@@ -287,12 +306,11 @@ def check_pairs(
     in_train = pairs.loc[pairs["part"] == TRAIN].reset_index().merge(in_test, on=["user", "item"])
     checks.apply("test_in_train", np.sort(in_train["index"].to_numpy(np.int64)), keep)
 
-    unseen = [
-        seen == 1 << TEST
-        for seen in side_by_side(threads, lambda index: parts_seen(index, part, keep), (user, item))
-    ]
+    seen = side_by_side(threads, lambda index: parts_seen(index, part, keep), (user, item))
+    unseen = [one == 1 << TEST for one in seen]
     alone = np.zeros(0, np.int64)
     if any(one.any() for one in unseen):
         test_rows = np.flatnonzero(keep & (part == TEST))
         alone = test_rows[unseen[0][user[test_rows]] | unseen[1][item[test_rows]]]
     checks.apply("test_only", alone, keep)
+    return seen

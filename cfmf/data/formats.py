@@ -164,7 +164,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
         _check_known("unknown_user", checks, np.isin(user_ids, listed), user, keep)
     if title_facts:
         _check_known("unknown_item", checks, np.isin(item_ids, titles["item_id"]), item, keep)
-    check_pairs(checks, user, item, columns["date"], columns["part"], keep, threads)
+    seen = check_pairs(checks, user, item, columns["date"], columns["part"], keep, threads)
     audit = _rating_facts(files, keep, heads, user_facts | title_facts)
 
     chosen = _choose_subset(user, item, keep, dataset["subset"])
@@ -176,6 +176,8 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
             _reindex(user_ids, user[chosen]),
             _reindex(item_ids, item[chosen]),
         )
+        everything = np.ones(len(user), bool)
+        seen = [parts_seen(index, columns["part"], everything) for index in (user, item)]
     if listed is not None and not dataset["subset"]["users"]:
         # Users without a rating have a row of the matrix too.
         if len(listed) > len(user_ids):
@@ -190,7 +192,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
         "ratings": len(ratings),
         "scale": dict(dataset["scale"]),
         "dates": [str(ratings["date"].min()), str(ratings["date"].max())],
-        "overlap": _overlap(user, item, columns["part"], threads),
+        "overlap": _overlap(seen),
         "checks": checks.summary(),
     }
     log.info(
@@ -482,17 +484,13 @@ def _frame(
     )
 
 
-def _overlap(
-    user: NDArray[np.int32], item: NDArray[np.int32], part: NDArray[np.int8], threads: int
-) -> dict[str, Any]:
+def _overlap(seen: list[NDArray[np.uint8]]) -> dict[str, Any]:
     """Distinct users and items of train and test, those in both, and those in either."""
-    if not (part == TEST).any():
+    if not (seen[0] >> TEST & 1).any():
         return {}
-    keep = np.ones(len(part), bool)
-    found = side_by_side(threads, lambda index: parts_seen(index, part, keep), (user, item))
     overlap: dict[str, Any] = {}
-    for name, seen in zip(("users", "items"), found, strict=True):
-        train, test = ((seen >> one & 1).astype(bool) for one in (TRAIN, TEST))
+    for name, parts in zip(("users", "items"), seen, strict=True):
+        train, test = ((parts >> one & 1).astype(bool) for one in (TRAIN, TEST))
         overlap[name] = {
             "train": int(train.sum()),
             "test": int(test.sum()),

@@ -212,7 +212,8 @@ def _leading_digits(word):  # type: ignore[no-untyped-def]
     fours and these to eight: Lemire (2018), "Quickly parsing eight digits".
     """
     digits = word ^ ZEROS
-    bits = _trailing_zeros(((digits + TO_HIGH) | digits) & HIGH_BITS) >> THREE << THREE
+    others = ((digits + TO_HIGH) | digits) & HIGH_BITS
+    bits = _trailing_zeros(others) >> THREE << THREE  # type: ignore[call-arg]
     if bits == NONE:
         return NONE, NONE
     digits <<= SIXTY_FOUR - bits

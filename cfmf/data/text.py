@@ -162,8 +162,10 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
             bad.append((number, str(error), line.rstrip("\r\n").encode()))
     if not rows and not bad:
         raise ValueError(f"{path} holds no titles; get the file again")
-    table = pd.DataFrame(rows, columns=["item_id", "title", "year"])
-    table["year"] = table["year"].astype("Int32")
+    item, title, year = zip(*rows, strict=True) if rows else ((), (), ())
+    years = pd.array(np.array([one or 0 for one in year], np.int32), "Int32")
+    years[np.array([one is None for one in year], bool)] = pd.NA
+    table = pd.DataFrame({"item_id": item, "title": title, "year": years})
     return Titles(table, len(rows) + len(bad), blank, encoding, bad)
 
 
