@@ -8,7 +8,7 @@ from cfmf.data.splits import save, split
 from cfmf.rules import job
 
 with job(snakemake) as (log, params):
-    ratings = pd.read_parquet(snakemake.input.ratings)
+    ratings = pd.read_parquet(snakemake.input.ratings, columns=["user", "date", "part"])
     folds = split(ratings, params.rule)
     save(folds, params.rule, Path(snakemake.output.folds).parent)
     for name, fold in folds.items():

@@ -115,13 +115,13 @@ def _official(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
 
 def _predefined(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
     """The train and test parts that the source tells."""
-    part = ratings["part"].astype(str).to_numpy()
-    if not set(part) <= {"train", "test"}:
+    train, test = ((ratings["part"] == part).to_numpy() for part in ("train", "test"))
+    if not (train | test).all():
         raise ValueError(
             "split.kind is predefined, but the source does not tell train and test apart; set it"
             " to kfold"
         )
-    return [(np.flatnonzero(part == "train"), np.flatnonzero(part == "test"))]
+    return [(np.flatnonzero(train), np.flatnonzero(test))]
 
 
 def _kfold(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
