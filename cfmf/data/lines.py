@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -190,7 +189,7 @@ def _trailing_zeros(typing_context, number):  # type: ignore[no-untyped-def]
     """How many of the lowest bits are 0; 64 for the number 0."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), generate
 

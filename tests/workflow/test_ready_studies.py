@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 STUDIES = sorted((Path(__file__).resolve().parents[2] / "config").glob("*.yaml"))
 
@@ -18,12 +17,8 @@ def test_ready_study_is_valid_and_can_be_planned(checkout, path):
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_ready_study_says_what_it_is_and_has_both_sides_of_the_question(path):
-    text = path.read_text("utf-8")
-    assert text.startswith("# ")
-    methods = yaml.safe_load(text)["study"].get("methods")
-    if methods and path.stem != "published":
-        assert {"user-knn", "mf"} <= set(methods)
+def test_ready_study_says_what_it_is(path):
+    assert path.read_text("utf-8").startswith("# ")
 
 
 def test_the_table_that_the_example_describes_is_read(checkout):
