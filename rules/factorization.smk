@@ -50,7 +50,7 @@ rule compare_backends:
     conda:
         "../envs/jax.yaml"
     # It takes times: nothing else should run beside it.
-    threads: workflow.cores or 1
+    threads: workflow.resource_settings.cores or 1
     resources:
         mem_mb=megabytes(2000, 50),
         runtime=120,
