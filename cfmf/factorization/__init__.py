@@ -32,7 +32,7 @@ class Method:
     on_gpu
         Whether it computes on a GPU where there is one; the others know the CPU only.
     environment
-        The one of envs/*.yaml that its jobs need, where it is not that of their stage.
+        Name of the file in envs/ that its jobs need, where it is not that of their stage.
     """
 
     solver: str
