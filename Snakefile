@@ -73,6 +73,7 @@ rule evaluation:
 rule statistics:
     input:
         studied("statistics/tests.tsv"),
+        across_datasets("tests.tsv"),
 
 
 onsuccess:

@@ -54,6 +54,24 @@ def points(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(str(k), reg) for k in settings["k"] for reg in regs]
 
 
+def track(rule: Mapping[str, Any]) -> str:
+    """`temporal` of a split that trains on the past, `random` of any other."""
+    return "temporal" if rule["kind"] in ("timeline", "leave-last") else "random"
+
+
+def same_ratings(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """For each data set the first one that is described alike but for its split and label."""
+    first: list[tuple[str, dict[str, Any]]] = []
+    found = {}
+    for name, described in datasets.items():
+        ratings = {key: x for key, x in described.items() if key not in ("split", "label")}
+        twin = next((other for other, known in first if known == ratings), None)
+        found[name] = twin or name
+        if twin is None:
+            first.append((name, ratings))
+    return found
+
+
 def seconds_a_run(seconds: float, settings: Mapping[str, Any], seeds: Sequence[int]) -> float:
     """Share of a fold's tuning time that one run of a factorization gets: all points alike."""
     return seconds / (len(points(settings)) * len(seeds))

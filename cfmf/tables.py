@@ -31,6 +31,7 @@ COLUMNS = {
         "tests": "family estimand design test function factor group_a group_b n_blocks n_obs"
         " stat_name stat df1 df2 p_raw p_adj adj_method family_size effect_name effect ci_low"
         " ci_high ci_level ci_method margin reject converged note",
+        "datasets": "dataset ratings track method folds rmse sd",
         "assumptions": "family design group check function n stat_name stat p_value holds note",
         "medians": "arm method k n median mean minimum maximum",
         "backends": "backend device dtype epochs repeats compile_seconds epoch_seconds"

@@ -13,7 +13,9 @@ from cfmf.config import (
     on_gpu,
     points,
     registry,
+    same_ratings,
     seconds_a_run,
+    track,
 )
 from cfmf.data.splits import fold_names
 from cfmf.devices import has_gpu
@@ -40,6 +42,7 @@ for name in DATASETS:
             f" add it there, or choose from {', '.join(config['datasets'])}."
         )
 
+SAME_RATINGS = same_ratings({name: config["datasets"][name] for name in DATASETS})
 FOLDS = {name: fold_names(config["datasets"][name]["split"]) for name in DATASETS}
 
 
@@ -173,6 +176,18 @@ def files_below(*folders):
         for path in Path(folder).rglob("*")
         if path.is_file()
     )
+
+
+def across_datasets(*names):
+    """Results of all data sets together; there are none where the study has but one."""
+    several = len(DATASETS) > 1
+    return [f"results/across_datasets/{name}" for name in names if several]
+
+
+def fetched(wildcards):
+    """The raw files of a data set of the same ratings, which need not be fetched again."""
+    same = SAME_RATINGS[wildcards.dataset]
+    return [] if same == wildcards.dataset else f"results/{same}/raw"
 
 
 def logs(path):

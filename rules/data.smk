@@ -3,6 +3,7 @@
 
 rule retrieve_ratings:
     input:
+        fetched=fetched,
         code=code("retrieve_ratings"),
     output:
         raw=directory("results/{dataset}/raw"),

@@ -32,8 +32,9 @@ rule render_report:
                 table=["backends", "generators"],
             ),
         ),
+        across=across_datasets("errors.tsv", "tests.tsv", "verdict.json"),
         words=files_below("report/templates", "report/strings")
-        + ["report/published.yaml"],
+        + ["report/published.yaml", "report/type_one_error.tsv"],
         code=code("render_report"),
     output:
         interactive="results/{dataset}/report.html",

@@ -80,3 +80,38 @@ rule test_statistics:
         settings=lookup(within=config, dpath="statistics"),
     script:
         "../scripts/test_statistics.py"
+
+
+rule compare_datasets:
+    input:
+        selected=studied("evaluation/selected.tsv"),
+        code=code("compare_datasets"),
+    output:
+        errors="results/across_datasets/errors.tsv",
+        tests=report(
+            "results/across_datasets/tests.tsv",
+            caption="../report/captions/tests.rst",
+            category="Tests",
+            labels={"data set": "all", "table": "tests across data sets"},
+        ),
+        verdict="results/across_datasets/verdict.json",
+    log:
+        "results/across_datasets/logs/compare_datasets.log",
+    benchmark:
+        "results/across_datasets/benchmarks/compare_datasets.tsv"
+    conda:
+        "../envs/statistics.yaml"
+    resources:
+        mem_mb=megabytes(1000, 20),
+        runtime=60,
+    params:
+        settings=lookup(within=config, dpath="statistics"),
+        datasets={
+            name: {
+                "ratings": SAME_RATINGS[name],
+                "track": track(config["datasets"][name]["split"]),
+            }
+            for name in DATASETS
+        },
+    script:
+        "../scripts/compare_datasets.py"

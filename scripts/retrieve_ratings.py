@@ -6,5 +6,8 @@ from cfmf.data.sources import retrieve
 from cfmf.rules import job
 
 with job(snakemake) as (log, params):
-    manifest = retrieve(params.dataset, Path(snakemake.output.raw))
+    dataset = dict(params.dataset)
+    if snakemake.input.fetched:
+        dataset["folder"] = str(snakemake.input.fetched)
+    manifest = retrieve(dataset, Path(snakemake.output.raw))
     log.info("served by %s %s", manifest["served_by"], manifest["address"])

@@ -184,7 +184,7 @@ def trials_by_setting(points: pd.DataFrame, x_title: str, words: Words) -> go.Fi
 
 
 def density_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
-    """Histogram of RMSE by k with a kernel density over each; `points` has `k value`."""
+    """Histogram of RMSE by k with a kernel density of each and of all; `points` has `k value`."""
     drawn = figure(360, barmode="stack")
     low, high = points["value"].min(), points["value"].max()
     edges = np.linspace(low, high, 21) if high > low else np.array([low - 0.5, high + 0.5])
@@ -212,6 +212,17 @@ def density_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
                 showlegend=False,
                 hoverinfo="skip",
             )
+    everything = points["value"].to_numpy(float)
+    if len(everything) > 2 and np.ptp(everything) > 0:
+        width = len(everything) * (edges[1] - edges[0])
+        drawn.add_scatter(
+            x=line.round(5).tolist(),
+            y=(stats.gaussian_kde(everything)(line) * width).round(5).tolist(),
+            mode="lines",
+            line={"color": PALETTE[8], "width": 2.5, "dash": "dash"},
+            name=words("series.all"),
+            hoverinfo="skip",
+        )
     drawn.update_xaxes(title_text=words("axis.rmse"))
     drawn.update_yaxes(title_text=words("axis.trials"))
     return drawn
@@ -236,36 +247,4 @@ def box_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
         )
     drawn.update_xaxes(type="category")
     drawn.update_yaxes(title_text=words("axis.rmse"))
-    return drawn
-
-
-def mean_ranks(ranks: pd.DataFrame, critical: float | None, words: Words) -> go.Figure:
-    """Mean rank of each method over folds; `ranks` has `method rank`, 1 is best.
-
-    `critical`, the critical difference of Nemenyi's test, is drawn as a bar from the best.
-    """
-    rows = ranks.sort_values("rank", ascending=False)
-    drawn = figure(100 + 30 * len(rows), showlegend=False)
-    drawn.add_scatter(
-        x=rows["rank"].tolist(),
-        y=rows["method"].tolist(),
-        mode="markers",
-        marker={
-            "size": 10,
-            "color": [colour(method) for method in rows["method"]],
-            "symbol": [symbol(method) for method in rows["method"]],
-        },
-        hovertemplate="%{y}: %{x:.2f}<extra></extra>",
-    )
-    if critical:
-        best = float(rows["rank"].min())
-        drawn.add_vrect(
-            x0=best,
-            x1=best + critical,
-            fillcolor="rgba(128,128,128,0.2)",
-            line_width=0,
-            layer="below",
-        )
-    drawn.update_xaxes(title_text=words("axis.mean_rank"))
-    drawn.update_yaxes(type="category")
     return drawn

@@ -127,6 +127,37 @@ def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
     return drawn
 
 
+def surface(points: pd.DataFrame, words: Words) -> go.Figure:
+    """RMSE over k and reg as a surface; `points` has `k reg value`, a complete grid.
+
+    Values stand evenly on both axes, as the grid lists them.
+    """
+    grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
+    rows = sorted(grid.index, key=float)
+    columns = sorted(grid.columns, key=float)
+    drawn = figure(460)
+    drawn.add_surface(
+        x=list(range(len(columns))),
+        y=list(range(len(rows))),
+        z=grid.loc[rows, columns].to_numpy().round(6).tolist(),
+        colorscale=SEQUENTIAL,
+        colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
+        hovertemplate="%{z:.4f}<extra></extra>",
+    )
+    ink = {"color": "#7f8790", "gridcolor": "rgba(128,128,128,0.35)"}
+    drawn.update_scenes(
+        xaxis={"title": {"text": words("axis.reg")}, **_listed(columns), **ink},
+        yaxis={"title": {"text": words("axis.k")}, **_listed(rows), **ink},
+        zaxis={"title": {"text": words("axis.rmse")}, **ink},
+        camera={"eye": {"x": 1.5, "y": -1.5, "z": 0.9}},
+    )
+    return drawn
+
+
+def _listed(values: list[str]) -> dict[str, object]:
+    return {"tickvals": list(range(len(values))), "ticktext": list(values)}
+
+
 def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
     """Bars of test RMSE per k, one a `variant`; `points` has `k variant label mean sd`."""
     drawn = figure(340, barmode="group", bargap=0.3)
@@ -181,7 +212,10 @@ def search_history(trials: pd.DataFrame, words: Words) -> go.Figure:
 
 
 def search_reports(reports: pd.DataFrame, words: Words) -> go.Figure:
-    """Every trial's reports by epoch, a colour a k; `reports` has `trial step value k`."""
+    """Every trial's reports by epoch, a colour a k; `reports` has `trial step value k state`.
+
+    Pruned trials end in an open diamond where the pruner cut them off.
+    """
     drawn = figure(400)
     for ink, dash, (k, rows) in zip(PALETTE, DASHES, reports.groupby("k"), strict=False):
         x: list[float | None] = []
@@ -198,6 +232,18 @@ def search_reports(reports: pd.DataFrame, words: Words) -> go.Figure:
             line={"color": ink, "dash": dash, "width": 1.2},
             name=f"k {k}",
             hovertemplate="%{x}: %{y:.4f}",
+        )
+    ends = reports.sort_values("step").groupby("trial").tail(1)
+    cut = ends[ends["state"] == "PRUNED"]
+    if len(cut):
+        drawn.add_scatter(
+            x=(cut["step"] + 1).tolist(),
+            y=cut["value"].round(5).tolist(),
+            mode="markers",
+            marker={"symbol": "diamond-open", "color": PALETTE[6], "size": 8},
+            name=words("series.pruned"),
+            customdata=cut["trial"].tolist(),
+            hovertemplate="%{customdata}: %{y:.4f}",
         )
     drawn.update_xaxes(
         title_text=words("axis.epoch"), type="log", **ticks(1, float(reports["step"].max()) + 1)

@@ -45,6 +45,11 @@ SETTINGS: dict[Any, Any] = {
 }
 LINE_STYLES = {"dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 3))}
 STEPS = {"hv": "steps-post", "vh": "steps-pre"}
+TEXT_PLACES: dict[str, dict[str, Any]] = {
+    "top center": {"xytext": (0, 7), "ha": "center"},
+    "middle left": {"xytext": (-5, 0), "ha": "right", "va": "center"},
+    "middle right": {"xytext": (5, 0), "ha": "left", "va": "center"},
+}
 MARKS = {"circle": "o", "square": "s", "diamond": "D", "diamond-open": "D"}
 
 
@@ -71,7 +76,8 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         page = Figure(figsize=(8.6, (drawn.layout.height or 380) / 88), layout="constrained")
         canvas = FigureCanvasSVG(page)
-        axes = page.add_subplot()
+        solid = any(trace.type == "surface" for trace in drawn.data)
+        axes = page.add_subplot(projection="3d" if solid else None)
         twin = _twin(axes) if any(trace.yaxis == "y2" for trace in _with_axes(drawn)) else None
         shown = [trace for trace in drawn.data if trace.visible != "legendonly"]
         for number, trace in enumerate(shown):
@@ -80,8 +86,9 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
                 raise ValueError(f"figure {name}: a {trace.type} trace has no static twin")
             draw(twin if twin and trace.yaxis == "y2" else axes, trace, drawn, number)
         _shapes(axes, drawn)
-        _axis(axes.xaxis, drawn.layout.xaxis)
-        _axis(axes.yaxis, drawn.layout.yaxis)
+        if not solid:
+            _axis(axes.xaxis, drawn.layout.xaxis)
+            _axis(axes.yaxis, drawn.layout.yaxis)
         if twin:
             _axis(twin.yaxis, drawn.layout.yaxis2)
         _legend(page, [axes, *([twin] if twin else [])], drawn)
@@ -141,7 +148,8 @@ def _scatter(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
         _points(axes, trace.x, trace.y, marker, _label(trace, drawn))
     if "text" in mode:
         for x, y, text in zip(trace.x, trace.y, trace.text, strict=True):
-            axes.annotate(text, (x, y), (0, 7), textcoords="offset points", ha="center")
+            where = TEXT_PLACES.get(trace.textposition, TEXT_PLACES["top center"])
+            axes.annotate(text, (x, y), textcoords="offset points", **where)
 
 
 def _mark(marker: Any) -> str:
@@ -235,6 +243,8 @@ def _heatmap(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
     image = axes.imshow(
         grid,
         cmap=LinearSegmentedColormap.from_list("cfmf", colours),
+        vmin=trace.zmin,
+        vmax=trace.zmax,
         aspect="auto",
         origin="lower",
         interpolation="none",
@@ -248,11 +258,35 @@ def _heatmap(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
     image.set_rasterized(False)
 
 
+def _surface(axes: Any, trace: Any, drawn: go.Figure, number: int) -> None:
+    x, y = np.meshgrid(np.asarray(trace.x, float), np.asarray(trace.y, float))
+    colours = [(stop, _colour(ink)) for stop, ink in trace.colorscale]
+    axes.plot_surface(
+        x,
+        y,
+        np.asarray(trace.z, dtype=float),
+        cmap=LinearSegmentedColormap.from_list("cfmf", colours),
+        edgecolor=INK,
+        linewidth=0.4,
+        shade=False,
+    )
+    axes.view_init(elev=25, azim=-55)
+    scene = drawn.layout.scene
+    axes.set_xlabel(scene.xaxis.title.text)
+    axes.set_xticks(list(scene.xaxis.tickvals), list(scene.xaxis.ticktext))
+    axes.set_ylabel(scene.yaxis.title.text)
+    axes.set_yticks(list(scene.yaxis.tickvals), list(scene.yaxis.ticktext))
+    axes.set_zlabel(scene.zaxis.title.text)
+    for side in (axes.xaxis, axes.yaxis, axes.zaxis):
+        side.set_pane_color((0, 0, 0, 0))
+
+
 DRAW: dict[str, Callable[[Axes, Any, go.Figure, int], None]] = {
     "scatter": _scatter,
     "bar": _bar,
     "box": _box,
     "heatmap": _heatmap,
+    "surface": _surface,
 }
 
 
@@ -266,12 +300,19 @@ def _shapes(axes: Axes, drawn: go.Figure) -> None:
 
 def _axis(axis: Any, layout: Any) -> None:
     axis.set_label_text(layout.title.text or "")
+    if layout.visible is False:
+        axis.set_visible(False)
+        axis.axes.spines["left"].set_visible(False)
     if layout.type == "log":
         (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         low, high = sorted(axis.get_view_interval())
         axis.set_major_locator(LogLocator(subs=(1,) if high > 1000 * low else (1, 2, 5)))
         axis.set_minor_locator(NullLocator())
+    if layout.range is not None:
+        (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(*layout.range)
+    if layout.autorange == "reversed":
+        axis.set_inverted(True)
     if layout.tickvals is not None:
         axis.set_ticks(list(layout.tickvals), list(layout.ticktext))
     if layout.tickformat == ".0%":

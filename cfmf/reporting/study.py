@@ -76,6 +76,7 @@ class Study:
     search: dict[str, pd.DataFrame] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, pd.DataFrame] = field(default_factory=dict)
+    across_verdict: list[dict[str, Any]] = field(default_factory=list)
 
     def table(self, kind: str) -> pd.DataFrame | None:
         """A table by its kind; None where the run has none or it is empty."""
@@ -108,6 +109,10 @@ def load(results: Path, dataset: str) -> Study:
             raise ValueError(f"{path} is missing; run the stage that makes it: snakemake {stage}")
     ratings = home / "ratings"
     verdict = _json(home / "statistics" / "verdict.json") or []
+    provenance = _json(home / "provenance.json") or {}
+    folder = Path(results) / "across_datasets"
+    # A folder that an earlier study of several data sets left is not this study's.
+    several = len(provenance.get("config", {}).get("study", {}).get("datasets", [])) > 1
     return Study(
         dataset=dataset,
         tables=tables,
@@ -123,8 +128,9 @@ def load(results: Path, dataset: str) -> Study:
         neighbour_trials=_neighbour_trials(home / "neighbours"),
         benchmarks=_benchmarks(home / "benchmarks"),
         search=_search(home / "published"),
-        provenance=_json(home / "provenance.json") or {},
-        extra=_extra(home),
+        provenance=provenance,
+        extra=_extra(home) | (_across(folder) if several else {}),
+        across_verdict=(_json(folder / "verdict.json") or []) if several else [],
     )
 
 
@@ -238,3 +244,13 @@ def _extra(home: Path) -> dict[str, pd.DataFrame]:
     paths = {name: home / "evaluation" / f"{name}.tsv" for name in EXTRA}
     found = {name: read_table(path, EXTRA[name]) for name, path in paths.items() if path.is_file()}
     return {name: table for name, table in found.items() if len(table)}
+
+
+def _across(folder: Path) -> dict[str, pd.DataFrame]:
+    """What the study found over all its data sets."""
+    kinds = {"errors": "datasets", "tests": "tests"}
+    return {
+        f"across_{name}": read_table(folder / f"{name}.tsv", kind)
+        for name, kind in kinds.items()
+        if (folder / f"{name}.tsv").is_file()
+    }

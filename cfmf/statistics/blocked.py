@@ -25,6 +25,8 @@ from cfmf.statistics.effects import (
 )
 from cfmf.statistics.rows import Row, test_row
 
+SHARED_ANOVA = "repeated-measures ANOVA, Nadeau-Bengio"
+SHARED_FRIEDMAN = "Friedman, Iman-Davenport, Nadeau-Bengio"
 AGREE = "all blocks rank the levels alike, which leaves no error to divide by"
 
 
@@ -65,10 +67,37 @@ def residuals(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(left, index=table.index, columns=table.columns)
 
 
-def repeated_measures_anova(table: pd.DataFrame, level: float) -> list[Row]:
-    """Repeated-measures analysis of variance, plain and with the Greenhouse-Geisser correction.
+def inflation(folds: int, ratio: float) -> float:
+    """Variance of a mean over folds, in units of what independent folds would have.
+
+    Nadeau & Bengio (2003), eq. 10: 1/J + n_test/n_train in place of 1/J.
+
+    Parameters
+    ----------
+    folds
+        Their number J.
+    ratio
+        Test ratings over train ratings of a fold, n_test/n_train.
+    """
+    return 1 + folds * ratio
+
+
+def repeated_measures_anova(
+    table: pd.DataFrame, level: float, ratio: float | None = None
+) -> list[Row]:
+    """Repeated-measures analysis of variance: plain, Greenhouse-Geisser, and for shared ratings.
 
     Effects: partial η² with its interval, generalised η² (Olejnik & Algina 2003) and ω².
+
+    Parameters
+    ----------
+    table
+        Blocks × levels.
+    level
+        Of the interval.
+    ratio
+        Test ratings over train ratings of a fold, where blocks are folds: F is then also given
+        divided by `inflation`, as Nadeau & Bengio's t is. None leaves that row out.
     """
     size = {"n_blocks": len(table), "n_obs": table.size}
     if len(table) < 2:
@@ -119,7 +148,28 @@ def repeated_measures_anova(table: pd.DataFrame, level: float) -> list[Row]:
         effect_name="omega squared",
         effect=(ss["levels"] - df1 * error) / (total + blocks),
     )
-    return [plain, corrected, omega]
+    rows = [plain, corrected, omega]
+    return rows if ratio is None else [*rows, _shared_anova(statistic, df1, df2, ratio, level)]
+
+
+def _shared_anova(statistic: Row, df1: float, df2: float, ratio: float, level: float) -> Row:
+    """The F of folds that share training ratings."""
+    f = statistic["stat"] / inflation(statistic["n_blocks"], ratio)
+    low, high = partial_eta_interval(f, df1, df2, level)
+    return test_row(
+        SHARED_ANOVA,
+        **{**statistic, "stat": f},
+        df1=df1,
+        df2=df2,
+        p_raw=float(stats.f.sf(f, df1, df2)),
+        effect_name="partial eta squared, corrected",
+        effect=partial_eta_squared(f, df1, df2),
+        ci_low=low,
+        ci_high=high,
+        ci_level=level,
+        ci_method="noncentral F",
+        note=f"F over {inflation(statistic['n_blocks'], ratio):.4g}: test/train {ratio:.4g}",
+    )
 
 
 def fit_mixed(
@@ -208,10 +258,12 @@ def mixed_model(values: pd.DataFrame, factor: str) -> list[Row]:
     ]
 
 
-def friedman(table: pd.DataFrame, level: float) -> list[Row]:
+def friedman(table: pd.DataFrame, level: float, ratio: float | None = None) -> list[Row]:
     """Friedman's test with Kendall's W, and the F of Iman & Davenport (Demšar 2006, sec. 3.2.2).
 
-    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not.
+    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not. With a `ratio` of
+    test to train ratings that F is also given divided by `inflation`, for folds that share
+    training ratings; ranks make that an approximation, which was checked by simulation.
     """
     blocks, levels = table.shape
     size = {"n_blocks": blocks, "n_obs": table.size}
@@ -224,6 +276,22 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     room = blocks * (levels - 1) - plain
     f = (blocks - 1) * plain / room if room > 1e-9 else np.inf
     df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
+    shared = []
+    if ratio is not None:
+        over = f / inflation(blocks, ratio)
+        shared.append(
+            test_row(
+                SHARED_FRIEDMAN,
+                "cfmf.statistics.blocked.friedman",
+                **size,
+                stat_name="F",
+                stat=float(over),
+                df1=df1,
+                df2=df2,
+                p_raw=float(stats.f.sf(over, df1, df2)),
+                note=AGREE if np.isinf(f) else f"F over {inflation(blocks, ratio):.4g}",
+            )
+        )
     return [
         test_row(
             "Friedman",
@@ -253,6 +321,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             effect=float(plain) / (blocks * df1),
             note="" if np.isfinite(f) else AGREE,
         ),
+        *shared,
         *(
             test_row(
                 "mean rank",

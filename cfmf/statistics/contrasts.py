@@ -16,6 +16,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
+from cfmf.statistics.blocked import inflation
 from cfmf.statistics.effects import cliff_delta, rank_biserial
 from cfmf.statistics.rows import Row, test_row
 
@@ -34,7 +35,7 @@ def widened(differences: ArrayLike, ratio: float) -> NDArray[np.float64]:
     """
     d = np.asarray(differences, dtype=np.float64)
     mean = d.mean()
-    return mean + (d - mean) * np.sqrt(1 + d.size * ratio)
+    return mean + (d - mean) * np.sqrt(inflation(d.size, ratio))
 
 
 def paired_contrast(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cfmf.evaluation.collect import choose
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, published, verdict
-from cfmf.statistics.rows import BLOCKED, DATASETS, USERS, Row, about, adjust
+from cfmf.statistics.rows import BLOCKED, USERS, Row, about, adjust
 from cfmf.tables import COLUMNS
 
 NEEDED = (
@@ -150,7 +150,9 @@ def _levels_of_k(method: str, cells: pd.DataFrame, block: Mapping[str, Any], rat
         values = values_of(cells)
         table = blocks.table(values, "k")
         context = {"family": f"k of {method}", "design": BLOCKED}
-        rows += about(_omnibus(values, table, "k", block), estimand=estimand, factor="k", **context)
+        rows += about(
+            _omnibus(values, table, "k", block, ratio), estimand=estimand, factor="k", **context
+        )
         for i, first in enumerate(table.columns):
             for second in table.columns[i + 1 :]:
                 found = contrasts.paired_contrast(table[first], table[second], ratio, dict(block))
@@ -163,13 +165,17 @@ def _levels_of_k(method: str, cells: pd.DataFrame, block: Mapping[str, Any], rat
 
 
 def _omnibus(
-    values: pd.DataFrame, table: pd.DataFrame, factor: str, block: Mapping[str, Any]
+    values: pd.DataFrame,
+    table: pd.DataFrame,
+    factor: str,
+    block: Mapping[str, Any],
+    ratio: float,
 ) -> list[Row]:
     kept = values[values[factor].isin(table.columns)]
     return [
-        *blocked.repeated_measures_anova(table, block["ci_level"]),
+        *blocked.repeated_measures_anova(table, block["ci_level"], ratio),
         *blocked.mixed_model(kept, factor),
-        *blocked.friedman(table, block["ci_level"]),
+        *blocked.friedman(table, block["ci_level"], ratio),
         *blocked.rank_comparisons(table, block["alpha"]),
     ]
 
@@ -184,7 +190,7 @@ def _methods(
         return [], [], []
     context = {"estimand": E3, "factor": "method"}
     rows = about(
-        _omnibus(values, table, "method", block), family="methods", design=BLOCKED, **context
+        _omnibus(values, table, "method", block, ratio), family="methods", design=BLOCKED, **context
     )
     control, _ = roles(table, block)
     family = f"methods against {control}"
@@ -347,33 +353,3 @@ def _published_order(
             said.append(verdict.sentence("pruned", runs=runs, pruned=runs - complete))
         return order, said
     return [], []
-
-
-def across_data_sets(selected: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
-    """`tests` table of the methods over several data sets: Friedman, comparisons, difference.
-
-    Parameters
-    ----------
-    selected
-        `selected` tables of several data sets, one under the other. Each data set is a block; the
-        value of a method is the mean of its folds. Methods that a data set lacks are left out.
-    block
-        The `statistics` block of the config.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two data sets.
-    """
-    if selected["dataset"].nunique() < 2:
-        raise ValueError("methods are compared across data sets only where there are two or more")
-    values = selected.assign(fold=selected["dataset"])
-    table = blocks.table(blocks.of_methods(values), "method")
-    rows = [
-        *blocked.friedman(table, block["ci_level"]),
-        *blocked.rank_comparisons(table, block["alpha"]),
-    ]
-    if block["control"] in table.columns:
-        rows += blocked.many_to_one(table, block["control"])
-    context = {"family": "methods across data sets", "estimand": E3, "factor": "method"}
-    return adjust(about(rows, design=DATASETS, **context), block["alpha"])

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from cfmf.statistics.blocked import SHARED_ANOVA, SHARED_FRIEDMAN
+
 Sentence = dict[str, Any]
 T = "corrected t (Nadeau-Bengio)"
 
@@ -73,9 +75,10 @@ ENGLISH = {
         " those of models that were hardly trained."
     ),
     "omnibus": (
-        "Over the {what}, Friedman's test gives p = {friedman:.2g} (Kendall W {concordance:.2f})"
-        " and the repeated-measures ANOVA p = {anova:.2g} after Greenhouse-Geisser. Both take folds"
-        " as independent, which folds that share training ratings are not."
+        "Over the {what}, the repeated-measures ANOVA gives p = {anova:.2g} and Friedman's test"
+        " p = {friedman:.2g} (Kendall W {concordance:.2f}), both corrected for training ratings"
+        " that folds share; taking folds as independent they would claim p = {naive:.2g} and"
+        " {naive_ranks:.2g}."
     ),
     "edge": (
         "In {folds} of {all_folds} folds the setting chosen for {method} lies on the edge of its"
@@ -92,6 +95,24 @@ ENGLISH = {
     "assumptions": (
         "{failed} of {checks} checks of the corrected tests' assumptions found a departure; they"
         " annotate the results and choose nothing."
+    ),
+    "datasets_few": (
+        "The study has {datasets} data set(s) of different ratings; Friedman's test over data sets"
+        " needs at least {needed}, so their figures are set beside each other and not tested."
+    ),
+    "datasets_order": (
+        "Over {datasets} data sets the methods' mean ranks are, best first: {order}; Friedman's"
+        " test gives p = {p:.2g} (Kendall W {concordance:.2f})."
+    ),
+    "tracks": (
+        "Trained on the past ({temporal}) the best method is {second}, with folds drawn at random"
+        " ({random}) it is {first}; the RMSE of {higher} of {methods} methods is higher on the"
+        " temporal track, by {mean:.4f} in the mean."
+    ),
+    "tracks_same": (
+        "Trained on the past ({temporal}) the best method is {second}, as with folds drawn at"
+        " random ({random}, best {first}); the RMSE of {higher} of {methods} methods is higher on"
+        " the temporal track, by {mean:.4f} in the mean."
     ),
     "left_out": "{names} lack a fold and are left out of the comparison of methods.",
     "absent": "{wanted} was not run; {taken} takes its place as {role}.",
@@ -236,17 +257,19 @@ def of_omnibus(tests: pd.DataFrame, what: str) -> list[Sentence]:
     what
         The levels in words, such as `k of mf`.
     """
-    friedman = _row(tests, "Friedman")
-    anova = _row(tests, "repeated-measures ANOVA, Greenhouse-Geisser")
-    if friedman is None or anova is None or pd.isna(friedman["p_raw"]):
+    friedman, anova = _row(tests, "Friedman"), _row(tests, SHARED_ANOVA)
+    ranks, naive = _row(tests, SHARED_FRIEDMAN), _row(tests, "repeated-measures ANOVA")
+    if friedman is None or anova is None or ranks is None or naive is None:
         return []
     return [
         sentence(
             "omnibus",
             what=what,
-            friedman=float(friedman["p_raw"]),
+            friedman=float(ranks["p_raw"]),
             concordance=float(friedman["effect"]),
             anova=float(anova["p_raw"]),
+            naive=float(naive["p_raw"]),
+            naive_ranks=float(friedman["p_raw"]),
         )
     ]
 

@@ -6,6 +6,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.figures import comparison as figures
+from cfmf.figures.statistics import critical_difference
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
@@ -100,7 +101,7 @@ def _ranks(study: Study, values: pd.DataFrame, words: Catalogue) -> list[Block]:
             "ranks",
             words("comparison.rank_title"),
             caption,
-            figures.mean_ranks(ranks, critical, words.plain),
+            critical_difference(ranks, critical, words.plain),
         )
     ]
 

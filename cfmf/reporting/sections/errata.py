@@ -14,8 +14,8 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Heading, Table, Text
 from cfmf.reporting.sections.factorization import watched_phase
 from cfmf.reporting.sections.neighbours import contaminated
+from cfmf.reporting.sections.published import PUBLISHED
 from cfmf.reporting.sections.search import medians, order
-from cfmf.reporting.sections.statistics import PUBLISHED
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 

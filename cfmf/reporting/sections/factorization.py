@@ -270,6 +270,15 @@ def _grids(study: Study, words: Catalogue) -> list[Block]:
                 figures.heatmap(grid, words.plain),
             )
         )
+        if method == CORRECTED:
+            found.append(
+                Plot(
+                    f"surface-{method}",
+                    words("factorization.surface_title", method=code(method)),
+                    words("factorization.surface_caption"),
+                    figures.surface(grid, words.plain),
+                )
+            )
     return [Heading(words("factorization.grid_heading")), *found] if found else []
 
 

@@ -7,8 +7,10 @@ from markupsafe import Markup
 
 from cfmf.figures import factorization as figures
 from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, records
-from cfmf.reporting.strings import Catalogue, number
+from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.search.importance import grid_importances
+from cfmf.statistics.blocks import grid
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -25,6 +27,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         true=number(float(best) ** 2, "rmse"),
     )
     return [
+        Note("erratum", words("published.label")),
         Text(text),
         Plot(
             "search-history",
@@ -87,15 +90,18 @@ def _reports(study: Study, frame: pd.DataFrame, words: Catalogue) -> list[Block]
     reports = study.search.get("intermediate")
     if reports is None:
         return []
-    k = frame.set_index("number")["params_k"].astype(int)
+    trials = frame.set_index("number")
+    k, state = trials["params_k"].astype(int), trials["state"]
     known = reports[reports["trial"].isin(k.index) & reports["value"].notna()]
+    known = known.assign(k=known["trial"].map(k), state=known["trial"].map(state))
     return [
         Plot(
             "search-reports",
             words("search.reports_title"),
             words("search.reports_caption"),
-            figures.search_reports(known.assign(k=known["trial"].map(k)), words.plain),
-        )
+            figures.search_reports(known, words.plain),
+        ),
+        Note("erratum", words("search.erratum_reports")),
     ]
 
 
@@ -110,8 +116,30 @@ def _importances(study: Study, words: Catalogue) -> list[Block]:
             words("search.importances_title"),
             words("search.importances_caption", evaluator=str(shares["evaluator"].iloc[0])),
             figures.importances(named, words.plain),
-        )
+        ),
+        Note("erratum", words("search.erratum_importances")),
+        *_exact(study, words),
     ]
+
+
+def _exact(study: Study, words: Catalogue) -> list[Block]:
+    """Shares of the spread of complete grids that k, reg and their interaction make."""
+    metrics = study.tables["metrics"]
+    found: list[Block] = []
+    for method in ("mf-published", "mf"):
+        rows = metrics[(metrics["method"] == method) & (metrics["k"] != "")]
+        if rows["k"].nunique() < 2 or rows["reg"].nunique() < 2:
+            continue
+        shares = grid_importances(grid(metrics, method))
+        found.append(
+            Plot(
+                f"grid-importances-{method}",
+                words("search.exact_title", method=code(method)),
+                words("search.exact_caption", method=code(method)),
+                figures.importances(shares, words.plain),
+            )
+        )
+    return found
 
 
 def _trials(frame: pd.DataFrame, words: Catalogue) -> Table:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup, escape
 
-from cfmf.figures import comparison as figures
-from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
+from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Table, Text, records
+from cfmf.reporting.sections import published
+from cfmf.reporting.sections.published import PUBLISHED
+from cfmf.reporting.sections.tests import checks, plain_table, table
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
-PUBLISHED = "unblocked, as published"
+SIMULATED = Path(__file__).parents[3] / "report" / "type_one_error.tsv"
 FAMILIES = {
     "published": r"published: k of (?P<method>[\w-]+), (?P<arm>.+)",
     "k": r"k of (?P<method>[\w-]+)",
@@ -27,52 +30,17 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     tests = study.table("tests")
     if tests is None:
         return []
-    published = tests["design"].astype(str) == PUBLISHED
+    as_published = tests["design"].astype(str) == PUBLISHED
     return [
         Text(words("statistics.text")),
-        *_blocked(tests[~published], words),
+        *_blocked(tests[~as_published], words),
         *_power(tests, words),
-        *_published(study, tests[published], words),
+        *_simulated(words),
+        *published.blocks(study, words),
+        *_families("published", tests[as_published], words),
         *_assumptions(study, words),
         *_side_tables(study, words),
     ]
-
-
-def columns(words: Catalogue) -> list[Column]:
-    """The columns of the tests that a reader needs; the rest is in tests.tsv."""
-    return [
-        Column("test", words.plain("column.test")),
-        Column("estimand", words.plain("column.estimand")),
-        Column("groups", words.plain("column.groups"), "code"),
-        Column("n_blocks", words.plain("column.blocks"), "count"),
-        Column("stat_name", words.plain("column.statistic")),
-        Column("stat", words.plain("column.value"), "value"),
-        Column("df1", words.plain("column.df1"), "value"),
-        Column("df2", words.plain("column.df2"), "value"),
-        Column("p_raw", words.plain("column.p"), "p"),
-        Column("p_adj", words.plain("column.p_adj"), "p"),
-        Column("effect_name", words.plain("column.effect_name")),
-        Column("effect", words.plain("column.effect"), "value"),
-        Column("ci_low", words.plain("column.low"), "value"),
-        Column("ci_high", words.plain("column.high"), "value"),
-        Column("note", words.plain("column.note")),
-    ]
-
-
-def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
-    """Rows of tests.tsv as a table, without the columns that are empty in all of them."""
-    rows = rows.copy()
-    text = ["test", "estimand", "stat_name", "effect_name", "note", "group_a", "group_b"]
-    rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str)
-    pair = rows["group_a"] + " − " + rows["group_b"]
-    rows["groups"] = pair.where(rows["group_b"] != "", rows["group_a"])
-    kept = [
-        column
-        for column in columns(words)
-        if (rows[column.key].notna() & (rows[column.key].astype(str) != "")).any()
-        and not (column.key == "estimand" and rows["estimand"].unique().size == 1)
-    ]
-    return Table(name, title, kept, records(rows))
 
 
 def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
@@ -125,124 +93,97 @@ def _power(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     ]
 
 
-def _published(study: Study, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
-    if tests.empty:
-        return []
-    found: list[Block] = [
-        Heading(words("statistics.published")),
-        Text(words("statistics.published_text")),
-        *_published_figures(study, words),
-        *_families("published", tests, words),
-    ]
-    for key, name in (("anova", "ANOVA"), ("kruskal", "Kruskal"), ("dunn", "Dunn")):
-        if tests["test"].astype(str).str.contains(name).any():
-            found.append(Note("erratum", words(f"statistics.erratum_{key}")))
-    return found
+def simulated() -> pd.DataFrame:
+    """Shares of rejections under true nulls: a row a test, a column a null and number of folds.
 
-
-def published_runs(study: Study) -> tuple[str, pd.DataFrame]:
-    """Runs as the published battery takes them, each a sample of its own.
-
-    Returns where they come from (`search`, or the method of a grid) and columns k (text), value.
-    The published search is taken with its pruned trials where it was repeated, as published.
+    As `benchmarks/type_one_error.py` found and wrote them.
     """
-    frame = study.search.get("frame")
-    if frame is not None:
-        kept = frame.dropna(subset=["value"])
-        return "search", kept[["value"]].assign(k=kept["params_k"].astype(int).astype(str))
-    rows = study.tables["metrics"]
-    rows = rows[(rows["metric"] == "rmse") & (rows["split"] == "test") & (rows["k"] != "")]
-    for method in ("mf", *rows["method"].unique()):
-        chosen = rows.loc[rows["method"] == method, ["k", "value"]]
-        if chosen["k"].unique().size > 1:
-            return str(method), chosen.reset_index(drop=True)
-    return "", rows[["k", "value"]].head(0)
+    rows = pd.read_csv(SIMULATED, sep="\t")
+    rows = rows[rows["null"].isin(["independent", "shared"])]
+    rows = rows.assign(column=rows["null"] + "_" + rows["size"].str.extract(r"^(\d+)")[0])
+    return rows.pivot_table(
+        index="test", columns="column", values="share", sort=False
+    ).reset_index()
 
 
-def _published_figures(study: Study, words: Catalogue) -> list[Block]:
-    source, runs = published_runs(study)
-    if runs.empty:
-        return []
-    whose = words("statistics.runs_of_search")
-    if source != "search":
-        whose = words("statistics.runs_of_grid", method=code(source))
-    box = figures.box_by_k(runs, words.plain)
-    density = figures.density_by_k(runs, words.plain)
-    return [
-        Plot(
-            "box-by-k",
-            words("statistics.box_title"),
-            words("statistics.box_caption", runs=whose),
-            box,
-        ),
-        Plot(
-            "density-by-k",
-            words("statistics.density_title"),
-            words("statistics.density_caption", runs=whose),
-            density,
-        ),
+def _simulated(words: Catalogue) -> list[Block]:
+    """What the tests do under a true null, and what that means for reading them."""
+    rows = pd.read_csv(SIMULATED, sep="\t")
+    shares = simulated()
+    columns = [Column("test", words.plain("column.test"))]
+    columns += [
+        Column(
+            name, words(f"statistics.null_{name.split('_')[0]}", folds=name.split("_")[1]), "share"
+        )
+        for name in shares.columns
+        if name != "test"
     ]
+    columns = [Column(c.key, Markup(c.heading).striptags(), c.kind) for c in columns]
+    title = words("statistics.simulated_title")
+    others = rows[~rows["null"].isin(["independent", "shared"])]
+    told = words(
+        "statistics.simulated_text",
+        repeats=number(int(rows["repeats"].min()), "count"),
+        **{
+            f"{key}_{end}": number(float(at(shares, test)), "share")
+            for key, test in NAMED.items()
+            for end, at in (("least", _least), ("most", _most))
+        },
+        margin=number(float(others.loc[others["null"] == "margin", "share"].max()), "share"),
+        users=number(float(others.loc[others["null"] == "users", "share"].max()), "share"),
+    )
+    return [
+        Heading(words("statistics.simulated")),
+        Text(told),
+        Fold(title, [Table("type-one-error", title, columns, records(shares))]),
+    ]
+
+
+NAMED = {
+    "t": "corrected t (Nadeau-Bengio), one pair alone",
+    "anova": "repeated-measures ANOVA",
+    "friedman": "Friedman",
+    "seeds": "repeated-measures ANOVA, seeds as blocks",
+    "shared_anova": "repeated-measures ANOVA, Nadeau-Bengio",
+    "shared_friedman": "Friedman, Iman-Davenport, Nadeau-Bengio",
+}
+
+
+def _shared(shares: pd.DataFrame, test: str) -> pd.Series:
+    """Shares of a test where folds share their training ratings."""
+    row = shares[shares["test"] == test].iloc[0]
+    return row[[name for name in shares.columns if name.startswith("shared")]].astype(float)
+
+
+def _least(shares: pd.DataFrame, test: str) -> float:
+    return float(_shared(shares, test).min())
+
+
+def _most(shares: pd.DataFrame, test: str) -> float:
+    return float(_shared(shares, test).max())
 
 
 def _assumptions(study: Study, words: Catalogue) -> list[Block]:
     rows = study.table("assumptions")
     if rows is None:
         return []
-    shown = [
-        Column("family", words.plain("column.family"), "text"),
-        Column("design", words.plain("column.design")),
-        Column("group", words.plain("column.groups"), "code"),
-        Column("check", words.plain("column.check")),
-        Column("n", "n", "count"),
-        Column("stat_name", words.plain("column.statistic")),
-        Column("stat", words.plain("column.value"), "value"),
-        Column("p_value", words.plain("column.p"), "p"),
-        Column("holds", words.plain("column.holds")),
-        Column("note", words.plain("column.note")),
-    ]
-    text = ["family", "design", "group", "check", "stat_name", "holds", "note"]
-    rows = rows.copy()
-    rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str)
-    judged = rows[rows["holds"].isin(["True", "False"])]
-    text_block = Text(
-        words(
-            "statistics.assumptions_text",
-            failed=number(int((judged["holds"] == "False").sum())),
-            judged=number(len(judged)),
-        )
+    judged = rows[rows["holds"].astype(str).isin(["True", "False"])]
+    text = words(
+        "statistics.assumptions_text",
+        failed=number(int((judged["holds"].astype(str) == "False").sum())),
+        judged=number(len(judged)),
     )
     title = words("statistics.assumptions")
-    return [
-        Fold(title, [text_block, Table("assumptions", title, shown, records(rows))]),
-    ]
+    return [Fold(title, [Text(text), checks("assumptions", title, rows, words)])]
 
 
 def _side_tables(study: Study, words: Catalogue) -> list[Block]:
     """Medians, best rows and trials, as they stand."""
-    kinds = {
-        "value": "rmse",
-        "median": "rmse",
-        "mean": "rmse",
-        "minimum": "rmse",
-        "maximum": "rmse",
-        "validation_rmse": "rmse",
-        "test_rmse": "rmse",
-        "n": "count",
-        "trial": "count",
-    }
     found: list[Block] = []
     for name in ("medians", "best_rows", "trials"):
         rows = study.table(name)
         if rows is None or (name == "trials" and study.search):
             continue
-        shown = [
-            Column(key, words.otherwise(f"column.{key}", key).striptags(), kinds.get(key, "text"))
-            for key in rows.columns
-            if key != "dataset"
-        ]
-        numeric = [column.key for column in shown if not column.numeric]
-        rows = rows.copy()
-        rows[numeric] = rows[numeric].astype(object).where(rows[numeric].notna(), "").astype(str)
         title = words(f"statistics.{name}")
-        found.append(Fold(title, [Table(name.replace("_", "-"), title, shown, records(rows))]))
+        found.append(Fold(title, [plain_table(name.replace("_", "-"), title, rows, words)]))
     return found

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cfmf.figures import comparison, data, factorization
+from cfmf.figures import comparison, data, factorization, statistics
 from cfmf.figures.static import to_svg
 from cfmf.figures.style import COLOURS, ON_BAR, PALETTE, SEQUENTIAL, colour, thinned
 
@@ -125,6 +125,7 @@ FIGURES = {
                 "step": [*range(5)] * 2,
                 "value": 1.0,
                 "k": [1] * 5 + [4] * 5,
+                "state": ["PRUNED"] * 5 + ["COMPLETE"] * 5,
             }
         ),
         words,
@@ -132,8 +133,31 @@ FIGURES = {
     "importances": factorization.importances(
         pd.DataFrame({"parameter": ["k", "λ"], "value": [0.9, 0.1]}), words
     ),
-    "ranks": comparison.mean_ranks(
-        pd.DataFrame({"method": ["a", "b"], "rank": [1.2, 1.8]}), 0.5, words
+    "ranks": statistics.critical_difference(
+        pd.DataFrame({"method": ["a", "b", "c"], "rank": [1.2, 1.8, 3.0]}), 0.7, words
+    ),
+    "ranks-alone": statistics.critical_difference(
+        pd.DataFrame({"method": ["a", "b"], "rank": [1.2, 1.8]}), None, words
+    ),
+    "scatter": statistics.scatter_by_k(
+        pd.DataFrame({"k": K * 2, "value": range(6), "state": ["COMPLETE", "PRUNED"] * 3}), words
+    ),
+    "signs": statistics.sign_plot(
+        pd.DataFrame(
+            {
+                "first": ["1", "1", "4"],
+                "second": ["4", "16", "16"],
+                "p": [0.2, 0.03, 1e-5],
+                "effect": [0.1, -0.2, -0.3],
+            }
+        ),
+        words,
+    ),
+    "tracks": statistics.tracks(
+        pd.DataFrame({"method": ["a", "b"], "first": [0.9, 0.95], "second": [1.0, 0.96]}), words
+    ),
+    "surface": factorization.surface(
+        pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
     ),
 }
 
@@ -192,6 +216,34 @@ def test_forest_marks_intervals_that_leave_zero_out():
         zip(FIGURES["forest"].data[0].y, FIGURES["forest"].data[0].marker.symbol, strict=True)
     )
     assert marks == {"a - b": "diamond", "c - b": "diamond-open"}
+
+
+def test_bars_join_the_longest_runs_within_the_critical_difference():
+    assert statistics.cliques([1.0, 1.4, 2.0, 3.5], 1.0) == [(0, 2)]
+    assert statistics.cliques([1.0, 1.6, 2.4, 3.0], 1.0) == [(0, 1), (1, 2), (2, 3)]
+    assert statistics.cliques([1.0, 2.0, 3.0], 0.5) == []
+
+
+def test_diagram_of_demsar_joins_what_he_says():
+    """Demšar (2006): at .05 Nemenyi's test tells none of his four classifiers apart."""
+    ranks = [1.964, 2.0, 2.893, 3.143]
+    assert statistics.cliques(ranks, 1.253559) == [(0, 3)]
+    # At .10 both with m are told apart from C4.5, and C4.5+cf belongs to either group.
+    assert statistics.cliques(ranks, 1.118060) == [(0, 2), (2, 3)]
+
+
+def test_sign_plot_is_antisymmetric():
+    trace = FIGURES["signs"].data[0]
+    assert trace.z[0][1] == trace.z[1][0] == 0
+    assert trace.text[0][2].startswith("−")
+    assert trace.text[2][0].startswith("+")
+    assert trace.z[1][2] == 3
+    assert trace.z[0][0] is None
+
+
+def test_pruned_trials_are_told_apart():
+    marks = [t for t in FIGURES["reports"].data if t.name == "<series.pruned>"]
+    assert [list(mark.x) for mark in marks] == [[5]]
 
 
 def test_methods_are_ordered_worst_first_from_below():

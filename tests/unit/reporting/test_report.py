@@ -13,8 +13,16 @@ import pandas as pd
 import pytest
 
 from cfmf.reporting import numbers
+from cfmf.reporting.page import Note, Plot, Table
 from cfmf.reporting.render import render
-from cfmf.reporting.sections import discussion, errata, factorization, search
+from cfmf.reporting.sections import (
+    discussion,
+    errata,
+    factorization,
+    published,
+    search,
+    statistics,
+)
 from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.study import EXTRA, load
 from cfmf.statistics import verdict
@@ -441,3 +449,44 @@ def test_effort_of_tuning_is_counted_and_what_was_cut_is_told(page, pages, resul
     assert cut["mf"] == len(generated_study.REGS)
     assert cut.sum() == cut["mf"]
     assert "trainings (methods: mf)" in pages["en", "embedded"]
+
+
+def test_tracks_stand_beside_each_other(page, pages):
+    shown = page.table("tracks-1").set_index("method").astype(float)
+    for method, level in generated_study.LEVEL.items():
+        assert shown.loc[method, "first"] == pytest.approx(level)
+        assert shown.loc[method, "difference"] == pytest.approx(0.05)
+    assert "needs at least" in pages["en", "embedded"]
+
+
+def test_a_study_of_one_data_set_takes_no_figures_of_another(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    path = tmp_path / "results" / generated_study.DATASET / "provenance.json"
+    known = json.loads(path.read_text())
+    known["config"]["study"]["datasets"] = [generated_study.DATASET]
+    path.write_text(json.dumps(known))
+    alone = load(tmp_path / "results", generated_study.DATASET)
+    assert not [name for name in alone.extra if name.startswith("across")]
+
+
+def test_every_published_part_is_followed_by_its_erratum_and_the_correction(study):
+    blocks = published.blocks(study, Catalogue("en"))
+    assert isinstance(blocks[1], Note)  # the label, before anything else
+    names = [getattr(block, "name", block.__class__.__name__) for block in blocks]
+    for kind in ("scatter", "box", "density"):
+        at = names.index(f"{kind}-by-k")
+        assert names[at + 1 : at + 3] == ["Note", f"{kind}-corrected"]
+    shown = [b for b in blocks if isinstance(b, Plot | Table) and "corrected" not in b.name]
+    for block in shown:
+        following = blocks[blocks.index(block) + 1]
+        assert isinstance(following, Note), block.name
+        assert following.kind == "erratum"
+        assert "as published" in block.title
+
+
+def test_simulated_shares_are_those_of_the_benchmark(page):
+    shares = pd.read_csv(statistics.SIMULATED, sep="\t")
+    shown = page.table("type-one-error").set_index("test")
+    for row in shares[shares["null"] == "shared"].itertuples():
+        value = float(shown.loc[row.test, f"shared_{row[2].split()[0]}"])
+        assert value == pytest.approx(row.share)

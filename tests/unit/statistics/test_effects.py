@@ -10,6 +10,7 @@ from scipy import stats
 from cfmf.statistics import assumptions, blocked, contrasts, effects
 from cfmf.statistics import rows as tables
 
+BLOCK = {"alpha": 0.05, "ci_level": 0.95, "margin": 0.01, "rope": 0.005, "power": 0.8}
 values = st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=12)
 
 
@@ -127,3 +128,22 @@ def test_unknown_columns_are_refused():
         tables.test_row("t", "f", colour=1)
     with pytest.raises(ValueError, match=r"\['stat_value'\] are not columns"):
         tables.check_row("c", "f", stat_value=1)
+
+
+def test_anova_for_shared_ratings_is_the_square_of_the_corrected_t():
+    """Of two levels F is t², before and after the correction of Nadeau and Bengio."""
+    rng = np.random.default_rng(6)
+    table = pd.DataFrame(rng.normal([0.9, 0.904], 0.01, (6, 2)), columns=["a", "b"])
+    rows = blocked.repeated_measures_anova(table, 0.95, ratio=0.2)
+    row = next(row for row in rows if row["test"] == blocked.SHARED_ANOVA)
+    t = contrasts.paired_contrast(table["a"], table["b"], 0.2, BLOCK)[0]
+    assert row["stat"] == pytest.approx(t["stat"] ** 2, rel=1e-9)
+    assert row["p_raw"] == pytest.approx(t["p_raw"], rel=1e-9)
+
+
+def test_friedman_for_shared_ratings_rejects_less():
+    table = pd.DataFrame(np.random.default_rng(7).normal([0, 0.5, 1, 1.5], 1, (8, 4)))
+    rows = {row["test"]: row for row in blocked.friedman(table, 0.95, ratio=1 / 7)}
+    plain, shared = rows["Friedman, Iman-Davenport"], rows[blocked.SHARED_FRIEDMAN]
+    assert shared["stat"] * (1 + 8 / 7) == pytest.approx(plain["stat"])
+    assert shared["p_raw"] > plain["p_raw"]

@@ -202,17 +202,3 @@ def test_two_runs_give_the_same_tables(small, block):
     first, second = (analysed(small(), block) for _ in range(2))
     pd.testing.assert_frame_equal(first.tests, second.tests)
     assert first.verdict == second.verdict
-
-
-def test_data_sets_are_blocks(make_study, block):
-    selected = []
-    for name in ("one", "two", "three", "four"):
-        metrics, _ = make_study(folds=3, seeds=1)
-        found = collect.selected_rows(metrics, collect.choose(metrics))
-        selected.append(found.assign(dataset=name))
-    tests = study.across_data_sets(pd.concat(selected), block)
-    friedman = tests[tests["test"] == "Friedman"].iloc[0]
-    assert friedman["n_blocks"] == 4
-    assert set(tests["design"]) == {"blocked by data set"}
-    with pytest.raises(ValueError, match="two or more"):
-        study.across_data_sets(selected[0], block)

@@ -1,0 +1,120 @@
+"""The methods over several data sets, and the same ratings split at random and by time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from cfmf.evaluation.datasets import beside, errors, independent, pairs_of_tracks
+from cfmf.statistics import blocked
+from cfmf.statistics.rows import DATASETS, Row, about, adjust, test_row
+from cfmf.statistics.study import E3
+from cfmf.statistics.verdict import Sentence, sentence
+
+LEAST = 3
+"""Data sets below which Friedman's test is not made: two can never reach p < .05."""
+
+
+def across(table: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
+    """`tests` table of the methods over data sets: Friedman, comparisons, critical difference.
+
+    Each data set is a block; the value of a method is the mean of its folds (Demšar 2006). The
+    two tracks of the same ratings are set beside each other by Kendall's τ of their orders.
+
+    Parameters
+    ----------
+    table
+        A `datasets` table.
+    block
+        The `statistics` block of the config.
+    """
+    wide = independent(table)
+    size = {"n_blocks": len(wide), "n_obs": wide.size}
+    if len(wide) < LEAST or wide.shape[1] < LEAST:
+        why = f"needs {LEAST} data sets of different ratings and {LEAST} methods on all of them"
+        rows: list[Row] = [test_row("Friedman", "", note=f"not computed: {why}", **size)]
+    else:
+        rows = [
+            *blocked.friedman(wide, block["ci_level"]),
+            *blocked.rank_comparisons(wide, block["alpha"]),
+        ]
+        if block["control"] in wide.columns:
+            rows += blocked.many_to_one(wide, block["control"])
+    context = {"estimand": E3, "factor": "method"}
+    rows = about(rows, family="methods across data sets", design=DATASETS, **context)
+    rows += about(_tracks(table), family="random and temporal track", **context)
+    return adjust(rows, block["alpha"])
+
+
+def _tracks(table: pd.DataFrame) -> list[Row]:
+    rows = []
+    for first, second in pairs_of_tracks(table):
+        both = beside(table, first, second)
+        known = {"group_a": first, "group_b": second, "n_obs": len(both)}
+        if len(both) < LEAST:
+            why = f"not computed: needs {LEAST} methods on both"
+            rows.append(test_row("Kendall tau of the orders", "", note=why, **known))
+            continue
+        found = stats.kendalltau(both["first"], both["second"])
+        rows.append(
+            test_row(
+                "Kendall tau of the orders",
+                "scipy.stats.kendalltau",
+                **known,
+                stat_name="tau",
+                stat=float(found.statistic),
+                effect_name="mean difference of RMSE",
+                effect=float(both["difference"].mean()),
+                note="methods are no sample, so there is no p-value",
+            )
+        )
+    return rows
+
+
+def verdict(table: pd.DataFrame, tests: pd.DataFrame) -> list[Sentence]:
+    """What the data sets together say, by rule."""
+    wide = independent(table)
+    said = []
+    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    if pd.isna(friedman["p_raw"]):
+        said.append(sentence("datasets_few", datasets=len(wide), needed=LEAST))
+    else:
+        order = blocked.ranks(wide).mean().sort_values(kind="stable")
+        told = ", ".join(f"{name} {rank:.2f}" for name, rank in order.items())
+        said.append(
+            sentence(
+                "datasets_order",
+                datasets=len(wide),
+                order=told,
+                p=float(friedman["p_raw"]),
+                concordance=float(friedman["effect"]),
+            )
+        )
+    for first, second in pairs_of_tracks(table):
+        both = beside(table, first, second)
+        best = [both.sort_values(side)["method"].iloc[0] for side in ("first", "second")]
+        said.append(
+            sentence(
+                "tracks" if best[0] != best[1] else "tracks_same",
+                random=first,
+                temporal=second,
+                first=best[0],
+                second=best[1],
+                higher=int((both["difference"] > 0).sum()),
+                methods=len(both),
+                mean=float(both["difference"].mean()),
+            )
+        )
+    return said
+
+
+def tables(
+    selected: pd.DataFrame, described: Mapping[str, Mapping[str, str]], block: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Sentence]]:
+    """The `datasets` table, the `tests` table and the verdict of several data sets."""
+    table = errors(selected, described)
+    tests = across(table, block)
+    return table, tests, verdict(table, tests)

@@ -1,0 +1,96 @@
+"""Methods over several data sets, and the same ratings split at random and by time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from cfmf.config import same_ratings, track
+from cfmf.evaluation import datasets as of_datasets
+from cfmf.statistics import datasets
+from cfmf.tables import COLUMNS
+
+METHODS = ["baseline", "user-knn", "mf", "als"]
+
+
+def selected(name, values, folds=2):
+    """Rows of a `selected` table: two seeds about the value of each method in each fold."""
+    rows = [
+        {"dataset": name, "fold": f"f{fold}", "method": method, "k": "", "reg": "", "seed": seed}
+        | {"split": split, "metric": "rmse", "value": value + fold / 100 + shift}
+        for method, value in values.items()
+        for fold in range(folds)
+        for seed, shift in (("1", -0.001), ("2", 0.001))
+        for split in ("validation", "test")
+    ]
+    return pd.DataFrame(rows)
+
+
+def random_track(*names):
+    return {name: {"ratings": name, "track": "random"} for name in names}
+
+
+@pytest.fixture
+def three():
+    rng = np.random.default_rng(2)
+    values = {name: dict(zip(METHODS, rng.normal(0.9, 0.05, 4), strict=True)) for name in "abc"}
+    return values, pd.concat(selected(name, of_name) for name, of_name in values.items())
+
+
+def test_three_data_sets_are_blocks_of_means_over_folds(three, block):
+    values, rows = three
+    table, tests, said = datasets.tables(rows, random_track(*"abc"), block)
+    assert list(table.columns) == COLUMNS["datasets"]
+    assert sorted(tests.columns) == sorted(COLUMNS["tests"])
+    got = table.set_index(["dataset", "method"])["rmse"]
+    for name, of_name in values.items():
+        for method, value in of_name.items():
+            assert got[name, method] == pytest.approx(value + 0.005)
+    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    expected = stats.friedmanchisquare(*([values[n][m] for n in "abc"] for m in METHODS))
+    assert friedman["stat"] == pytest.approx(expected.statistic)
+    assert friedman["p_raw"] == pytest.approx(expected.pvalue)
+    assert friedman["n_blocks"] == 3
+    assert set(tests["design"]) == {"blocked by data set"}
+    assert (tests["test"] == "critical difference").sum() == 1
+    assert [one["key"] for one in said] == ["datasets_order"]
+
+
+def test_two_data_sets_are_told_and_not_tested(three, block):
+    rows = three[1]
+    _, tests, said = datasets.tables(rows[rows["dataset"] != "c"], random_track("a", "b"), block)
+    assert tests["p_raw"].isna().all()
+    assert tests["note"].str.startswith("not computed: needs 3 data sets").all()
+    assert [one["key"] for one in said] == ["datasets_few"]
+
+
+def test_the_same_ratings_are_one_block_and_two_tracks(three, block):
+    values, rows = three
+    past = {"baseline": 0.99, "user-knn": 1.02, "mf": 1.03, "als": 1.04}
+    described = {"past": {"ratings": "a", "track": "temporal"}, **random_track(*"abc")}
+    everything = pd.concat([selected("past", past), rows])
+    table, tests, said = datasets.tables(everything, described, block)
+    assert sorted(of_datasets.independent(table).index) == ["a", "b", "c"]
+    assert of_datasets.pairs_of_tracks(table) == [("a", "past")]
+    both = of_datasets.beside(table, "a", "past").set_index("method")
+    for method in METHODS:
+        assert both.loc[method, "difference"] == pytest.approx(past[method] - values["a"][method])
+    tau = tests[tests["test"] == "Kendall tau of the orders"].iloc[0]
+    order = [list(source.values()) for source in (values["a"], past)]
+    assert tau["stat"] == pytest.approx(stats.kendalltau(*order).statistic)
+    told = said[-1]
+    assert told["numbers"]["second"] == "baseline"
+    assert told["numbers"]["first"] == min(values["a"], key=values["a"].get)
+
+
+def test_split_and_label_do_not_make_other_ratings():
+    one = {"source": "movielens-100k", "split": {"kind": "official"}, "label": ""}
+    described = {
+        "a": one,
+        "b": {**one, "split": {"kind": "timeline"}, "label": "by time"},
+        "c": {**one, "source": "movielens-1m"},
+    }
+    assert same_ratings(described) == {"a": "a", "b": "a", "c": "c"}
+    assert [track(known["split"]) for known in described.values()] == [
+        *("random", "temporal", "random")
+    ]
