@@ -28,7 +28,7 @@ rule compute_similarity:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
-        # 0.23 GB were needed for MovieLens 100K, 0.4 and 0.9 for the two larger ones above.
+        # 0.23 GB were needed for MovieLens 100K, 0.4 and 0.9 for the two larger ones that fold_megabytes names.
         mem_mb=megabytes(1000, 50),
         runtime=240,
     params:
