@@ -28,11 +28,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,41 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "ratio_to_ours"]
-RESULTS = ROOT / "benchmarks" / "results" / "factorization.tsv"
-STUDY = (10_000, 10_000, 6_897_746, 1_719_466)
+from benchmarks.common import (
+    COLUMNS,
+    RESULTS,
+    STUDY,
+    apart,
+    matrix,
+    movielens,
+    peak_megabytes,
+    store,
+    stored,
+)
+
 K = 50
 OURS = ("cfmf SGD", "cfmf ALS", "cfmf AdamW")
+RACING = ("cfmf SGD", "LIBMF", "cfmf ALS", "LensKit ALS")  # several times, in turns
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "study-10k": {
+        "cfmf SGD": {"reg": 0.035, "learning_rate": 0.06, "decay": 1.0, "max_epochs": 14},
+        "cfmf ALS": {"reg": 0.05, "max_epochs": 6},
+        "cfmf AdamW": {"reg": 0.05, "max_epochs": 100},
+        "LIBMF": {"reg": 0.03, "epochs": (3, 4, 5, 6, 8, 10)},
+        "LensKit ALS": {"reg": 0.05, "epochs": (3, 4, 5, 6)},
+        "Surprise SVD": {"reg": 0.03, "epochs": (10, 20)},
+    },
+    "ml-1m": {
+        "cfmf SGD": {"reg": 0.06, "learning_rate": 0.08, "decay": 0.8, "max_epochs": 20},
+        "cfmf ALS": {"reg": 0.085, "max_epochs": 10},
+        "cfmf AdamW": {"reg": 0.085, "max_epochs": 100},
+        "LIBMF": {"reg": 0.05, "epochs": (3, 5, 7, 8, 9, 10, 12, 15, 20)},
+        "LensKit ALS": {"reg": 0.08, "epochs": (2, 3, 4, 6, 8)},
+        "Surprise SVD": {"reg": 0.05, "epochs": (10, 20, 30, 40)},
+    },
+}
 Curve = list[tuple[float, float]]  # seconds, test RMSE
 
 
@@ -82,26 +108,6 @@ def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[s
     ]
 
 
-def matrix(rows: Any, columns: Any, values: Any, shape: tuple[int, int]) -> sparse.csr_array:
-    """CSR matrix with sorted int32 indices and float32 data."""
-    places = (rows.astype(np.int32), columns.astype(np.int32))
-    found = sparse.csr_array((values.astype(np.float32), places), shape=shape)
-    found.sort_indices()
-    return found
-
-
-def movielens(folder: Path) -> list[sparse.csr_array]:
-    """MovieLens 1M, a tenth of it for the test."""
-    file = folder / "ml-1m" / "ml-1m_user_movie_rating.csv.gz"
-    rows = np.genfromtxt(file, delimiter=",", skip_header=1)[:, :3]
-    users, items = (np.unique(rows[:, place], return_inverse=True)[1] for place in (0, 1))
-    held_out = np.random.default_rng(1).random(len(rows)) < 0.1
-    shape = (int(users.max()) + 1, int(items.max()) + 1)
-    return [
-        matrix(users[part], items[part], rows[part, 2], shape) for part in (~held_out, held_out)
-    ]
-
-
 # ---------------------------------------------------------------------- systems, each in a process
 
 
@@ -130,21 +136,21 @@ def sgd(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours."""
     from cfmf.factorization.sgd import SGD
 
-    return our_curve(SGD(K, reg=0.06, max_epochs=20), train, test)
+    return our_curve(SGD(K, **options["settings"]), train, test)
 
 
 def als(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours."""
     from cfmf.factorization.als import ALS
 
-    return our_curve(ALS(K, reg=0.085, max_epochs=10, tolerance=0.0), train, test)
+    return our_curve(ALS(K, tolerance=0.0, **options["settings"]), train, test)
 
 
 def adamw(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours."""
     from cfmf.factorization.adamw import AdamW
 
-    return our_curve(AdamW(K, reg=0.085, max_epochs=100), train, test)
+    return our_curve(AdamW(K, **options["settings"]), train, test)
 
 
 def gibbs(train: Any, test: Any, options: dict[str, Any]) -> Curve:
@@ -161,10 +167,11 @@ def libmf(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     train, test = train.tocoo(), test.tocoo()
     triples = np.column_stack([train.row, train.col, train.data]).astype(np.float32)
     curve = []
-    for epochs in (3, 5, 7, 8, 9, 10, 12, 15, 20):
+    reg = options["settings"]["reg"]
+    for epochs in options["settings"]["epochs"]:
         model = mf.MF(
             k=K, nr_threads=options["threads"], nr_iters=epochs, eta=0.1, quiet=True,
-            lambda_p1=0.0, lambda_q1=0.0, lambda_p2=0.05, lambda_q2=0.05,
+            lambda_p1=0.0, lambda_q1=0.0, lambda_p2=reg, lambda_q2=reg,
         )  # fmt: skip
         begun = time.perf_counter()
         model.fit(triples)
@@ -187,8 +194,9 @@ def lenskit(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     frame = pd.DataFrame({"user_id": train.row, "item_id": train.col, "rating": train.data})
     dataset = from_interactions_df(frame)
     curve = []
-    for epochs in options["epochs"]:
-        model = BiasedMFScorer(embedding_size=K, epochs=epochs, regularization=0.08)
+    reg = options["settings"]["reg"]
+    for epochs in options["settings"]["epochs"]:
+        model = BiasedMFScorer(embedding_size=K, epochs=epochs, regularization=reg)
         begun = time.perf_counter()
         model.train(dataset, TrainingOptions(rng=1))
         seconds = time.perf_counter() - begun
@@ -219,8 +227,9 @@ def surprise(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     items = np.array([inner_items.get(i, -1) for i in test.col])
     known, rated = users >= 0, items >= 0
     curve = []
-    for epochs in options["epochs"]:
-        model = package.SVD(n_factors=K, n_epochs=epochs, reg_all=0.05, random_state=1)
+    reg = options["settings"]["reg"]
+    for epochs in options["settings"]["epochs"]:
+        model = package.SVD(n_factors=K, n_epochs=epochs, reg_all=reg, random_state=1)
         begun = time.perf_counter()
         model.fit(trainset)
         seconds = time.perf_counter() - begun
@@ -327,19 +336,9 @@ SYSTEMS: dict[str, Callable[..., Curve]] = {
 }
 
 
-def peak_megabytes() -> float:
-    """Most memory that this process has held, in MiB."""
-    [line] = [
-        line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
-    ]
-    return int(line.split()[1]) / 1024
-
-
 def child(folder: Path, system: str, options: dict[str, Any]) -> None:
     """Run a system on a folder's matrices; its curve and peak memory go to the last line."""
-    train, test = (
-        sparse.csr_array(sparse.load_npz(folder / f"{part}.npz")) for part in ("train", "test")
-    )
+    train, test = stored(folder)
     if system.startswith(("cfmf", "dense")):
         import numba
         import torch
@@ -363,24 +362,42 @@ class Bench:
 
     def run(self, folder: Path, system: str, **options: Any) -> dict[str, Any] | None:
         """Curve and peak memory of a system, or None where its Python is not at hand."""
+        if (folder.name, system) not in self.curves:
+            found = self.once(folder, system, **options)
+            if found is None:
+                return None
+            self.curves[folder.name, system] = found
+        return self.curves[folder.name, system]
+
+    def once(self, folder: Path, system: str, **options: Any) -> dict[str, Any] | None:
+        """A run of its own."""
         ours = system.startswith(("cfmf", "dense"))
         if not ours and self.peers is None:
             return None
-        if (folder.name, system) not in self.curves:
-            variables = ("OMP", "OPENBLAS", "MKL", "LK", "RAYON", "NUMBA")
-            environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-            environment |= {f"{name}_NUM_THREADS": str(self.threads) for name in variables}
-            options = {"threads": self.threads, **options}
-            command = [sys.executable if ours else str(self.peers), __file__]
-            command += ["--child", str(folder), system, json.dumps(options)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(f"{system} failed: {done.stderr[-2000:]}")
-            found = json.loads(done.stdout.strip().splitlines()[-1])
-            self.curves[folder.name, system] = found
+        python = sys.executable if ours else str(self.peers)
+        options |= {
+            "threads": self.threads,
+            "settings": SETTINGS[folder.name].get(system, {}),
+        }
+        found = apart(__file__, python, folder, system, options, self.threads)
+        if found is not None:
             best = np.nanmin([*(value for _, value in found["curve"]), np.inf])
             print(f"{folder.name}: {system} {found['curve'][-1][0]:.2f} s, {best:.4f}", flush=True)
-        return self.curves[folder.name, system]
+        return found
+
+    def race(self, folder: Path, systems: Sequence[str], rounds: int = 3) -> None:
+        """Run systems in turns, and keep of each the medians of its seconds and RMSEs."""
+        rivals: dict[str, list[dict[str, Any]]] = {}
+        for _ in range(rounds):
+            for system in systems:
+                found = self.once(folder, system)
+                if found is not None:
+                    rivals.setdefault(system, []).append(found)
+        for system, runs in rivals.items():
+            self.curves[folder.name, system] = {
+                "curve": np.median([run["curve"] for run in runs], axis=0).tolist(),
+                "peak_mb": max(run["peak_mb"] for run in runs),
+            }
 
     def add(self, benchmark: str, size: str, found: dict[str, tuple[float, float, float]]) -> None:
         """Rows of one comparison: seconds, peak and quality by system; ours is our fastest."""
@@ -390,13 +407,16 @@ class Bench:
 
 
 def compare_epochs(bench: Bench, folder: Path) -> None:
-    """Seconds of one epoch: the median of all but the first."""
+    """Seconds of one epoch: the median of all but the first, over three runs in turns."""
+    seconds: dict[str, list[float]] = {}
     found = {}
-    for system, epochs in (("cfmf, observed pairs", 12), ("dense masked step", 6)):
-        run = bench.run(folder, system, epochs=epochs)
-        assert run is not None
-        seconds = float(np.median([second for second, _ in run["curve"][1:]]))
-        found[system] = (seconds, run["peak_mb"], run["curve"][5][1])
+    for _ in range(3):
+        for system, epochs in (("cfmf, observed pairs", 12), ("dense masked step", 6)):
+            run = bench.once(folder, system, epochs=epochs)
+            assert run is not None
+            curve = run["curve"]
+            seconds.setdefault(system, []).extend(second for second, _ in curve[1:])
+            found[system] = (float(np.median(seconds[system])), run["peak_mb"], curve[5][1])
     bench.add("epoch", folder.name, found)
 
 
@@ -404,21 +424,27 @@ def compare_sweeps(bench: Bench, folder: Path) -> None:
     """Seconds of one sweep of ALS."""
     found = {}
     for system in ("cfmf ALS", "LensKit ALS", "implicit ALS"):
-        run = bench.run(folder, system, epochs=(2, 3, 4, 6, 8))
+        run = bench.run(folder, system)
         if run is None:
             continue
         first, last = run["curve"][0], run["curve"][-1]
-        sweeps = {"cfmf ALS": 10, "LensKit ALS": 6, "implicit ALS": 3}[system]
+        settings = SETTINGS[folder.name].get(system, {})
+        if system == "cfmf ALS":
+            sweeps = settings["max_epochs"]
+        elif system == "LensKit ALS":
+            sweeps = settings["epochs"][-1] - settings["epochs"][0]
+        else:
+            sweeps = 3
         found[system] = ((last[0] - first[0]) / sweeps, run["peak_mb"], last[1])
     bench.add("sweep", folder.name, found)
 
 
 def compare_times(bench: Bench, folder: Path) -> None:
     """Seconds to a test RMSE."""
-    epochs = {"LensKit ALS": (2, 3, 4, 6, 8), "Surprise SVD": (10, 20, 30, 40)}
+    bench.race(folder, RACING)
     runs = {}
     for system in (*OURS, "LIBMF", "LensKit ALS", "Surprise SVD"):
-        run = bench.run(folder, system, epochs=epochs.get(system))
+        run = bench.run(folder, system)
         if run is not None:
             runs[system] = run
     best = {system: min(value for _, value in run["curve"]) for system, run in runs.items()}
@@ -450,7 +476,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=["epoch", "sweep", "time", "gibbs"])
     parser.add_argument("--sizes", nargs="*", choices=["study-10k", "ml-1m"])
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=RESULTS / "factorization.tsv")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -462,14 +488,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         sizes = {"study-10k": lambda: draw(*STUDY)}
         if os.environ.get("CFMF_REAL_DATA"):
-            sizes["ml-1m"] = lambda: movielens(Path(os.environ["CFMF_REAL_DATA"]))
+            sizes["ml-1m"] = lambda: movielens(Path(os.environ["CFMF_REAL_DATA"]), 0.1)
         for name, load in sizes.items():
             if arguments.sizes and name not in arguments.sizes:
                 continue
-            folder = Path(scratch) / name
-            folder.mkdir()
-            for part, found in zip(("train", "test"), load(), strict=True):
-                sparse.save_npz(folder / f"{part}.npz", found, compressed=False)
+            folder = store(Path(scratch) / name, load())
             if "epoch" in wanted and name == "study-10k":
                 compare_epochs(bench, folder)
             if "time" in wanted:

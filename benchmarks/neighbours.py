@@ -37,8 +37,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -49,11 +47,19 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "ratio_to_ours"]
-STUDY = (10_000, 10_000, 6_897_746, 1_719_466)
+from benchmarks.common import (
+    COLUMNS,
+    RESULTS,
+    STUDY,
+    apart,
+    movielens,
+    peak_megabytes,
+    store,
+    stored,
+)
+
 NETFLIX = (480_189, 17_770, 99_072_112, 1_408_395)
 NEAREST = 40
 CHUNK = 20_000
@@ -104,25 +110,6 @@ def draw_pairs(activity: Any, popularity: Any, wanted: int, rng: np.random.Gener
         pairs = np.unique(np.concatenate([pairs, user * items + item]))
     pairs = np.delete(pairs, rng.choice(len(pairs), len(pairs) - wanted, replace=False))
     return np.divmod(pairs, items)
-
-
-def matrix(rows: Any, columns: Any, values: Any, shape: tuple[int, int]) -> sparse.csr_array:
-    """CSR matrix with sorted int32 indices and float32 data."""
-    found = sparse.csr_array((values.astype(np.float32), (rows, columns)), shape=shape)
-    found.sort_indices()
-    return found
-
-
-def movielens(folder: Path) -> list[sparse.csr_array]:
-    """MovieLens 1M, a fifth of it for the test."""
-    file = folder / "ml-1m" / "ml-1m_user_movie_rating.csv.gz"
-    rows = np.genfromtxt(file, delimiter=",", skip_header=1)[:, :3]
-    users, items = (np.unique(rows[:, place], return_inverse=True)[1] for place in (0, 1))
-    held_out = np.random.default_rng(1).random(len(rows)) < 0.2
-    shape = (users.max() + 1, items.max() + 1)
-    return [
-        matrix(users[part], items[part], rows[part, 2], shape) for part in (~held_out, held_out)
-    ]
 
 
 # ---------------------------------------------------------------------- systems, each in a process
@@ -269,23 +256,9 @@ SYSTEMS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-def peak_megabytes() -> float:
-    """Most memory that this process has held, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # getrusage would count what the parent held when it started this process.
-        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**20 if sys.platform == "darwin" else 1024
-    )
-
-
 def child(folder: Path, system: str, options: dict[str, Any]) -> None:
     """Run a system on a folder's matrices; predictions go to a file, figures to stdout."""
-    parts = [
-        sparse.csr_array(sparse.load_npz(folder / f"{part}.npz")) for part in ("train", "test")
-    ]
+    parts = stored(folder)
     found = SYSTEMS[system](*parts, options)
     predicted = found.pop("predicted")
     np.save(folder / f"{options['name']}.npy", predicted)
@@ -314,14 +287,8 @@ class Bench:
             return None
         python = sys.executable if own else self.peers
         options |= {"name": name}
-        given = ["--child", str(folder), system, json.dumps(options)]
         print(f"{folder.name}: {name}", file=sys.stderr, flush=True)
-        done = subprocess.run([python, __file__, *given], stdout=subprocess.PIPE, check=False)
-        if done.returncode:
-            print(f"{name} failed with status {done.returncode}", file=sys.stderr)
-            return None
-        figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return figures
+        return apart(__file__, str(python), folder, system, options, self.threads)
 
     def add(
         self, benchmark: str, system: str, size: str, ours: float | None, **figures: Any
@@ -442,14 +409,6 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def store(folder: Path, parts: list[sparse.csr_array]) -> Path:
-    """Write the matrices of a data set into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, part in zip(("train", "test"), parts, strict=True):
-        sparse.save_npz(folder / f"{name}.npz", part, compressed=False)
-    return folder
-
-
 def main() -> None:
     """Run what the command line asks for."""
     known = ["user-cf", "user-knn", "surprise", "products", "scaling", "netflix"]
@@ -458,7 +417,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=known, default=known)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--users", type=int, default=300, help="users that LensKit predicts for")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/neighbours.tsv")
+    parser.add_argument("--out", type=Path, default=RESULTS / "neighbours.tsv")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -471,7 +430,7 @@ def main() -> None:
         if {"user-cf", "user-knn", "products"} & set(given.only):
             folders.append(store(scratch / "10000x10000", draw(*STUDY)))
         if "CFMF_REAL_DATA" in os.environ:
-            parts = movielens(Path(os.environ["CFMF_REAL_DATA"]))
+            parts = movielens(Path(os.environ["CFMF_REAL_DATA"]), 0.2)
             folders.append(store(scratch / "movielens-1m", parts))
         for folder in folders:
             if "user-cf" in given.only:

@@ -242,9 +242,10 @@ class _Training:
         """Set the gradients; return loss, and train, validation and test RMSE, a row a run."""
         k = self.settings.k
         residuals, slopes = self.residuals("train")
-        scaled = residuals if slopes is None else residuals * slopes
-        scaled = scaled / self.pairs.by_run(self.pairs.totals)
-        left_gradient, right_gradient = self.pairs.spread(scaled, self.left, self.right)
+        pulls = residuals if slopes is None else residuals * slopes
+        left_gradient, right_gradient = self.pairs.spread(pulls, self.left, self.right)
+        for gradient in (left_gradient, right_gradient):
+            gradient.view(len(self.tasks), -1).div_(self.pairs.totals[:, None])
         mean_squares = self.pairs.mean_squares(residuals)
         loss = 0.5 * mean_squares
         if self.settings.penalty != "decay":

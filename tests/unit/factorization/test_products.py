@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cfmf.factorization.products import ObservedPairs
+from cfmf.factorization.products import ObservedPairs, sum_of_squares
 
 
 @pytest.mark.parametrize("mkl", [True, False])
@@ -24,6 +24,14 @@ def test_products_equal_dense_ones(ratings, dense_of, monkeypatch, mkl):
     np.testing.assert_allclose(by_user, expected @ right, atol=1e-12)
     np.testing.assert_allclose(by_item, expected.T @ left, atol=1e-12)
     np.testing.assert_allclose(pairs.mean_squares(error), (expected[mask] ** 2).mean())
+
+
+@pytest.mark.parametrize(("n", "size"), [(0, 4), (3, 4), (8, 4), (100_003, 4096)])
+def test_sum_of_squares_equals_that_of_all_in_float64(n, size):
+    values = np.random.default_rng(n).normal(size=n).astype("f4")
+    found = sum_of_squares(torch.from_numpy(values), size)
+    assert found.dtype == torch.float64
+    assert found.item() == pytest.approx(np.square(values, dtype=float).sum(), rel=1e-7)
 
 
 def test_runs_side_by_side_do_not_touch(ratings, validation):
