@@ -19,7 +19,7 @@ rule train_factorization:
     threads: config["threads"]["factorization"]
     resources:
         gpu=gpus,
-        mem_mb=megabytes(2000, 50),
+        mem_mb=training_megabytes,
         runtime=480,
     params:
         settings=lookup(within=config, dpath="methods/{method}"),

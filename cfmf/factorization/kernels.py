@@ -287,6 +287,35 @@ def draw_links(  # type: ignore[no-untyped-def]
                 residuals[row, a] -= weights[row] * total[a]
 
 
+@_compile()
+def deal_pairs(  # type: ignore[no-untyped-def]
+    indptr, indices, data, order, user_groups, item_groups, starts, users, items, values
+):
+    """Put the pairs of a CSR matrix into the blocks that their user's and item's groups make.
+
+    Parameters
+    ----------
+    indptr, indices, data
+        Users × items, CSR.
+    order
+        The users in the order in which they are dealt.
+    user_groups, item_groups
+        Group of each user and item, as many groups of the ones as of the others.
+    starts
+        Where each block starts, and the end.
+    users, items, values
+        Of each pair, block by block; filled.
+    """
+    groups = int(np.sqrt(len(starts) - 1))
+    places = starts[:-1].copy()
+    for user in order:
+        for j in range(indptr[user], indptr[user + 1]):
+            block = user_groups[user] * groups + item_groups[indices[j]]
+            place = places[block]
+            places[block] += 1
+            users[place], items[place], values[place] = user, indices[j], data[j]
+
+
 @_compile(parallel=True)
 def descend(  # type: ignore[no-untyped-def]
     starts, diagonals, users, items, values, left, right, user_penalty, item_penalty, k, rate

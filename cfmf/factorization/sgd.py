@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from cfmf.factorization.curve import Stopping, fit_one_by_one
-from cfmf.factorization.kernels import descend, root_mean_square_error
+from cfmf.factorization.kernels import deal_pairs, descend, root_mean_square_error
 from cfmf.factorization.model import Factorization, pairs
 from cfmf.factorization.objective import (
     as_model,
@@ -121,17 +121,33 @@ class _Training:
         return np.column_stack([weights, np.where(counts > 0, self.settings.bias_reg, 0.0)])
 
     def deal(self) -> None:
-        """Put the pairs into the blocks of a square, each block in random order."""
+        """Put the pairs into the blocks of a square, each block user by user in random order.
+
+        A user's parameters then stay next to the processor for all its pairs of a block.
+        """
         rng = np.random.default_rng(self.task.seed)
-        m, n = self.task.train.shape
-        users, items = pairs(self.task.train)
-        groups = rng.integers(0, BLOCKS, m)[users] * BLOCKS + rng.integers(0, BLOCKS, n)[items]
-        order = rng.permutation(len(users))
-        order = order[np.argsort(groups[order].astype(np.uint16), kind="stable")]
-        self.starts = np.searchsorted(groups[order], np.arange(BLOCKS**2 + 1))
-        self.users, self.items = users[order], items[order]
-        centred: np.ndarray = self.task.train.data[order] - self.mean
-        self.values: np.ndarray = centred.astype(self.settings.dtype)
+        train = self.task.train
+        m, n = train.shape
+        groups = rng.integers(0, BLOCKS, m), rng.integers(0, BLOCKS, n)
+        users, _ = pairs(train)
+        sizes = np.bincount(
+            groups[0][users] * BLOCKS + groups[1][train.indices], minlength=BLOCKS**2
+        )
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.users, self.items = (np.empty(train.nnz, np.int32) for _ in range(2))
+        self.values: np.ndarray = np.empty(train.nnz, self.settings.dtype)
+        deal_pairs(
+            train.indptr,
+            train.indices,
+            train.data,
+            rng.permutation(m),
+            *groups,
+            self.starts,
+            self.users,
+            self.items,
+            self.values,
+        )
+        self.values -= self.settings.dtype(self.mean)
 
     def step(self) -> None:
         """An epoch: every pair once."""

@@ -1,5 +1,7 @@
 """SGD: its average step is the gradient of the objective, whatever the number of threads."""
 
+import itertools
+
 import numba
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS
-from cfmf.factorization.sgd import SGD, _Training
+from cfmf.factorization.sgd import BLOCKS, SGD, _Training
 from cfmf.factorization.tasks import Task
 
 
@@ -30,6 +32,23 @@ def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
     ):
         moved = (new - old) / (-1e-7 * ratings.nnz)
         np.testing.assert_allclose(moved, gradient, atol=2e-5)
+
+
+def test_blocks_hold_every_pair_once_and_share_no_user_or_item_in_a_diagonal(low_rank):
+    train = low_rank[0]
+    training = _Training(SGD(k=2, dtype=np.float64), Task(train, 4))
+    dealt = sorted(
+        zip(training.users, training.items, training.values + training.mean, strict=True)
+    )
+    whole = train.tocoo()
+    expected = sorted(zip(whole.row, whole.col, whole.data.astype(float), strict=True))
+    np.testing.assert_allclose(dealt, expected)
+    assert training.starts[-1] == train.nnz
+    blocks = [slice(*ends) for ends in itertools.pairwise(training.starts)]
+    for shift in range(BLOCKS):
+        for side in (training.users, training.items):
+            held = [set(side[blocks[i * BLOCKS + (i + shift) % BLOCKS]]) for i in range(BLOCKS)]
+            assert sum(map(len, held)) == len(set.union(*held))
 
 
 def test_threads_do_not_change_a_bit(low_rank):
