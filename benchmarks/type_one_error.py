@@ -71,7 +71,7 @@ def rows_of(values: pd.DataFrame) -> list[Row]:
     rows = [
         *blocked.repeated_measures_anova(table, 0.95, ratio),
         *blocked.mixed_model(values, "k"),
-        *blocked.friedman(table, 0.95, ratio),
+        *blocked.friedman(table, 0.95),
         *blocked.rank_comparisons(table, ALPHA),
         *blocked.many_to_one(table, LEVELS[0]),
     ]

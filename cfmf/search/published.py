@@ -181,28 +181,3 @@ def trials_table(
         }
         rows += [{**keys, "metric": name, "value": x} for name, x in measures.items()]
     return pd.DataFrame(rows, columns=COLUMNS["trials"])
-
-
-def complete_runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials for inference: columns k (text), reg, value; refuses all but completed ones.
-
-    Raises
-    ------
-    ValueError
-        If a trial is in any state but COMPLETE. A pruned trial's value is its last report, that of
-        a model which was hardly trained; dropping it instead would leave the lucky ones.
-    """
-    other = frame.loc[frame["state"] != "COMPLETE", "state"].value_counts()
-    if len(other):
-        states = ", ".join(f"{count} {state}" for state, count in sorted(other.items()))
-        raise ValueError(
-            f"{other.sum()} of {len(frame)} trials are not COMPLETE ({states}); compare runs of"
-            " the complete grid instead"
-        )
-    return pd.DataFrame(
-        {
-            "k": frame["params_k"].astype(int).astype(str),
-            "reg": frame["params_lmd"].astype(float),
-            "value": frame["value"].astype(float),
-        }
-    )

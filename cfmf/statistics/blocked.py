@@ -26,7 +26,6 @@ from cfmf.statistics.effects import (
 from cfmf.statistics.rows import Row, test_row
 
 SHARED_ANOVA = "repeated-measures ANOVA, Nadeau-Bengio"
-SHARED_FRIEDMAN = "Friedman, Iman-Davenport, Nadeau-Bengio"
 AGREE = "all blocks rank the levels alike, which leaves no error to divide by"
 
 
@@ -258,12 +257,10 @@ def mixed_model(values: pd.DataFrame, factor: str) -> list[Row]:
     ]
 
 
-def friedman(table: pd.DataFrame, level: float, ratio: float | None = None) -> list[Row]:
+def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     """Friedman's test with Kendall's W, and the F of Iman & Davenport (Demšar 2006, sec. 3.2.2).
 
-    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not. With a `ratio` of
-    test to train ratings that F is also given divided by `inflation`, for folds that share
-    training ratings; ranks make that an approximation, which was checked by simulation.
+    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not.
     """
     blocks, levels = table.shape
     size = {"n_blocks": blocks, "n_obs": table.size}
@@ -276,22 +273,6 @@ def friedman(table: pd.DataFrame, level: float, ratio: float | None = None) -> l
     room = blocks * (levels - 1) - plain
     f = (blocks - 1) * plain / room if room > 1e-9 else np.inf
     df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
-    shared = []
-    if ratio is not None:
-        over = f / inflation(blocks, ratio)
-        shared.append(
-            test_row(
-                SHARED_FRIEDMAN,
-                "cfmf.statistics.blocked.friedman",
-                **size,
-                stat_name="F",
-                stat=float(over),
-                df1=df1,
-                df2=df2,
-                p_raw=float(stats.f.sf(over, df1, df2)),
-                note=AGREE if np.isinf(f) else f"F over {inflation(blocks, ratio):.4g}",
-            )
-        )
     return [
         test_row(
             "Friedman",
@@ -321,7 +302,6 @@ def friedman(table: pd.DataFrame, level: float, ratio: float | None = None) -> l
             effect=float(plain) / (blocks * df1),
             note="" if np.isfinite(f) else AGREE,
         ),
-        *shared,
         *(
             test_row(
                 "mean rank",

@@ -15,6 +15,10 @@ from cfmf.evaluation.collect import edge
 CELL = ["k", "reg", "fold", "seed"]
 
 
+class IncompleteError(ValueError):
+    """Runs of a grid ended in another state than COMPLETE."""
+
+
 def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     """The complete grid of one method: its RMSE on validation and test in every cell.
 
@@ -24,10 +28,19 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
 
     Raises
     ------
+    IncompleteError
+        If a run is in any state but COMPLETE: the time for tuning ended it.
     ValueError
         If a cell of k × reg × fold × seed is missing or not finite: tests between folds need
         complete runs, and a grid with holes would be a selection.
     """
+    late = cuts(metrics[metrics["method"] == method])
+    if late["cut"].sum():
+        cut, runs = late[["cut", "runs"]].iloc[0]
+        raise IncompleteError(
+            f"{cut} of the {runs} runs of the grid of {method} are not COMPLETE ({cut}"
+            " OUT_OF_TIME); raise tuning.seconds: only complete runs are compared"
+        )
     rows = metrics[
         (metrics["method"] == method)
         & (metrics["metric"] == "rmse")
@@ -46,6 +59,13 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
             " compared"
         )
     return full.rename_axis(columns=None).reset_index()
+
+
+def cuts(metrics: pd.DataFrame) -> pd.DataFrame:
+    """How many runs of each factorization the time for tuning ended: columns method, cut, runs."""
+    rows = metrics[(metrics["split"] == "fit") & (metrics["metric"] == "out_of_time")]
+    found = rows.groupby("method", sort=False)["value"].agg(cut="sum", runs="size")
+    return found.astype(int).reset_index()
 
 
 def number(text: str) -> tuple[float, str]:

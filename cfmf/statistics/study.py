@@ -10,7 +10,7 @@ import pandas as pd
 
 from cfmf.evaluation.collect import choose
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, published, verdict
-from cfmf.statistics.rows import BLOCKED, USERS, Row, about, adjust
+from cfmf.statistics.rows import BLOCKED, USERS, Row, about, adjust, test_row
 from cfmf.tables import COLUMNS
 
 NEEDED = (
@@ -74,9 +74,10 @@ def analyse(
     folds = int(selected["fold"].nunique())
     if ratio is None:
         ratio = 1 / max(folds - 1, 1)
-    grids = {method: blocks.grid(metrics, method) for method in methods_with_grids(metrics)}
+    grids, refused = complete_grids(metrics)
     parts = [
         _published(grids, search, block),
+        (refused, [], []),
         *(_levels_of_k(method, cells, block, ratio) for method, cells in grids.items()),
         _methods(selected, user_errors, block, ratio),
     ]
@@ -88,6 +89,7 @@ def analyse(
     chosen = choose(metrics)
     rows = pd.DataFrame(_best_rows(grids, chosen, search), columns=COLUMNS["best_rows"])
     words = _verdict(tests, checks, medians, chosen, selected, block)
+    words += verdict.of_cuts(blocks.cuts(metrics))
     return Results(tests, checks, medians, rows, words)
 
 
@@ -95,6 +97,24 @@ def methods_with_grids(metrics: pd.DataFrame) -> list[str]:
     """Methods that were run at two k or more, in order of appearance."""
     counts = metrics[metrics["k"] != ""].groupby("method", sort=False)["k"].nunique()
     return [str(method) for method in counts.index[counts > 1]]
+
+
+def complete_grids(metrics: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[Row]]:
+    """Grids whose runs are all COMPLETE, and for every other a row that says why it is not tested.
+
+    Raises
+    ------
+    ValueError
+        If a grid lacks a cell.
+    """
+    grids, refused = {}, []
+    for method in methods_with_grids(metrics):
+        try:
+            grids[method] = blocks.grid(metrics, method)
+        except blocks.IncompleteError as error:
+            context = {"family": f"k of {method}", "estimand": E1, "design": BLOCKED, "factor": "k"}
+            refused.append(test_row("grid", "", note=f"not computed: {error}", **context))
+    return grids, refused
 
 
 Part = tuple[list[Row], list[Row], list[Row]]
@@ -175,7 +195,7 @@ def _omnibus(
     return [
         *blocked.repeated_measures_anova(table, block["ci_level"], ratio),
         *blocked.mixed_model(kept, factor),
-        *blocked.friedman(table, block["ci_level"], ratio),
+        *blocked.friedman(table, block["ci_level"]),
         *blocked.rank_comparisons(table, block["alpha"]),
     ]
 

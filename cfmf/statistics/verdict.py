@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from cfmf.statistics.blocked import SHARED_ANOVA, SHARED_FRIEDMAN
+from cfmf.statistics.blocked import SHARED_ANOVA
 
 Sentence = dict[str, Any]
 T = "corrected t (Nadeau-Bengio)"
@@ -75,14 +75,17 @@ ENGLISH = {
         " those of models that were hardly trained."
     ),
     "omnibus": (
-        "Over the {what}, the repeated-measures ANOVA gives p = {anova:.2g} and Friedman's test"
-        " p = {friedman:.2g} (Kendall W {concordance:.2f}), both corrected for training ratings"
-        " that folds share; taking folds as independent they would claim p = {naive:.2g} and"
-        " {naive_ranks:.2g}."
+        "Over the {what}, the repeated-measures ANOVA gives p = {anova:.2g}, corrected for training"
+        " ratings that folds share. Taking folds as independent it would claim p = {naive:.2g}, and"
+        " Friedman's test p = {friedman:.2g} (Kendall W {concordance:.2f})."
     ),
     "edge": (
         "In {folds} of {all_folds} folds the setting chosen for {method} lies on the edge of its"
         " grid ({where}); a wider grid could be better."
+    ),
+    "cut": (
+        "The time for tuning ended {cut} of {runs} trainings of {method} before their own rules"
+        " did: its k are not compared with each other, and its error depends on the machine."
     ),
     "few_folds": (
         "Inference rests on {folds} folds; at least 10 folds with 3 seeds are advised before a"
@@ -258,18 +261,17 @@ def of_omnibus(tests: pd.DataFrame, what: str) -> list[Sentence]:
         The levels in words, such as `k of mf`.
     """
     friedman, anova = _row(tests, "Friedman"), _row(tests, SHARED_ANOVA)
-    ranks, naive = _row(tests, SHARED_FRIEDMAN), _row(tests, "repeated-measures ANOVA")
-    if friedman is None or anova is None or ranks is None or naive is None:
+    naive = _row(tests, "repeated-measures ANOVA")
+    if friedman is None or anova is None or naive is None or pd.isna(friedman["p_raw"]):
         return []
     return [
         sentence(
             "omnibus",
             what=what,
-            friedman=float(ranks["p_raw"]),
+            friedman=float(friedman["p_raw"]),
             concordance=float(friedman["effect"]),
             anova=float(anova["p_raw"]),
             naive=float(naive["p_raw"]),
-            naive_ranks=float(friedman["p_raw"]),
         )
     ]
 
@@ -291,6 +293,15 @@ def of_edges(chosen: pd.DataFrame) -> list[Sentence]:
                 )
             )
     return found
+
+
+def of_cuts(cuts: pd.DataFrame) -> list[Sentence]:
+    """Which methods' trainings the time for tuning ended; columns method, cut, runs."""
+    return [
+        sentence("cut", method=str(method), cut=int(cut), runs=int(runs))
+        for method, cut, runs in zip(cuts["method"], cuts["cut"], cuts["runs"], strict=True)
+        if cut
+    ]
 
 
 def of_methods(table: pd.DataFrame) -> list[Sentence]:

@@ -10,7 +10,7 @@ from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, re
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 from cfmf.search.importance import grid_importances
-from cfmf.statistics.blocks import grid
+from cfmf.statistics.blocks import IncompleteError, grid
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -130,7 +130,10 @@ def _exact(study: Study, words: Catalogue) -> list[Block]:
         rows = metrics[(metrics["method"] == method) & (metrics["k"] != "")]
         if rows["k"].nunique() < 2 or rows["reg"].nunique() < 2:
             continue
-        shares = grid_importances(grid(metrics, method))
+        try:
+            shares = grid_importances(grid(metrics, method))
+        except IncompleteError:  # told with the effort of tuning
+            continue
         found.append(
             Plot(
                 f"grid-importances-{method}",

@@ -145,7 +145,6 @@ NAMED = {
     "friedman": "Friedman",
     "seeds": "repeated-measures ANOVA, seeds as blocks",
     "shared_anova": "repeated-measures ANOVA, Nadeau-Bengio",
-    "shared_friedman": "Friedman, Iman-Davenport, Nadeau-Bengio",
 }
 
 

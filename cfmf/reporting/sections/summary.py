@@ -18,9 +18,7 @@ HEADLINE = [["best"], ["order_reversed", "order_same"], ["few_folds", "one_fold"
 KINDS = {
     **dict.fromkeys(("size", "low", "high", "difference", "least", "value"), "rmse"),
     **dict.fromkeys(("equivalence_low", "equivalence_high"), "rmse"),
-    **dict.fromkeys(
-        ("p", "equivalence_p", "friedman", "anova", "naive", "naive_ranks"), "p_in_text"
-    ),
+    **dict.fromkeys(("p", "equivalence_p", "friedman", "anova", "naive"), "p_in_text"),
     "mean": "signed",
     **dict.fromkeys(("level", "equivalence_level", "power"), "percent"),
 }

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cfmf.search.importance import grid_importances
-from cfmf.search.published import complete_runs, search, trials_table
+from cfmf.search.published import search, trials_table
 from cfmf.statistics.study import trial_runs
 from cfmf.tables import COLUMNS
 
@@ -106,17 +106,6 @@ def test_table_tells_every_trial_and_state(found, block):
     epochs = table[table["metric"] == "epochs"]
     assert (epochs.loc[epochs["state"] == "COMPLETE", "value"] == EPOCHS).all()
     assert (epochs.loc[epochs["state"] == "PRUNED", "value"] < EPOCHS).all()
-
-
-def test_loader_refuses_all_but_complete_trials(found):
-    pruned = int((found.frame["state"] == "PRUNED").sum())
-    with pytest.raises(ValueError, match=f"{pruned} of 60 trials are not COMPLETE"):
-        complete_runs(found.frame)
-    running = found.frame.head(2).assign(state=["COMPLETE", "RUNNING"])
-    with pytest.raises(ValueError, match="1 RUNNING"):
-        complete_runs(running)
-    complete = found.frame[found.frame["state"] == "COMPLETE"]
-    assert len(complete_runs(complete)) == len(complete)
 
 
 def test_trainer_that_reports_nothing_is_refused(block):

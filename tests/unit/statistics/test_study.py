@@ -167,6 +167,22 @@ def test_grid_with_a_hole_is_refused(small, block):
         study.analyse(metrics[~hole], selected, users, block)
 
 
+def test_loader_refuses_all_but_complete_runs_and_the_study_tells(small, block):
+    metrics, users = small()
+    runs = metrics[(metrics["method"] == "mf") & (metrics["split"] == "test")]
+    state = runs.assign(split="fit", metric="out_of_time", value=0.0)
+    assert len(blocks.grid(pd.concat([metrics, state]), "mf"))
+    state.iloc[[3, 5], state.columns.get_loc("value")] = 1.0
+    late = pd.concat([metrics, state])
+    with pytest.raises(ValueError, match=r"2 of the 100 runs .* not COMPLETE \(2 OUT_OF_TIME\)"):
+        blocks.grid(late, "mf")
+    found = analysed((late, users), block)
+    of_k = found.tests[found.tests["family"] == "k of mf"]
+    assert of_k["note"].str.startswith("not computed: 2 of the 100 runs").tolist() == [True]
+    assert found.verdict[-1]["key"] == "cut"
+    assert (found.tests["family"] == "methods against user-knn").any()  # at the budget, as declared
+
+
 def test_block_without_a_key_is_refused(small, block):
     lacking = {key: value for key, value in block.items() if key != "margin"}
     with pytest.raises(ValueError, match=r"lacks \['margin'\]"):
