@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from scipy import stats
 
 from cfmf.figures.factorization import DASHES
-from cfmf.figures.style import PALETTE, Words, colour, figure, published, symbol, ticks
+from cfmf.figures.style import PALETTE, Words, colour, family, figure, published, symbol, ticks
 
 
 def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
@@ -77,18 +77,31 @@ def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> 
     return drawn
 
 
+def foremost(slices: pd.DataFrame, each: int = 2) -> list[str]:
+    """Methods to draw first, so that lines can be told apart: the best of every family.
+
+    Published methods count only where there are no others. `slices` has `method value`.
+    """
+    means = slices.groupby("method", sort=False)["value"].mean().sort_values()
+    methods = [str(method) for method in means.index if not published(str(method))]
+    found: list[str] = []
+    for method in methods or [str(method) for method in means.index]:
+        if sum(family(other) == family(method) for other in found) < each:
+            found.append(method)
+    return [method for method in dict.fromkeys(slices["method"]) if method in found]
+
+
 def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
     """RMSE of every method at the levels of a slice.
 
     `slices` has `method level value low high`, levels in the order to draw; `low` and `high` are
     the ends of the interval, NaN where there is none. Methods stand side by side at a level, so
-    that their intervals do not cover each other; published methods wait in the legend.
+    that their intervals do not cover each other; all but `foremost` wait in the legend.
     """
     drawn = figure(400)
     levels = list(dict.fromkeys(slices["level"]))
     methods = list(dict.fromkeys(slices["method"]))
-    alone = all(published(method) for method in methods)
-    shown = [method for method in methods if alone or not published(method)]
+    shown = foremost(slices)
     for number, method in enumerate(methods):
         rows = slices[slices["method"] == method]
         place = shown.index(method) if method in shown else 0

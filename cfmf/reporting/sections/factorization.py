@@ -190,17 +190,23 @@ def _curves(study: Study, words: Catalogue) -> list[Block]:
     methods = list(dict.fromkeys(method for method, _, _ in study.histories))
     methods.sort(key=lambda method: (method != PUBLISHED, method != CORRECTED, method))
     found: list[Block] = []
+    folded: list[Block] = []
     for method in methods:
         chosen = curve_choice(study, method)
         if not chosen:
             continue
         shown = chosen[len(chosen) // 2]
+        if found and method not in {PUBLISHED, CORRECTED}:
+            folded += [_curve(study, point, words) for point in chosen]
+            continue
         found.append(_curve(study, shown, words))
         if method == PUBLISHED:
             found += _stop_note(study, shown, words)
         others = [_curve(study, point, words) for point in chosen if point != shown]
         if others:
             found.append(Fold(words("factorization.more_curves", method=code(method)), others))
+    if folded:
+        found.append(Fold(words("factorization.other_curves"), folded))
     return [Heading(words("factorization.curves_heading")), *found] if found else []
 
 
@@ -250,7 +256,9 @@ def _stop_note(study: Study, point: tuple[str, str, str], words: Catalogue) -> l
 def _grids(study: Study, words: Catalogue) -> list[Block]:
     metrics = study.tables["metrics"]
     found: list[Block] = []
-    for method in metrics.loc[metrics["k"] != "", "method"].unique():
+    first = 1
+    methods = metrics.loc[metrics["k"] != "", "method"].unique()
+    for method in sorted(methods, key=lambda method: method != CORRECTED):
         grid = numbers.grid(study, method)
         grid = grid[pd.to_numeric(grid["reg"], errors="coerce").notna()]
         if grid["reg"].nunique() < 2 or grid["k"].nunique() < 2:
@@ -279,6 +287,9 @@ def _grids(study: Study, words: Catalogue) -> list[Block]:
                     figures.surface(grid, words.plain),
                 )
             )
+            first = len(found)
+    if len(found) > first:
+        found[first:] = [Fold(words("factorization.other_grids"), found[first:])]
     return [Heading(words("factorization.grid_heading")), *found] if found else []
 
 

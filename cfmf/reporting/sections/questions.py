@@ -11,7 +11,7 @@ from markupsafe import Markup
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Answers, Block
 from cfmf.reporting.sections import discussion
-from cfmf.reporting.sections.cold_start import by_level
+from cfmf.reporting.sections.cold_start import levels_of
 from cfmf.reporting.sections.comparison import margin
 from cfmf.reporting.sections.cost import jobs
 from cfmf.reporting.sections.summary import CONTRASTS, sentence
@@ -102,23 +102,43 @@ def _cost(study: Study, words: Catalogue) -> Markup | None:
 
 
 def _new_users(study: Study, words: Catalogue) -> Markup | None:
-    slices = study.table("slices")
-    if slices is None or HISTORY not in set(slices["slice"]):
+    """From the histories that were cut; else from the users who have least of it."""
+    trimmed = study.extra.get("cold_start")
+    if trimmed is not None:
+        return _cut(levels_of(trimmed), words)
+    pooled = study.extra.get("intervals")
+    if pooled is None or HISTORY not in set(pooled["slice"]):
         return None
-    rows = by_level(slices, HISTORY)
-    coldest = rows[rows["level"] == rows["level"].iloc[0]]
-    best = numbers.least(coldest, "value")
+    rows = levels_of(pooled[pooled["slice"] == HISTORY])
+    best = numbers.least(rows[rows["level"] == rows["level"].iloc[0]], "value")
     everyone = numbers.errors_on_test(study).groupby("method")["value"].mean()
     return words(
         "questions.new_users_answer",
         level=best["level"],
-        method=code(best["method"]),
-        rmse=number(float(best["value"]), "rmse"),
         all=number(float(everyone[best["method"]]), "rmse"),
         n=number(int(best["n"]), "count"),
-        low=number(float(best["low"]), "rmse"),
-        high=number(float(best["high"]), "rmse"),
+        **_least(best),
     )
+
+
+def _cut(rows: pd.DataFrame, words: Catalogue) -> Markup:
+    """The best method with the shortest history, with one in the middle and with all of it."""
+    lengths = list(dict.fromkeys(rows["level"]))
+    fewest, *more = (lengths[place] for place in (0, len(lengths) // 2, -1))
+    best = numbers.least(rows[rows["level"] == fewest], "value")
+    text = words("questions.new_users_cut", fewest=fewest, **_least(best))
+    for length in dict.fromkeys(more):
+        best = numbers.least(rows[rows["level"] == length], "value")
+        shown = words.otherwise(f"level.{length}", length)
+        text += " " + words("questions.new_users_more", length=shown, **_least(best))
+    return text
+
+
+def _least(best: pd.Series) -> dict[str, Markup]:
+    """The method with the least error, and that error with its interval, for a sentence."""
+    values = {"rmse": "value", "low": "low", "high": "high"}
+    found = {name: number(float(best[key]), "rmse") for name, key in values.items()}
+    return {"method": code(best["method"]), **found}
 
 
 def _claim(study: Study, words: Catalogue) -> Markup:

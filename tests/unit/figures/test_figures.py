@@ -279,3 +279,11 @@ def test_letters_on_bars_and_heatmaps_reach_a_contrast_of_four_and_a_half():
 
 def test_unknown_method_has_a_colour_of_its_own_that_stays():
     assert colour("mf-something") == colour("mf-something")
+
+
+def test_best_of_every_family_are_drawn_first():
+    order = ["mf-published", "als", "baseline", "gibbs", "user-knn", "mf", "item-knn"]
+    errors = pd.DataFrame({"method": order, "value": [0.5, 0.93, 0.95, 0.89, 0.92, 0.91, 0.9]})
+    first = comparison.foremost(errors)
+    assert first == ["baseline", "gibbs", "user-knn", "mf", "item-knn"]
+    assert comparison.foremost(errors.head(1)) == ["mf-published"]

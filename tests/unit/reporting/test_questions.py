@@ -44,18 +44,30 @@ def test_the_method_of_the_answer_has_the_least_error(study):
     assert answers(turned)["which"].startswith("<code>item-knn</code>")
 
 
-def test_new_users_are_those_of_the_coldest_level(study):
-    slices = study.tables["slices"]
-    rows = slices[
-        (slices["slice"] == "user's ratings in train")
-        & (slices["level"] == "1-9")
-        & (slices["metric"] == "rmse")
-    ]
-    least = rows.groupby("method")["value"].mean().sort_values()
+def least(table, level):
+    rows = table[(table["level"].astype(str) == level) & (table["metric"] == "rmse")]
+    return rows.loc[rows["value"].idxmin()]
+
+
+def test_new_users_are_those_whose_history_was_cut(study):
+    trimmed = study.extra["cold_start"]
     answer = answers(study)["new_users"]
-    assert "with 1-9 ratings" in answer
-    assert f"<code>{least.index[0]}</code>" in answer
-    assert f"{least.iloc[0]:.9g}" in answer
+    levels = trimmed["level"].astype(str).unique()
+    for level in (levels[0], levels[-1]):
+        best = least(trimmed, level)
+        assert f"<code>{best['method']}</code>" in answer
+        assert f"{best['value']:.9g}" in answer
+
+
+def test_new_users_without_the_experiment_are_those_of_the_coldest_level(study):
+    pooled = study.extra["intervals"]
+    rows = pooled[pooled["slice"] == "user's ratings in train"]
+    level = str(rows["level"].iloc[0])
+    best = least(rows, level)
+    answer = answers(dataclasses.replace(study, extra={"intervals": pooled}))["new_users"]
+    assert f"with {level} ratings" in answer
+    assert f"<code>{best['method']}</code>" in answer
+    assert f"{best['value']:.9g}" in answer
 
 
 def test_claims_are_counted(study):
@@ -65,7 +77,9 @@ def test_claims_are_counted(study):
 
 def test_what_was_not_run_is_said(study):
     tables = {name: study.tables[name] for name in ("metrics", "selected")}
-    bare = dataclasses.replace(study, tables=tables, verdict=[], benchmarks=None, users=None)
+    bare = dataclasses.replace(
+        study, tables=tables, verdict=[], benchmarks=None, users=None, extra={}
+    )
     found = answers(bare)
     assert found["how_sure"] == WORDS("questions.how_sure_unknown")
     assert found["cost"] == WORDS("questions.cost_unknown")
