@@ -55,6 +55,7 @@ benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/neighbours.py --peers $(VENV)-peers/bin/python
 	$(BIN)/python benchmarks/factorization.py --peers $(VENV)-peers/bin/python
 	$(BIN)/python benchmarks/type_one_error.py
+	$(BIN)/python benchmarks/report.py
 
 $(VENV)-peers/installed: benchmarks/requirements-peers.txt | $(VENV)/torch-$(TORCH)
 	$(PYTHON) -m venv $(VENV)-peers

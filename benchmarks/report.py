@@ -1,0 +1,133 @@
+"""What the report weighs and how long it takes: to render, and to open in a browser.
+
+    python benchmarks/report.py                    from results/ml-100k, the default study
+    python benchmarks/report.py --results PATH     from another study's results
+
+The larger study is the same one with 10,000 users × 10,000 items and 8,617,212 ratings in the place
+of its ratings, users, titles and similarities: what else a report is made of does not grow with
+them. Every rendering is a process of its own, so that its peak memory is its own too. `quality`
+tells the size of the page, or for a browser what it has done. Writes benchmarks/results/report.tsv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
+
+import chromium  # noqa: E402
+from data import COLUMNS, SIZES, dataset  # noqa: E402
+
+from cfmf.data.formats import read  # noqa: E402
+from cfmf.data.matrices import build_matrix  # noqa: E402
+from cfmf.data.sources import retrieve  # noqa: E402
+from cfmf.neighbours.similarity import save_similarity, user_similarity  # noqa: E402
+from cfmf.reporting.render import render  # noqa: E402
+from cfmf.reporting.study import load  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "report.tsv"
+PAGES = {"interactive page": "embedded", "page with still figures": "svg"}
+
+
+def enlarge(home: Path, folder: Path) -> Path:
+    """A copy of a study's results with the ratings of the larger study in their place."""
+    large = folder / "10000x10000"
+    shutil.copytree(home, large, ignore=shutil.ignore_patterns("*.npz", "report*.html"))
+    settings = dataset(**SIZES["study"])
+    with tempfile.TemporaryDirectory() as raw:
+        retrieve(settings, Path(raw) / "raw")
+        parsed = read(Path(raw) / "raw", settings, 2)
+    for name in ("ratings", "users", "items"):
+        getattr(parsed, name).to_parquet(large / "ratings" / f"{name}.parquet")
+    train = np.flatnonzero((parsed.ratings["part"] == "train").to_numpy())
+    matrix = build_matrix(parsed.ratings, train, len(parsed.users), len(parsed.items))
+    (large / "similarity").mkdir(exist_ok=True)
+    save_similarity(large / "similarity" / "u1.npz", user_similarity(matrix, threads=2))
+    return large
+
+
+def run_one(home: Path, kind: str, output: Path) -> dict:
+    """Seconds to read and to render, and peak memory."""
+    start = time.perf_counter()
+    study = load(home.parent, home.name)
+    middle = time.perf_counter()
+    render(study, output, plotly=kind)
+    end = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    ratings = 0 if study.ratings is None else len(study.ratings)
+    return {"read": middle - start, "render": end - middle, "peak_mb": peak, "ratings": ratings}
+
+
+def in_browser(page: Path) -> dict[str, float]:
+    """Seconds until a page has loaded and, from then, until every figure is drawn."""
+    with chromium.Page(1400) as opened:
+        opened.open(page)
+        timing = "performance.getEntriesByType('navigation')[0].loadEventEnd"
+        loaded = opened.run(timing) / 1000
+        start = time.perf_counter()
+        opened.run("document.getElementById('unfold').click(); report.drawAll()")
+        return {"loaded": loaded, "all figures drawn": time.perf_counter() - start}
+
+
+def measure(home: Path, folder: Path) -> list[dict]:
+    """Rows of the table for one study."""
+    rows = []
+    for system, kind in PAGES.items():
+        page = folder / f"{home.name}-{kind}.html"
+        command = [sys.executable, __file__, "--one", str(home), kind, str(page)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        run = json.loads(done.stdout)
+        print(home.name, system, run, flush=True)
+        size = f"{home.name}: {run['ratings']} ratings"
+        weight = f"{page.stat().st_size / 1e6:.2f} MB"
+        about = {"system": system, "size": size, "peak_mb": round(run["peak_mb"])}
+        for what in ("read", "render"):
+            label = f"report: {what} the results" if what == "read" else "report: render the page"
+            seconds = round(run[what], 2)
+            rows.append({"benchmark": label, "seconds": seconds, "quality": weight, **about})
+        if chromium.executable():
+            for what, seconds in in_browser(page).items():
+                about = {"benchmark": "report: open the page", "system": system, "size": size}
+                rows.append({**about, "seconds": round(seconds, 2), "quality": what})
+    return rows
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--results", type=Path, default=ROOT / "results" / "ml-100k")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        home, kind, output = options.one
+        print(json.dumps(run_one(Path(home), kind, Path(output))))
+        return
+    if not (options.results / "evaluation" / "metrics.tsv").is_file():
+        parser.error(f"{options.results} holds no study; run one first: snakemake --cores 2")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        rows = measure(options.results.resolve(), folder)
+        rows += measure(enlarge(options.results.resolve(), folder), folder)
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    # The default study is what the larger one is held against, row by row.
+    half = len(table) // 2
+    table["ratio_to_ours"] = (table["seconds"] / np.tile(table["seconds"][:half], 2)).round(3)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(RESULTS, sep="\t", index=False)
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
