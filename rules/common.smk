@@ -268,3 +268,14 @@ def training_megabytes(wildcards, input, attempt):
     """
     needed = 700 + input.size_mb * (12 + int(wildcards.k) / 6)
     return int(needed * 2 ** (attempt - 1))
+
+
+def table(path, category, label, caption=""):
+    """An output that Snakemake's own report shows, with the caption named as the file."""
+    name = caption or Path(path).stem
+    return report(
+        path,
+        caption=f"../report/captions/{name}.rst",
+        category=category,
+        labels={"data set": "{dataset}", "table": label},
+    )

@@ -31,11 +31,8 @@ rule parse_ratings:
         users="results/{dataset}/ratings/users.parquet",
         titles="results/{dataset}/ratings/items.parquet",
         refused="results/{dataset}/ratings/refused.tsv",
-        audit=report(
-            "results/{dataset}/ratings/audit.json",
-            caption="../report/captions/audit.rst",
-            category="Data",
-            labels={"data set": "{dataset}", "table": "audit of the raw files"},
+        audit=table(
+            "results/{dataset}/ratings/audit.json", "Data", "audit of the raw files"
         ),
     log:
         logs("parse_ratings"),

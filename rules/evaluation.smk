@@ -13,22 +13,28 @@ rule evaluate_methods:
         folds="results/{dataset}/folds/folds.json",
         code=code("evaluate_methods"),
     output:
-        metrics=report(
-            "results/{dataset}/evaluation/metrics.tsv",
-            caption="../report/captions/metrics.rst",
-            category="Evaluation",
-            labels={"data set": "{dataset}", "table": "every setting"},
+        metrics=table(
+            "results/{dataset}/evaluation/metrics.tsv", "Evaluation", "every setting"
         ),
-        selected=report(
+        selected=table(
             "results/{dataset}/evaluation/selected.tsv",
-            caption="../report/captions/selected.rst",
-            category="Evaluation",
-            labels={"data set": "{dataset}", "table": "settings chosen on validation"},
+            "Evaluation",
+            "settings chosen on validation",
         ),
-        settings="results/{dataset}/evaluation/settings.tsv",
-        costs="results/{dataset}/evaluation/costs.tsv",
+        settings=table(
+            "results/{dataset}/evaluation/settings.tsv",
+            "Evaluation",
+            "the settings that were chosen",
+        ),
+        costs=table(
+            "results/{dataset}/evaluation/costs.tsv", "Cost", "seconds of every run"
+        ),
         slices="results/{dataset}/evaluation/slices.tsv",
-        intervals="results/{dataset}/evaluation/intervals.tsv",
+        intervals=table(
+            "results/{dataset}/evaluation/intervals.tsv",
+            "Evaluation",
+            "errors by history, popularity and date",
+        ),
         user_errors="results/{dataset}/evaluation/user_errors.parquet",
     log:
         logs("evaluate_methods"),
@@ -102,7 +108,11 @@ rule measure_scaling:
         methods=sorted({path for method in METHODS for path in method_code(method)}),
     output:
         timings="results/{dataset}/evaluation/timings.tsv",
-        scaling="results/{dataset}/evaluation/scaling.tsv",
+        scaling=table(
+            "results/{dataset}/evaluation/scaling.tsv",
+            "Cost",
+            "how the time of a fit grows",
+        ),
     log:
         logs("measure_scaling"),
     benchmark:
@@ -135,19 +145,31 @@ rule gather_measurements:
         **{
             name: f"results/{{dataset}}/evaluation/{name}.tsv"
             for name in MEASURED
-            if name not in ("cold_start", "ranking")
+            if name
+            not in ("cold_start", "ranking", "fit_costs", "recommendations", "reasons")
         },
-        cold_start=report(
-            "results/{dataset}/evaluation/cold_start.tsv",
-            caption="../report/captions/cold_start.rst",
-            category="Evaluation",
-            labels={"data set": "{dataset}", "table": "histories cut short"},
+        fit_costs=table(
+            "results/{dataset}/evaluation/fit_costs.tsv", "Cost", "what one fit takes"
         ),
-        ranking=report(
+        recommendations=table(
+            "results/{dataset}/evaluation/recommendations.tsv",
+            "Reasons",
+            "recommendations",
+        ),
+        reasons=table(
+            "results/{dataset}/evaluation/reasons.tsv",
+            "Reasons",
+            "why they are recommended",
+        ),
+        cold_start=table(
+            "results/{dataset}/evaluation/cold_start.tsv",
+            "Evaluation",
+            "histories cut short",
+        ),
+        ranking=table(
             "results/{dataset}/evaluation/ranking.tsv",
-            caption="../report/captions/ranking.rst",
-            category="Evaluation",
-            labels={"data set": "{dataset}", "table": "order of unrated items"},
+            "Evaluation",
+            "order of unrated items",
         ),
     log:
         logs("gather_measurements"),

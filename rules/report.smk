@@ -47,7 +47,9 @@ rule render_report:
                 "page": "the whole report, still figures",
             },
         ),
-        provenance="results/{dataset}/provenance.json",
+        provenance=table(
+            "results/{dataset}/provenance.json", "Report", "what the run was made with"
+        ),
         crate="results/{dataset}/ro-crate-metadata.json",
     log:
         logs("render_report"),

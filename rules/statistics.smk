@@ -7,14 +7,10 @@ rule search_published:
         test=of_fold("search", "matrices/{fold}/test.npz"),
         code=code("search_published", "mf-published"),
     output:
-        trials=report(
+        trials=table(
             "results/{dataset}/statistics/trials.tsv",
-            caption="../report/captions/trials.rst",
-            category="Published study",
-            labels={
-                "data set": "{dataset}",
-                "table": "trials of the published search",
-            },
+            "Published study",
+            "trials of the published search",
         ),
         frame="results/{dataset}/published/frame.parquet",
         intermediate="results/{dataset}/published/intermediate.parquet",
@@ -52,21 +48,23 @@ rule test_statistics:
         user_errors="results/{dataset}/evaluation/user_errors.parquet",
         code=code("test_statistics"),
     output:
-        tests=report(
-            "results/{dataset}/statistics/tests.tsv",
-            caption="../report/captions/tests.rst",
-            category="Tests",
-            labels={"data set": "{dataset}", "table": "tests"},
+        tests=table("results/{dataset}/statistics/tests.tsv", "Tests", "tests"),
+        assumptions=table(
+            "results/{dataset}/statistics/assumptions.tsv",
+            "Tests",
+            "checks of assumptions",
         ),
-        assumptions="results/{dataset}/statistics/assumptions.tsv",
-        medians="results/{dataset}/statistics/medians.tsv",
-        best_rows="results/{dataset}/statistics/best_rows.tsv",
-        verdict=report(
-            "results/{dataset}/statistics/verdict.json",
-            caption="../report/captions/verdict.rst",
-            category="Tests",
-            labels={"data set": "{dataset}", "table": "verdict"},
+        medians=table(
+            "results/{dataset}/statistics/medians.tsv",
+            "Published study",
+            "medians by k",
         ),
+        best_rows=table(
+            "results/{dataset}/statistics/best_rows.tsv",
+            "Published study",
+            "best row of each k",
+        ),
+        verdict=table("results/{dataset}/statistics/verdict.json", "Tests", "verdict"),
     log:
         logs("test_statistics"),
     benchmark:
