@@ -14,12 +14,16 @@ CORES ?= all
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax test lint format types unit docs lock benchmark clean
+.PHONY: help study jax environments test lint format types unit docs test-environments test-cluster \
+  test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo "make format  rewrite the code in the project's style"
 	@echo "make lock    renew the locks, envs/*.yaml and config/README.md from their single sources"
+	@echo "make environments  create the conda environments of --sdm conda (needs conda)"
+	@echo "make test-environments, test-cluster, test-faults  the same by name; test-surroundings: all three"
+	@echo "make check-gpu  every kernel on this machine's GPU against the CPU, with timings"
 	@echo "make benchmark  side-by-side runs against other libraries, in their own environment"
 	@echo "make clean   remove environments and caches; results stay"
 
@@ -49,6 +53,26 @@ unit: $(VENV)/develop
 docs: $(VENV)/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
 	@echo "The site lies at: $(CURDIR)/docs/_build/html/index.html"
+
+# What takes longer and touches more of the machine: conda environments, a Slurm (root, apt-get), and
+# kills, full disks and bad networks.
+test-environments: $(VENV)/develop
+	$(BIN)/python -m pytest tests/environments
+
+test-cluster: $(VENV)/cluster
+	$(BIN)/python -m pytest tests/cluster
+
+test-faults: $(VENV)/develop
+	$(BIN)/python -m pytest tests/faults -s
+
+test-surroundings: $(VENV)/cluster
+	$(BIN)/python -m pytest -s --durations 10 tests/environments tests/cluster tests/faults
+
+check-gpu: $(VENV)/study
+	$(BIN)/python -m benchmarks.check_gpu
+
+environments: $(VENV)/study
+	$(BIN)/snakemake --sdm conda --conda-create-envs-only --cores $(CORES)
 
 benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/data.py
@@ -95,6 +119,10 @@ $(VENV)/develop: requirements/develop.txt $(VENV)/study
 
 $(VENV)/docs: requirements/docs.txt $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/docs.txt
+	@touch $@
+
+$(VENV)/cluster: requirements/cluster.txt $(VENV)/develop
+	$(BIN)/python -m pip install --quiet --requirement requirements/cluster.txt
 	@touch $@
 
 # uv knows where the CPU builds lie; pip takes what is there for the rest.

@@ -21,19 +21,13 @@ include: "rules/statistics.smk"
 include: "rules/report.smk"
 
 
-rule all:
-    default_target: True
-    input:
-        studied("report.html"),
-        studied("report-static.html"),
-
-
 # One target a stage: `snakemake ratings` stops after the audit, and so on down the study.
 
 
 rule ratings:
     input:
         studied("ratings/audit.json"),
+        studied("ratings/ratings.parquet"),
 
 
 rule folds:
@@ -43,7 +37,7 @@ rule folds:
 
 rule matrices:
     input:
-        studied("matrices/{fold}/train.npz"),
+        [path for part in PARTS for path in studied(f"matrices/{{fold}}/{part}.npz")],
 
 
 rule similarity:
@@ -74,6 +68,22 @@ rule statistics:
     input:
         studied("statistics/tests.tsv"),
         across_datasets("tests.tsv"),
+
+
+# The report asks for most of this, but only while it is made: what is lost later is asked for here.
+rule all:
+    default_target: True
+    input:
+        studied("report.html"),
+        studied("report-static.html"),
+        rules.ratings.input,
+        rules.folds.input,
+        rules.matrices.input,
+        rules.similarity.input,
+        rules.neighbours.input,
+        rules.factorization.input,
+        rules.evaluation.input,
+        rules.statistics.input,
 
 
 onsuccess:

@@ -1,18 +1,63 @@
-"""The one seam between rules and package: a job's log and parameters."""
+"""The one seam between rules and package: a job's log, parameters and unaltered files."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from cfmf.files import sha256, written_whole
+
+
+def hash_file(path: str | Path) -> Path | None:
+    """Where the SHA-256 of a result is kept, `results/{dataset}/hashes/…`; None for other files."""
+    parts = Path(path).parts
+    if len(parts) < 3 or parts[0] != "results":
+        return None
+    return Path(*parts[:2], "hashes", *parts[2:-1], f"{parts[-1]}.sha256")
+
+
+def record(paths: Iterable[str | Path]) -> None:
+    """Keep the SHA-256 of results, so that their readers know them; folders are passed over."""
+    for path in map(Path, paths):
+        kept = hash_file(path)
+        if kept and path.is_file():
+            with written_whole(kept) as beside:
+                beside.write_text(f"{sha256(path)}  {path}\n", encoding="utf-8")
+
+
+def verify(paths: Iterable[str | Path]) -> None:
+    """Compare results with the SHA-256 that was kept when they were written.
+
+    What differs is set aside, its name followed by `.damaged`, so that the next run makes it anew.
+
+    Raises
+    ------
+    ValueError
+        If any differs.
+    """
+    damaged = []
+    for path in map(Path, paths):
+        kept = hash_file(path)
+        if not kept or not kept.is_file() or not path.is_file():
+            continue
+        if kept.read_text("utf-8").split("  ")[0] != sha256(path):
+            path.replace(path.with_name(f"{path.name}.damaged"))
+            damaged.append(str(path))
+    if damaged:
+        raise ValueError(
+            f"{', '.join(damaged)}: not as it was written. It was set aside as *.damaged;"
+            " run the same command again, which makes it anew"
+        )
 
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
-    """Set up a rule's job: log to its file, and log the reason when it fails.
+    """Set up a rule's job: log to its file, check its inputs, and log the reason when it fails.
 
     The reason is logged last and in one line, after the traceback, and printed, so that whoever
     opens the log or looks at the terminal sees what to do without reading Python.
@@ -28,8 +73,11 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     log = logging.getLogger(snakemake.rule)
     start = time.perf_counter()
     log.info("%s started with %d threads", snakemake.rule, snakemake.threads)
+    log.info("run by %s", sys.executable)
     try:
+        verify(snakemake.input)
         yield log, snakemake.params
+        record(snakemake.output)
     except Exception as error:
         reason = f"{snakemake.rule} failed: {error}"
         log.exception("traceback")

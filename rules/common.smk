@@ -31,6 +31,9 @@ except WorkflowError as error:
         " config/README.md explains every key."
     ) from None
 
+# matplotlib keeps a list of fonts, in the user's home unless told.
+os.environ.setdefault("MPLCONFIGDIR", str(Path(".snakemake/matplotlib").resolve()))
+
 DATASETS = config["study"]["datasets"]
 METHODS = config["study"]["methods"]
 FAMILY = registry()
@@ -213,11 +216,25 @@ def gpus(wildcards):
     return int(wanted and on_gpu(wildcards.method))
 
 
-def megabytes(base, times):
-    """Memory of a job: a base and a multiple of its input, doubled at each further attempt."""
-    return lambda wildcards, input, attempt: int(
-        (base + times * input.size_mb) * 2 ** (attempt - 1)
-    )
+def megabytes(base, times, *names):
+    """Memory of a job: a base and a multiple of its input, doubled at each further attempt.
+
+    With names, of these inputs only.
+    """
+
+    def needed(wildcards, input, attempt):
+        size = input.size_mb
+        if names:
+            files = [input[name] for name in names]
+            flat = [
+                path
+                for one in files
+                for path in ([one] if isinstance(one, str) else one)
+            ]
+            size = sum(os.path.getsize(path) for path in flat) / 1e6
+        return int((base + times * size) * 2 ** (attempt - 1))
+
+    return needed
 
 
 def minutes(base, each):

@@ -7,6 +7,12 @@ rule evaluate_methods:
     input:
         neighbours=of_methods("neighbours/{method}/metrics.tsv", "neighbours"),
         factorization=of_points("metrics.tsv"),
+        # beside these; only those of the chosen settings are read
+        predictions=of_methods("neighbours/{method}/predictions.parquet", "neighbours")
+        + of_points("predictions.parquet"),
+        costs=of_methods("neighbours/{method}/costs.tsv", "neighbours")
+        + of_points("costs.tsv"),
+        settings=of_methods("neighbours/{method}/settings.tsv", "neighbours"),
         train=of_folds("matrices/{fold}/train.npz"),
         test=of_folds("matrices/{fold}/test.npz"),
         ratings="results/{dataset}/ratings/ratings.parquet",
@@ -43,7 +49,7 @@ rule evaluate_methods:
     conda:
         "../envs/evaluation.yaml"
     resources:
-        mem_mb=megabytes(1500, 50),
+        mem_mb=megabytes(1500, 50, "train", "test", "ratings"),
         runtime=120,
     params:
         folds=lambda wildcards: FOLDS[wildcards.dataset],

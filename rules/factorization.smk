@@ -31,6 +31,7 @@ rule train_factorization:
             config["study"]["seeds"],
         ),
         scale=scale,
+        device=config["device"],
     script:
         "../scripts/train_factorization.py"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from cfmf.factorization.study import Run, train_point
+from cfmf.devices import run_on_device
+from cfmf.factorization.study import PointResult, Run, train_point
 from cfmf.files import load_matrix, written_whole
 from cfmf.rules import folds_of, job
 from cfmf.tables import write_table
@@ -14,27 +15,31 @@ PARTS = ("fit", "validation", "train", "test")
 
 with job(snakemake) as (log, params):
     wildcards = snakemake.wildcards
-    # Snakemake scales the request to 0 under `--resources gpu=0`: then no GPU may be used.
-    device = "cuda" if snakemake.resources.gpu and torch.cuda.is_available() else "cpu"
-    log.info("torch %s on %s", torch.__version__, device)
+    log.info("torch %s", torch.__version__)
     folds = {
         fold: {part: load_matrix(path) for part, path in paths.items()}
         for fold, paths in folds_of(snakemake, *PARTS).items()
     }
     checkpoint = Path(snakemake.output.metrics).parent / "checkpoint"
-    result = train_point(
-        wildcards.method,
-        int(wildcards.k),
-        None if wildcards.reg == "inferred" else float(wildcards.reg),
-        [Run(fold, seed, **parts) for fold, parts in folds.items() for seed in params.seeds],
-        params.settings,
-        dataset=wildcards.dataset,
-        scale=tuple(params.scale),
-        device=device,
-        threads=snakemake.threads,
-        seconds=params.seconds,
-        checkpoint=checkpoint,
-    )
+
+    def train(device: str) -> PointResult:
+        return train_point(
+            wildcards.method,
+            int(wildcards.k),
+            None if wildcards.reg == "inferred" else float(wildcards.reg),
+            [Run(fold, seed, **parts) for fold, parts in folds.items() for seed in params.seeds],
+            params.settings,
+            dataset=wildcards.dataset,
+            scale=tuple(params.scale),
+            device=device,
+            threads=snakemake.threads,
+            seconds=params.seconds,
+            checkpoint=checkpoint,
+        )
+
+    # Snakemake scales the request to 0 under `--resources gpu=0`: then no GPU may be used.
+    gpu = bool(snakemake.resources.gpu)
+    result = run_on_device(train, gpu, fallback=params.device != "cuda")
     for row in result.metrics.query("split == 'test' and metric == 'rmse'").itertuples():
         log.info("fold %s, seed %s: test RMSE %.4f", row.fold, row.seed, row.value)
     for row in result.metrics.query("metric == 'out_of_time' and value > 0").itertuples():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import Checkout
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -15,3 +17,17 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("CFMF_REAL_DATA names no folder of real ratings")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Checkout:
+    """A checkout with the results of the tiny study, run without a disturbance; to look at only.
+
+    Its home and its folder for temporary files were empty folders, `home` and `temporary`.
+    """
+    checkout = Checkout(tmp_path_factory.mktemp("undisturbed"))
+    checkout.home, checkout.temporary = (tmp_path_factory.mktemp(name) for name in ("home", "tmp"))
+    own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
+    status, output = checkout.tiny("--resources", "gpu=0", env=os.environ | own)
+    assert status == 0, output
+    return checkout

@@ -40,8 +40,7 @@ def scripts():
 
 
 def third_party(paths):
-    """Distributions that the files import."""
-    providers = importlib.metadata.packages_distributions()
+    """Modules that the files import and that neither Python nor this project has."""
     names = set()
     for path in paths:
         for node in ast.walk(ast.parse((ROOT / path).read_bytes())):
@@ -49,12 +48,17 @@ def third_party(paths):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
-    names -= set(sys.stdlib_module_names) | {"cfmf"}
-    return {providers.get(name, [name])[0].lower() for name in names}
+    return names - set(sys.stdlib_module_names) - {"cfmf"}
 
 
-@pytest.mark.parametrize(("stage", "script"), scripts())
-def test_environment_is_complete(stage, script):
+def distributions(modules):
+    """What brings the modules, by its name in the package index."""
+    providers = importlib.metadata.packages_distributions()
+    return {providers.get(name, [name])[0].lower() for name in modules}
+
+
+def files_of(stage, script):
+    """A script and the package files that it, or a method that it runs in this stage, imports."""
     starts = [f"scripts/{script}.py"]
     families = {"evaluation": FAMILIES, "neighbours": ["neighbours"]}.get(stage, ["factorization"])
     if stage in (*families, *OWN.values(), "evaluation"):
@@ -63,7 +67,18 @@ def test_environment_is_complete(stage, script):
             for method, family in registry().items()
             if family in families and OWN.get(method, stage) == stage
         ]
-    needed = third_party([starts[0], *imported_files(*starts)])
+    return [starts[0], *imported_files(*starts)]
+
+
+def test_no_rule_builds_a_shell_command():
+    # A name from a config or a title could end up in one.
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
+        assert not re.search(r"^\s*(shell|run)\s*:", path.read_text(), re.MULTILINE), path
+
+
+@pytest.mark.parametrize(("stage", "script"), scripts())
+def test_environment_is_complete(stage, script):
+    needed = distributions(third_party(files_of(stage, script)))
     assert needed <= {name.split("==")[0].lower() for name in STAGES[stage]}
 
 

@@ -1,0 +1,139 @@
+"""Every kernel that knows a GPU, on the GPU and on the CPU: whether they agree, and seconds.
+
+    python benchmarks/check_gpu.py [--device cuda] [--users 6000 --items 3000 --ratings 1000000]
+
+prints a line a kernel and exits with 1 if any disagrees, with 2 and the reason if the GPU cannot be
+used. `--device cpu:0` runs the GPU's code on the CPU, which checks this program and nothing else.
+Ratings are drawn here; nothing is read or written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from cfmf.devices import DeviceError, check_cuda
+from cfmf.factorization import METHODS
+from cfmf.factorization.backends import jax_is_installed
+from cfmf.factorization.study import make_solver
+from cfmf.factorization.tasks import Task
+from cfmf.neighbours import method_class
+
+SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
+EPOCHS, FACTORS, REG = 30, 16, 0.1
+# Largest difference of two predictions, in stars. Neighbours add at most a few hundred float32
+# terms; thirty steps of gradient descent in another order of addition drift further apart.
+TOLERANCE = {"neighbours": 1e-4, "factorization": 1e-2}
+
+Predict = Callable[[str], np.ndarray]
+
+
+def drawn(users: int, items: int, ratings: int) -> sparse.csr_array:
+    """Random ratings of 1 to 5, popularity as uneven as in real ones; users × items, CSR."""
+    rng = np.random.default_rng(1)
+    pairs = np.unique(
+        rng.integers(users, size=ratings) * items
+        + (items * rng.random(ratings) ** 2).astype(np.int64)
+    )
+    stars = rng.integers(1, 6, size=len(pairs)).astype(np.float32)
+    matrix = sparse.csr_array((stars, np.divmod(pairs, items)), shape=(users, items))
+    matrix.sort_indices()
+    return matrix
+
+
+def kernels(train: sparse.csr_array, test: sparse.csr_array) -> dict[tuple[str, str], Predict]:
+    """By family and name: what predicts the test pairs on the device that it is given."""
+    users, items = test.nonzero()
+
+    def neighbours(method: str, device: str, **setting: str) -> np.ndarray:
+        predictor = method_class(method)(device=device, **setting)
+        return predictor.fit(train).predict(users, items)
+
+    found: dict[tuple[str, str], Predict] = {
+        ("neighbours", "user-cf-published"): partial(neighbours, "user-cf-published")
+    }
+    for method in ("user-knn", "item-knn"):
+        for similarity in SIMILARITIES:
+            found["neighbours", f"{method}, {similarity}"] = partial(
+                neighbours, method, similarity=similarity
+            )
+    for name, method in METHODS.items():
+        if method.on_gpu and (name != "mf-jax" or jax_is_installed()):
+            found["factorization", name] = partial(factorized, name, train, test)
+    return found
+
+
+def factorized(
+    name: str, train: sparse.csr_array, test: sparse.csr_array, device: str
+) -> np.ndarray:
+    """Predictions of a factorization after a few epochs."""
+    if name == "mf-jax":
+        device = device.split(":")[0]
+    solver = make_solver(name, FACTORS, REG, {}, device, (1.0, 5.0))
+    [fitted] = solver.fit_tasks([Task(train, 1, test=test, epochs=EPOCHS)])
+    return fitted.predictions["test"]
+
+
+def timed(predict: Predict, device: str) -> tuple[np.ndarray, float]:
+    """Predictions, and seconds of a second run: the first compiles and warms up."""
+    predict(device)
+    began = time.perf_counter()
+    predicted = predict(device)
+    return predicted, time.perf_counter() - began
+
+
+def check(device: str, users: int, items: int, ratings: int) -> bool:
+    """Print a line a kernel; whether all agree."""
+    matrix = drawn(users, items, ratings)
+    test = matrix.copy()
+    kept = np.random.default_rng(2).random(matrix.nnz) < 0.1
+    train = matrix.copy()
+    train.data, test.data = np.where(kept, 0, train.data), np.where(kept, test.data, 0)
+    for part in (train, test):
+        part.eliminate_zeros()
+    print(f"{users} users, {items} items, {train.nnz} + {test.nnz} ratings")
+    print(f"{'kernel':34} {'cpu s':>8} {device + ' s':>8} {'ratio':>7} {'difference':>11}")
+    fine = True
+    for (family, name), predict in kernels(train, test).items():
+        expected, cpu = timed(predict, "cpu")
+        found, gpu = timed(predict, device)
+        difference = float(np.abs(expected - found).max())
+        agrees = difference <= TOLERANCE[family]
+        fine &= agrees
+        print(
+            f"{name:34} {cpu:8.3f} {gpu:8.3f} {cpu / gpu:7.2f} {difference:11.2e}"
+            f"{'' if agrees else '  DISAGREES'}",
+            flush=True,
+        )
+    return fine
+
+
+def main() -> int:
+    """Check what the command line asks for; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--users", type=int, default=6000)
+    parser.add_argument("--items", type=int, default=3000)
+    parser.add_argument("--ratings", type=int, default=1_000_000)
+    asked = parser.parse_args()
+    if asked.device.startswith("cuda"):
+        try:
+            check_cuda()
+        except DeviceError as error:
+            print(f"No GPU was checked: {error}.")
+            return 2
+        print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}")
+    fine = check(asked.device, asked.users, asked.items, asked.ratings)
+    print("All agree." if fine else "Some disagree.")
+    return int(not fine)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The workflow, copied to a folder of its own and run as its users run it."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = [
+    "Snakefile", "config.yaml", "rules", "scripts", "envs", "config", "schemas", "report",
+    "profiles", "cfmf",
+]  # fmt: skip
+
+# What holds times, and pages that tell them.
+TIMED = re.compile(
+    r"^(logs|benchmarks|hashes)/|(costs|timings|scaling)\.tsv$|^published/search\.db$"
+    r"|^(report|provenance|ro-crate)"
+)
+
+
+def untimed(path):
+    """Bytes of a result, without its column of seconds if it has one."""
+    if path.name != "history.parquet":
+        return path.read_bytes()
+    return pd.read_parquet(path).drop(columns="seconds").to_csv().encode()
+
+
+class Checkout:
+    """A copy of the workflow's files in which `snakemake` can be run and results looked at."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            if not (folder / part).exists():
+                copy(ROOT / part, folder / part)
+
+    def command(self, *arguments, cores=2):
+        where = [] if cores is None else ["--cores", str(cores)]
+        return [str(Path(sys.executable).with_name("snakemake")), *where, *arguments]
+
+    def start(self, *arguments, cores=2, **options):
+        return subprocess.Popen(
+            self.command(*arguments, cores=cores),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+
+    def run(self, *arguments, timeout=600, **options):
+        """Exit status and all that was printed."""
+        process = self.start(*arguments, **options)
+        output, _ = process.communicate(timeout=timeout)
+        return process.returncode, output
+
+    def tiny(self, *arguments, timeout=600, **options):
+        return self.run(*arguments, "--configfile", "config/tiny.yaml", timeout=timeout, **options)
+
+    def conda(self, *arguments, timeout=600):
+        return self.tiny("--sdm", "conda", *arguments, timeout=timeout)
+
+    def results(self, pattern="*", folder="results"):
+        """Files below results/tiny by their path there."""
+        base = self.folder / folder / "tiny"
+        return {str(path.relative_to(base)): path for path in sorted(base.rglob(pattern))}
+
+    def set_aside(self):
+        """Move the results away, as if nothing had been run, and return them as they were."""
+        aside = self.folder / "results-before"
+        shutil.rmtree(aside, ignore_errors=True)
+        (self.folder / "results").rename(aside)
+        return self.results(folder="results-before")
+
+    def digests(self):
+        """SHA-256 of every result that holds no time, by its path below results/tiny."""
+        return {
+            name: hashlib.sha256(untimed(path)).hexdigest()
+            for name, path in self.results().items()
+            if path.is_file() and not TIMED.search(name)
+        }

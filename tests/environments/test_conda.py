@@ -1,0 +1,121 @@
+"""envs/*.yaml created for real by conda, and the whole tiny study run in them.
+
+Where there is no `conda` command, a stand-in (conda.py) creates them from a channel of this
+machine's Python (channel.py): the same Python packages, but not conda-forge's builds.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.checkout import Checkout
+from tests.unit.test_environments import STAGES, files_of, scripts
+
+HERE = Path(__file__).parent
+BUILDERS = ["py-rattler==0.28.0", "pyyaml", "zstandard", "packaging"]
+
+# What the tiny study leaves out and would need an environment of its own.
+EVERYTHING = ("--config", "backends={enabled: true}")
+
+
+def checked(*command, **options):
+    return subprocess.run(list(map(str, command)), check=True, text=True, **options)
+
+
+def stand_in(root):
+    """Make `root/bin/conda` and its channel; what conda's users set in the environment."""
+    if (sys.version_info[:2], platform.machine()) != ((3, 11), "x86_64"):
+        pytest.skip("no conda here, and its stand-in serves Python 3.11 on Linux x86-64 only")
+    root.mkdir(parents=True, exist_ok=True)
+    venv.create(root / "venv", with_pip=True)
+    python = root / "venv/bin/python"
+    checked(python, "-m", "pip", "install", "--quiet", *BUILDERS)
+    checked(
+        *(python, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
+        *("--dest", root / "wheels", "pip"),
+    )
+    checked(python, HERE / "channel.py", root / "channels/conda-forge", *root.glob("wheels/pip-*"))
+    (root / "bin").mkdir()
+    shutil.copy(HERE / "conda.py", root / "bin/conda.py")
+    (root / "bin/conda").write_text(f'#!/bin/sh\nexec {python} {root}/bin/conda.py "$@"\n')
+    (root / "bin/conda").chmod(0o755)
+    (root / "bin/activate").write_text('export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n')
+    path = f"{root}/bin{os.pathsep}{os.environ['PATH']}"
+    return {"CONDA_CHANNEL_ALIAS": f"file://{root}/channels", "PATH": path}
+
+
+@pytest.fixture(scope="session")
+def created(tmp_path_factory):
+    """A checkout whose environments were created, and the variables that it is run with."""
+    root = tmp_path_factory.mktemp("conda")
+    variables = {} if shutil.which("conda") else stand_in(root)
+    print("\nenvironments by", "the stand-in for conda" if variables else shutil.which("conda"))
+    # Compiling torch four times takes longer than the study.
+    os.environ.update(variables | {"PIP_NO_COMPILE": "1"})
+    checkout = Checkout(tmp_path_factory.mktemp("study"))
+    status, output = checkout.conda(*EVERYTHING, "--conda-create-envs-only", timeout=1800)
+    assert status == 0, output
+    yield checkout
+    shutil.rmtree(checkout.folder / ".snakemake")
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def environments(created):
+    """Prefix of each stage's environment."""
+    status, output = created.conda(*EVERYTHING, "--list-conda-envs")
+    assert status == 0, output
+    lines = re.findall(r"^envs/(\w+)\.yaml\s+(\S+)$", output, re.MULTILINE)
+    found = {stage: created.folder / prefix for stage, prefix in lines}
+    assert set(found) == set(STAGES)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_environment_holds_exactly_what_its_file_pins(environments, created, stage):
+    python = environments[stage] / "bin/python"
+    listing = checked(python, "-I", "-m", "pip", "list", "--format", "json", capture_output=True)
+    found = {
+        re.sub(r"[-_.]+", "-", package["name"]).lower(): package["version"].split("+")[0]
+        for package in json.loads(listing.stdout)
+    }
+    env = yaml.safe_load((created.folder / f"envs/{stage}.yaml").read_text())
+    pinned = dict(line.split("==") for line in env["dependencies"][-1]["pip"])
+    assert pinned.items() <= found.items()
+    # Beside these: what conda brings pip with, and the parts of torch's CUDA build.
+    more = set(found) - set(pinned) - {"pip", "setuptools", "wheel", "packaging"}
+    assert all(name.startswith(("nvidia-", "cuda-", "triton")) for name in more), more
+
+
+@pytest.mark.parametrize(("stage", "script"), scripts())
+def test_environment_imports_what_its_script_needs(environments, created, stage, script):
+    modules = sorted(
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in files_of(stage, script)[1:]
+    )
+    # Isolated: neither this folder nor Snakemake's own packages can help.
+    code = f"import sys; sys.path.append({str(created.folder)!r}); import {', '.join(modules)}"
+    checked(environments[stage] / "bin/python", "-I", "-c", code, cwd="/")
+
+
+def test_tiny_study_runs_in_them_and_equals_the_plain_run(created, environments, undisturbed):
+    status, output = created.conda(timeout=1200)
+    assert status == 0, output
+    stages = {script: stage for stage, script in scripts() if stage != "jax"}
+    logs = created.results("logs/**/*.log")
+    assert len(logs) > 10
+    for name, path in logs.items():
+        rule = name.split("/")[1].removesuffix(".log")
+        [interpreter] = re.findall(r"run by (\S+)", path.read_text())
+        assert Path(interpreter).is_relative_to(environments[stages[rule]]), name
+
+    assert created.digests() == undisturbed.digests()

@@ -1,0 +1,305 @@
+"""Kills, a full disk, a bad network, lost and altered files: a plain rerun ends as if undisturbed.
+
+Every fault is drawn from a seed, CFMF_FAULT_SEED (1 unless told), and counted; the counts are
+printed at the end of the tests.
+"""
+
+import contextlib
+import hashlib
+import http.server
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from tests.checkout import PARTS, ROOT, Checkout
+from tests.workflow.test_bad_input import archive_of_ratings
+
+SEED = int(os.environ.get("CFMF_FAULT_SEED", "1"))
+TINY = ("--configfile", "config/tiny.yaml")
+KILLS = 110
+# How often each job is killed before it is let go, and within how many seconds of its start.
+KILLS_A_JOB, LATEST = 4, 2.5
+
+
+@pytest.fixture(scope="session")
+def faults():
+    """How many faults of each kind were survived; printed at the end."""
+    survived = Counter()
+    yield survived
+    told = "\n".join(f"  {count:4d}  {kind}" for kind, count in sorted(survived.items()))
+    print(f"\nfaults survived (seed {SEED}):\n{told}")
+
+
+@pytest.fixture
+def copy(undisturbed, tmp_path):
+    """A copy of it, Snakemake's records included, to be disturbed."""
+    shutil.copytree(undisturbed.folder, tmp_path / "copy", symlinks=True)
+    return Checkout(tmp_path / "copy")
+
+
+def jobs_of(process):
+    """Running job scripts below a Snakemake: process and name of the rule."""
+    found = {}
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                script = re.search(r"\.snakemake/scripts/\w+\.(\w+)\.py", " ".join(child.cmdline()))
+                if script and child.name() != "sh":
+                    found[child] = script[1]
+    return found
+
+
+def disturbed_run(checkout, rng, kills):
+    """Run the study, kill its jobs and at times Snakemake; its exit status and output."""
+    drain = open(checkout.folder / "output", "w")  # noqa: SIM115
+    process = subprocess.Popen(
+        checkout.command(*TINY, "--retries", "100"),
+        cwd=checkout.folder,
+        stdout=drain,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    ahead = {}
+    end = time.monotonic() + rng.uniform(20, 90)  # of Snakemake itself, while kills are wanted
+    while process.poll() is None:
+        for job, rule in jobs_of(process).items():
+            if job not in ahead:
+                ahead[job] = time.monotonic() + rng.uniform(0, LATEST)
+            elif ahead[job] <= time.monotonic() and kills.wanted(rule):
+                which = rng.choice([signal.SIGKILL, signal.SIGTERM])
+                with contextlib.suppress(psutil.Error):
+                    job.send_signal(which)
+                    kills.counted(which, rule)
+                ahead[job] = float("inf")
+        if time.monotonic() >= end and kills.total < KILLS:
+            # Everything at once, as a power cut would.
+            os.killpg(process.pid, signal.SIGKILL)
+            kills.counted(signal.SIGKILL, "the whole run")
+        time.sleep(0.02)
+    drain.close()
+    return process.returncode, (checkout.folder / "output").read_text()
+
+
+class Kills:
+    """Kills so far, and the share that each rule still has to take."""
+
+    def __init__(self, shares):
+        self.shares, self.total, self.rules, self.kinds = shares, 0, Counter(), Counter()
+
+    def wanted(self, rule):
+        return self.rules[rule] < self.shares[rule]
+
+    def counted(self, which, rule):
+        self.total += 1
+        self.rules[rule] += 1
+        self.kinds[f"{which.name} to {'Snakemake' if rule == 'the whole run' else 'a job'}"] += 1
+
+
+def test_nothing_is_written_elsewhere(undisturbed):
+    folder = undisturbed.folder
+    made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    kept = {str(path.relative_to(ROOT)) for part in PARTS for path in below(ROOT / part)}
+    elsewhere = [
+        name
+        for name in made - kept
+        if not name.startswith(("results/", ".snakemake/")) and "/__pycache__/" not in name
+    ]
+    assert elsewhere == []
+    # Snakemake keeps its sources there; the study itself writes nothing.
+    home = {path.relative_to(undisturbed.home).parts[:2] for path in below(undisturbed.home)}
+    assert home <= {(".cache", "snakemake")}
+    assert list(below(undisturbed.temporary)) == []
+
+
+def below(path):
+    """The file, or the files below the folder."""
+    folders = os.walk(path, followlinks=True)  # a part may be a link to another
+    return (
+        [path] if path.is_file() else [Path(at, name) for at, _, names in folders for name in names]
+    )
+
+
+def test_killed_jobs_and_runs(undisturbed, tmp_path, faults):
+    jobs = Counter(
+        name.split("/")[1].removesuffix(".log") for name in undisturbed.results("logs/**/*.log")
+    )
+    kills = Kills({rule: KILLS_A_JOB * count for rule, count in jobs.items()})
+    rng = random.Random(SEED)
+    checkout = Checkout(tmp_path)
+    for _ in range(20):
+        status, output = disturbed_run(checkout, rng, kills)
+        if status == 0:
+            break
+        checkout.tiny("--unlock")
+    assert status == 0, output[-3000:]
+    assert kills.total >= 100
+    assert set(kills.rules) >= set(jobs)
+    assert checkout.digests() == undisturbed.digests()
+    assert not list((tmp_path / "results").rglob("*.partial*"))
+    faults.update(kills.kinds)
+
+
+def test_full_disk(undisturbed, tmp_path, faults):
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    files = [path for path in (undisturbed.folder / "results").rglob("*") if path.is_file()]
+    pages = sum(-(-path.stat().st_size // 4096) for path in files)
+    checkout = Checkout(tmp_path)
+    results = checkout.folder / "results"
+    results.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={int(pages * 0.6) * 4096}", "none", results]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("this machine does not let root mount a small disk")
+    try:
+        status, output = checkout.tiny()
+        assert status != 0
+        assert "No space left on device" in output
+        subprocess.run(["mount", "-o", "remount,size=1g", results], check=True)
+        status, output = checkout.tiny()
+        assert status == 0, output[-3000:]
+        assert checkout.digests() == undisturbed.digests()
+    finally:
+        subprocess.run(["umount", results], check=True)
+    faults["full disk"] += 1
+
+
+class Network(http.server.ThreadingHTTPServer):
+    """Serves one file; `faults` are done to the answers in turn, the rest are whole."""
+
+    def __init__(self, content, faults, rng):
+        self.content, self.faults, self.done, self.rng = content, faults, [], rng
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        content, rng = self.server.content, self.server.rng
+        fault = self.server.faults.pop(0) if self.server.faults else None
+        self.server.done.append(fault)
+        if fault == "refused":
+            self.send_error(503)
+            return
+        if fault == "altered":
+            place = rng.randrange(len(content))
+            content = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: rng.randrange(len(content))] if fault == "cut off" else content)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_bad_network(tmp_path, faults):
+    content = archive_of_ratings()
+    drawn = ["cut off", "altered", "refused", "cut off", "altered", "altered", "refused", "cut off"]
+    rng = random.Random(SEED)
+    with Network(content, drawn, rng) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/ml-1m.zip"
+        known = {"url": url, "sha256": hashlib.sha256(content).hexdigest()}
+        config = {
+            "study": {"datasets": ["tiny"]},
+            "datasets": {
+                "tiny": {
+                    "source": "movielens-1m",
+                    "urls": [known],
+                    "split": {"kind": "kfold", "folds": 3},
+                }
+            },
+        }
+        runs = []
+        for name in ("disturbed", "plain"):
+            checkout = Checkout(tmp_path / name)
+            (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))
+            for _ in range(len(drawn) + 1):
+                status, output = checkout.run("ratings", "--configfile", "mine.yaml")
+                if status == 0:
+                    break
+                assert url in output
+                assert not (checkout.folder / "results/tiny/raw").exists()
+            assert status == 0, output
+            runs.append(checkout.digests())
+        server.shutdown()
+    assert not server.faults
+    assert runs[0] == runs[1]
+    faults.update(f"download {fault}" for fault in server.done if fault)
+
+
+def test_lost_intermediates(copy, undisturbed, faults):
+    asked = (
+        r"ratings/(ratings|audit)|folds/folds|matrices/|similarity/|.*/metrics\.tsv|.*/tests\.tsv"
+    )
+    names = [name for name in copy.digests() if re.match(asked, name)]
+    lost = random.Random(SEED).sample(names, 10)
+    for name in lost:
+        copy.results()[name].unlink()
+    status, output = copy.tiny()
+    assert status == 0, output[-3000:]
+    assert copy.digests() == undisturbed.digests()
+    faults["intermediate lost"] += len(lost)
+
+
+def test_two_runs_at_once(tmp_path, undisturbed, faults):
+    checkout = Checkout(tmp_path)
+    first = checkout.start("similarity", *TINY)
+    while not (checkout.folder / ".snakemake/locks").is_dir():
+        assert first.poll() is None
+        time.sleep(0.1)
+    time.sleep(1)
+    status, output = checkout.tiny("similarity")
+    assert status != 0
+    assert "Directory cannot be locked" in output
+    assert "Traceback" not in output
+    output, _ = first.communicate(timeout=600)
+    assert first.returncode == 0, output[-3000:]
+    found = checkout.digests()
+    assert {"similarity/f1.npz", "matrices/f3/train.npz"} <= set(found)
+    assert found.items() <= undisturbed.digests().items()
+    faults["second run at once"] += 1
+
+
+# No file of a group is written by a job that reads another one: it would be replaced unread.
+ALTERED = [
+    ["neighbours/user-knn/trials.tsv", "factorization/als/k~1_reg~0.2/metrics.tsv",
+     "factorization/mf/k~4_reg~0.2/history.parquet", "similarity/f2.npz",
+     "factorization/als/k~4_reg~0.2/predictions.parquet", "published/frame.parquet",
+     "ratings/audit.json"],
+    ["evaluation/selected.tsv", "evaluation/user_errors.parquet"],
+    ["statistics/verdict.json"],
+    ["ratings/ratings.parquet"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", ALTERED, ids=lambda names: names[0].replace("/", "-"))
+def test_altered_intermediates(copy, undisturbed, faults, names):
+    rng = random.Random(SEED)
+    for name in names:
+        path = copy.results()[name]
+        content = bytearray(path.read_bytes())
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(content)
+    told = ""
+    for _ in range(len(names) + 1):
+        status, output = copy.tiny()
+        told += output
+        if status == 0:
+            break
+    assert status == 0, output[-3000:]
+    for name in names:
+        assert re.search(rf"results/tiny/{re.escape(name)}\b.*: not as it was written", told), name
+        copy.results()[f"{name}.damaged"].unlink()
+    assert copy.digests() == undisturbed.digests()
+    faults["byte altered"] += len(names)
