@@ -128,34 +128,33 @@ def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
 
 
 def surface(points: pd.DataFrame, words: Words) -> go.Figure:
-    """RMSE over k and reg as a surface; `points` has `k reg value`, a complete grid.
+    """RMSE over k and reg as a surface of contour lines; `points` has `k reg value`, all finite.
 
-    Values stand evenly on both axes, as the grid lists them.
+    Values stand evenly on both axes, as the grid lists them. A surface in space would need WebGL,
+    which neither paper nor every browser has.
     """
     grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
     rows = sorted(grid.index, key=float)
     columns = sorted(grid.columns, key=float)
-    drawn = figure(460)
-    drawn.add_surface(
+    drawn = figure(340)
+    drawn.add_contour(
         x=list(range(len(columns))),
         y=list(range(len(rows))),
         z=grid.loc[rows, columns].to_numpy().round(6).tolist(),
+        ncontours=20,
         colorscale=SEQUENTIAL,
+        contours={"showlabels": True, "labelfont": {"color": "#ffffff"}},
+        line={"width": 0.6, "color": "#ffffff"},
         colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
         hovertemplate="%{z:.4f}<extra></extra>",
     )
-    ink = {"color": "#7f8790", "gridcolor": "rgba(128,128,128,0.35)"}
-    drawn.update_scenes(
-        xaxis={"title": {"text": words("axis.reg")}, **_listed(columns), **ink},
-        yaxis={"title": {"text": words("axis.k")}, **_listed(rows), **ink},
-        zaxis={"title": {"text": words("axis.rmse")}, **ink},
-        camera={"eye": {"x": 1.5, "y": -1.5, "z": 0.9}},
-    )
+    drawn.update_xaxes(title_text=words("axis.reg"), **_listed(columns))
+    drawn.update_yaxes(title_text=words("axis.k"), **_listed(rows))
     return drawn
 
 
 def _listed(values: list[str]) -> dict[str, object]:
-    return {"tickvals": list(range(len(values))), "ticktext": list(values)}
+    return {"tickvals": list(range(len(values))), "ticktext": list(values), "showgrid": False}
 
 
 def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:

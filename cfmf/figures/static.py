@@ -76,8 +76,7 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         page = Figure(figsize=(8.6, (drawn.layout.height or 380) / 88), layout="constrained")
         canvas = FigureCanvasSVG(page)
-        solid = any(trace.type == "surface" for trace in drawn.data)
-        axes = page.add_subplot(projection="3d" if solid else None)
+        axes = page.add_subplot()
         twin = _twin(axes) if any(trace.yaxis == "y2" for trace in _with_axes(drawn)) else None
         shown = [trace for trace in drawn.data if trace.visible != "legendonly"]
         for number, trace in enumerate(shown):
@@ -86,9 +85,8 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
                 raise ValueError(f"figure {name}: a {trace.type} trace has no static twin")
             draw(twin if twin and trace.yaxis == "y2" else axes, trace, drawn, number)
         _shapes(axes, drawn)
-        if not solid:
-            _axis(axes.xaxis, drawn.layout.xaxis)
-            _axis(axes.yaxis, drawn.layout.yaxis)
+        _axis(axes.xaxis, drawn.layout.xaxis)
+        _axis(axes.yaxis, drawn.layout.yaxis)
         if twin:
             _axis(twin.yaxis, drawn.layout.yaxis2)
         _legend(page, [axes, *([twin] if twin else [])], drawn)
@@ -258,27 +256,14 @@ def _heatmap(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
     image.set_rasterized(False)
 
 
-def _surface(axes: Any, trace: Any, drawn: go.Figure, number: int) -> None:
-    x, y = np.meshgrid(np.asarray(trace.x, float), np.asarray(trace.y, float))
+def _contour(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
+    values = (np.asarray(trace.x, float), np.asarray(trace.y, float), np.asarray(trace.z, float))
     colours = [(stop, _colour(ink)) for stop, ink in trace.colorscale]
-    axes.plot_surface(
-        x,
-        y,
-        np.asarray(trace.z, dtype=float),
-        cmap=LinearSegmentedColormap.from_list("cfmf", colours),
-        edgecolor=INK,
-        linewidth=0.4,
-        shade=False,
-    )
-    axes.view_init(elev=25, azim=-55)
-    scene = drawn.layout.scene
-    axes.set_xlabel(scene.xaxis.title.text)
-    axes.set_xticks(list(scene.xaxis.tickvals), list(scene.xaxis.ticktext))
-    axes.set_ylabel(scene.yaxis.title.text)
-    axes.set_yticks(list(scene.yaxis.tickvals), list(scene.yaxis.ticktext))
-    axes.set_zlabel(scene.zaxis.title.text)
-    for side in (axes.xaxis, axes.yaxis, axes.zaxis):
-        side.set_pane_color((0, 0, 0, 0))
+    cmap = LinearSegmentedColormap.from_list("cfmf", colours)
+    axes.contourf(*values, levels=trace.ncontours, cmap=cmap)
+    lines = axes.contour(*values, levels=trace.ncontours, colors="white", linewidths=0.5)
+    axes.clabel(lines, fontsize=8)
+    axes.grid(False)
 
 
 DRAW: dict[str, Callable[[Axes, Any, go.Figure, int], None]] = {
@@ -286,7 +271,7 @@ DRAW: dict[str, Callable[[Axes, Any, go.Figure, int], None]] = {
     "bar": _bar,
     "box": _box,
     "heatmap": _heatmap,
-    "surface": _surface,
+    "contour": _contour,
 }
 
 

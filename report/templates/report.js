@@ -166,6 +166,7 @@
     figure.first.forEach(([path, text]) => put(figure, path, text));
     figure.first = ((twins[root.dataset.language] || { figures: {} }).figures[holder.id.slice("plot-".length)] || [])
       .map(([path, text]) => [path, put(figure, path, text)]);
+    figure.layout.datarevision = root.dataset.language; // lists of words change in place
   };
   const put = (figure, path, text) => {
     const last = path[path.length - 1];
