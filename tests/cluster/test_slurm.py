@@ -130,13 +130,13 @@ def test_job_beyond_its_memory_comes_back_with_more(squeue, tmp_path):
     checkout = Checkout(tmp_path)
     rules = checkout.folder / "rules/data.smk"
     text = rules.read_text()
-    less = re.sub(r"(rule parse_ratings.*?megabytes\()\d+, \d+", r"\g<1>90, 0", text, flags=re.S)
+    less = re.sub(r"(rule parse_ratings.*?mem_mb=)\w+", r"\g<1>megabytes(200, 0)", text, flags=re.S)
     assert less != text
     rules.write_text(less)
-    status, output = checkout.run(*SLURM, *TINY, "ratings", cores=None)
+    status, output = checkout.run("ratings", *SLURM, *TINY, cores=None)
     assert status == 0, output
     asked = re.findall(r"rule parse_ratings:.*?\bmem_mb=(\d+)", output, re.DOTALL)
-    assert asked[:2] == ["90", "180"]
+    assert asked[:2] == ["200", "400"]
     assert (checkout.folder / "results/tiny/ratings/audit.json").exists()
 
 
@@ -144,7 +144,7 @@ def test_jobs_run_in_their_environment(squeue, tmp_path, monkeypatch):
     for name, value in ({} if shutil.which("conda") else stand_in(tmp_path / "conda")).items():
         monkeypatch.setenv(name, value)
     checkout = Checkout(tmp_path / "checkout")
-    status, output = checkout.run(*SLURM, *TINY, "--sdm", "conda", "folds", cores=None)
+    status, output = checkout.run("folds", *SLURM, "--sdm", "conda", *TINY, cores=None)
     assert status == 0, output
     for path in checkout.results("logs/*.log").values():
         [interpreter] = re.findall(r"run by (\S+)", path.read_text())
@@ -154,12 +154,12 @@ def test_jobs_run_in_their_environment(squeue, tmp_path, monkeypatch):
 def test_state_is_told_by_either_command(status_command, tmp_path):
     checkout = Checkout(tmp_path)
     asked = ("--slurm-status-command", status_command)
-    status, output = checkout.run(*SLURM, *asked, *TINY, "ratings", cores=None)
+    status, output = checkout.run("ratings", *SLURM, *asked, *TINY, cores=None)
     assert status == 0, output
 
 
 def test_plain_sbatch_works_too(squeue, tmp_path):
     checkout = Checkout(tmp_path)
-    status, output = checkout.run(*GENERIC, *TINY, "ratings", cores=None)
+    status, output = checkout.run("ratings", *GENERIC, *TINY, cores=None)
     assert status == 0, output
     assert list((checkout.folder / ".snakemake/cluster_logs").glob("*.log"))

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 BUILDERS = ["py-rattler==0.28.0", "pyyaml", "zstandard", "packaging"]
 
 # What the tiny study leaves out and would need an environment of its own.
-EVERYTHING = ("--config", "backends={enabled: true}")
+EVERYTHING = {"backends": {"enabled": True}}
 
 
 def checked(*command, **options):
@@ -53,6 +53,11 @@ def stand_in(root):
     return {"CONDA_CHANNEL_ALIAS": f"file://{root}/channels", "PATH": path}
 
 
+def of_everything(checkout, *arguments, timeout=600):
+    configs = ("--configfile", "config/tiny.yaml", "everything.yaml")
+    return checkout.run("--sdm", "conda", *arguments, *configs, timeout=timeout)
+
+
 @pytest.fixture(scope="session")
 def created(tmp_path_factory):
     """A checkout whose environments were created, and the variables that it is run with."""
@@ -62,7 +67,8 @@ def created(tmp_path_factory):
     # Compiling torch four times takes longer than the study.
     os.environ.update(variables | {"PIP_NO_COMPILE": "1"})
     checkout = Checkout(tmp_path_factory.mktemp("study"))
-    status, output = checkout.conda(*EVERYTHING, "--conda-create-envs-only", timeout=1800)
+    (checkout.folder / "everything.yaml").write_text(yaml.safe_dump(EVERYTHING))
+    status, output = of_everything(checkout, "--conda-create-envs-only", timeout=1800)
     assert status == 0, output
     yield checkout
     shutil.rmtree(checkout.folder / ".snakemake")
@@ -72,7 +78,7 @@ def created(tmp_path_factory):
 @pytest.fixture(scope="session")
 def environments(created):
     """Prefix of each stage's environment."""
-    status, output = created.conda(*EVERYTHING, "--list-conda-envs")
+    status, output = of_everything(created, "--list-conda-envs")
     assert status == 0, output
     lines = re.findall(r"^envs/(\w+)\.yaml\s+(\S+)$", output, re.MULTILINE)
     found = {stage: created.folder / prefix for stage, prefix in lines}

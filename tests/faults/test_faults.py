@@ -75,7 +75,9 @@ def disturbed_run(checkout, rng, kills):
     while process.poll() is None:
         for job, rule in jobs_of(process).items():
             if job not in ahead:
-                ahead[job] = time.monotonic() + rng.uniform(0, LATEST)
+                # The first of a rule at once: short jobs would often be over.
+                latest = LATEST if kills.rules[rule] else 0.3
+                ahead[job] = time.monotonic() + rng.uniform(0, latest)
             elif ahead[job] <= time.monotonic() and kills.wanted(rule):
                 which = rng.choice([signal.SIGKILL, signal.SIGTERM])
                 with contextlib.suppress(psutil.Error):
