@@ -1,9 +1,8 @@
 """One factorization at one (k, reg), trained on every fold with every seed."""
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from cfmf.devices import run_on_device
 from cfmf.factorization.study import PointResult, Run, train_point
@@ -15,7 +14,7 @@ PARTS = ("fit", "validation", "train", "test")
 
 with job(snakemake) as (log, params):
     wildcards = snakemake.wildcards
-    log.info("torch %s", torch.__version__)
+    log.info("torch %s", version("torch"))
     folds = {
         fold: {part: load_matrix(path) for part, path in paths.items()}
         for fold, paths in folds_of(snakemake, *PARTS).items()

@@ -209,9 +209,9 @@ def fit(
     from cfmf.factorization.study import make_solver, use_threads
     from cfmf.factorization.tasks import Task
 
-    use_threads(threads)
     reg = float(setting.reg) if setting.reg else None
     solver = make_solver(setting.method, int(setting.k), reg, setting.options, device, scale)
+    use_threads(threads)
     name = f"fold {setting.fold}"
     task = Task(train, int(setting.seed), test=asked, epochs=setting.epochs, name=name)
     found = solver.fit_tasks([task])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 import numba
 import numpy as np
 import pandas as pd
-import torch
 from scipy import sparse
 
 from cfmf.config import canonical
@@ -157,7 +157,6 @@ def train_point(
     ValueError, FloatingPointError, MemoryError
         With method, k, reg, fold and seed, and what to change.
     """
-    use_threads(threads)
     if scale is None:
         ratings = [run.train.data for run in runs]
         scale = (
@@ -165,6 +164,7 @@ def train_point(
             float(max(values.max() for values in ratings)),
         )
     solver = make_solver(method, k, reg, settings, device, scale)
+    use_threads(threads)
     keys = {"dataset": dataset, "method": method, "k": canonical(k)}
     keys["reg"] = "" if reg is None else canonical(reg)
     size = settings.get("batch_size") or (len(runs) if device.startswith("cuda") else 1)
@@ -187,8 +187,12 @@ def train_point(
 
 
 def use_threads(threads: int) -> None:
-    """Let torch and numba use so many cores in this process."""
-    torch.set_num_threads(threads)
+    """Let numba, and torch where the solver has loaded it, use so many cores in this process.
+
+    ALS and Gibbs need no torch, which takes a second and a half to load.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
