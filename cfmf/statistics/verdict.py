@@ -159,7 +159,7 @@ def of_contrast(
     tost = rows[rows["test"].str.startswith("TOST")].iloc[0]
     chances = rows[rows["test"] == "Bayesian correlated t"]
     difference, p = float(t["effect"]), float(t["p_adj"])
-    interval = sorted((float(t["ci_low"]), float(t["ci_high"])), key=abs)
+    ends = float(t["ci_low"]), float(t["ci_high"])
     side = "lower" if difference < 0 else "higher"
     sure = chances.loc[chances["stat_name"].str.contains(f"first {side}"), "stat"].iloc[0]
     equivalence_p = float(tost["p_adj"])
@@ -175,14 +175,15 @@ def of_contrast(
     }
     known = {"first": first, "second": second, "p": p, "level": float(t["ci_level"])}
     if p < alpha:
-        low, high = (abs(end) for end in interval)
+        # By how much lower or higher: an end on the other side of zero stays negative.
+        low, high = sorted(end if side == "higher" else -end for end in ends)
         rope = float(chances["margin"].iloc[0])
         shown = {"size": abs(difference), "low": low, "high": high, "sure": percent(float(sure))}
         found = [sentence(side, **known, **shown, rope=rope)]
         return found + [sentence("small", **equivalent)] * (equivalence_p < alpha)
     if equivalence_p < alpha:
         return [sentence("equivalent", **equivalent)]
-    low, high = sorted(interval)
+    low, high = sorted(ends)
     return [sentence("undecided", **known, difference=difference, low=low, high=high)]
 
 

@@ -12,10 +12,11 @@ BLOCK = {"alpha": 0.05, "ci_level": 0.95, "margin": 0.01, "rope": 0.005, "power"
 WOBBLE = [-0.002, 0.001, 0.0, -0.001, 0.002]
 
 
-def of_difference(mean, wobble=1.0):
+def of_difference(mean, wobble=1.0, **other):
+    block = BLOCK | other
     b = pd.Series([0.95, 0.94, 0.93, 0.96, 0.95], name="b")
     a = (b + mean + wobble * pd.Series(WOBBLE)).rename("a")
-    tests = adjust(contrasts.paired_contrast(a, b, 0.25, BLOCK), 0.05)
+    tests = adjust(contrasts.paired_contrast(a, b, 0.25, block), 0.05)
     return verdict.of_contrast(tests, "a", "b", 0.05)
 
 
@@ -40,6 +41,16 @@ def test_rule(mean, wobble, keys):
 def test_interval_is_told_as_a_size():
     numbers = of_difference(-0.03)[0]["numbers"]
     assert 0 < numbers["low"] < numbers["size"] < numbers["high"]
+
+
+@pytest.mark.parametrize("mean", [-0.005, 0.005])
+def test_interval_over_zero_keeps_its_sign(mean):
+    """At p < .05 an interval of 99 % may reach over zero: that end is no size."""
+    (found, *_) = of_difference(mean, 1.2, ci_level=0.99)
+    numbers = found["numbers"]
+    assert found["key"] == ("lower" if mean < 0 else "higher")
+    assert numbers["low"] < 0 < numbers["size"] < numbers["high"]
+    assert numbers["low"] + numbers["high"] == pytest.approx(2 * numbers["size"])
 
 
 def test_probability_is_never_certainty():
