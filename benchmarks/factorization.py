@@ -13,7 +13,8 @@ time to RMSE
     each; a system that never gets there has no seconds. Settings of each were chosen by trying a
     few on MovieLens 1M, with equal k. Every peer is trained anew for each number of epochs.
 gibbs
-    Seconds a sweep and RMSE after 50 sweeps of Bayesian factorizations of 10 factors.
+    Seconds a sweep and RMSE after 50 sweeps of Bayesian factorizations of 10 factors, the noise
+    of all ratings the same, as myFM has it.
 
     python benchmarks/factorization.py [--peers PYTHON] [--only epoch …] [--sizes ml-1m]
 
@@ -157,7 +158,7 @@ def gibbs(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours."""
     from cfmf.factorization.gibbs import Gibbs
 
-    return our_curve(Gibbs(10, sweeps=50, burn_in=10), train, test)
+    return our_curve(Gibbs(10, sweeps=50, burn_in=10, noise="shared"), train, test)
 
 
 def libmf(train: Any, test: Any, options: dict[str, Any]) -> Curve:

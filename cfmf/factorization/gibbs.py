@@ -2,14 +2,19 @@
 
 The model, with p_u = (U_u, b_u) and q_i = (V_i, c_i) of k + 1 columns f each::
 
-    x_ui ~ N(mean + b_u + c_i + U_u · V_i, 1 / α)          α ~ Gamma(1, 1)
+    x_ui ~ N(mean + b_u + c_i + U_u · V_i, 1 / (α w_u v_i))  α ~ Gamma(1, 1)
+    w_u ~ Gamma(ν/2, ν/2)                                   ν one of `SPREADS`, all as likely
     p_uf ~ N(μ_f + |R_u|^(-1/2) Σ_{j ∈ R_u} y_jf, 1 / λ_f)  λ_f ~ Gamma(1, 1), μ_f ~ N(0, 1 / λ_f)
     y_jf ~ N(0, 1 / κ_f)                                   κ_f ~ Gamma(1, 1)
 
 and q_i likewise, with the users who rated i in place of the items that u rated. The sums are the
 implicit feedback, by option: that a rating exists says something, whatever it is (Koren 2008,
-SVD++, as a factorization machine has it). They are over training pairs only. Without the option
-this is Salakhutdinov & Mnih (2008) with independent priors. Gamma(a, b) has rate b.
+SVD++, as a factorization machine has it). They are over training pairs only.
+
+w and v, each with a ν of its own, are the noise of single users and items, by option too: some rate
+more erratically than others, and their ratings say less (Lakshminarayanan, Bouchard & Archambeau
+2011, *Robust Bayesian matrix factorisation*). Without both options this is Salakhutdinov & Mnih
+(2008) with independent priors. Gamma(a, b) has rate b.
 
 Every user's p_u is drawn at once from its conditional normal distribution, by the equations that
 ALS solves; a prediction is the mean over sweeps.
@@ -26,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.special import gammaln, softmax
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
@@ -37,6 +43,7 @@ from cfmf.progress import progress
 SHAPE = RATE = 1.0  # of every Gamma prior
 ADVICE = "lower k, or look for extreme ratings"
 SHRINK = 1.0  # prior observations of a mean μ_f
+SPREADS = 2.0 ** np.arange(2, 11)  # from noise that differs tenfold to nearly equal noise
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class Gibbs(Solver):
         Sweeps in all, and how many of the first count for nothing.
     implicit
         Whose implicit feedback the model has: `none`, `users` or `both`.
+    noise
+        `own`, a noise of every user and item, or `shared`, one of all ratings.
     draws
         How many models, evenly spread over the counted sweeps, are kept to predict other pairs.
     initial_scale
@@ -63,6 +72,7 @@ class Gibbs(Solver):
     sweeps: int = 300
     burn_in: int = 30
     implicit: str = "none"
+    noise: str = "own"
     draws: int = 20
     initial_scale: float = 0.5
     scale: tuple[float, float] | None = None
@@ -78,6 +88,8 @@ class Gibbs(Solver):
             )
         if self.implicit not in ("none", "users", "both"):
             raise ValueError(f"implicit is {self.implicit!r}; it must be none, users or both")
+        if self.noise not in ("own", "shared"):
+            raise ValueError(f"noise is {self.noise!r}; it must be own or shared")
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Sample from the posteriors of several matrices, one after another.
@@ -115,6 +127,8 @@ class Side:
         self.precision = np.ones(block.shape[1], block.dtype)
         self.implicit = implicit
         self.sums = np.zeros_like(block)  # Σ_j weight_u y_j
+        self.reliability = np.ones(len(block))  # w_u; stays 1 where the noise is shared
+        self.spread = float(SPREADS[len(SPREADS) // 2])  # ν
         if implicit:
             counts = np.maximum(np.diff(ratings.indptr), 1)
             self.weights = (1 / np.sqrt(counts)).astype(block.dtype)
@@ -148,25 +162,42 @@ class Side:
         )
         self.sums[:, self.free] = (self.block - self.mean - residuals)[:, self.free]
 
-    def draw_rows(
-        self, other: np.ndarray, mean: float, alpha: float, rng: np.random.Generator
-    ) -> None:
+    def draw_rows(self, other: Side, mean: float, alpha: float, rng: np.random.Generator) -> None:
         """Every row's factors and bias, given the other side."""
-        design = other.copy()
+        # Divided by the row's own precision, every observation of the other side weighs its v_i.
+        root = np.sqrt(other.reliability).astype(self.block.dtype)
+        own = (alpha * self.reliability).astype(self.block.dtype)[:, None]
+        design = other.block * root[:, None]
         design[:, self.own_one] = 0  # the other side's bias is an offset, not a regressor
+        offsets = (mean + other.block[:, self.own_one]) * root
+        ratings = sparse.csr_array(
+            (
+                self.ratings.data * root[self.ratings.indices],
+                self.ratings.indices,
+                self.ratings.indptr,
+            ),
+            shape=self.ratings.shape,
+        )
         precision = np.ones_like(self.block)
         precision[:, self.free] = self.precision[self.free]
-        pull = precision * (self.mean + self.sums)
-        noise = rng.standard_normal(self.block.shape, self.block.dtype)
-        offsets = mean + other[:, self.own_one]
+        pull = precision * (self.mean + self.sums) / own
+        precision /= own
+        noise = rng.standard_normal(self.block.shape, self.block.dtype) / np.sqrt(own)
         self.block[:] = solve_rows(
-            self.ratings, design, offsets, alpha, precision, pull, self.active, noise
+            ratings, design, offsets, 1.0, precision, pull, self.active, noise
         )
         self.block[:, self.own_one] = 1
 
+    def draw_reliability(self, squares: np.ndarray, rng: np.random.Generator) -> None:
+        """Draw w of every row given Σ_i α v_i error² over its ratings, then ν given w."""
+        counts = np.diff(self.ratings.indptr)
+        half = self.spread / 2
+        self.reliability = rng.gamma(half + counts / 2, 1 / (half + squares / 2))
+        self.spread = draw_spread(self.reliability, rng)
+
     def changing(self) -> list[str]:
         """Names of the arrays that sampling changes."""
-        names = ["block", "mean", "precision", "sums"]
+        names = ["block", "mean", "precision", "sums", "reliability", "spread"]
         return names + (["links", "link_precision"] if self.implicit else [])
 
 
@@ -186,6 +217,14 @@ def draw_normal_gamma(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
         strength * precision
     )
     return mean, precision
+
+
+def draw_spread(reliability: np.ndarray, rng: np.random.Generator) -> float:
+    """ν, one of `SPREADS`, from its posterior given weights that are Gamma(ν/2, ν/2)."""
+    half = SPREADS / 2
+    evidence = (half - 1) * np.log(reliability).sum() - half * reliability.sum()
+    evidence += len(reliability) * (half * np.log(half) - gammaln(half))
+    return float(rng.choice(SPREADS, p=softmax(evidence)))
 
 
 class _Sampling:
@@ -208,7 +247,6 @@ class _Sampling:
         self.squares = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
         self.history: list[list[float]] = []
         self.last = settings.sweeps if task.epochs is None else task.epochs
-        self.noise = 0.0
         counted = settings.sweeps - settings.burn_in
         kept = np.linspace(0, counted - 1, min(settings.draws, counted)).round()
         self.kept = set((settings.burn_in + kept).astype(int))
@@ -248,14 +286,34 @@ class _Sampling:
         """Draw everything once, given everything else."""
         for side, other in ((self.users, self.items), (self.items, self.users)):
             side.draw_priors(self.rng)
-            side.draw_rows(other.block, self.mean, self.alpha, self.rng)
+            side.draw_rows(other, self.mean, self.alpha, self.rng)
 
     def predict(self, part: sparse.csr_array) -> np.ndarray:
         """What the current draw predicts."""
         return self.mean + inner_products(part, self.users.block, self.items.block)
 
+    def variance(self, part: sparse.csr_array) -> np.ndarray:
+        """Of the noise of every pair, by the current draw."""
+        dtype = self.settings.dtype
+        left: np.ndarray = (1 / self.users.reliability[:, None]).astype(dtype)
+        right: np.ndarray = (1 / self.items.reliability[:, None]).astype(dtype)
+        return inner_products(part, left, right) / self.alpha
+
+    def draw_noise(self, error: np.ndarray) -> None:
+        """Draw w and v, if they are free, and α, given the errors of the training ratings."""
+        train = self.task.train
+        squares = sparse.csr_array((error**2, train.indices, train.indptr), shape=train.shape)
+        if self.settings.noise == "own":
+            for side, other, matrix in (
+                (self.users, self.items, squares),
+                (self.items, self.users, squares.T),
+            ):
+                side.draw_reliability(self.alpha * (matrix @ other.reliability), self.rng)
+        total = self.users.reliability @ (squares @ self.items.reliability)
+        self.alpha = self.rng.gamma(SHAPE + train.nnz / 2, 1 / (RATE + 0.5 * total))
+
     def record(self, sweep: int, began: float) -> None:
-        """Draw α, add the draw to the sums once the burn-in is over, and measure."""
+        """Draw the noise, add the draw to the sums once the burn-in is over, and measure."""
         counted = sweep - self.settings.burn_in + 1
         rmse = {}
         for name, part in self.task.parts().items():
@@ -268,15 +326,13 @@ class _Sampling:
                         f"the residuals of {self.task.name} are {total} at sweep {sweep}"
                         f" ({self.settings}); {ADVICE}"
                     )
-                self.alpha = self.rng.gamma(SHAPE + part.nnz / 2, 1 / (RATE + 0.5 * total))
+                self.draw_noise(error)
             if counted > 0:
                 self.totals[name] += predictions
-                self.squares[name] += predictions**2
+                self.squares[name] += predictions**2 + self.variance(part)
                 predictions = self.totals[name] / counted
             if name != "test" or self.task.watch_test:
                 rmse[name] = root_mean_square(predictions - part.data)
-        if counted > 0:
-            self.noise += 1 / self.alpha
         if sweep in self.kept:
             k = self.settings.k
             self.draws.append(as_model(self.users.block, self.items.block, k, self.mean))
@@ -294,9 +350,7 @@ class _Sampling:
         means = {name: total / counted for name, total in self.totals.items()}
         predictions = {name: mean.astype(np.float32) for name, mean in means.items()}
         deviations = {
-            name: np.sqrt(
-                np.maximum(self.squares[name] / counted - mean**2, 0) + self.noise / counted
-            ).astype(np.float32)
+            name: np.sqrt(np.maximum(self.squares[name] / counted - mean**2, 0)).astype(np.float32)
             for name, mean in means.items()
         }
         history = pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": np.int32})
@@ -313,7 +367,6 @@ class _Sampling:
         """Everything that decides how sampling goes on."""
         state = {
             "alpha": np.array(self.alpha),
-            "noise": np.array(self.noise),
             "history": np.array(self.history),
             "generator": np.array(json.dumps(self.rng.bit_generator.state)),
         }
@@ -329,12 +382,13 @@ class _Sampling:
         """Go on from what `state` gave."""
         if state is None:
             return
-        self.alpha, self.noise = float(state["alpha"]), float(state["noise"])
+        self.alpha = float(state["alpha"])
         self.history = state["history"].tolist()
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
         for name, side in (("users", self.users), ("items", self.items)):
             for key in side.changing():
                 setattr(side, key, state[f"{name}_{key}"])
+            side.spread = float(side.spread)
         for name in self.totals:
             self.totals[name] = state[f"total_{name}"]
             self.squares[name] = state[f"square_{name}"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from cfmf.factorization.gibbs import Gibbs, _Sampling, draw_normal_gamma
+from cfmf.factorization.gibbs import SPREADS, Gibbs, _Sampling, draw_normal_gamma, draw_spread
 from cfmf.factorization.kernels import draw_links
 from cfmf.factorization.model import root_mean_square
 from cfmf.factorization.tasks import Task
@@ -53,6 +53,34 @@ def test_links_converge_to_their_joint_posterior():
     np.testing.assert_allclose(np.cov(np.array(found).T), covariance, atol=0.02)
 
 
+def test_spread_follows_its_posterior():
+    """Shares of the draws against the likelihood of every ν, by scipy's density."""
+    weights = stats.gamma(4, scale=1 / 4).rvs(12, random_state=3)
+    likelihood = [stats.gamma(nu / 2, scale=2 / nu).logpdf(weights).sum() for nu in SPREADS]
+    shares = np.exp(np.array(likelihood) - np.logaddexp.reduce(likelihood))
+    rng = np.random.default_rng(0)
+    drawn = [draw_spread(weights, rng) for _ in range(4000)]
+    found = np.array([drawn.count(nu) for nu in SPREADS]) / 4000
+    assert np.abs(found - shares).max() < 4 * np.sqrt(0.25 / 4000)
+
+
+def test_noise_of_users_is_found():
+    """Every second user rates with five times the noise: told apart, and ν says so."""
+    rng = np.random.default_rng(4)
+    noise = np.where(np.arange(60) % 2, 1.0, 0.2)
+    ratings = 3 + rng.normal(size=(60, 40)) * noise[:, None]
+    sampling = _Sampling(Gibbs(k=1, dtype=np.float64), Task(sparse.csr_array(ratings), 0))
+    kept = []
+    for sweep in range(60):
+        sampling.sweep()
+        sampling.record(sweep, 0.0)
+        kept.append((sampling.users.reliability, sampling.users.spread, sampling.items.spread))
+    weights = np.mean([weights for weights, _, _ in kept[20:]], axis=0)
+    assert weights[1::2].max() < weights[::2].min()
+    assert np.median(weights[::2]) / np.median(weights[1::2]) == pytest.approx(25, rel=0.2)
+    assert np.median([users for _, users, _ in kept[20:]]) < np.median([i for *_, i in kept[20:]])
+
+
 def draw_side(rng, rows, k, bias, links, weights):
     """A side from its prior: μ, λ, links and their κ, rows."""
     free = [*range(k), bias]
@@ -84,9 +112,13 @@ def simulate(rng, settings, pattern):
         if implicit:
             side.links[:, free], side.link_precision[free] = y, link_precision
             side.sums[:, free] = sums
+        if settings.noise == "own":
+            side.spread = float(rng.choice(SPREADS))
+            side.reliability = rng.gamma(side.spread / 2, 2 / side.spread, rows)
     sampling.alpha = rng.gamma(1.0, 1.0)
     truth = sampling.users.block @ sampling.items.block.T
-    noisy = truth + rng.normal(size=truth.shape) / np.sqrt(sampling.alpha)
+    weights = np.outer(sampling.users.reliability, sampling.items.reliability)
+    noisy = truth + rng.normal(size=truth.shape) / np.sqrt(sampling.alpha * weights)
     users = np.repeat(np.arange(m), np.diff(pattern.indptr))
     pattern.data[:] = noisy[users, pattern.indices]
     sampling.items.ratings.data[:] = pattern.T.tocsr().data
@@ -100,19 +132,22 @@ def quantities(sampling):
         products[0, 0],
         products[1, 2],
         sampling.users.precision[sampling.settings.k],
+        sampling.users.reliability[0] / sampling.items.reliability[1],
     ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("implicit", ["none", "both"])
-def test_calibrated_on_data_from_its_own_prior(implicit):
+@pytest.mark.parametrize(
+    ("implicit", "noise"), [("none", "shared"), ("both", "shared"), ("none", "own")]
+)
+def test_calibrated_on_data_from_its_own_prior(implicit, noise):
     """Talts et al. (2018): ranks of the truth among draws of its posterior are uniform.
 
     The chain starts at the truth, which is itself a draw from the posterior, so that no burn-in
     can hide an error or make one.
     """
     rng = np.random.default_rng(2)
-    settings = Gibbs(k=1, implicit=implicit, dtype=np.float64)
+    settings = Gibbs(k=1, implicit=implicit, noise=noise, dtype=np.float64)
     observed = rng.random((7, 6)) < 0.7
     observed[0, 0], observed[1, 2] = True, False
     pattern = sparse.csr_array(np.where(observed, 1.0, 0.0))
@@ -127,15 +162,18 @@ def test_calibrated_on_data_from_its_own_prior(implicit):
             if sweep % 20 == 19:
                 draws.append(quantities(sampling))
         ranks.append((np.array(draws) < truth).sum(axis=0))
-    for found in np.array(ranks).T:
+    free = np.array(ranks).T if noise == "own" else np.array(ranks).T[:-1]
+    for found in free:
         counts = np.bincount(found // 2, minlength=5)
         assert stats.chisquare(counts).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("noise", ["own", "shared"])
 @pytest.mark.parametrize("implicit", ["none", "users", "both"])
-def test_intervals_hold_what_they_promise(low_rank, implicit):
+def test_intervals_hold_what_they_promise(low_rank, implicit, noise):
     train, _, test = low_rank
-    found = Gibbs(k=4, sweeps=120, burn_in=40, implicit=implicit).fit(train, test=test)
+    settings = Gibbs(k=4, sweeps=120, burn_in=40, implicit=implicit, noise=noise)
+    found = settings.fit(train, test=test)
     error = np.abs(found.predictions["test"] - test.data)
     inside = np.mean(error <= 1.6449 * found.deviations["test"])
     assert inside == pytest.approx(0.9, abs=3.5 * np.sqrt(0.09 / test.nnz))
@@ -165,6 +203,7 @@ def test_same_seed_same_bits(low_rank):
         ({"k": 0}, "k is 0"),
         ({"k": 2, "sweeps": 10, "burn_in": 10}, "burn_in is 10 of 10"),
         ({"k": 2, "implicit": "items"}, "implicit is 'items'"),
+        ({"k": 2, "noise": "none"}, "noise is 'none'"),
     ],
 )
 def test_bad_settings_are_refused(options, message):
