@@ -1,5 +1,5 @@
 # make study   the default study, from a bare clone to the report
-# make jax     JAX too, for `snakemake … --configfile config/jax.yaml`
+# make jax     JAX too, for `snakemake … --configfile config/jax.yaml` (JAX=cuda: its CUDA build)
 # make test    every check and test
 # make docs    the documentation site
 # make help    the rest
@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 # Which build of torch: `default` is what the package index serves (on Linux a CUDA build of
 # several gigabytes), `cpu` the CPU build.
 TORCH ?= default
+# Which build of JAX: `cpu`, or `cuda`, which adds NVIDIA's libraries to it.
+JAX ?= cpu
+jax-cuda = "$$(sed -n 's/^jax==/jax[cuda12]==/p' requirements/jax.txt)"
 CORES ?= all
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -32,7 +35,7 @@ study: $(VENV)/study
 	@echo "The report lies at:"; ls -1 $(CURDIR)/results/*/report.html
 
 jax: $(VENV)/study
-	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt $(jax-$(JAX))
 
 test: lint types unit
 

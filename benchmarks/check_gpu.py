@@ -3,7 +3,8 @@
     python benchmarks/check_gpu.py [--device cuda] [--users 6000 --items 3000 --ratings 1000000]
 
 prints a line a kernel and exits with 1 if any disagrees, with 2 and the reason if the GPU cannot be
-used. `--device cpu:0` runs the GPU's code on the CPU, which checks this program and nothing else.
+used. What one kernel's library cannot do on it, as JAX in its CPU build, is told on its line.
+`--device cpu:0` runs the GPU's code on the CPU, which checks this program and nothing else.
 Ratings are drawn here; nothing is read or written.
 """
 
@@ -103,7 +104,11 @@ def check(device: str, users: int, items: int, ratings: int) -> bool:
     fine = True
     for (family, name), predict in kernels(train, test).items():
         expected, cpu = timed(predict, "cpu")
-        found, gpu = timed(predict, device)
+        try:
+            found, gpu = timed(predict, device)
+        except DeviceError as error:
+            print(f"{name:34} {cpu:8.3f}  NOT CHECKED: {error}", flush=True)
+            continue
         difference = float(np.abs(expected - found).max())
         agrees = difference <= TOLERANCE[family]
         fine &= agrees
@@ -131,7 +136,7 @@ def main() -> int:
             return 2
         print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}")
     fine = check(asked.device, asked.users, asked.items, asked.ratings)
-    print("All agree." if fine else "Some disagree.")
+    print("All that were checked agree." if fine else "Some disagree.")
     return int(not fine)
 
 

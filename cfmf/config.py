@@ -21,22 +21,24 @@ def registry() -> dict[str, str]:
     }
 
 
+def entry(method: str) -> Any:
+    """A method's entry in the registry of its family."""
+    return importlib.import_module(f"cfmf.{registry()[method]}").METHODS[method]
+
+
 def module_of(method: str) -> str:
     """The module, in dotted form, that a method's registry entry names."""
-    entry = importlib.import_module(f"cfmf.{registry()[method]}").METHODS[method]
-    return str(getattr(entry, "solver", entry)).split(":")[0]
+    return str(entry(method).solver).split(":")[0]
 
 
 def on_gpu(method: str) -> bool:
     """Whether a method's solver can use a GPU, as its registry entry says."""
-    entry = importlib.import_module(f"cfmf.{registry()[method]}").METHODS[method]
-    return bool(getattr(entry, "on_gpu", False))
+    return bool(entry(method).on_gpu)
 
 
 def environment(stage: str, *methods: str) -> str:
     """The name in envs/ of what a job runs in that fits some methods: one may need its own."""
-    registered = importlib.import_module("cfmf.factorization").METHODS
-    own = [registered[method].environment for method in methods if method in registered]
+    own = [getattr(entry(method), "environment", "") for method in methods]
     return next(filter(None, own), stage)
 
 

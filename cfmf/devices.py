@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -135,6 +135,15 @@ def check_cuda() -> None:
         raise DeviceError(f"the GPU sums 0 + 1 + 2 + 3 to {total:g}; it or its driver is broken")
 
 
+def of_job(snakemake: Any, work: Callable[[str], Result]) -> Result:
+    """`run_on_device` as a job's resources and its `params.device` say.
+
+    Snakemake scales a job's request to 0 under `--resources gpu=0`: then no GPU may be used.
+    """
+    gpu = bool(snakemake.resources.gpu)
+    return run_on_device(work, gpu, fallback=snakemake.params.device != "cuda")
+
+
 def run_on_device(
     work: Callable[[str], Result], gpu: bool, fallback: bool, locks: Path = LOCKS
 ) -> Result:
@@ -179,9 +188,11 @@ def _on_gpu(work: Callable[[str], Result], name: str | None) -> Result:
     log.info("computing on GPU %s, %s", name, torch.cuda.get_device_name())
     try:
         return work("cuda")
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        # Solvers turn the first into the second, which tells the method and what to lower.
         torch.cuda.empty_cache()
+        told = str(error).splitlines() or [type(error).__name__]
         raise DeviceError(
-            f"GPU {name} ran out of memory ({str(error).splitlines()[0]}); a smaller k or fewer"
-            " seeds and folds at once need less"
+            f"GPU {name} ran out of memory ({told[0]}); a smaller k, or fewer seeds and folds at"
+            " once, need less"
         ) from error

@@ -93,6 +93,7 @@ rule measure_method:
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
         evaluation=config["evaluation"],
+        device=config["device"],
         statistics=config["statistics"],
         fold=chosen_fold("evaluation"),
         scale=scale,

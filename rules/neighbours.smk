@@ -58,10 +58,12 @@ rule tune_neighbours:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
+        gpu=gpus,
         mem_mb=fold_megabytes,
         runtime=240,
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
+        device=config["device"],
         folds=lambda wildcards: FOLDS[wildcards.dataset],
         seconds=config["tuning"]["seconds"],
     script:
@@ -89,10 +91,12 @@ rule predict_block:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
+        gpu=gpus,
         mem_mb=fold_megabytes,
         runtime=240,
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
+        device=config["device"],
         folds=lambda wildcards: FOLDS[wildcards.dataset],
     script:
         "../scripts/predict_block.py"
@@ -118,10 +122,13 @@ rule predict_neighbours:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
+        # Where the test part is cut into blocks, these were predicted by their own jobs.
+        gpu=(lambda wildcards: 0) if BLOCKS else gpus,
         mem_mb=fold_megabytes,
         runtime=240,
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
+        device=config["device"],
         folds=lambda wildcards: FOLDS[wildcards.dataset],
         scale=scale,
     script:

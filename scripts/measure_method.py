@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from cfmf.devices import of_job
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.evaluation.fitting import predictions_of, read_setting, usable_device
+from cfmf.evaluation.fitting import predictions_of, read_setting
 from cfmf.evaluation.study import measure
 from cfmf.files import load_matrix
 from cfmf.rules import job
@@ -18,18 +19,25 @@ with job(snakemake) as (log, params):
         params.settings,
     )
     log.info("%s", setting)
-    tables = measure(
+    study = (
         setting,
         *(load_matrix(path) for path in (*snakemake.input.train, *snakemake.input.test)),
         predictions_of(setting, snakemake.input.predictions),
         *(pd.read_parquet(path) for path in (snakemake.input.users, snakemake.input.titles)),
         params.evaluation,
         Resampling.of(params.statistics),
-        dataset=snakemake.wildcards.dataset,
-        scale=tuple(params.scale),
-        threads=snakemake.threads,
-        device=usable_device(snakemake.resources.gpu),
     )
+
+    def measured(device: str) -> dict[str, pd.DataFrame]:
+        return measure(
+            *study,
+            dataset=snakemake.wildcards.dataset,
+            scale=tuple(params.scale),
+            threads=snakemake.threads,
+            device=device,
+        )
+
+    tables = of_job(snakemake, measured)
     if not len(tables["cold_start"]):
         log.warning("no history was cut: no test user has more ratings than the longest length")
     for name, kind in MEASURED.items():

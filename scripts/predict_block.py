@@ -1,22 +1,28 @@
 """The setting that validation chose, fitted on train; the test pairs of one block of rows."""
 
+from cfmf.devices import of_job
 from cfmf.files import written_whole
-from cfmf.neighbours.study import predict_part
+from cfmf.neighbours.study import Part, predict_part
 from cfmf.rules import folds_of, job
 from cfmf.tables import read_table
 
 with job(snakemake) as (log, params):
     block, blocks = map(int, snakemake.wildcards.scatteritem.split("-of-"))
-    part = predict_part(
-        snakemake.wildcards.method,
-        folds_of(snakemake, "train", "test"),
-        read_table(snakemake.input.trials, "trials"),
-        params.settings,
-        block - 1,
-        blocks,
-        dataset=snakemake.wildcards.dataset,
-        threads=snakemake.threads,
-    )
+
+    def predicted(device: str) -> Part:
+        return predict_part(
+            snakemake.wildcards.method,
+            folds_of(snakemake, "train", "test"),
+            read_table(snakemake.input.trials, "trials"),
+            params.settings,
+            block - 1,
+            blocks,
+            dataset=snakemake.wildcards.dataset,
+            threads=snakemake.threads,
+            device=device,
+        )
+
+    part = of_job(snakemake, predicted)
     log.info("%d predictions", len(part.predictions))
     for kind, table in part._asdict().items():
         with written_whole(snakemake.output[kind]) as beside:

@@ -5,6 +5,7 @@ Where the test part was cut into blocks, their predictions are gathered instead.
 
 import pandas as pd
 
+from cfmf.devices import of_job
 from cfmf.files import written_whole
 from cfmf.neighbours.study import Part, join_parts, predict_part
 from cfmf.rules import folds_of, job
@@ -20,8 +21,11 @@ with job(snakemake) as (log, params):
     dataset = snakemake.wildcards.dataset
     blocks = zip(*(snakemake.input[kind] for kind in Part._fields), strict=True)
     parts = [Part(*map(pd.read_parquet, paths)) for paths in blocks]
-    if not parts:
-        parts = [predict_part(*study, dataset=dataset, threads=snakemake.threads)]
+
+    def predicted(device: str) -> Part:
+        return predict_part(*study, dataset=dataset, threads=snakemake.threads, device=device)
+
+    parts = parts or [of_job(snakemake, predicted)]
     outcome = join_parts(*study, parts, dataset, tuple(params.scale))
     for row in outcome.metrics.query("split == 'test' and metric == 'rmse'").itertuples():
         log.info("fold %s: test RMSE %.4f", row.fold, row.value)

@@ -4,7 +4,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from cfmf.devices import run_on_device
+from cfmf.devices import of_job
 from cfmf.factorization.study import PointResult, Run, train_point
 from cfmf.files import load_matrix, written_whole
 from cfmf.rules import folds_of, job
@@ -36,9 +36,7 @@ with job(snakemake) as (log, params):
             checkpoint=checkpoint,
         )
 
-    # Snakemake scales the request to 0 under `--resources gpu=0`: then no GPU may be used.
-    gpu = bool(snakemake.resources.gpu)
-    result = run_on_device(train, gpu, fallback=params.device != "cuda")
+    result = of_job(snakemake, train)
     for row in result.metrics.query("split == 'test' and metric == 'rmse'").itertuples():
         log.info("fold %s, seed %s: test RMSE %.4f", row.fold, row.seed, row.value)
     for row in result.metrics.query("metric == 'out_of_time' and value > 0").itertuples():

@@ -1,18 +1,26 @@
 """Every setting of a neighbour method, tried on the validation part of every fold."""
 
+import pandas as pd
+
+from cfmf.devices import of_job
 from cfmf.neighbours.study import tune
 from cfmf.rules import folds_of, job
 from cfmf.tables import write_table
 
 with job(snakemake) as (log, params):
-    trials, costs = tune(
-        snakemake.wildcards.method,
-        folds_of(snakemake, "fit", "validation"),
-        params.settings,
-        dataset=snakemake.wildcards.dataset,
-        threads=snakemake.threads,
-        seconds=params.seconds,
-    )
+
+    def tuned(device: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return tune(
+            snakemake.wildcards.method,
+            folds_of(snakemake, "fit", "validation"),
+            params.settings,
+            dataset=snakemake.wildcards.dataset,
+            threads=snakemake.threads,
+            device=device,
+            seconds=params.seconds,
+        )
+
+    trials, costs = of_job(snakemake, tuned)
     late = trials[trials["state"] != "COMPLETE"].groupby("fold").size()
     for fold, count in late.items():
         log.warning("fold %s: the time for tuning was spent before %d trials", fold, count)

@@ -164,18 +164,6 @@ def predictions_of(setting: Setting, paths: Iterable[str | Path]) -> Floats:
     return rows["prediction"].to_numpy(np.float32)
 
 
-def usable_device(gpus: int) -> str:
-    """`cuda` where a GPU was granted to the job and torch finds one, else `cpu`.
-
-    Snakemake scales a job's request to 0 under `--resources gpu=0`: then no GPU may be used.
-    """
-    if not gpus:
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def fit(
     setting: Setting,
     train: sparse.csr_array,

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cfmf.devices import DeviceError
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.model import Factorization, pairs
@@ -55,12 +56,14 @@ class JaxAdamW(AdamW):
             If a loss is no longer finite.
         MemoryError
             If the device's memory does not suffice.
+        DeviceError
+            If JAX has no such device.
         """
         stopping = Stopping(self.max_epochs, self.tolerance, self.patience)
         advice = "lower learning_rate, or reg if it is large"
         start = partial(JaxTraining, self)
         try:
-            with jax.default_device(jax.devices(self.device)[0]):
+            with jax.default_device(device_named(self.device)):
                 return fit_one_by_one(tasks, start, stopping, self, advice, checkpoint)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
@@ -69,6 +72,23 @@ class JaxAdamW(AdamW):
                 f"JAX has no memory left for k = {self.k} and {tasks[0].train.nnz:,} ratings:"
                 " lower k, or use the CPU"
             ) from error
+
+
+def device_named(name: str) -> jax.Device:
+    """The first device that JAX calls so: `cpu` or `cuda`.
+
+    Raises
+    ------
+    DeviceError
+        If there is none: a build of JAX without CUDA, or a driver that it does not fit.
+    """
+    try:
+        return jax.devices(name)[0]
+    except RuntimeError as error:
+        raise DeviceError(
+            f"JAX {jax.__version__} sees no device called {name} ({str(error).splitlines()[0]});"
+            " the CUDA build of JAX is installed by `make jax JAX=cuda`"
+        ) from error
 
 
 class JaxTraining:

@@ -22,6 +22,7 @@ from cfmf.tables import COLUMNS
 
 GRIDS = ("k", "reg")
 NOT_OPTIONS = ("batch_size", "family", "label")
+TOLD = (FloatingPointError, MemoryError, ValueError)
 Z_90 = 1.6448536269514722  # 90 % of a normal distribution lie within so many deviations
 
 
@@ -181,8 +182,10 @@ def train_point(
             tasks = [refit_task(method, run, fit) for run, fit in zip(batch, fits, strict=True)]
             refits = solver.fit_tasks(tasks, checkpoint and checkpoint / f"refit-{number}.npz")
             results.extend(zip(batch, fits, refits, strict=True))
-    except (ValueError, FloatingPointError, MemoryError) as error:
-        raise type(error)(f"{method}, k {k}, reg {keys['reg'] or 'inferred'}: {error}") from error
+    except TOLD as error:
+        # A class of its own, as numpy's MemoryError, may want other arguments than a message.
+        kind = next(kind for kind in TOLD if isinstance(error, kind))
+        raise kind(f"{method}, k {k}, reg {keys['reg'] or 'inferred'}: {error}") from error
     return collect(results, keys, scale)
 
 

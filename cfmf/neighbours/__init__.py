@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
+
+@dataclass(frozen=True)
+class Method:
+    """One method: its class, and what the config may list values of.
+
+    Attributes
+    ----------
+    solver
+        Module and class, as `module:class`.
+    parameters
+        Arguments of the class that are searched, in the order of a trial's name, with the values
+        that stand where a config has none.
+    on_gpu
+        Whether it computes on a GPU where there is one; the others know the CPU only.
+    """
+
+    solver: str
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    on_gpu: bool = False
+
+
+KNN: Mapping[str, Any] = MappingProxyType(
+    {
+        "similarity": "pearson-baseline",
+        "prediction": "baseline",
+        "shrinkage": 100.0,
+        "neighbours": 40,
+        "damping": 0.1,
+        "reg_user": 10.0,
+        "reg_item": 5.0,
+    }
+)
 METHODS = {
-    "baseline": "cfmf.neighbours.baseline:Baseline",
-    "user-cf-published": "cfmf.neighbours.user_cf:UserCF",
-    "user-knn": "cfmf.neighbours.user_knn:UserKNN",
-    "item-knn": "cfmf.neighbours.item_knn:ItemKNN",
+    "baseline": Method("cfmf.neighbours.baseline:Baseline", {"reg_user": 10.0, "reg_item": 5.0}),
+    "user-cf-published": Method("cfmf.neighbours.user_cf:UserCF", on_gpu=True),
+    "user-knn": Method("cfmf.neighbours.user_knn:UserKNN", KNN, on_gpu=True),
+    "item-knn": Method("cfmf.neighbours.item_knn:ItemKNN", KNN, on_gpu=True),
 }
 
 
@@ -23,6 +58,6 @@ def method_class(name: str) -> type[Any]:
     """
     if name not in METHODS:
         raise ValueError(f"no neighbour method is called {name!r}; known are {', '.join(METHODS)}")
-    module, attribute = METHODS[name].split(":")
+    module, attribute = METHODS[name].solver.split(":")
     found: type[Any] = getattr(import_module(module), attribute)
     return found

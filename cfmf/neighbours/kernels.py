@@ -21,8 +21,8 @@ Which path for what. On a CPU these kernels, at every density and size: the dens
 `device` would do cost m²n multiply-adds, 10¹² at 10,000 × 10,000, where a core did 44 thousand
 million a second (23 s); the mixed sums of this file took 5.4 s of a core there, 3 s with symmetry.
 With all columns alike, dense products would win from a density of 0.16 on. For CUDA, `device`
-computes the same by dense products alone, for which GPUs are made; no command here has timed it
-there.
+computes the same by dense products alone, for which GPUs are made; it has been timed on none yet,
+and `make check-gpu` does that.
 """
 
 from __future__ import annotations

@@ -19,29 +19,11 @@ from cfmf.tables import COLUMNS
 
 METRIC = "validation_rmse"
 
-# The parameters that a config may list values of, in the order of a trial's name, with the values
-# that stand where a config has none.
-KNN_PARAMETERS: dict[str, Any] = {
-    "similarity": "pearson-baseline",
-    "prediction": "baseline",
-    "shrinkage": 100.0,
-    "neighbours": 40,
-    "damping": 0.1,
-    "reg_user": 10.0,
-    "reg_item": 5.0,
-}
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "baseline": {"reg_user": 10.0, "reg_item": 5.0},
-    "user-cf-published": {},
-    "user-knn": KNN_PARAMETERS,
-    "item-knn": KNN_PARAMETERS,
-}
-
 
 def grid(method: str, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every combination of the listed values, each a full setting of the method.
 
-    The order is canonical: parameters in the order of `PARAMETERS`, the last one changing fastest,
+    The order is canonical: parameters in the order of the registry, the last one changing fastest,
     values in the order of the config (a single value is a list of one).
 
     Raises
@@ -53,7 +35,7 @@ def grid(method: str, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise ValueError(
             f"no neighbour method is called {method!r}; known are {', '.join(METHODS)}"
         )
-    known = PARAMETERS[method]
+    known = METHODS[method].parameters
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ValueError(

@@ -17,14 +17,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.checkout import Checkout
+from cfmf.tables import read_table
+from tests.checkout import ROOT, Checkout
 from tests.unit.test_environments import STAGES, files_of, scripts
 
 HERE = Path(__file__).parent
 BUILDERS = ["py-rattler==0.28.0", "pyyaml", "zstandard", "packaging"]
 
-# What the tiny study leaves out and would need an environment of its own.
-EVERYTHING = {"backends": {"enabled": True}}
+# What the tiny study leaves out and needs an environment of its own.
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+EVERYTHING = {
+    "backends": {"enabled": True, "epochs": 3, "repeats": 1},
+    "study": {"methods": [*DEFAULT["study"]["methods"], "mf-jax"]},
+    "methods": {"mf-jax": {"k": [4], "reg": [0.2], "max_epochs": 50}},
+}
 
 
 def checked(*command, **options):
@@ -125,3 +131,16 @@ def test_tiny_study_runs_in_them_and_equals_the_plain_run(created, environments,
         assert Path(interpreter).is_relative_to(environments[stages[rule]]), name
 
     assert created.digests() == undisturbed.digests()
+
+
+def test_jax_trains_and_is_compared_in_its_own_environment(created, environments):
+    made = ("backends/backends.tsv", "factorization/mf-jax/k~4_reg~0.2/metrics.tsv")
+    status, output = of_everything(created, *(f"results/tiny/{name}" for name in made))
+    assert status == 0, output
+    for log in ("compare_backends.log", "train_factorization/mf-jax/k~4_reg~0.2.log"):
+        [interpreter] = re.findall(
+            r"run by (\S+)", (created.folder / "results/tiny/logs" / log).read_text()
+        )
+        assert Path(interpreter).is_relative_to(environments["jax"]), log
+    backends = read_table(created.folder / "results/tiny" / made[0], "backends")
+    assert backends["backend"].to_list() == ["torch", "jax"]

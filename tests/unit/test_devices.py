@@ -6,11 +6,15 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from cfmf import devices
 from cfmf.devices import DeviceError, own_device, run_on_device
+from cfmf.factorization import adamw
+from cfmf.factorization.study import Run, train_point
 
 HOLDER = """
 import sys
@@ -130,6 +134,32 @@ def test_out_of_memory_is_told_and_falls_back_only_where_allowed(tmp_path, monke
         run_on_device(work, gpu=True, fallback=False, locks=tmp_path)
     assert run_on_device(work, gpu=True, fallback=True, locks=tmp_path) == "cpu"
     assert ran == ["cuda", "cuda", "cpu"]
+
+
+def test_point_whose_gpu_runs_out_of_memory_is_trained_on_the_cpu(tmp_path, monkeypatch, caplog):
+    """The solver says MemoryError where torch says OutOfMemoryError; both mean the same here."""
+    build(monkeypatch)
+    monkeypatch.setattr(torch, "arange", lambda *_, **__: SimpleNamespace(sum=lambda: 6))
+    real = adamw._Training
+
+    def training(settings, tasks):
+        if settings.device == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 90 GiB.")
+        return real(settings, tasks)
+
+    monkeypatch.setattr(adamw, "_Training", training)
+    stars = np.random.default_rng(1).integers(1, 6, (8, 6)).astype(np.float32)
+    run = Run("f1", 1, *[sparse.csr_array(stars)] * 4)
+
+    def work(device):
+        return train_point("mf", 2, 0.1, [run], {"max_epochs": 3}, device=device)
+
+    told = r"GPU .* ran out of memory \(mf, k 2, reg 0.1: the GPU has no memory left for k = 2"
+    with pytest.raises(DeviceError, match=told):
+        run_on_device(work, gpu=True, fallback=False, locks=tmp_path)
+    found = run_on_device(work, gpu=True, fallback=True, locks=tmp_path)
+    assert found.predictions["prediction"].notna().all()
+    assert "the CPU does it" in caplog.text
 
 
 def test_other_failures_are_not_taken_for_the_gpu(tmp_path, monkeypatch):

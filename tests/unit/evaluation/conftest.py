@@ -7,7 +7,7 @@ from scipy import sparse
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import Setting
-from cfmf.neighbours.tuning import PARAMETERS
+from cfmf.neighbours import METHODS as NEIGHBOURS
 
 M, N = 60, 50
 SHORT = {
@@ -19,7 +19,7 @@ SHORT = {
     "gibbs": ("4", "", {"sweeps": 40, "burn_in": 10}),
     "gibbs-implicit": ("4", "", {"sweeps": 40, "burn_in": 10}),
 }
-METHODS = [*PARAMETERS, *SHORT]
+METHODS = [*NEIGHBOURS, *SHORT]
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +46,8 @@ def ratings():
 @pytest.fixture(scope="session")
 def setting_of():
     def make(method):
-        if method in PARAMETERS:
-            return Setting(method, "f1", PARAMETERS[method])
+        if method in NEIGHBOURS:
+            return Setting(method, "f1", NEIGHBOURS[method].parameters)
         k, reg, options = SHORT[method]
         epochs = None if method in ("mf-published", "gibbs", "gibbs-implicit") else 30
         return Setting(method, "f1", options, k, reg, "1", epochs)

@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from scipy import sparse
 
-from cfmf.factorization import METHODS, method
+from cfmf.factorization import METHODS, als, method
 from cfmf.factorization.study import Run, make_solver, train_point
 from cfmf.tables import COLUMNS
 
@@ -33,6 +33,17 @@ def runs(low_rank):
     train = sparse.csr_array((fit.tocoo() + validation.tocoo()).tocsr())
     train.sort_indices()
     return [Run("u1", seed, fit, validation, train, test) for seed in (1, 2)]
+
+
+def test_numpys_own_memory_error_is_told_too(runs, monkeypatch):
+    """Its class wants a shape and a dtype, not a message."""
+
+    def huge(*arguments):
+        return np.zeros(2**50)
+
+    monkeypatch.setattr(als.ALS, "fit_tasks", huge)
+    with pytest.raises(MemoryError, match=r"als, k 2, reg 0.05: Unable to allocate 8.00 PiB"):
+        train_point("als", 2, 0.05, runs, {})
 
 
 @pytest.mark.parametrize("name", NAMES)

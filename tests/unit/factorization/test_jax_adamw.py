@@ -5,6 +5,9 @@ import pytest
 
 pytest.importorskip("jax", reason="JAX is not installed")
 
+import jax
+
+from cfmf.devices import DeviceError
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.jax_adamw import JaxAdamW
@@ -50,3 +53,9 @@ def test_noise_floor_is_reached_and_runs_repeat(low_rank):
 def test_penalties_it_does_not_have_are_refused():
     with pytest.raises(ValueError, match="in JAX it must be l2 or decay"):
         JaxAdamW(k=2, penalty="cubic")
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU here")
+def test_build_without_cuda_is_told_as_what_it_is(low_rank):
+    with pytest.raises(DeviceError, match=r"JAX \S+ sees no device called cuda .*JAX=cuda"):
+        JaxAdamW(k=2, device="cuda").fit_tasks([Task(low_rank[0], epochs=1)])
