@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from cfmf.tables import COLUMNS
 
@@ -163,3 +164,24 @@ def error_rows(
         rows = rows.assign(**keys, level=levels, n=n.sum(axis=0).astype(np.int64), metric=metric)
         found.append(rows[rows["n"] > 0])
     return pd.concat(found, ignore_index=True)[COLUMNS["intervals"]]
+
+
+def user_rows(sums: LevelSums, resampling: Resampling, **keys: str) -> pd.DataFrame:
+    """Rows of the `intervals` table: mean and median of the users' own RMSE.
+
+    Every user with a test rating counts once, however many there are of theirs. The interval of the
+    mean comes from resampling users, that of the median from the order of their errors
+    (`scipy.stats.quantile_test`); both are NaN where there is one user. `keys` are dataset, fold,
+    method and slice.
+    """
+    n = sums.n.sum(axis=1)
+    tested = n > 0
+    each = np.sqrt(sums.squared.sum(axis=1)[tested] / n[tested])
+    mean = ratio_intervals(each[:, None], np.ones((each.size, 1)), resampling)
+    median = mean.assign(value=np.median(each))
+    if each.size > 1:
+        ends = stats.quantile_test(each, q=np.median(each), p=0.5)
+        ends = ends.confidence_interval(resampling.level)
+        median = median.assign(ci_low=ends.low, ci_high=ends.high)
+    rows = pd.concat([mean.assign(metric="user_rmse_mean"), median.assign(metric="user_rmse_median")])
+    return rows.assign(**keys, level="all", n=int(n.sum()))[COLUMNS["intervals"]]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_sums
+from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_sums, user_rows
 from cfmf.evaluation.metrics import errors, user_errors
 from cfmf.tables import COLUMNS
 
@@ -21,6 +21,7 @@ SLICES = {
 }
 
 BY_DATE = "date of the rating"
+EACH_USER = "each user's own RMSE"
 MOST_PERIODS = 12
 
 Predictions = Callable[[str, str, str], pd.DataFrame]
@@ -176,7 +177,7 @@ def details(
         train, and by date; the squared error is averaged over seeds before the root is taken.
     intervals
         `intervals` table: the same over the test ratings of all folds together (fold `all`), with
-        intervals from resampling users.
+        intervals from resampling users; and the mean and median of each user's own RMSE.
     user_errors
         dataset, fold, method, user, n, squared_error, absolute_error: sums over the user's test
         ratings, averaged over seeds.
@@ -215,6 +216,13 @@ def details(
             slice=name,
         )
         for (method, name), sums in totals.items()
+    ]
+    # Every test rating is in one level of the first slice, so its sums are those of all.
+    whole = next(iter(SLICES))
+    intervals += [
+        user_rows(sums, resampling, dataset=dataset, fold="all", method=method, slice=EACH_USER)
+        for (method, name), sums in totals.items()
+        if name == whole
     ]
     columns = ["dataset", "fold", "method", "user", "n", "squared_error", "absolute_error"]
     return (

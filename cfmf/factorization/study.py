@@ -150,6 +150,7 @@ def train_point(
     -------
     Metrics: rmse, rmse_clipped (to the scale) and mae of each split, epochs of `fit` and `train`,
     out_of_time of `fit` (1 where the limit of time ended it, else 0),
+    fallback_share of test (see `fallback_share`),
     and for Bayesian methods coverage_90, the share of ratings in their central 90 % interval.
     Costs: seconds of fit and refit. History and predictions as `PointResult`.
 
@@ -241,6 +242,8 @@ def collect(
             if fitted.deviations is not None:
                 error = np.abs(fitted.predictions[part] - truth.data)
                 found["coverage_90"] = float(np.mean(error <= Z_90 * fitted.deviations[part]))
+            if split == "test":
+                found["fallback_share"] = fallback_share(run.train, truth)
             for name, value in found.items():
                 metrics.append({**row, "split": split, "metric": name, "value": value})
         for split, stage, fitted in [("fit", "fit", fit), ("train", "refit", refit)]:
@@ -259,6 +262,17 @@ def collect(
         history=curves[[*first, *(name for name in curves if name not in first)]],
         predictions=pd.concat(predictions, ignore_index=True),
     )
+
+
+def fallback_share(train: sparse.csr_array, test: sparse.csr_array) -> float:
+    """Share of the pairs of `test` whose user or item has no rating in `train`.
+
+    Nothing was learned of how the two go together: what is predicted is a mean with at most one
+    bias (or, of a model without these, what its start and penalty left). NaN where there are none.
+    """
+    users = np.repeat(np.diff(train.indptr) == 0, np.diff(test.indptr))
+    items = np.bincount(train.indices, minlength=train.shape[1]) == 0
+    return float(np.mean(users | items[test.indices])) if test.nnz else np.nan
 
 
 def errors(

@@ -7,8 +7,10 @@ import re
 import numpy as np
 import pandas as pd
 
+from cfmf.evaluation.collect import EACH_USER
 from cfmf.figures.style import family
 from cfmf.reporting.study import Study
+from cfmf.tables import COLUMNS
 
 ONE_RUN = {"train", "fit", "refit", "predict"}
 """Stages of the costs that one use of a chosen setting pays; the others belong to the search."""
@@ -32,21 +34,33 @@ def errors_on_test(study: Study, metric: str = "rmse") -> pd.DataFrame:
 def summary(study: Study) -> pd.DataFrame:
     """One row a method: errors on test over folds, coverage and cost; best first.
 
-    Columns method, family, rmse, sd (over folds, n − 1), mae, coverage (share of test ratings
-    predicted without the fallback), folds, setting, seconds (to fit on one fold's train part and
-    predict its test part), search (seconds of everything that method did).
+    Columns method, family, rmse, sd (over folds, n − 1), mae, user_rmse (mean over users of their
+    own RMSE), coverage (share of test ratings predicted without the fallback), folds, setting,
+    seconds (to fit on one fold's train part and predict its test part), search (seconds of
+    everything that method did).
     """
     rmse = errors_on_test(study).groupby("method")["value"]
     table = pd.DataFrame({"rmse": rmse.mean(), "sd": rmse.std(), "folds": rmse.size()})
     table["mae"] = errors_on_test(study, "mae").groupby("method")["value"].mean()
     fallback = errors_on_test(study, "fallback_share").groupby("method")["value"].mean()
     table["coverage"] = 1 - fallback
+    own = of_users(study)
+    own = own[own["metric"] == "user_rmse_mean"].set_index("method")["value"]
+    table["user_rmse"] = own.reindex(table.index)
     table["setting"] = chosen_settings(study).reindex(table.index).fillna("")
     seconds = costs(study)
     for name in ("seconds", "search"):
         table[name] = seconds.get(name, np.nan)
     table.insert(0, "family", [family(str(method)) for method in table.index])
     return table.sort_values("rmse").rename_axis("method").reset_index()
+
+
+def of_users(study: Study) -> pd.DataFrame:
+    """Mean and median of the users' own RMSE: rows of the `intervals` table, none without it."""
+    rows = study.extra.get("intervals")
+    if rows is None:
+        return pd.DataFrame(columns=COLUMNS["intervals"])
+    return rows[rows["slice"] == EACH_USER]
 
 
 def chosen_settings(study: Study) -> pd.Series:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.evaluation.collect import EACH_USER
 from cfmf.figures import comparison as figures
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Plot, Table, Text, records
@@ -20,6 +21,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         found += _trimmed(trimmed, words)
     pooled, slices = study.extra.get("intervals"), study.table("slices")
     if pooled is not None:
+        pooled = pooled[pooled["slice"] != EACH_USER]
         found += [_plot(str(name), pooled, words) for name in pooled["slice"].unique()]
         title = words("cold-start.intervals_table")
         found.append(Fold(title, [_intervals("intervals", title, pooled, words)]))

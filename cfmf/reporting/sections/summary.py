@@ -31,6 +31,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_verdict(study, words),
         _table(table, words),
         Text(words("summary.reading")),
+        *_of_users(study, words),
         *_settings(table, words),
     ]
 
@@ -80,6 +81,7 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
         Column("rmse", words.plain("column.test_rmse"), "rmse"),
         Column("sd", words.plain("column.sd"), "rmse"),
         Column("mae", words.plain("column.mae"), "rmse"),
+        Column("user_rmse", words.plain("column.user_rmse"), "rmse"),
         Column("coverage", words.plain("column.coverage"), "share"),
         Column("seconds", words.plain("column.seconds_fold"), "seconds"),
         Column("search", words.plain("column.seconds_all"), "seconds"),
@@ -89,6 +91,32 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
     columns = [c for c in columns if c.key in {"method", "what"} or table[c.key].notna().any()]
     title = words("summary.table", folds=number(int(table["folds"].max())))
     return Table("summary", title, columns, records(table.assign(what=what)))
+
+
+def _of_users(study: Study, words: Catalogue) -> list[Block]:
+    """Mean and median of the users' own RMSE with their intervals, folded."""
+    rows = numbers.of_users(study)
+    if rows.empty:
+        return []
+    sides = [
+        rows[rows["metric"] == f"user_rmse_{what}"]
+        .set_index("method")[["value", "ci_low", "ci_high"]]
+        .add_prefix(f"{what}_")
+        for what in ("mean", "median")
+    ]
+    table = pd.concat(sides, axis=1).sort_values("mean_value").reset_index()
+    columns = [Column("method", words.plain("column.method"), "code")]
+    for what in ("mean", "median"):
+        columns += [
+            Column(f"{what}_value", words.plain(f"column.{what}"), "rmse"),
+            Column(f"{what}_ci_low", words.plain("column.low"), "rmse"),
+            Column(f"{what}_ci_high", words.plain("column.high"), "rmse"),
+        ]
+    title = words("summary.users_table")
+    level = number(float(rows["ci_level"].iloc[0]), "percent")
+    users = number(int(rows["users"].max()), "count")
+    text = Text(words("summary.users_text", users=users, level=level))
+    return [Fold(title, [text, Table("users", title, columns, records(table))])]
 
 
 def _settings(table: pd.DataFrame, words: Catalogue) -> list[Block]:

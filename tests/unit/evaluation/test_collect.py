@@ -165,12 +165,29 @@ def test_intervals_pool_the_folds_and_hold_the_slices_values(fold):
     (slices, intervals, _), _ = details(fold)
     assert list(intervals.columns) == COLUMNS["intervals"]
     both = slices.merge(intervals, on=["method", "slice", "level", "metric"])
-    assert len(both) == len(slices) == len(intervals)
+    assert len(both) == len(slices) == len(intervals) - 2
     np.testing.assert_allclose(both["value_x"], both["value_y"])  # there is one fold
     assert (both["n_x"] == both["n_y"]).all()
     assert set(intervals["fold"]) == {"all"}
     wide = intervals[intervals["users"] > 1]
     assert ((wide["ci_low"] <= wide["value"]) & (wide["value"] <= wide["ci_high"])).all()
+
+
+def test_each_user_counts_once(fold):
+    (_, intervals, users), _ = details(fold)
+    own = np.sqrt(users["squared_error"] / users["n"])
+    found = intervals[intervals["slice"] == collect.EACH_USER].set_index("metric")
+    mean, median = found.loc["user_rmse_mean"], found.loc["user_rmse_median"]
+    assert mean["value"] == pytest.approx(own.mean(), rel=1e-12)
+    assert median["value"] == pytest.approx(own.median(), rel=1e-12)
+    assert mean["users"] == len(own) and mean["n"] == fold[1].nnz
+    # The interval of the mean is near that of normal theory.
+    half = 1.96 * own.std() / np.sqrt(len(own))
+    assert mean["ci_low"] == pytest.approx(own.mean() - half, abs=half / 4)
+    # That of the median ends at the order statistics that the binomial distribution tells: with
+    # 30 users the 10th and the 21st hold it with 95.7 % (Conover 1999, sec. 3.2).
+    assert len(own) == 30
+    assert (median["ci_low"], median["ci_high"]) == tuple(np.sort(own)[[9, 20]])
 
 
 def test_errors_by_date_leave_out_ratings_without_one(fold):

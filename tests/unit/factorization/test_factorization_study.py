@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,6 +72,21 @@ def test_tables_are_as_promised_and_follow_from_the_predictions(runs, name):
     assert watched["refit"] == (name == "mf-published")
     assert not watched["fit"]
     assert (found.costs["value"] > 0).all()
+
+
+def test_pairs_of_a_new_user_or_item_are_fallbacks(runs):
+    run = runs[0]
+    train = run.train.toarray()
+    users, items = run.test.nonzero()
+    train[users[0], :] = 0
+    train[:, items[-1]] = 0
+    new = [not train[u].any() or not train[:, i].any() for u, i in zip(users, items, strict=True)]
+    train = sparse.csr_array(train)
+    found = train_point("als", 2, 0.05, [replace(run, train=train)], {"max_epochs": 3})
+    rows = found.metrics[found.metrics["metric"] == "fallback_share"]
+    assert rows["split"].tolist() == ["test"]
+    assert 0 < np.mean(new) < 1
+    assert rows["value"].iloc[0] == pytest.approx(np.mean(new))
 
 
 def test_validation_decides_the_epochs_of_the_refit(runs):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cfmf.evaluation.collect import EACH_USER
 from cfmf.tables import COLUMNS, MEASURED, write_table
 
 DATASET = "generated"
@@ -303,6 +304,11 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
             for axis in ("ratings", "users", "k")
         ],
     }
+    pooled += [
+        [DATASET, "all", method, EACH_USER, "all", 90, 3000, f"user_rmse_{what}", level + less]
+        for method, level in LEVEL.items()
+        for what, less in (("mean", 0.0), ("median", 0.02))
+    ]
     tables = {
         "intervals": _intervals(pooled),
         "cold_start": _intervals(trimmed),
