@@ -36,6 +36,9 @@ os.environ.setdefault("MPLCONFIGDIR", str(Path(".snakemake/matplotlib").resolve(
 
 DATASETS = config["study"]["datasets"]
 METHODS = config["study"]["methods"]
+SEARCHED = config["tuning"]["search"]["methods"]
+if not config["tuning"]["search"]["enabled"]:
+    SEARCHED = []
 FAMILY = registry()
 
 for name in DATASETS:
@@ -52,7 +55,7 @@ FOLDS = {name: fold_names(config["datasets"][name]["split"]) for name in DATASET
 wildcard_constraints:
     dataset="|".join(DATASETS),
     fold="|".join(sorted({fold for folds in FOLDS.values() for fold in folds})),
-    method="|".join(METHODS),
+    method="|".join(dict.fromkeys([*METHODS, *SEARCHED])),
     k="[1-9][0-9]*",
     reg=r"inferred|[0-9]+(\.[0-9]+)?",
 
@@ -106,6 +109,15 @@ def of_folds(path):
 def of_methods(path, family):
     """An input pattern: one path below results/{dataset}/ for every method of a family."""
     return expand(f"results/{{{{dataset}}}}/{path}", method=methods(family))
+
+
+def of_searches(path):
+    """An input function: one path below results/{dataset}/ for every search of `tuning.search`."""
+    return lambda wildcards: expand(
+        f"results/{wildcards.dataset}/{path}",
+        method=SEARCHED,
+        fold=FOLDS[wildcards.dataset],
+    )
 
 
 def of_points(path):

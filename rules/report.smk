@@ -25,6 +25,10 @@ rule render_report:
                 table=["frame", "intermediate", "importances"],
             ),
         ),
+        searched=[
+            of_searches(f"search/{{method}}/{{fold}}/{kind}.tsv")
+            for kind in ("trials", "metrics", "costs")
+        ],
         backends=branch(
             config["backends"]["enabled"],
             then=expand(

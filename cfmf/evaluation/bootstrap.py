@@ -180,8 +180,10 @@ def user_rows(sums: LevelSums, resampling: Resampling, **keys: str) -> pd.DataFr
     mean = ratio_intervals(each[:, None], np.ones((each.size, 1)), resampling)
     median = mean.assign(value=np.median(each))
     if each.size > 1:
-        ends = stats.quantile_test(each, q=np.median(each), p=0.5)
-        ends = ends.confidence_interval(resampling.level)
-        median = median.assign(ci_low=ends.low, ci_high=ends.high)
-    rows = pd.concat([mean.assign(metric="user_rmse_mean"), median.assign(metric="user_rmse_median")])
+        found = stats.quantile_test(each, q=np.median(each), p=0.5)
+        low, high = np.asarray(found.confidence_interval(resampling.level))
+        median = median.assign(ci_low=low, ci_high=high)
+    rows = pd.concat(
+        [mean.assign(metric="user_rmse_mean"), median.assign(metric="user_rmse_median")]
+    )
     return rows.assign(**keys, level="all", n=int(n.sum()))[COLUMNS["intervals"]]

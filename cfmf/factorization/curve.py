@@ -152,7 +152,7 @@ class Curve:
                     f" {self.advice}"
                 )
             if task.report is not None:
-                task.report(epoch, float(row[3]))
+                task.report(epoch, float(row[3] if task.validation is None else row[2]))
         delta = np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
         row = np.column_stack(
             [np.full(len(loss), epoch), loss, delta, measured[:, 1:], np.full(len(loss), seconds)]

@@ -342,7 +342,7 @@ class _Sampling:
         seconds = time.perf_counter() - began
         self.history.append([sweep, loss, abs(loss - previous), *measured, seconds])
         if self.task.report is not None:
-            self.task.report(sweep, measured[2])
+            self.task.report(sweep, measured[2 if self.task.validation is None else 1])
 
     def fitted(self) -> Fitted:
         """Predictive means and standard deviations, over the counted sweeps."""

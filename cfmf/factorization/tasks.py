@@ -40,8 +40,8 @@ class Task:
     name
         For messages: fold and seed.
     report
-        Called after every measured epoch with its number and the RMSE of the watched test pairs;
-        what it raises ends the training (the published search prunes so).
+        Called after every measured epoch with its number and the RMSE on validation, or without
+        that part of the watched test pairs; what it raises ends the training (a search prunes so).
     """
 
     train: sparse.csr_array

@@ -44,8 +44,8 @@ def summary(study: Study) -> pd.DataFrame:
     table["mae"] = errors_on_test(study, "mae").groupby("method")["value"].mean()
     fallback = errors_on_test(study, "fallback_share").groupby("method")["value"].mean()
     table["coverage"] = 1 - fallback
-    own = of_users(study)
-    own = own[own["metric"] == "user_rmse_mean"].set_index("method")["value"]
+    users = of_users(study)
+    own = users[users["metric"] == "user_rmse_mean"].set_index("method")["value"]
     table["user_rmse"] = own.reindex(table.index)
     table["setting"] = chosen_settings(study).reindex(table.index).fillna("")
     seconds = costs(study)

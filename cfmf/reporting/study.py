@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ class Study:
 
     `tables` has the tables of `cfmf.tables` by kind and, under `extra`, those that only some runs
     make. `histories` has a frame of one fold and seed for each (method, k, reg); `search` the
-    tables of `cfmf.search.published.Search` where the published search was repeated.
+    tables of `cfmf.search.published.Search` where the published search was repeated; `searches` the
+    trials, metrics and costs of every method and fold that was searched beside the grids.
     """
 
     dataset: str
@@ -74,6 +76,7 @@ class Study:
     neighbour_trials: pd.DataFrame | None = None
     benchmarks: pd.DataFrame | None = None
     search: dict[str, pd.DataFrame] = field(default_factory=dict)
+    searches: dict[str, pd.DataFrame] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, pd.DataFrame] = field(default_factory=dict)
     across_verdict: list[dict[str, Any]] = field(default_factory=list)
@@ -128,6 +131,7 @@ def load(results: Path, dataset: str) -> Study:
         neighbour_trials=_neighbour_trials(home / "neighbours"),
         benchmarks=_benchmarks(home / "benchmarks"),
         search=_search(home / "published"),
+        searches=_searches(home / "search", provenance.get("config", {})),
         provenance=provenance,
         extra=_extra(home) | (_across(folder) if several else {}),
         across_verdict=(_json(folder / "verdict.json") or []) if several else [],
@@ -218,6 +222,19 @@ def _search(folder: Path) -> dict[str, pd.DataFrame]:
     """What the published search left: frame, intermediate and importances; empty without it."""
     found = {name: _parquet(folder / f"{name}.parquet") for name in SEARCH}
     return {name: table for name, table in found.items() if table is not None and len(table)}
+
+
+def _searches(folder: Path, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """What `tuning.search` found, all methods and folds together; empty where it is off."""
+    block = config.get("tuning", {}).get("search", {})
+    if not block.get("enabled"):
+        return {}
+    folders = [path for method in block["methods"] for path in sorted(folder.glob(f"{method}/*"))]
+    tables = {
+        kind: [read_table(path / f"{kind}.tsv", kind) for path in folders]
+        for kind in ("trials", "metrics", "costs")
+    }
+    return {kind: pd.concat(found, ignore_index=True) for kind, found in tables.items() if found}
 
 
 def _benchmarks(folder: Path) -> pd.DataFrame | None:

@@ -99,13 +99,18 @@ def search(train: Train, block: Mapping[str, Any], storage: Path | None = None) 
         lambda trial: _objective(trial, train, block), n_trials=block["trials"], n_jobs=1
     )
     if storage is not None:
-        with written_whole(storage) as beside:
-            optuna.copy_study(
-                from_study_name=study.study_name,
-                from_storage=study._storage,
-                to_storage=f"sqlite:///{beside}",
-            )
+        keep_study(study, storage)
     return Search(_frame(study), _intermediate(study), _importances(study))
+
+
+def keep_study(study: optuna.Study, path: Path) -> None:
+    """Write a finished study to a SQLite file of its own, whole or not at all."""
+    with written_whole(path) as beside:
+        optuna.copy_study(
+            from_study_name=study.study_name,
+            from_storage=study._storage,
+            to_storage=f"sqlite:///{beside}",
+        )
 
 
 def _objective(trial: optuna.Trial, train: Train, block: Mapping[str, Any]) -> float:

@@ -180,7 +180,7 @@ def test_each_user_counts_once(fold):
     mean, median = found.loc["user_rmse_mean"], found.loc["user_rmse_median"]
     assert mean["value"] == pytest.approx(own.mean(), rel=1e-12)
     assert median["value"] == pytest.approx(own.median(), rel=1e-12)
-    assert mean["users"] == len(own) and mean["n"] == fold[1].nnz
+    assert (mean["users"], mean["n"]) == (len(own), fold[1].nnz)
     # The interval of the mean is near that of normal theory.
     half = 1.96 * own.std() / np.sqrt(len(own))
     assert mean["ci_low"] == pytest.approx(own.mean() - half, abs=half / 4)

@@ -48,6 +48,7 @@ def write(results: Path, seed: int = 7) -> Path:
     _statistics(home, selected, metrics, rng)
     _similarity(home, rng)
     _search(home, rng)
+    _searches(home, rng)
     _backends(home, rng)
     _rest(home)
     _across(results)
@@ -473,6 +474,23 @@ def _search(home: Path, rng: np.random.Generator) -> None:
     shares.to_parquet(home / "published/importances.parquet")
 
 
+def _searches(home: Path, rng: np.random.Generator) -> None:
+    for method, fold in itertools.product(["user-knn", "mf"], FOLDS):
+        keys, folder = [DATASET, fold, method], home / f"search/{method}/{fold}"
+        trials = [
+            [*keys, trial, state, "k=4 reg=0.1", "validation_rmse", rng.uniform(0.9, 1)]
+            for trial, state in enumerate(["COMPLETE", "PRUNED" if method == "mf" else "COMPLETE"])
+        ]
+        metrics = [
+            [*keys, "", "", "", split, "rmse", LEVEL[method] - 0.01]
+            for split in ("validation", "test")
+        ]
+        costs = [[*keys, "", "", "", "search", "seconds", 12.0]]
+        for kind, rows in (("trials", trials), ("metrics", metrics), ("costs", costs)):
+            table = pd.DataFrame(rows, columns=COLUMNS[kind])
+            write_table(folder / f"{kind}.tsv", table, kind)
+
+
 def _rest(home: Path) -> None:
     (home / "raw").mkdir(parents=True)
     manifest = {
@@ -490,7 +508,10 @@ def _rest(home: Path) -> None:
         "command": "snakemake --cores 2",
         "config": {
             "study": {"datasets": [DATASET, "past"], "methods": list(LEVEL)},
-            "tuning": {"seconds": 90.0},
+            "tuning": {
+                "seconds": 90.0,
+                "search": {"enabled": True, "methods": ["user-knn", "mf"]},
+            },
         },
         "versions": {"numpy": "2"},
         "git": {"commit": "0" * 40, "dirty": False},

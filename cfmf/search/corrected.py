@@ -1,0 +1,236 @@
+"""A search for one method on one fold, as it should be: validation chooses, the test fold waits.
+
+Beside the grids, which alone the tests compare: a search spends its trials where they look
+promising, so that its trials depend on each other. What it is for is the setting. Every method gets
+the same number of trials and the same wall-clock time; only complete trials are chosen from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import optuna
+import pandas as pd
+
+from cfmf.factorization import METHODS as FACTORIZATIONS
+from cfmf.factorization.study import Run, make_solver, train_point, use_threads
+from cfmf.factorization.tasks import Task
+from cfmf.neighbours import study as neighbours
+from cfmf.neighbours.ratings import pairs, rmse
+from cfmf.neighbours.tuning import KNN_PARAMETERS, METRIC, predict_all, setting_text
+from cfmf.search.published import keep_study
+from cfmf.tables import COLUMNS
+
+OUT_OF_TIME = "out_of_time"
+
+Setting = dict[str, Any]
+Suggest = Callable[[optuna.Trial], Setting]
+Score = Callable[[Setting, optuna.Trial, float], float]
+
+
+class Tables(NamedTuple):
+    """What a search found: tables of the kinds `trials`, `metrics` and `costs`."""
+
+    trials: pd.DataFrame
+    metrics: pd.DataFrame
+    costs: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Place:
+    """The data of one search: a fold, the ratings' scale, and where to compute."""
+
+    dataset: str
+    run: Run
+    scale: tuple[float, float] | None = None
+    threads: int = 1
+    device: str = "cpu"
+
+
+def search(
+    method: str,
+    place: Place,
+    settings: Mapping[str, Any],
+    block: Mapping[str, Any],
+    seconds: float,
+    storage: Path | None = None,
+) -> Tables:
+    """Search the settings of a method on one fold, then score the chosen one on its test part once.
+
+    Parameters
+    ----------
+    method
+        A kNN, or a factorization with a `reg` that validation stops.
+    settings
+        The method's block of the config; the values that it lists for what is searched are not
+        used.
+    block
+        The `tuning.search` block of the config.
+    seconds
+        Wall-clock time of the search: no trial begins after it, and a training that it ends is not
+        chosen (state OUT_OF_TIME). Where it cuts nothing, the search is deterministic.
+    storage
+        SQLite file for the finished study; None keeps none.
+
+    Returns
+    -------
+    Trials of every state, in the order they were made; RMSE, MAE and their like on validation and
+    test of the chosen setting; seconds of the search.
+
+    Raises
+    ------
+    ValueError
+        If the method cannot be searched, or no trial is complete.
+    """
+    begun = time.perf_counter()
+    parts = _factorization if method in FACTORIZATIONS else _knn
+    suggest, score, finish = parts(method, place, settings, block)
+    study = optuna.create_study(
+        study_name=f"{method} on fold {place.run.fold} of {place.dataset}",
+        storage=optuna.storages.InMemoryStorage(),
+        direction="minimize",
+        sampler=optuna.samplers.TPESampler(
+            seed=block["seed"], multivariate=True, constant_liar=False, n_startup_trials=10
+        ),
+        pruner=optuna.pruners.HyperbandPruner(
+            min_resource=block["min_resource"],
+            max_resource=block["max_resource"],
+            reduction_factor=block["reduction_factor"],
+        ),
+    )
+    deadline = time.monotonic() + seconds
+
+    def objective(trial: optuna.Trial) -> float:
+        setting = suggest(trial)
+        trial.set_user_attr("setting", setting)
+        return score(setting, trial, deadline - time.monotonic())
+
+    study.optimize(objective, n_trials=block["trials"], timeout=seconds, n_jobs=1)
+    spent = time.perf_counter() - begun
+    if storage is not None:
+        keep_study(study, storage)
+    keys = {"dataset": place.dataset, "fold": place.run.fold, "method": method}
+    trials = _trials(study, keys)
+    metrics = finish(best(study), trials)
+    cost = {**keys, "k": "", "reg": "", "seed": "", "stage": "search", "measure": "seconds"}
+    costs = pd.DataFrame([{**cost, "value": spent}])[COLUMNS["costs"]]
+    return Tables(trials, metrics, costs)
+
+
+def best(study: optuna.Study) -> Setting:
+    """Setting of the complete trial of least validation RMSE, the first of equals.
+
+    Raises
+    ------
+    ValueError
+        If none is complete.
+    """
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if not complete:
+        raise ValueError(
+            f"{study.study_name}: none of {len(study.trials)} trials was completed; give"
+            " tuning.seconds more time, or tuning.search.trials more trials"
+        )
+    found = min(complete, key=lambda trial: (trial.value, trial.number))
+    return dict(found.user_attrs["setting"])
+
+
+def _trials(study: optuna.Study, keys: Mapping[str, str]) -> pd.DataFrame:
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        state = "OUT_OF_TIME" if trial.user_attrs.get(OUT_OF_TIME) else trial.state.name
+        text = setting_text(trial.user_attrs["setting"])
+        of_trial = {**keys, "trial": trial.number, "state": state, "setting": text}
+        rows.append({**of_trial, "metric": METRIC, "value": trial.value})
+    return pd.DataFrame(rows, columns=COLUMNS["trials"])
+
+
+def _knn(
+    method: str, place: Place, settings: Mapping[str, Any], block: Mapping[str, Any]
+) -> tuple[Suggest, Score, Callable[[Setting, pd.DataFrame], pd.DataFrame]]:
+    """Similarity, number of neighbours and shrinkage; of what else the config lists, the first."""
+    run = place.run
+    users, items = pairs(run.validation)
+    rest = {name: settings.get(name, default) for name, default in KNN_PARAMETERS.items()}
+    rest = {
+        name: one if isinstance(one, str | int | float) else one[0] for name, one in rest.items()
+    }
+
+    def suggest(trial: optuna.Trial) -> Setting:
+        return rest | {
+            "similarity": trial.suggest_categorical("similarity", list(block["similarity"])),
+            "neighbours": trial.suggest_int("neighbours", *block["neighbours"], log=True),
+            "shrinkage": float(trial.suggest_int("shrinkage", *block["shrinkage"], log=True)),
+        }
+
+    def score(setting: Setting, trial: optuna.Trial, seconds: float) -> float:
+        where = (place.threads, place.device)
+        predicted, _ = predict_all(method, run.fit, users, items, [setting], *where)
+        return rmse(predicted[0], run.validation.data)
+
+    def finish(setting: Setting, trials: pd.DataFrame) -> pd.DataFrame:
+        folds = {run.fold: {"train": run.train, "test": run.test}}
+        chosen = {run.fold: setting}
+        predicted = neighbours.predict_block(
+            method, folds, chosen, threads=place.threads, device=place.device
+        )
+        return neighbours.score(
+            method, folds, predicted, trials, chosen, place.dataset, place.scale
+        )[0]
+
+    return suggest, score, finish
+
+
+def _factorization(
+    method: str, place: Place, settings: Mapping[str, Any], block: Mapping[str, Any]
+) -> tuple[Suggest, Score, Callable[[Setting, pd.DataFrame], pd.DataFrame]]:
+    """Factors and penalty; after every epoch Hyperband may prune by the validation RMSE."""
+    run, entry = place.run, FACTORIZATIONS[method]
+    if "reg" not in entry.tuned_by or not entry.stops_on_validation:
+        raise ValueError(f"{method} has no reg that validation chooses; leave it out of the search")
+
+    def suggest(trial: optuna.Trial) -> Setting:
+        reg = trial.suggest_float("reg", *block["reg"], log=True)
+        # four digits are enough, and a name of the setting that can be read
+        return {"k": trial.suggest_int("k", *block["k"], log=True), "reg": float(f"{reg:.4g}")}
+
+    def score(setting: Setting, trial: optuna.Trial, seconds: float) -> float:
+        reported: list[float] = []
+
+        def report(epoch: int, value: float) -> None:
+            reported.append(value)
+            trial.report(value, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        solver = make_solver(
+            method, setting["k"], setting["reg"], settings, place.device, place.scale
+        )
+        use_threads(place.threads)  # after the solver, which may have loaded torch
+        task = Task(
+            run.fit, run.seed, run.validation, seconds=seconds, name=run.name, report=report
+        )
+        if solver.fit_tasks([task])[0].out_of_time:
+            trial.set_user_attr(OUT_OF_TIME, True)
+            raise optuna.TrialPruned
+        return min(reported)
+
+    def finish(setting: Setting, trials: pd.DataFrame) -> pd.DataFrame:
+        found = train_point(
+            method,
+            setting["k"],
+            setting["reg"],
+            [run],
+            settings,
+            dataset=place.dataset,
+            scale=place.scale,
+            device=place.device,
+            threads=place.threads,
+        ).metrics
+        return found[found["split"].isin(["validation", "test"])].reset_index(drop=True)
+
+    return suggest, score, finish

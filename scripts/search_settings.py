@@ -1,0 +1,35 @@
+"""One method searched on the validation part of one fold; what it chose is scored on test once."""
+
+import optuna
+
+from cfmf.devices import run_on_device
+from cfmf.factorization.study import Run
+from cfmf.files import load_matrix
+from cfmf.rules import job
+from cfmf.search.corrected import Place, Tables, search
+from cfmf.tables import write_table
+
+PARTS = ("fit", "validation", "train", "test")
+
+with job(snakemake) as (log, params):
+    # Optuna's own lines go to the job's log like all others.
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
+    wildcards = snakemake.wildcards
+    parts = {part: load_matrix(snakemake.input[part]) for part in PARTS}
+    run = Run(wildcards.fold, params.seed, **parts)
+
+    def searched(device: str) -> Tables:
+        return search(
+            wildcards.method,
+            Place(wildcards.dataset, run, tuple(params.scale), snakemake.threads, device),
+            params.settings,
+            params.search,
+            params.seconds,
+            snakemake.output.storage,
+        )
+
+    found = run_on_device(searched, bool(snakemake.resources.gpu), params.device != "cuda")
+    log.info("trials: %s", found.trials["state"].value_counts().to_dict())
+    for kind in Tables._fields:
+        write_table(snakemake.output[kind], getattr(found, kind), kind)
