@@ -7,11 +7,13 @@ import jinja2
 import pytest
 
 REPORT = Path(__file__).parents[3] / "report"
-WILDCARDS = {"dataset": "ml-100k", "method": "user-knn"}
+WILDCARDS = {"dataset": "ml-100k", "method": "user-knn", "fold": "u1"}
 
 
 @pytest.mark.parametrize("path", sorted(REPORT.glob("captions/*.rst")), ids=lambda path: path.stem)
-@pytest.mark.parametrize("names", [["dataset"], ["dataset", "method"]])
+@pytest.mark.parametrize(
+    "names", [["dataset"], ["dataset", "method"], ["dataset", "method", "fold"]]
+)
 def test_caption_names_its_data_set(path, names):
     wildcards = SimpleNamespace(**{name: WILDCARDS[name] for name in names})
     template = jinja2.Template(path.read_text(encoding="utf-8"))
@@ -20,6 +22,7 @@ def test_caption_names_its_data_set(path, names):
     assert "{{" not in text
     if path.stem == "trials":
         assert ("user-knn" in text) == ("method" in names)
+        assert ("fold\nu1" in text) == ("fold" in names)
 
 
 def test_description_of_the_workflow_names_what_is_studied():
