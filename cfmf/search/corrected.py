@@ -19,9 +19,10 @@ import pandas as pd
 from cfmf.factorization import METHODS as FACTORIZATIONS
 from cfmf.factorization.study import Run, make_solver, train_point, use_threads
 from cfmf.factorization.tasks import Task
+from cfmf.neighbours import KNN
 from cfmf.neighbours import study as neighbours
 from cfmf.neighbours.ratings import pairs, rmse
-from cfmf.neighbours.tuning import KNN_PARAMETERS, METRIC, predict_all, setting_text
+from cfmf.neighbours.tuning import METRIC, predict_all, setting_text
 from cfmf.search.published import keep_study
 from cfmf.tables import COLUMNS
 
@@ -155,7 +156,7 @@ def _knn(
     """Similarity, number of neighbours and shrinkage; of what else the config lists, the first."""
     run = place.run
     users, items = pairs(run.validation)
-    rest = {name: settings.get(name, default) for name, default in KNN_PARAMETERS.items()}
+    rest = {name: settings.get(name, default) for name, default in KNN.items()}
     rest = {
         name: one if isinstance(one, str | int | float) else one[0] for name, one in rest.items()
     }

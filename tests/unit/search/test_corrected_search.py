@@ -11,7 +11,8 @@ import yaml
 from scipy import sparse
 
 from cfmf.factorization.study import Run, train_point
-from cfmf.neighbours.tuning import KNN_PARAMETERS, predict_all
+from cfmf.neighbours import KNN
+from cfmf.neighbours.tuning import predict_all
 from cfmf.search import corrected
 from cfmf.tables import COLUMNS
 
@@ -67,7 +68,7 @@ def test_choice_is_the_complete_trial_of_least_validation_error(found, place):
         alone = train_point(method, k, reg, [run], SETTINGS[method], scale=place.scale).metrics
         expected = alone[alone["metric"] == "rmse"].set_index("split")["value"]
     else:
-        setting = KNN_PARAMETERS | {
+        setting = dict(KNN) | {
             "similarity": setting["similarity"],
             "neighbours": int(setting["neighbours"]),
             "shrinkage": float(setting["shrinkage"]),
