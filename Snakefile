@@ -34,6 +34,7 @@ rule ratings:
 rule folds:
     input:
         studied("folds/folds.json"),
+        studied("folds/folds.npz"),
 
 
 rule matrices:

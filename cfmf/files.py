@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,23 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+class DamagedError(ValueError):
+    """A file or folder is not as it was written; `path` tells which."""
+
+    def __init__(self, path: str | Path, what: str):
+        super().__init__(what)
+        self.path = Path(path)
+
+
+def set_aside(path: str | Path) -> None:
+    """Rename a file or folder to its name followed by `.damaged`, in the place of an older one."""
+    path = Path(path)
+    aside = path.with_name(f"{path.name}.damaged")
+    if aside.is_dir():
+        shutil.rmtree(aside)
+    path.replace(aside)
 
 
 def sha256(path: str | Path) -> str:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cfmf.files import sha256, written_whole
+from cfmf.files import DamagedError, set_aside, sha256, written_whole
+
+ASIDE = "It was set aside as *.damaged; run the same command again, which makes it anew"
 
 
 def hash_file(path: str | Path) -> Path | None:
@@ -21,9 +23,14 @@ def hash_file(path: str | Path) -> Path | None:
     return Path(*parts[:2], "hashes", *parts[2:-1], f"{parts[-1]}.sha256")
 
 
+def _hashed(path: Path) -> Path:
+    """The file that is hashed: of a folder manifest.json, which holds the hashes of the others."""
+    return path / "manifest.json" if path.is_dir() else path
+
+
 def record(paths: Iterable[str | Path]) -> None:
-    """Keep the SHA-256 of results, so that their readers know them; folders are passed over."""
-    for path in map(Path, paths):
+    """Keep the SHA-256 of results (of folders, their manifest's), so that readers know them."""
+    for path in map(_hashed, map(Path, paths)):
         kept = hash_file(path)
         if kept and path.is_file():
             with written_whole(kept) as beside:
@@ -42,17 +49,15 @@ def verify(paths: Iterable[str | Path]) -> None:
     """
     damaged = []
     for path in map(Path, paths):
-        kept = hash_file(path)
-        if not kept or not kept.is_file() or not path.is_file():
+        told = _hashed(path)
+        kept = hash_file(told)
+        if not kept or not kept.is_file() or not path.exists():
             continue
-        if kept.read_text("utf-8").split("  ")[0] != sha256(path):
-            path.replace(path.with_name(f"{path.name}.damaged"))
+        if not told.is_file() or kept.read_text("utf-8").split("  ")[0] != sha256(told):
+            set_aside(path)
             damaged.append(str(path))
     if damaged:
-        raise ValueError(
-            f"{', '.join(damaged)}: not as it was written. It was set aside as *.damaged;"
-            " run the same command again, which makes it anew"
-        )
+        raise ValueError(f"{', '.join(damaged)}: not as it was written. {ASIDE}")
 
 
 @contextmanager
@@ -60,7 +65,8 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     """Set up a rule's job: log to its file, check its inputs, and log the reason when it fails.
 
     The reason is logged last and in one line, after the traceback, and printed, so that whoever
-    opens the log or looks at the terminal sees what to do without reading Python.
+    opens the log or looks at the terminal sees what to do without reading Python. A result that the
+    package finds damaged is set aside, as in `verify`: Snakemake would take it for made.
     """
     logging.basicConfig(
         filename=snakemake.log[0],
@@ -80,6 +86,9 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
         record(snakemake.output)
     except Exception as error:
         reason = f"{snakemake.rule} failed: {error}"
+        if isinstance(error, DamagedError) and hash_file(error.path) and error.path.exists():
+            set_aside(error.path)
+            reason += f". {ASIDE}"
         log.exception("traceback")
         log.error("%s", reason)
         print(f"{reason}\nThe whole story is in {snakemake.log[0]}", file=sys.stderr)

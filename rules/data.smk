@@ -56,6 +56,7 @@ rule split_ratings:
         code=code("split_ratings"),
     output:
         folds="results/{dataset}/folds/folds.json",
+        rows="results/{dataset}/folds/folds.npz",
     log:
         logs("split_ratings"),
     benchmark:

@@ -10,13 +10,15 @@ rule evaluate_methods:
         # beside these; only those of the chosen settings are read
         predictions=of_methods("neighbours/{method}/predictions.parquet", "neighbours")
         + of_points("predictions.parquet"),
-        costs=of_methods("neighbours/{method}/costs.tsv", "neighbours")
+        costs=of_methods("neighbours/{method}/tuning_costs.tsv", "neighbours")
+        + of_methods("neighbours/{method}/costs.tsv", "neighbours")
         + of_points("costs.tsv"),
         settings=of_methods("neighbours/{method}/settings.tsv", "neighbours"),
         train=of_folds("matrices/{fold}/train.npz"),
         test=of_folds("matrices/{fold}/test.npz"),
         ratings="results/{dataset}/ratings/ratings.parquet",
         folds="results/{dataset}/folds/folds.json",
+        rows="results/{dataset}/folds/folds.npz",
         code=code("evaluate_methods"),
     output:
         metrics=table(

@@ -9,6 +9,7 @@ rule build_matrices:
         users="results/{dataset}/ratings/users.parquet",
         titles="results/{dataset}/ratings/items.parquet",
         folds="results/{dataset}/folds/folds.json",
+        rows="results/{dataset}/folds/folds.npz",
         code=code("build_matrices"),
     output:
         **{part: f"results/{{dataset}}/matrices/{{fold}}/{part}.npz" for part in PARTS},

@@ -1,5 +1,6 @@
 """Every method's figures in one table, the settings chosen on validation, and where they err."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,6 @@ from cfmf.rules import job
 from cfmf.tables import read_table, write_table
 
 with job(snakemake) as (log, params):
-    neighbours, points = (
-        [Path(path).parent for path in paths]
-        for paths in (snakemake.input.neighbours, snakemake.input.factorization)
-    )
     base = Path("results") / snakemake.wildcards.dataset
     train, test = (
         dict(zip(params.folds, paths, strict=True))
@@ -51,16 +48,15 @@ with job(snakemake) as (log, params):
         order = rows[np.lexsort((tested["item"], tested["user"]))]
         return dated[0][order], dated[1]
 
-    def gathered(kind: str, *names: str) -> pd.DataFrame:
-        found = [folder / name for folder in neighbours + points for name in names]
-        return collect([read_table(path, kind) for path in found if path.exists()], kind)
+    def gathered(kind: str, paths: Iterable[str]) -> pd.DataFrame:
+        return collect([read_table(path, kind) for path in paths], kind)
 
-    metrics = gathered("metrics", "metrics.tsv")
-    costs = gathered("costs", "tuning_costs.tsv", "costs.tsv")
+    metrics = gathered("metrics", [*snakemake.input.neighbours, *snakemake.input.factorization])
+    costs = gathered("costs", snakemake.input.costs)
     chosen = choose(metrics)
     for row in chosen[chosen["edge"] != ""].itertuples():
         log.warning("%s in fold %s: the optimum lies on the %s", row.method, row.fold, row.edge)
-    settings = [read_table(folder / "settings.tsv", "settings") for folder in neighbours]
+    settings = [read_table(path, "settings") for path in snakemake.input.settings]
     slices, intervals, user_errors = details(
         chosen, predictions, matrices, Resampling.of(params.statistics), periods
     )

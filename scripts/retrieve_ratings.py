@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from cfmf.data.manifest import verified_manifest
 from cfmf.data.sources import retrieve
 from cfmf.rules import job
 
 with job(snakemake) as (log, params):
     dataset = dict(params.dataset)
     if snakemake.input.fetched:
+        verified_manifest(Path(str(snakemake.input.fetched)))
         dataset["folder"] = str(snakemake.input.fetched)
     manifest = retrieve(dataset, Path(snakemake.output.raw))
     log.info("served by %s %s", manifest["served_by"], manifest["address"])

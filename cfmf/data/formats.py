@@ -43,9 +43,10 @@ from cfmf.data.lines import (
     file_blocks,
     parse_blocks,
 )
+from cfmf.data.manifest import verified_manifest
 from cfmf.data.parallel import side_by_side
 from cfmf.data.text import read_titles
-from cfmf.files import sha256, written_whole
+from cfmf.files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -113,27 +114,6 @@ def parse(raw: Path, dataset: Mapping[str, Any], output: Path, threads: int = 1)
     with written_whole(output / "audit.json") as beside:
         beside.write_text(json.dumps(audit, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return audit
-
-
-def verified_manifest(raw: Path) -> dict[str, Any]:
-    """The manifest of a folder of raw files, after comparing every file with its hash.
-
-    Raises
-    ------
-    ValueError
-        If there is no manifest, or a file is missing or differs.
-    """
-    path = existing(raw / "manifest.json")
-    manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    for name, facts in manifest["files"].items():
-        file = existing(raw / name)
-        if file.stat().st_size != facts["bytes"] or sha256(file) != facts["sha256"]:
-            raise ValueError(
-                f"{file} was changed since it was retrieved: its {file.stat().st_size:,} bytes"
-                f" are not the {facts['bytes']:,} bytes of the manifest; delete {raw} and"
-                " retrieve it again"
-            )
-    return manifest
 
 
 def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:

@@ -185,14 +185,14 @@ def retrieve(dataset: Mapping[str, Any], destination: Path) -> dict[str, Any]:
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir()
             try:
-                truth = get(building)
+                told = get(building)
                 _check_complete(dataset, building)
             except (ValueError, OSError, subprocess.SubprocessError) as error:
                 attempts.append({"way": way, "address": address, "error": str(error)})
                 log.warning("%s %s does not serve the data: %s", way, address, error)
                 continue
             log.info("served by %s %s", way, address)
-            manifest = _manifest(dataset, way, address, building, attempts, truth)
+            manifest = _manifest(dataset, way, address, building, attempts, told)
             (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
             shutil.rmtree(destination, ignore_errors=True)
             building.rename(destination)
@@ -216,7 +216,11 @@ def _ways(dataset: Mapping[str, Any], destination: Path) -> Iterator[tuple[str, 
     source = _source(dataset)
     if dataset["source"] == "synthetic":
         seed = f"seed {dataset['synthetic']['seed']}"
-        yield "generator", seed, lambda into: write_netflix_files(dataset["synthetic"], into)
+        yield (
+            "generator",
+            seed,
+            lambda into: {"truth": write_netflix_files(dataset["synthetic"], into)},
+        )
         return
     if dataset["folder"]:
         folder = Path(dataset["folder"]).expanduser()
@@ -272,12 +276,13 @@ def _from_folder(source: Source, folder: Path, into: Path) -> dict[str, Any]:
     """Copy the files of a local folder, or unpack the archives that it holds."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; mend `folder` of the data set")
-    archives = {one.name for one in source.downloads}
+    archives = {one.name: one for one in source.downloads}
+    told: dict[str, dict[str, Any]] = {}
     for path in sorted((*folder.iterdir(), *folder.glob("training_set/*"))):
         placed = source.place(path.name.removesuffix(".gz"))
         if path.name in archives:
-            _verify_archive(source, path)
-            unpack(path, source.place, into)
+            check_download(archives[path.name], path, str(path))
+            told[path.name] = _unpacked(source, archives[path.name], path, into)
         elif placed is None:
             continue
         elif not path.is_file():
@@ -287,7 +292,21 @@ def _from_folder(source: Source, folder: Path, into: Path) -> dict[str, Any]:
         else:
             (into / placed).parent.mkdir(exist_ok=True)
             shutil.copyfile(path, into / placed)
-    return {}
+    return {"archives": told}
+
+
+def _unpacked(source: Source, one: Download, path: Path, into: Path) -> dict[str, Any]:
+    """Unpack an archive; by which hash it was checked, whether the catalogue's, and its files."""
+    before = set(into.rglob("*"))
+    unpack(path, source.place, into)
+    files = sorted(path for path in set(into.rglob("*")) - before if path.is_file())
+    known = {hash for entry in source.downloads for hash in (entry.sha256, entry.md5) if hash}
+    checked = {kind: getattr(one, kind) for kind in ("sha256", "md5") if getattr(one, kind)}
+    return {
+        "checked": checked,
+        "genuine": bool(known & set(checked.values())),
+        "files": [file.relative_to(into).as_posix() for file in files],
+    }
 
 
 def _from_servers(
@@ -295,11 +314,12 @@ def _from_servers(
 ) -> dict[str, Any]:
     """Download every file from the first of its mirrors that serves it."""
     keep.mkdir(exist_ok=True)
+    told: dict[str, dict[str, Any]] = {}
     try:
         for name, mirrors in files.items():
-            path = _from_mirrors(mirrors, keep)
+            path, one = _from_mirrors(mirrors, keep)
             if is_archive(name):
-                unpack(path, source.place, into)
+                told[name] = _unpacked(source, one, path, into)
             elif placed := source.place(name):
                 (into / placed).parent.mkdir(exist_ok=True)
                 shutil.copyfile(path, into / placed)
@@ -314,16 +334,16 @@ def _from_servers(
                 path.unlink()
         if not any(keep.iterdir()):
             keep.rmdir()
-    return {}
+    return {"archives": told}
 
 
-def _from_mirrors(mirrors: list[Download], keep: Path) -> Path:
-    """Download a file from the first mirror that serves it."""
+def _from_mirrors(mirrors: list[Download], keep: Path) -> tuple[Path, Download]:
+    """Download a file from the first mirror that serves it; where it is, and that mirror."""
     errors = []
     for one in mirrors:
         log.info("downloading %s", _shown(one.url))
         try:
-            return download(one, keep)
+            return download(one, keep), one
         except (requests.RequestException, ValueError) as error:
             errors.append(f"{_shown(one.url)}: {_first_reason(error)}")
             log.warning("%s", errors[-1])
@@ -343,7 +363,7 @@ def _from_package(into: Path) -> dict[str, Any]:
     """MovieLens 100K from the wheel that ships it, fetched with the Python that runs."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-        command += ["--disable-pip-version-check", "--dest", folder, RECBOLE]
+        command += ["--disable-pip-version-check", "--no-cache-dir", "--dest", folder, RECBOLE]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or len(wheels) != 1:
@@ -358,13 +378,6 @@ def _from_package(into: Path) -> dict[str, Any]:
     (into / "u.data").write_bytes(ratings.read_bytes().split(b"\n", 1)[1])
     ratings.unlink()
     return {}
-
-
-def _verify_archive(source: Source, path: Path) -> None:
-    """Compare an archive of a local folder with the catalogue."""
-    for one in source.downloads:
-        if one.name == path.name:
-            check_download(one, path, str(path))
 
 
 def _check_complete(dataset: Mapping[str, Any], folder: Path) -> None:
@@ -392,11 +405,17 @@ def _manifest(
     address: str,
     folder: Path,
     attempts: list[dict[str, str]],
-    truth: dict[str, Any],
+    told: dict[str, Any],
 ) -> dict[str, Any]:
-    """What is known about the files of a folder."""
+    """What is known about the files of a folder, and what the way that served them told."""
     files: dict[str, dict[str, Any]] = {}
-    genuine: dict[str, str] = {}
+    archives = told.get("archives", {})
+    genuine = {
+        file: f"a file of {archive}"
+        for archive, facts in archives.items()
+        if facts["genuine"]
+        for file in facts["files"]
+    }
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
@@ -415,6 +434,7 @@ def _manifest(
         "address": address,
         "files": files,
         "genuine": genuine,
+        "archives": archives,
         "attempts": attempts,
-        "truth": truth,
+        "truth": told.get("truth", {}),
     }

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cfmf.files import sha256, written_whole
+from cfmf.files import DamagedError, sha256, written_whole
 
 OFFICIAL_ROWS = 100_000
 OFFICIAL_FOLDS = 5
+PARTS = ("fit", "validation", "test")
 Rows = NDArray[np.int64]
 
 
@@ -86,7 +87,7 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
         validation = _validation(ratings, train, rule, rng)
         fit = np.setdiff1d(train, validation, assume_unique=True)
         folds[name] = Fold(np.sort(fit), np.sort(validation), np.sort(test))
-        for part in ("fit", "validation", "test"):
+        for part in PARTS:
             if not len(getattr(folds[name], part)):
                 raise ValueError(
                     f"the {part} part of fold {name} is empty: {len(ratings):,} ratings are too few"
@@ -220,29 +221,38 @@ def _last_of_users(ratings: pd.DataFrame, rows: Rows, count: int) -> NDArray[np.
 
 
 def save(folds: Mapping[str, Fold], rule: Mapping[str, Any], folder: Path) -> None:
-    """Write each fold to `{name}.npz`, and their sizes and SHA-256 with the rule to folds.json."""
-    facts = {}
-    for name, fold in folds.items():
-        parts = {part: getattr(fold, part) for part in ("fit", "validation", "test")}
-        path = Path(folder) / f"{name}.npz"
-        with written_whole(path) as beside:
-            np.savez_compressed(beside, **parts)
-        facts[name] = {"sha256": sha256(path)} | {part: len(rows) for part, rows in parts.items()}
+    """Write all folds to folds.npz, and to folds.json its SHA-256, the rule and the sizes.
+
+    The arrays of folds.npz are named `{fold}_fit`, `{fold}_validation` and `{fold}_test`.
+    """
+    arrays = {
+        f"{name}_{part}": getattr(fold, part) for name, fold in folds.items() for part in PARTS
+    }
+    path = Path(folder) / "folds.npz"
+    with written_whole(path) as beside:
+        np.savez_compressed(beside, allow_pickle=False, **arrays)
+    facts = {
+        "rule": dict(rule),
+        "sha256": sha256(path),
+        "folds": {name: {part: len(arrays[f"{name}_{part}"]) for part in PARTS} for name in folds},
+    }
     with written_whole(Path(folder) / "folds.json") as beside:
-        beside.write_text(json.dumps({"rule": dict(rule), "folds": facts}, indent=1) + "\n")
+        beside.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def load(folder: Path, name: str) -> Fold:
-    """Read one fold, after comparing it with its hash in folds.json.
+    """Read one fold, after comparing folds.npz with its hash in folds.json.
 
     Raises
     ------
     ValueError
-        If the file differs from what was saved.
+        If the file is missing or differs from what was saved, or has no such fold.
     """
-    path = Path(folder) / f"{name}.npz"
-    facts = json.loads((Path(folder) / "folds.json").read_text())["folds"]
-    if name not in facts or sha256(path) != facts[name]["sha256"]:
-        raise ValueError(f"{path} is not the fold that folds.json tells of; make the folds again")
-    with np.load(path) as parts:
-        return Fold(parts["fit"], parts["validation"], parts["test"])
+    path = Path(folder) / "folds.npz"
+    facts = json.loads((Path(folder) / "folds.json").read_text())
+    if not path.is_file() or sha256(path) != facts["sha256"]:
+        raise DamagedError(path, f"{path} is not what folds.json tells of; make the folds again")
+    if name not in facts["folds"]:
+        raise ValueError(f"{path} has no fold {name}, only {', '.join(facts['folds'])}")
+    with np.load(path, allow_pickle=False) as arrays:
+        return Fold(*(arrays[f"{name}_{part}"] for part in PARTS))

@@ -273,6 +273,13 @@ def test_two_runs_at_once(tmp_path, undisturbed, faults):
     faults["second run at once"] += 1
 
 
+def alter(path, rng):
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
 # No file of a group is written by a job that reads another one: it would be replaced unread.
 ALTERED = [
     ["neighbours/user-knn/trials.tsv", "factorization/als/k~1_reg~0.2/metrics.tsv",
@@ -289,10 +296,7 @@ ALTERED = [
 def test_altered_intermediates(copy, undisturbed, faults, names):
     rng = random.Random(SEED)
     for name in names:
-        path = copy.results()[name]
-        content = bytearray(path.read_bytes())
-        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-        path.write_bytes(content)
+        alter(copy.results()[name], rng)
     told = ""
     for _ in range(len(names) + 1):
         status, output = copy.tiny()
@@ -305,3 +309,41 @@ def test_altered_intermediates(copy, undisturbed, faults, names):
         copy.results()[f"{name}.damaged"].unlink()
     assert copy.digests() == undisturbed.digests()
     faults["byte altered"] += len(names)
+
+
+@pytest.fixture(scope="module")
+def matrices(tmp_path_factory):
+    """The first stages of the tiny study, run without a disturbance."""
+    checkout = Checkout(tmp_path_factory.mktemp("matrices"))
+    status, output = checkout.tiny("ratings", "folds", "matrices")
+    assert status == 0, output
+    return checkout
+
+
+@pytest.mark.parametrize("damage", ["altered", "lost"])
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [
+        ("raw/netflix_train.txt", "parse_ratings"),
+        ("raw/manifest.json", "parse_ratings"),
+        ("folds/folds.npz", "build_matrices"),
+    ],
+)
+def test_altered_or_lost_raw_files_and_folds(matrices, tmp_path, faults, name, reader, damage):
+    shutil.copytree(matrices.folder, tmp_path / "copy", symlinks=True)
+    copy = Checkout(tmp_path / "copy")
+    if damage == "lost":
+        copy.results()[name].unlink()
+    else:
+        alter(copy.results()[name], random.Random(SEED))
+    # What lies within a folder is seen when the folder is read.
+    status, output = copy.tiny("matrices", "--forcerun", reader)
+    if (name, damage) != ("folds/folds.npz", "lost"):  # Snakemake itself sees that one
+        assert status != 0
+        assert "set aside as *.damaged" in output
+    status, output = copy.tiny("ratings", "folds", "matrices")
+    assert status == 0, output[-3000:]
+    for aside in [path for path in copy.results().values() if path.name.endswith(".damaged")]:
+        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    assert copy.digests() == matrices.digests()
+    faults[f"raw file or folds {damage}"] += 1

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cfmf.files import DamagedError
 from cfmf.rules import job, record, verify
 
 RESULT = "results/tiny/matrices/f1/train.npz"
@@ -43,6 +44,19 @@ def test_what_has_no_hash_passes(result):
     assert not (result.parents[2] / "hashes").exists()
 
 
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("{ }"), lambda path: path.unlink()])
+def test_a_folder_stands_and_falls_with_its_manifest(result, spoil):
+    manifest = result.parents[2] / "raw/manifest.json"
+    manifest.parent.mkdir()
+    manifest.write_text("{}")
+    record(["results/tiny/raw"])
+    verify(["results/tiny/raw"])
+    spoil(manifest)
+    with pytest.raises(ValueError, match="results/tiny/raw: not as it was written"):
+        verify(["results/tiny/raw"])
+    assert (result.parents[2] / "raw.damaged").is_dir()
+
+
 def test_job_checks_its_inputs_and_keeps_hashes_of_its_outputs(result, monkeypatch):
     given = SimpleNamespace(
         input=[RESULT], output=["results/tiny/x.tsv"], log=["x.log"], rule="x", threads=1, params={}
@@ -57,3 +71,20 @@ def test_job_checks_its_inputs_and_keeps_hashes_of_its_outputs(result, monkeypat
     with pytest.raises(SystemExit), job(given):
         pytest.fail("a job began on an altered input")
     assert "train.npz: not as it was written" in (result.parents[4] / "x.log").read_text()
+
+
+def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, monkeypatch, capsys):
+    given = SimpleNamespace(input=[], output=[], log=["x.log"], rule="x", threads=1, params={})
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+    own = result.parents[4] / "own"
+    own.mkdir()
+    for _ in range(2):
+        for folder in (own, "results/tiny/raw"):
+            (result.parents[2] / "raw").mkdir(exist_ok=True)
+            with pytest.raises(SystemExit), job(given):
+                raise DamagedError(folder, f"{folder} was changed")
+            told = capsys.readouterr().err
+            assert ("set aside" in told) == (folder != own)
+    assert own.is_dir()
+    assert (result.parents[2] / "raw.damaged").is_dir()
+    assert not (result.parents[2] / "raw").exists()

@@ -51,9 +51,8 @@ def _source(study: Study, words: Catalogue) -> list[Block]:
     source = manifest.get("served_by") or study.audit.get("source")
     if not source:
         return [Text(words("data.no_manifest"))]
-    genuine = manifest.get("genuine", study.audit.get("genuine"))
-    key = "data.genuine" if genuine else "data.not_genuine"
-    found: list[Block] = [Text(_served(manifest, str(source), words) + " " + words(key))]
+    text = _served(manifest, str(source), words) + " " + _genuine(manifest, words)
+    found: list[Block] = [Text(text)]
     named = f"{manifest.get('source', '')} {source} {study.dataset}".lower()
     for provider in ("netflix", "movielens", "ml-"):
         if provider in named:
@@ -73,6 +72,28 @@ def _source(study: Study, words: Catalogue) -> list[Block]:
         title = words("data.files")
         found.append(Fold(title, [Table("raw-files", title, columns, rows)]))
     return found
+
+
+def _genuine(manifest: dict[str, Any], words: Catalogue) -> Markup:
+    """Which files are those of the source by a known hash; of made-up ratings, the least error."""
+    truth = manifest.get("truth") or {}
+    if "best_rmse" in truth:
+        return words(
+            "data.best_rmse",
+            best=number(truth["best_rmse"], "rmse"),
+            oracle=number(truth["oracle_rmse"], "rmse"),
+        )
+    files, known = set(manifest.get("files") or ()), set(manifest.get("genuine") or ())
+    archives = [
+        name for name, about in (manifest.get("archives") or {}).items() if about["genuine"]
+    ]
+    if not files & known:
+        return words("data.not_genuine")
+    key = "data.genuine" if files <= known else "data.genuine_some"
+    text = words(key, files=code(", ".join(sorted(files & known))))
+    if archives:
+        text += " " + words("data.genuine_archive", archive=code(", ".join(archives)))
+    return text
 
 
 def _served(manifest: dict[str, Any], source: str, words: Catalogue) -> Markup:

@@ -15,7 +15,7 @@ from cfmf.reporting.sections.tests import checks, plain_table, table
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
-SIMULATED = Path(__file__).parents[3] / "report" / "type_one_error.tsv"
+SIMULATED = Path(__file__).parents[1] / "assets" / "type_one_error.tsv"
 FAMILIES = {
     "published": r"published: k of (?P<method>[\w-]+), (?P<arm>.+)",
     "k": r"k of (?P<method>[\w-]+)",

@@ -17,6 +17,7 @@ from cfmf.data.formats import parse, read
 from cfmf.data.layouts import NETFLIX_TITLES
 from cfmf.data.sources import retrieve
 from cfmf.data.text import read_titles
+from cfmf.files import DamagedError
 
 
 def reasons(parsed):
@@ -140,7 +141,16 @@ def test_parse_writes_all_files_and_notices_a_changed_raw_file(tiny, dataset, tm
     assert (tmp_path / "out/ratings.parquet").read_bytes() == first
     with open(raw / "users.txt", "ab") as file:
         file.write(b"1\r\n")
-    with pytest.raises(ValueError, match=r"users\.txt was changed since it was retrieved"):
+    with pytest.raises(
+        DamagedError, match=r"users\.txt was changed since it was retrieved"
+    ) as error:
+        parse(raw, block, tmp_path / "out")
+    assert error.value.path == raw
+    (raw / "users.txt").unlink()
+    with pytest.raises(DamagedError, match=r"users\.txt is no longer there"):
+        parse(raw, block, tmp_path / "out")
+    (raw / "manifest.json").write_text("[]")
+    with pytest.raises(DamagedError, match=r"no readable manifest\.json"):
         parse(raw, block, tmp_path / "out")
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -231,3 +232,47 @@ def test_the_genuine_titles_of_the_study_are_recognised(real_data, dataset, tiny
     (folder / "movie_titles.txt").write_bytes(titles)
     manifest = retrieve(dataset(source="netflix-subset", folder=str(folder)), tmp_path / "raw")
     assert manifest["genuine"] == {"movie_titles.txt": "the Netflix Prize's movie_titles.txt"}
+
+
+def archive(**files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for name, text in files.items():
+            file.writestr(f"ml-1m/{name}.dat", text)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("way", ["folder", "download"])
+def test_files_of_an_archive_with_the_catalogues_hash_are_genuine(
+    way, server, dataset, tmp_path, monkeypatch
+):
+    content = archive(ratings="1::2::3::4\n", movies="2::Heat (1995)::Drama\n")
+    digest = hashlib.sha256(content).hexdigest()
+    catalogue = Download(server.url, "ml-1m.zip", digest, size=len(content))
+    source = replace(sources.SOURCES["movielens-1m"], downloads=(catalogue,))
+    monkeypatch.setitem(sources.SOURCES, "movielens-1m", source)
+    server.content = content
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "ml-1m.zip").write_bytes(content)
+    block = dataset(source="movielens-1m", folder=str(folder) if way == "folder" else "")
+    manifest = retrieve(block, tmp_path / "raw")
+    assert manifest["served_by"] == way
+    assert manifest["archives"]["ml-1m.zip"] == {
+        "checked": {"sha256": digest},
+        "genuine": True,
+        "files": ["movies.dat", "ratings.dat"],
+    }
+    assert set(manifest["genuine"]) == {"movies.dat", "ratings.dat"}
+
+
+def test_an_archive_with_a_hash_of_the_config_alone_is_not_called_genuine(
+    server, dataset, tmp_path
+):
+    server.content = archive(ratings="1::2::3::4\n", movies="2::Heat (1995)::Drama\n")
+    digest = hashlib.sha256(server.content).hexdigest()
+    urls = [{"url": server.url, "name": "own.zip", "sha256": digest}]
+    manifest = retrieve(dataset(source="movielens-1m", urls=urls), tmp_path / "raw")
+    assert manifest["archives"]["own.zip"]["checked"] == {"sha256": digest}
+    assert not manifest["archives"]["own.zip"]["genuine"]
+    assert manifest["genuine"] == {}

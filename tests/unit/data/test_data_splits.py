@@ -1,6 +1,7 @@
 """Folds: the official ones against their own files, the others by what they promise."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from cfmf.data.formats import read
 from cfmf.data.splits import fold_names, load, save, split
+from cfmf.files import DamagedError
 
 DEFAULTS = {"folds": 4, "seed": 1, "validation": 0.1, "leave": 2, "test": 0.2}
 KINDS = ["predefined", "kfold", "kfold-per-user", "leave-last", "timeline"]
@@ -141,16 +143,24 @@ def test_saved_folds_come_back_and_a_changed_one_is_noticed(ratings, tmp_path):
     folds = split(ratings, rule("kfold"))
     save(folds, rule("kfold"), tmp_path)
     for name, fold in folds.items():
-        np.testing.assert_array_equal(load(tmp_path, name).fit, fold.fit)
-    first = (tmp_path / "f1.npz").read_bytes()
+        for part in ("fit", "validation", "test"):
+            found = getattr(load(tmp_path, name), part)
+            np.testing.assert_array_equal(found, getattr(fold, part))
+    first = (tmp_path / "folds.npz").read_bytes()
     save(folds, rule("kfold"), tmp_path)
-    assert (tmp_path / "f1.npz").read_bytes() == first
+    assert (tmp_path / "folds.npz").read_bytes() == first
     facts = json.loads((tmp_path / "folds.json").read_text())
     assert facts["rule"] == rule("kfold")
     assert facts["folds"]["f2"]["test"] == len(folds["f2"].test)
-    (tmp_path / "f2.npz").write_bytes(first)
-    with pytest.raises(ValueError, match=r"f2\.npz is not the fold that folds\.json tells of"):
-        load(tmp_path, "f2")
+    with pytest.raises(ValueError, match="no fold f9, only f1, f2"):
+        load(tmp_path, "f9")
+    for spoil in (lambda path: path.write_bytes(first[:-1] + b"?"), Path.unlink):
+        spoil(tmp_path / "folds.npz")
+        with pytest.raises(
+            DamagedError, match=r"folds\.npz is not what folds\.json tells of"
+        ) as error:
+            load(tmp_path, "f2")
+        assert error.value.path == tmp_path / "folds.npz"
 
 
 def test_official_folds_are_those_of_the_official_files(real_data, dataset):

@@ -120,7 +120,7 @@ def _ratings(home: Path, rng: np.random.Generator) -> None:
             "malformed": {"count": 0, "policy": "error", "meaning": "unreadable"},
         },
         "source": "generator",
-        "genuine": False,
+        "genuine": {},
     }
     (folder / "audit.json").write_text(json.dumps(audit))
 
@@ -495,7 +495,7 @@ def _rest(home: Path) -> None:
     (home / "raw").mkdir(parents=True)
     manifest = {
         "served_by": "generator",
-        "genuine": False,
+        "genuine": {},
         "files": {"u.data": {"bytes": 12345, "sha256": "0" * 64}},
     }
     (home / "raw/manifest.json").write_text(json.dumps(manifest))

@@ -16,6 +16,7 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Note, Plot, Table
 from cfmf.reporting.render import render
 from cfmf.reporting.sections import (
+    data,
     discussion,
     errata,
     factorization,
@@ -176,6 +177,31 @@ def test_the_audit_is_shown_as_the_study_published_it(page):
     overlap = page.table("audit-overlap").set_index("what")
     assert overlap.loc["items"].astype(float).tolist() == [140, 17, 17, 140]
     assert page.table("audit-heads")["content"].tolist()[0] == "7 2 3.0 2005-01-01"
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "unsaid"),
+    [
+        ({}, "No hash of genuine files is known", "genuine by a hash"),
+        ({"genuine": {"a": "x"}}, "genuine by a hash: a.", "All of them"),
+        ({"genuine": {"a": "x", "b": "y"}}, "All of them", "Of the other files"),
+        (
+            {"genuine": {"a": "x", "b": "x"}, "archives": {"z.zip": {"genuine": True}}},
+            "z.zip, has the hash",
+            "Of the other files",
+        ),
+        (
+            {"truth": {"best_rmse": 0.7251, "oracle_rmse": 0.7302}},
+            "expected RMSE of 0.7251",
+            "genuine",
+        ),
+    ],
+)
+def test_files_are_called_genuine_only_if_known_to_be(known, said, unsaid):
+    told = data._genuine({"files": {"a": {}, "b": {}}} | known, Catalogue("en")).striptags()
+    assert said in told
+    assert unsaid not in told
+    data._genuine({"files": {"a": {}, "b": {}}} | known, Catalogue("zh"))
 
 
 def test_titles_of_the_data_stay_text(pages):
