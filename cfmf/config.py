@@ -21,6 +21,15 @@ def registry() -> dict[str, str]:
     }
 
 
+def family(method: str) -> str:
+    """What a method is compared as: `baseline`, `neighbours` or `factorization`.
+
+    The baseline is registered with the neighbour methods and belongs to neither kind. A name that
+    no registry has counts as a factorization.
+    """
+    return "baseline" if method == "baseline" else registry().get(method, "factorization")
+
+
 def entry(method: str) -> Any:
     """A method's entry in the registry of its family."""
     return importlib.import_module(f"cfmf.{registry()[method]}").METHODS[method]

@@ -1,6 +1,9 @@
 """Factorizations: one job trains one (method, k, reg) on every fold and seed."""
 
 
+JAX_COMPARED = ["mf-jax"] if config["backends"]["enabled"] else []
+
+
 rule train_factorization:
     input:
         **{part: of_folds(f"matrices/{{fold}}/{part}.npz") for part in PARTS},
@@ -43,7 +46,6 @@ rule compare_backends:
         code=code("compare_backends"),
     output:
         backends="results/{dataset}/backends/backends.tsv",
-        generators="results/{dataset}/backends/generators.tsv",
     log:
         logs("compare_backends"),
     benchmark:
@@ -60,3 +62,25 @@ rule compare_backends:
         seed=config["study"]["seeds"][0],
     script:
         "../scripts/compare_backends.py"
+
+
+rule compare_generators:
+    """The random numbers that training starts from: torch's, and JAX's where it is compared."""
+    input:
+        code=code("compare_generators"),
+    output:
+        generators="results/{dataset}/backends/generators.tsv",
+    log:
+        logs("compare_generators"),
+    benchmark:
+        "results/{dataset}/benchmarks/compare_generators.tsv"
+    conda:
+        f"../envs/{environment('factorization', *JAX_COMPARED)}.yaml"
+    resources:
+        # Nothing here grows with the data: ten samples of 1,000 numbers.
+        mem_mb=megabytes(1000, 0),
+        runtime=minutes(10, 0),
+    params:
+        with_jax=config["backends"]["enabled"],
+    script:
+        "../scripts/compare_generators.py"

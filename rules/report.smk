@@ -29,12 +29,10 @@ rule render_report:
             of_searches(f"search/{{method}}/{{fold}}/{kind}.tsv")
             for kind in ("trials", "metrics", "costs")
         ],
+        generators="results/{dataset}/backends/generators.tsv",
         backends=branch(
             config["backends"]["enabled"],
-            then=expand(
-                "results/{{dataset}}/backends/{table}.tsv",
-                table=["backends", "generators"],
-            ),
+            then="results/{dataset}/backends/backends.tsv",
         ),
         across=across_datasets("errors.tsv", "tests.tsv", "verdict.json"),
         words=files_below("report/templates", "report/strings")

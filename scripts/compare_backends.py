@@ -1,6 +1,6 @@
-"""Torch against JAX: seconds an epoch from one start, and the numbers they start from."""
+"""Torch against JAX: seconds an epoch from one start."""
 
-from cfmf.factorization.backends import compare_backends, compare_generators, on_cores
+from cfmf.factorization.backends import compare_backends, on_cores
 from cfmf.files import load_matrix
 from cfmf.rules import job
 from cfmf.tables import write_table
@@ -20,4 +20,3 @@ with job(snakemake) as (log, params):
     for row in backends.itertuples():
         log.info("%s: %.4f s an epoch", row.backend, row.epoch_seconds)
     write_table(snakemake.output.backends, backends, "backends")
-    write_table(snakemake.output.generators, compare_generators(), "generators")

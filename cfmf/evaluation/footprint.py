@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from cfmf.config import entry, registry
 from cfmf.evaluation.fitting import Model, Setting
 from cfmf.tables import COLUMNS
 
@@ -96,17 +97,14 @@ def size_in_bytes(model: Model) -> int:
 def parameter_count(method: str, m: int, n: int, ratings: int, k: int = 0, draws: int = 1) -> int:
     """Numbers that a method keeps of m users, n items and so many ratings, by its formula.
 
-    Neighbour methods keep the ratings themselves; similarities are computed where they are used,
-    so the m × m matrix of the published study is not among them.
+    Of neighbour methods what the registry says; of factorizations k factors of every user and item
+    and, where the model has them, a bias.
     """
-    biases = m + n
-    if method == "baseline":
-        return biases
-    if method == "user-cf-published":
-        return ratings + n
-    if method in ("user-knn", "item-knn"):
-        return ratings + biases
-    return draws * (m + n) * k + (0 if method == "mf-published" else draws * biases)
+    registered = entry(method)
+    if registry()[method] == "neighbours":
+        sizes = {"ratings": ratings, "users": m, "items": n}
+        return sum(sizes[name] for name in registered.keeps)
+    return draws * (m + n) * (k + registered.options.get("biases", True))
 
 
 def cost_rows(

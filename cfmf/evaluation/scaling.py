@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 
-from cfmf.config import registry
+from cfmf.config import entry, registry
 from cfmf.evaluation.fitting import Setting, fit, pairs
 from cfmf.evaluation.footprint import measured
+from cfmf.neighbours import method_class
 from cfmf.tables import COLUMNS
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
@@ -123,7 +124,7 @@ def measure(
 
 def brief(setting: Setting, epochs: int) -> Setting:
     """The setting of an iterative method with a fixed small number of epochs, or of sweeps."""
-    if setting.method.startswith("gibbs"):
+    if entry(setting.method).sweeps:
         options = {**setting.options, "sweeps": epochs, "burn_in": 1, "draws": 1}
         return replace(setting, options=options, epochs=None)
     return replace(setting, epochs=epochs)
@@ -151,17 +152,17 @@ def operations(sample: Sample) -> float:
       item and a_i those of them for whom something is predicted; of items likewise by users;
     - predictions by neighbours: for each asked pair the raters of the item (the ratings of the
       user);
-    - a pass over the ratings: N, k + 1 times as much with k factors and a bias;
+    - a pass over the ratings: N (the baseline), k + 1 times as much with k factors and a bias;
     - exact solutions (als, gibbs) of a row with c = k + 1 unknowns: c² for each of its ratings and
       c³ / 6 for the row, for users and for items; implicit feedback adds N c.
     """
     method, train = sample.setting.method, sample.train
     (m, n), ratings = train.shape, train.nnz
-    if method == "baseline":
-        return float(ratings)
     if registry()[method] == "neighbours":
-        asked = sample.asked
-        if method == "item-knn":
+        asked, by = sample.asked, getattr(method_class(method), "by", None)
+        if by is None:
+            return float(ratings)
+        if by == "items":
             train, asked = (sparse.csr_array(part.T.tocsr()) for part in (train, asked))
         rows, columns = pairs(train)
         held = np.bincount(columns, minlength=train.shape[1]).astype(np.float64)
@@ -169,9 +170,10 @@ def operations(sample: Sample) -> float:
         reached = np.bincount(columns[wanted[rows]], minlength=train.shape[1])
         return float(held @ reached + held[asked.indices].sum())
     c = int(sample.setting.k) + 1
-    if method == "als" or method.startswith("gibbs"):
+    registered = entry(method)
+    if registered.exact:
         once = 2 * ratings * c**2 + (m + n) * c**3 / 6
-        return float(once + (2 * ratings * c if method == "gibbs-implicit" else 0))
+        return float(once + (2 * ratings * c if "implicit" in registered.options else 0))
     return float(ratings * c + (m + n) * c)
 
 

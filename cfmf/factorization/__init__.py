@@ -31,6 +31,11 @@ class Method:
         Whether the curve shows the test RMSE at every epoch, as the study's did.
     on_gpu
         Whether it computes on a GPU where there is one; the others know the CPU only.
+    exact
+        Whether an epoch solves for every row's factors exactly, given the others', or steps along
+        a gradient.
+    sweeps
+        Whether it draws samples, in sweeps, rather than train in epochs.
     environment
         Name of the file in envs/ that its jobs need, where it is not that of their stage.
     """
@@ -42,6 +47,8 @@ class Method:
     stops_on_validation: bool = True
     watches_test: bool = False
     on_gpu: bool = False
+    exact: bool = False
+    sweeps: bool = False
     environment: str = ""
 
 
@@ -75,14 +82,23 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             environment="jax",
         ),
         "mf-sgd": Method("cfmf.factorization.sgd:SGD", "MF by SGD"),
-        "als": Method("cfmf.factorization.als:ALS", "MF by ALS"),
-        "gibbs": Method(GIBBS, "Bayesian MF", tuned_by=("k",), stops_on_validation=False),
+        "als": Method("cfmf.factorization.als:ALS", "MF by ALS", exact=True),
+        "gibbs": Method(
+            GIBBS,
+            "Bayesian MF",
+            tuned_by=("k",),
+            stops_on_validation=False,
+            exact=True,
+            sweeps=True,
+        ),
         "gibbs-implicit": Method(
             GIBBS,
             "Bayesian MF with implicit feedback",
             {"implicit": "both"},
             tuned_by=("k",),
             stops_on_validation=False,
+            exact=True,
+            sweeps=True,
         ),
     }
 )

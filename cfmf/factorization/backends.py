@@ -1,7 +1,7 @@
 """Torch against JAX, fairly: the same start, dtype, arithmetic and pairs, timings repeated.
 
 The study compared one timing of each, in different units of loss and of numbers, from different
-starts, and read a Kolmogorov–Smirnov test that rejects nothing as proof that two generators agree.
+starts.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import sparse, stats
-from statsmodels.stats.multitest import multipletests
+from scipy import sparse
 
+from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.objective import start_factors
 from cfmf.factorization.tasks import Fitted, Task
@@ -35,43 +35,6 @@ def on_cores(threads: int) -> None:
     torch.set_num_threads(threads)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-
-
-def compare_generators(seeds: range = range(42, 52), n: int = 1000) -> pd.DataFrame:
-    """Kolmogorov–Smirnov tests of the normal numbers that torch and JAX start from.
-
-    Parameters
-    ----------
-    seeds
-        Each gives one sample a generator; the study looked at seed 42 alone.
-    n
-        Numbers a sample.
-
-    Returns
-    -------
-    Columns `seed n sample against statistic p_raw p_adj`: every sample against the normal
-    distribution (one-sample) and the two samples against each other; p_adj after Holm, over all
-    rows. A large p shows no agreement, it only fails to show a difference. Without JAX, its rows
-    are absent.
-    """
-    rows: list[dict[str, Any]] = []
-    for seed in seeds:
-        samples = {"torch": torch.randn(n, generator=torch.Generator().manual_seed(seed)).numpy()}
-        if jax_is_installed():
-            import jax
-
-            samples["jax"] = np.asarray(jax.random.normal(jax.random.key(seed), (n,)))
-        tests: list[tuple[str, str, Any]] = [
-            (name, "normal", stats.kstest(x, stats.norm.cdf)) for name, x in samples.items()
-        ]
-        if "jax" in samples:
-            tests.append(("torch", "jax", stats.ks_2samp(samples["torch"], samples["jax"])))
-        for sample, against, found in tests:
-            row = {"seed": seed, "n": n, "sample": sample, "against": against}
-            rows.append({**row, "statistic": found.statistic, "p_raw": found.pvalue})
-    table = pd.DataFrame(rows)
-    table["p_adj"] = multipletests(table["p_raw"], method="holm")[1]
-    return table
 
 
 def compare_backends(
@@ -109,12 +72,7 @@ def compare_backends(
         "k": k,
         "reg": reg,
         "learning_rate": learning_rate,
-        "biases": False,
-        "penalty": "decay",
-        "initial_scale": 1.0,
-        "scale_by_k": False,
-        "patience": None,
-        "epsilon": 1e-8,
+        **METHODS["mf-published"].options,
     }
     solvers: dict[str, Any] = {"torch": AdamW(**options, device=device)}
     if jax_is_installed():

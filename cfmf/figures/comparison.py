@@ -9,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy import stats
 
+from cfmf.config import family
 from cfmf.figures.factorization import DASHES
-from cfmf.figures.style import PALETTE, Words, colour, family, figure, published, symbol, ticks
+from cfmf.figures.style import PALETTE, Words, colour, figure, published, symbol, ticks
 
 
 def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
+from cfmf.config import family
+
 Words = Callable[[str], str]
 """Gives the text for a key of the string catalogue."""
 
@@ -43,16 +45,8 @@ COLOURS = {
 }
 ON_BAR = "#000000"
 """Letters on a bar: black reaches a contrast of 4.5 on every colour above, white does not."""
-NEIGHBOURS = {"user-cf-published", "user-knn", "item-knn"}
 SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
-
-
-def family(method: str) -> str:
-    """The family of a method: `baseline`, `neighbours` or `factorization`."""
-    if method == "baseline":
-        return "baseline"
-    return "neighbours" if method in NEIGHBOURS else "factorization"
 
 
 def symbol(method: str) -> str:

@@ -22,11 +22,15 @@ class Method:
         that stand where a config has none.
     on_gpu
         Whether it computes on a GPU where there is one; the others know the CPU only.
+    keeps
+        Of what it keeps a number each: similarities are computed where they are used, so the m × m
+        matrix of the published study is not among them.
     """
 
     solver: str
     parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     on_gpu: bool = False
+    keeps: tuple[str, ...] = ("ratings", "users", "items")
 
 
 KNN: Mapping[str, Any] = MappingProxyType(
@@ -41,8 +45,14 @@ KNN: Mapping[str, Any] = MappingProxyType(
     }
 )
 METHODS = {
-    "baseline": Method("cfmf.neighbours.baseline:Baseline", {"reg_user": 10.0, "reg_item": 5.0}),
-    "user-cf-published": Method("cfmf.neighbours.user_cf:UserCF", on_gpu=True),
+    "baseline": Method(
+        "cfmf.neighbours.baseline:Baseline",
+        {"reg_user": 10.0, "reg_item": 5.0},
+        keeps=("users", "items"),
+    ),
+    "user-cf-published": Method(
+        "cfmf.neighbours.user_cf:UserCF", on_gpu=True, keeps=("ratings", "items")
+    ),
     "user-knn": Method("cfmf.neighbours.user_knn:UserKNN", KNN, on_gpu=True),
     "item-knn": Method("cfmf.neighbours.item_knn:ItemKNN", KNN, on_gpu=True),
 }

@@ -70,6 +70,13 @@ class Baseline:
         """How many pairs of the last `predict` had neither a known user nor a known item."""
         return int(np.count_nonzero(self.alone))
 
+    def predict_training(
+        self, train: sparse.csr_array, start: int = 0, stop: int | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predictions of the training pairs of users from `start` up to `stop`, in CSR order."""
+        own = train[start:stop]
+        return {"rmse": self.predict(row_numbers(own) + start, own.indices)}
+
     def predict(self, users: ArrayLike, items: ArrayLike) -> NDArray[np.float32]:
         """b_ui of every pair, float32; sets `alone`.
 

@@ -14,7 +14,15 @@ from scipy import sparse
 from cfmf.files import load_matrix
 from cfmf.neighbours import method_class
 from cfmf.neighbours.ratings import pairs, rmse, row_numbers
-from cfmf.neighbours.tuning import METRIC, best_setting, name_of, predict_all, search, setting_text
+from cfmf.neighbours.tuning import (
+    METRIC,
+    best_setting,
+    fitted,
+    name_of,
+    predict_all,
+    search,
+    setting_text,
+)
 from cfmf.tables import COLUMNS
 
 Matrix = sparse.csr_array | str | Path
@@ -242,17 +250,12 @@ def training_errors(
     by user, so that the figure of all does not depend on how many blocks there are.
     """
     frames = []
-    for fold, setting in chosen.items() if method in ("baseline", "user-cf-published") else ():
+    honest = hasattr(method_class(method), "predict_training")
+    for fold, setting in chosen.items() if honest else ():
         train = matrix_of(folds[fold]["train"])
         start, stop = bounds(train.shape[0], block, blocks)
-        if method == "baseline":
-            fitted = method_class(method)(**setting).fit(train)
-            users, items = pairs(train[start:stop])
-            predictions = {"rmse": fitted.predict(users + start, items)}
-        else:
-            fitted = method_class(method)(threads=threads, device=device).fit(train)
-            both = fitted.predict_training(start, stop)
-            predictions = dict(zip(("rmse", "rmse_contaminated"), both, strict=True))
+        model = fitted(method, train, setting, threads, device)
+        predictions = model.predict_training(train, start, stop)
         own = train[start:stop]
         for metric, predicted in predictions.items():
             squares = (predicted.astype(np.float64) - own.data) ** 2

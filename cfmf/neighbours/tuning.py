@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from itertools import groupby, product
 from typing import Any
 
@@ -97,9 +98,11 @@ def fitted(
     threads: int = 1,
     device: str = "cpu",
 ) -> Any:
-    """A method of one setting, fitted to `train`."""
-    where = {} if method == "baseline" else {"threads": threads, "device": device}
-    return method_class(method)(**setting, **where).fit(train)
+    """A method of one setting, fitted to `train`; only some take threads and a device."""
+    found = method_class(method)
+    known = {one.name for one in fields(found)}
+    where = {"threads": threads, "device": device}
+    return found(**setting, **{name: where[name] for name in where if name in known}).fit(train)
 
 
 def search(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ class UserCF:
 
     The study divides (S @ X) by (S @ (X ≠ 0)), with S the cosine of raw rating rows. Its S holds
     each user's similarity 1 with themselves, so its predictions of training pairs use the very
-    rating that they predict: `predict_contaminated` gives those, `predict` leaves the user out.
+    rating that they predict: `predict_training` gives those too, `predict` leaves the user out.
     Test pairs are the same either way.
 
     Where nobody like the user rated the item the study's quotient is 0/0. Here the prediction is
@@ -38,6 +38,7 @@ class UserCF:
 
     threads: int = 1
     device: str = "cpu"
+    by: ClassVar[str] = "users"
     alone: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)
 
     def fit(self, train: sparse.csr_array) -> Self:
@@ -80,19 +81,22 @@ class UserCF:
         places = np.arange(asked.indptr[start], asked.indptr[stop], dtype=np.int64)
         return places, self.predict(row_numbers(asked)[places], asked.indices[places])
 
-    def predict_training(self, start: int = 0, stop: int | None = None) -> tuple[Floats, Floats]:
+    def predict_training(
+        self, train: sparse.csr_array, start: int = 0, stop: int | None = None
+    ) -> dict[str, Floats]:
         """Predictions of the training pairs of users from `start` up to `stop`, in CSR order.
 
         Returns
         -------
-        With the user left out, and as published.
+        `rmse`: with the user left out; `rmse_contaminated`: as published.
         """
-        own = self.train[start:stop]
+        own = train[start:stop]
         users, items = pairs(own)
         totals, weights = self._sums(*checked_pairs(users + start, items, self.train.shape))
         honest = self._quotient(items, totals, weights)
         # The user's own similarity, 1, joins both sums.
-        return honest, (totals + own.data) / (weights + np.float32(1))
+        published = (totals + own.data) / (weights + np.float32(1))
+        return {"rmse": honest, "rmse_contaminated": published}
 
     def _sums(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Floats, Floats]:
         comparison = compare(self.train, "users", "cosine", counted=False)

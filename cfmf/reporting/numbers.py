@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from cfmf.config import family
 from cfmf.evaluation.collect import EACH_USER
-from cfmf.figures.style import family
 from cfmf.reporting.study import Study
 from cfmf.tables import COLUMNS
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cfmf.config import family
 from cfmf.evaluation.collect import choose
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, published, verdict
 from cfmf.statistics.rows import BLOCKED, USERS, Row, about, adjust, test_row
@@ -17,7 +18,6 @@ NEEDED = (
     *("control", "primary", "alpha", "ci_level", "margin", "rope", "power"),
     *("bootstrap_repeats", "seed"),
 )
-COLLABORATIVE = ("user-knn", "user-cf-published", "item-knn")
 PRUNED = "published: search, pruned trials kept"
 COMPLETE = "published: search, complete trials"
 GRID = "published: grid"
@@ -243,8 +243,8 @@ def champions(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, str] | 
     """
     rows = selected[(selected["split"] == "validation") & (selected["metric"] == "rmse")]
     means = rows[rows["method"].isin(table.columns)].groupby("method")["value"].mean()
-    neighbours = means[means.index.isin(COLLABORATIVE)]
-    factorizations = means[~means.index.isin([*COLLABORATIVE, "baseline"])]
+    kinds = means.index.map(family)
+    neighbours, factorizations = (means[kinds == x] for x in ("neighbours", "factorization"))
     if neighbours.empty or factorizations.empty:
         return None
     return str(factorizations.idxmin()), str(neighbours.idxmin())
@@ -253,11 +253,10 @@ def champions(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, str] | 
 def roles(table: pd.DataFrame, block: Mapping[str, Any]) -> tuple[str, str]:
     """Control and primary method: those of the config or, where they were not run, stand-ins."""
     names = [str(name) for name in table.columns]
-    control = next(
-        (name for name in (block["control"], *COLLABORATIVE, *names) if name in names), names[0]
-    )
-    factorizations = [name for name in names if name not in (*COLLABORATIVE, "baseline", control)]
+    neighbours = [name for name in names if family(name) == "neighbours"]
+    control = next(name for name in (block["control"], *neighbours, *names) if name in names)
     others = [name for name in names if name != control]
+    factorizations = [name for name in others if family(name) == "factorization"]
     primary = next(name for name in (block["primary"], *factorizations, *others) if name in others)
     return control, primary
 

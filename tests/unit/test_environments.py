@@ -79,6 +79,8 @@ def test_no_rule_builds_a_shell_command():
 @pytest.mark.parametrize(("stage", "script"), scripts())
 def test_environment_is_complete(stage, script):
     needed = distributions(third_party(files_of(stage, script)))
+    if stage not in OWN.values():
+        needed -= {"jax"}  # imported inside functions, which it reaches in its own environment
     assert needed <= {name.split("==")[0].lower() for name in STAGES[stage]}
 
 

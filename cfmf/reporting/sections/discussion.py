@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.figures.style import family
+from cfmf.config import family
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Table, Text
 from cfmf.reporting.sections.cold_start import by_level, levels_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cfmf.config import family
 from cfmf.figures import comparison as figures
-from cfmf.figures.style import family
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number

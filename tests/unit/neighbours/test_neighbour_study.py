@@ -118,8 +118,9 @@ def test_published_user_cf_reports_both_training_figures(folds):
     training = metrics.query("split == 'train' and fold == 'u1'").set_index("metric")["value"]
     assert training["rmse_contaminated"] < training["rmse"]
     train = folds["u1"]["train"]
-    both = method_class("user-cf-published")().fit(train).predict_training()
-    for name, predicted in zip(("rmse", "rmse_contaminated"), both, strict=True):
+    both = method_class("user-cf-published")().fit(train).predict_training(train)
+    assert list(both) == ["rmse", "rmse_contaminated"]
+    for name, predicted in both.items():
         errors = predicted.astype(float) - train.data
         assert training[name] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-12)
 

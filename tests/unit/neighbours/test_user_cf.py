@@ -32,7 +32,7 @@ def test_leaves_the_user_out(many):
 
 def test_training_predictions_with_and_without_the_user(many):
     users, items = pairs_of(many)
-    honest, contaminated = UserCF().fit(many).predict_training()
+    honest, contaminated = UserCF().fit(many).predict_training(many).values()
     np.testing.assert_allclose(honest, published(many, itself=False)[users, items], rtol=1e-5)
     np.testing.assert_allclose(contaminated, published(many, itself=True)[users, items], rtol=1e-5)
 
