@@ -2,7 +2,7 @@
 
 import optuna
 
-from cfmf.devices import run_on_device
+from cfmf.devices import of_job
 from cfmf.factorization.study import Run
 from cfmf.files import load_matrix
 from cfmf.rules import job
@@ -29,7 +29,7 @@ with job(snakemake) as (log, params):
             snakemake.output.storage,
         )
 
-    found = run_on_device(searched, bool(snakemake.resources.gpu), params.device != "cuda")
+    found = of_job(snakemake, searched)
     log.info("trials: %s", found.trials["state"].value_counts().to_dict())
     for kind in Tables._fields:
         write_table(snakemake.output[kind], getattr(found, kind), kind)
