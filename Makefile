@@ -60,16 +60,19 @@ docs: $(VENV)/docs
 # What takes longer and touches more of the machine: conda environments, a Slurm (root, apt-get), and
 # kills, full disks and bad networks.
 test-environments: $(VENV)/develop
-	$(BIN)/python -m pytest tests/environments
+	$(BIN)/python -m pytest -s --durations 5 tests/environments
 
 test-cluster: $(VENV)/cluster
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest -s --durations 5 tests/cluster
 
 test-faults: $(VENV)/develop
-	$(BIN)/python -m pytest tests/faults -s
+	$(BIN)/python -m pytest -s --durations 10 tests/faults
 
+# Side by side: the Slurm waits a lot, installing is no work for processors. One undisturbed study
+# serves all three; each one's output comes when it is done.
 test-surroundings: $(VENV)/cluster
-	$(BIN)/python -m pytest -s --durations 10 tests/environments tests/cluster tests/faults
+	@shared=$$(mktemp -d) && trap 'rm -rf "$$shared"' EXIT && CFMF_UNDISTURBED="$$shared" \
+	  $(MAKE) --jobs 3 --output-sync=target test-environments test-cluster test-faults
 
 check-gpu: $(VENV)/study
 	$(BIN)/python -m benchmarks.check_gpu

@@ -1,5 +1,6 @@
 """What tests share: where real data lies, and how the workflow is run."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -23,11 +24,21 @@ def real_data() -> Path:
 def undisturbed(tmp_path_factory) -> Checkout:
     """A checkout with the results of the tiny study, run without a disturbance; to look at only.
 
-    Its home and its folder for temporary files were empty folders, `home` and `temporary`.
+    Its home and its folder for temporary files were empty folders, `home` and `temporary`. Tests
+    that run at once in several processes share it in the folder that CFMF_UNDISTURBED names: the
+    first one makes it, the others wait.
     """
-    checkout = Checkout(tmp_path_factory.mktemp("undisturbed"))
-    checkout.home, checkout.temporary = (tmp_path_factory.mktemp(name) for name in ("home", "tmp"))
-    own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
-    status, output = checkout.tiny("--resources", "gpu=0", env=os.environ | own)
-    assert status == 0, output
+    shared = os.environ.get("CFMF_UNDISTURBED")
+    folder = Path(shared) if shared else tmp_path_factory.mktemp("shared")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        checkout = Checkout(folder / "undisturbed")
+        checkout.home, checkout.temporary = folder / "home", folder / "tmp"
+        if not (folder / "done").exists():
+            checkout.home.mkdir(exist_ok=True)
+            checkout.temporary.mkdir(exist_ok=True)
+            own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
+            status, output = checkout.tiny("--resources", "gpu=0", env=os.environ | own)
+            assert status == 0, output
+            (folder / "done").touch()
     return checkout
