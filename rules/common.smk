@@ -111,12 +111,13 @@ def of_methods(path, family):
     return expand(f"results/{{{{dataset}}}}/{path}", method=methods(family))
 
 
-def of_searches(path):
-    """An input function: one path below results/{dataset}/ for every search of `tuning.search`."""
+def of_searches(*kinds):
+    """An input function: these tables of every search of `tuning.search`."""
     return lambda wildcards: expand(
-        f"results/{wildcards.dataset}/{path}",
+        f"results/{wildcards.dataset}/search/{{method}}/{{fold}}/{{kind}}.tsv",
         method=SEARCHED,
         fold=FOLDS[wildcards.dataset],
+        kind=kinds,
     )
 
 

@@ -25,10 +25,7 @@ rule render_report:
                 table=["frame", "intermediate", "importances"],
             ),
         ),
-        searched=[
-            of_searches(f"search/{{method}}/{{fold}}/{kind}.tsv")
-            for kind in ("trials", "metrics", "costs")
-        ],
+        searched=of_searches("trials", "metrics", "costs"),
         generators="results/{dataset}/backends/generators.tsv",
         backends=branch(
             config["backends"]["enabled"],

@@ -17,7 +17,7 @@ PARTS = [
 
 # What holds times, and pages that tell them.
 TIMED = re.compile(
-    r"^(logs|benchmarks|hashes)/|(costs|timings|scaling)\.tsv$|^published/search\.db$"
+    r"^(logs|benchmarks|hashes)/|(costs|timings|scaling)\.tsv$|^(published/search|search/.*)\.db$"
     r"|^(report|provenance|ro-crate)"
 )
 
