@@ -229,6 +229,15 @@ def gpus(wildcards):
     return int(wanted and on_gpu(wildcards.method))
 
 
+def input_megabytes(input, names=()):
+    """Size of a job's inputs; with names, of these only."""
+    if not names:
+        return input.size_mb
+    files = [input[name] for name in names]
+    flat = [path for one in files for path in ([one] if isinstance(one, str) else one)]
+    return sum(os.path.getsize(path) for path in flat) / 1e6
+
+
 def megabytes(base, times, *names):
     """Memory of a job: a base and a multiple of its input, doubled at each further attempt.
 
@@ -236,23 +245,46 @@ def megabytes(base, times, *names):
     """
 
     def needed(wildcards, input, attempt):
-        size = input.size_mb
-        if names:
-            files = [input[name] for name in names]
-            flat = [
-                path
-                for one in files
-                for path in ([one] if isinstance(one, str) else one)
-            ]
-            size = sum(os.path.getsize(path) for path in flat) / 1e6
+        size = input_megabytes(input, names)
         return int((base + times * size) * 2 ** (attempt - 1))
 
     return needed
 
 
-def minutes(base, each):
-    """Time of a job: a base and so many minutes for each megabyte of its input."""
-    return lambda wildcards, input, attempt: int(base + each * input.size_mb) * attempt
+def minutes(base, each, *names):
+    """Time of a job: a base and so many minutes for each megabyte of its input, more each attempt.
+
+    With names, of these inputs only. What a rule asks is several times what it took where it was
+    measured: on two busy cores, with a million synthetic ratings of 6,040 users and 3,700 items in
+    two folds, where the matrices of all folds and parts take 6.4 MB and the ratings 3.5 MB.
+    """
+
+    def needed(wildcards, input, attempt):
+        return int(base + each * input_megabytes(input, names)) * attempt
+
+    return needed
+
+
+def tuning_minutes(wildcards, input, attempt):
+    """Time of a job that tunes on every fold: all that `tuning.seconds` allows, and to begin with.
+
+    Only past that limit does a job itself say OUT_OF_TIME; a batch system should not end it before.
+    """
+    allowed = len(FOLDS[wildcards.dataset]) * config["tuning"]["seconds"] / 60
+    return int(30 + allowed + input.size_mb) * attempt
+
+
+def training_minutes(wildcards, input, attempt):
+    """Time of a job that trains one point: its share of `tuning.seconds` on fit, as much on train.
+
+    The training on train takes the epochs that fit took, on a tenth more ratings.
+    """
+    seeds = config["study"]["seeds"]
+    share = seconds_a_run(
+        config["tuning"]["seconds"], config["methods"][wildcards.method], seeds
+    )
+    runs = len(FOLDS[wildcards.dataset]) * len(seeds)
+    return int(30 + 2.5 * runs * share / 60 + input.size_mb) * attempt
 
 
 def raw_megabytes(folder):
@@ -293,11 +325,34 @@ def training_megabytes(wildcards, input, attempt):
     Measured, every fold loaded and one thread, size_mb being that of all matrices of all folds:
     MovieLens 100K (1.7 MB) took 461 MB at k 16 (mf) and 444 (gibbs); MovieLens 1M (19 MB) 652 at
     k 16 and 938 at k 128 (mf), 879 at k 128 (als), 674 at k 16 (gibbs-implicit); one fold of the
-    study's 10,000 × 10,000 (37 MB) 1044 at k 50 (mf); JAX took 635 on MovieLens
-    100K at k 4. Asked is about a third more than torch and numba took.
+    study's 10,000 × 10,000 (37 MB) 1044 at k 50 (mf). JAX, which gathers the factors of every rating
+    of a fold, took 672, 827, 1221 and 1748 MB at k 4, 16, 64 and 128 on a fold of 3.2 MB. Asked is
+    about a third more.
     """
     needed = 700 + input.size_mb * (12 + int(wildcards.k) / 6)
+    if environment("factorization", wildcards.method) == "jax":
+        folds = len(FOLDS[wildcards.dataset])
+        needed += 200 + 3.6 * int(wildcards.k) * input.size_mb / folds
     return int(needed * 2 ** (attempt - 1))
+
+
+def retrieve_megabytes(wildcards, input, attempt):
+    """Memory to retrieve raw files, doubled at each further attempt.
+
+    Downloads pass through in parts. Ratings that are drawn are held: a million took 207 MB.
+    """
+    return int((1000 + 100 * drawn_millions(wildcards)) * 2 ** (attempt - 1))
+
+
+def retrieve_minutes(wildcards, input, attempt):
+    """Time to retrieve raw files: two hours for a download; a million drawn ratings took 10 s."""
+    return int(120 + drawn_millions(wildcards)) * attempt
+
+
+def drawn_millions(wildcards):
+    """Millions of ratings that a synthetic data set is to have; 0 of others."""
+    drawn = config["datasets"][wildcards.dataset].get("synthetic", {})
+    return (drawn.get("train", 0) + drawn.get("test", 0)) / 1e6
 
 
 def table(path, category, label, caption=""):

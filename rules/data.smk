@@ -14,8 +14,8 @@ rule retrieve_ratings:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=megabytes(1000, 0),
-        runtime=120,
+        mem_mb=retrieve_megabytes,
+        runtime=retrieve_minutes,
     params:
         dataset=lookup(within=config, dpath="datasets/{dataset}"),
     script:

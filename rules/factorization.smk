@@ -1,6 +1,5 @@
 """Factorizations: one job trains one (method, k, reg) on every fold and seed."""
 
-
 JAX_COMPARED = ["mf-jax"] if config["backends"]["enabled"] else []
 
 
@@ -23,7 +22,7 @@ rule train_factorization:
     resources:
         gpu=gpus,
         mem_mb=training_megabytes,
-        runtime=480,
+        runtime=training_minutes,
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
         folds=lambda wildcards: FOLDS[wildcards.dataset],
@@ -55,8 +54,9 @@ rule compare_backends:
     # It takes times: nothing else should run beside it.
     threads: workflow.resource_settings.cores or 1
     resources:
-        mem_mb=megabytes(2000, 50),
-        runtime=120,
+        # JAX gathers the factors of every rating: see training_megabytes.
+        mem_mb=megabytes(2000, 12 * config["backends"]["k"]),
+        runtime=minutes(60, 10),
     params:
         settings=config["backends"],
         seed=config["study"]["seeds"][0],

@@ -57,8 +57,16 @@ rule render_report:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=megabytes(1500, 20),
-        runtime=60,
+        # One similarity is held at a time, whose size `similarity.full_limit_mb` bounds; 370 MB were
+        # needed for 3.5 MB of ratings, 146 MB a similarity.
+        mem_mb=megabytes(
+            1500 + config["similarity"]["full_limit_mb"],
+            20,
+            "ratings",
+            "history",
+            "metrics",
+        ),
+        runtime=minutes(60, 1, "ratings", "history", "metrics"),
     params:
         language=config["report"]["language"],
         config=config,

@@ -26,7 +26,8 @@ rule search_published:
         "../envs/search.yaml"
     resources:
         mem_mb=megabytes(1500, 50),
-        runtime=480,
+        # Seconds a trial on MovieLens 100K, 0.6 MB: 1.6.
+        runtime=minutes(60, config["search"]["trials"] / 2, "train", "test"),
     params:
         search=config["search"],
         method=lookup(within=config, dpath="methods/mf-published"),
@@ -73,7 +74,8 @@ rule test_statistics:
         "../envs/statistics.yaml"
     resources:
         mem_mb=megabytes(1500, 20),
-        runtime=120,
+        # 6.5 s for the 1.5 MB of a million ratings' users.
+        runtime=minutes(60, 2),
     params:
         settings=lookup(within=config, dpath="statistics"),
     script:
@@ -101,7 +103,7 @@ rule compare_datasets:
         "../envs/statistics.yaml"
     resources:
         mem_mb=megabytes(1000, 20),
-        runtime=60,
+        runtime=minutes(60, 1),
     params:
         settings=lookup(within=config, dpath="statistics"),
         datasets={

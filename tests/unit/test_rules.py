@@ -1,6 +1,7 @@
 """What one job wrote is what the next one reads."""
 
 import logging
+import re
 import subprocess
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 
 from cfmf.files import DamagedError
 from cfmf.rules import job, record, verify
+from tests.checkout import ROOT
 
 RESULT = "results/tiny/matrices/f1/train.npz"
 
@@ -88,3 +90,13 @@ def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, m
     assert own.is_dir()
     assert (result.parents[2] / "raw.damaged").is_dir()
     assert not (result.parents[2] / "raw").exists()
+
+
+def test_every_rule_asks_for_memory_and_time_by_a_function():
+    """Of the data's size or the config, more at each attempt: a number would not rise."""
+    rules = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    for rule in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:]:
+        for resource in ("mem_mb", "runtime"):
+            asked = re.findall(rf"^        {resource}=(\w+)", rule, re.MULTILINE)
+            assert len(asked) == 1, rule
+            assert not asked[0].isdigit(), rule

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -87,6 +88,14 @@ def test_stage_is_a_target(study, stage):
     status, output = study.tiny("--dry-run", stage)
     assert status == 0, output
     assert "Nothing to be done" in output
+
+
+def test_jobs_that_tune_ask_for_their_budget_of_time(study):
+    status, output = study.tiny("--dry-run", "--forcerun", "tune_neighbours")
+    assert status == 0, output
+    asked = re.findall(r"rule tune_neighbours:.*?runtime=(\d+)", output, re.DOTALL)
+    assert len(asked) == 4
+    assert min(map(int, asked)) >= 3 * 36000 / 60  # three folds, the default tuning.seconds
 
 
 def test_dag_is_drawn(study):
