@@ -1,7 +1,12 @@
 """The checked config, the wildcards and the input functions that all stages share."""
 
 import os
+import sys
 from pathlib import Path
+
+# Byte code would be written beside cfmf/; compiling it anew takes a job some hundredths of a second.
+sys.dont_write_bytecode = True
+os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -31,8 +36,9 @@ except WorkflowError as error:
         " config/README.md explains every key."
     ) from None
 
-# matplotlib keeps a list of fonts, in the user's home unless told.
-os.environ.setdefault("MPLCONFIGDIR", str(Path(".snakemake/matplotlib").resolve()))
+# matplotlib keeps a list of fonts, in the user's home unless told; numba what it compiled, in cfmf/.
+for variable, kept in (("MPLCONFIGDIR", "matplotlib"), ("NUMBA_CACHE_DIR", "numba")):
+    os.environ.setdefault(variable, str(Path(".snakemake", kept).resolve()))
 
 DATASETS = config["study"]["datasets"]
 METHODS = config["study"]["methods"]

@@ -53,6 +53,21 @@ def numbers_of(ids: Sequence[Any], table: pd.DataFrame, what: str) -> list[int]:
     return [int(known[str(one)]) for one in ids]
 
 
+def pairs_of(
+    asked: Sequence[Sequence[Any]], users: pd.DataFrame, items: pd.DataFrame
+) -> list[tuple[int, int]]:
+    """Numbers of user and item of the pairs that the config names by the ids of the data.
+
+    Raises
+    ------
+    ValueError
+        If the data has no such id.
+    """
+    who = numbers_of([user for user, _ in asked], users, "user")
+    what = numbers_of([item for _, item in asked], items, "item")
+    return list(zip(who, what, strict=True))
+
+
 def typical_users(train: sparse.csr_array, test: sparse.csr_array) -> list[int]:
     """Of the users with ratings in both parts, the one with most in train, then with fewest.
 
@@ -89,6 +104,7 @@ def recommend(
     titles: Sequence[str],
     top: int,
     dataset: str = "",
+    pairs: Sequence[tuple[int, int]] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The items with the highest predictions for each user of `candidates`, and why.
 
@@ -98,6 +114,9 @@ def recommend(
         The fit that was asked for `candidates`.
     users
         Columns user and user_id.
+    pairs
+        User and item of predictions to tell wherever they stand, each with its reasons; of these,
+        what is no candidate is left out.
 
     Returns
     -------
@@ -106,7 +125,7 @@ def recommend(
         standard deviation that a Bayesian method predicts, `rating` what the user gave the item in
         test (NaN where nothing).
     reasons
-        `reasons` table of the first few of them; see `explain_pair`.
+        `reasons` table of the first few of them and of the pairs; see `explain_pair`.
     """
     ids = users.set_index("user")["user_id"].astype(str)
     popularity = np.bincount(train.indices, minlength=train.shape[1])
@@ -117,14 +136,18 @@ def recommend(
         items, predicted = candidates.indices[start:stop], found.asked[start:stop]
         tested = slice(test.indptr[user], test.indptr[user + 1])
         given = dict(zip(test.indices[tested], test.data[tested], strict=True))
-        for rank, place in enumerate(best_items(predicted, items, popularity, top), start=1):
+        wanted = {item for who, item in pairs if who == user}
+        order = best_items(predicted, items, popularity, len(items) if wanted else top)
+        for rank, place in enumerate(order, start=1):
             item = int(items[place])
+            if rank > top and item not in wanted:
+                continue
             who: dict[str, Any] = keys | {"user": ids[user], "rank": rank}
             row = who | {"history": int(np.diff(train.indptr)[user]), "item": item}
             deviation = np.nan if found.deviations is None else found.deviations[start + place]
             row |= {"title": titles[item], "prediction": predicted[place], "sd": deviation}
             rows.append(row | {"rating": given.get(item, np.nan)})
-            if rank <= REASONED:
+            if rank <= REASONED or item in wanted:
                 told = explain_pair(found, int(user), item, titles, ids)
                 reasons.append(told.assign(**who))
     return (

@@ -53,6 +53,8 @@ def measure(
     titles = reasons.item_titles(items)
     told = reasons.numbers_of(options["reasons"]["users"], users, "user")
     told = told or reasons.typical_users(train, test)
+    asked_pairs = reasons.pairs_of(options["reasons"]["pairs"], users, items)
+    told = list(dict.fromkeys([*told, *(user for user, _ in asked_pairs)]))
     shown = reasons.numbers_of(options["reasons"]["titles"], items, "item")
     candidates = ranking.candidate_matrix(train, np.array(told, dtype=np.int64))
     with measured() as fitting:
@@ -67,7 +69,7 @@ def measure(
     by_user = ranking.rank_users(asked, predictions, train, test, threshold, top)
 
     recommended, why = reasons.recommend(
-        setting, found, candidates, train, test, users, titles, top, dataset
+        setting, found, candidates, train, test, users, titles, top, dataset, asked_pairs
     )
     keys = {"dataset": dataset, "fold": setting.fold, "method": setting.method}
     trimmed = pd.DataFrame(columns=COLUMNS["intervals"])

@@ -49,6 +49,35 @@ def test_highest_predictions_among_the_unrated_are_recommended(ratings, explaine
     assert (why.groupby(["user", "rank"])["share"].sum() <= 1 + 1e-6).all()
 
 
+def test_a_pair_is_told_with_its_place_and_reasons_wherever_it_stands(
+    ratings, setting_of, people, films
+):
+    train, test = ratings
+    user = reasons.typical_users(train, test)[0]
+    candidates = ranking.candidate_matrix(train, np.array([user]))
+    unrated = candidates.indices
+    rated = train.indices[train.indptr[user]]
+    setting = setting_of("baseline")
+    found = fit(setting, train, candidates, scale=(1, 5))
+    titles = reasons.item_titles(films)
+    last = int(unrated[np.argmin(found.asked)])
+    first = int(unrated[np.argmax(found.asked)])
+    ids = films.set_index("item")["item_id"]
+    asked = [[people["user_id"][user], int(ids[one])] for one in (last, first, rated)]
+    pairs = reasons.pairs_of(asked, people, films)
+    assert pairs == [(user, last), (user, first), (user, rated)]
+    table, why = reasons.recommend(
+        setting, found, candidates, train, test, people, titles, 5, "d", pairs
+    )
+    assert len(table) == 6
+    assert table["item"].iloc[0] == first
+    told = table.iloc[-1]
+    assert (told["item"], told["rank"]) == (last, len(unrated))
+    assert rated not in set(table["item"])
+    parts = why[why["rank"] == len(unrated)]["contribution"].sum()
+    assert found.model.mean + parts == pytest.approx(told["prediction"], rel=1e-5)
+
+
 def test_reasons_of_the_baseline_add_up(ratings, explained):
     _, found, _, _, table, why = explained("baseline")
     first = table[table["rank"] <= reasons.REASONED].set_index(["user", "rank"])
