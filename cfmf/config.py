@@ -66,7 +66,14 @@ def points(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def track(rule: Mapping[str, Any]) -> str:
-    """`temporal` of a split that trains on the past, `random` of any other."""
+    """`temporal` of a split that trains on the past, `random` of any other.
+
+    Saved folds are of the kind that they were made by.
+    """
+    if rule["kind"] == "saved":
+        from cfmf.data.splits import saved_facts
+
+        rule = saved_facts(rule["folder"])["rule"]
     return "temporal" if rule["kind"] in ("timeline", "leave-last") else "random"
 
 

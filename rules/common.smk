@@ -212,6 +212,14 @@ def fetched(wildcards):
     return [] if same == wildcards.dataset else f"results/{same}/raw"
 
 
+def saved_folds(wildcards):
+    """The files of the folds that a data set takes from another run."""
+    split = config["datasets"][wildcards.dataset]["split"]
+    folder = Path(split["folder"]).expanduser()
+    saved = [str(folder / name) for name in ("folds.json", "folds.npz")]
+    return saved if split["kind"] == "saved" else []
+
+
 def logs(path):
     """The log of a job; logs/ mirrors the rules."""
     return f"results/{{dataset}}/logs/{path}.log"

@@ -53,6 +53,7 @@ rule parse_ratings:
 rule split_ratings:
     input:
         ratings="results/{dataset}/ratings/ratings.parquet",
+        saved=saved_folds,
         code=code("split_ratings"),
     output:
         folds="results/{dataset}/folds/folds.json",

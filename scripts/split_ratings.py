@@ -8,9 +8,9 @@ from cfmf.data.splits import save, split
 from cfmf.rules import job
 
 with job(snakemake) as (log, params):
-    ratings = pd.read_parquet(snakemake.input.ratings, columns=["user", "date", "part"])
+    ratings = pd.read_parquet(snakemake.input.ratings, columns=["user", "item", "date", "part"])
     folds = split(ratings, params.rule)
-    save(folds, params.rule, Path(snakemake.output.folds).parent)
+    save(folds, params.rule, Path(snakemake.output.folds).parent, ratings)
     for name, fold in folds.items():
         log.info(
             "fold %s: %d fit, %d validation, %d test",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +33,16 @@ class Fold:
 
 
 def fold_names(rule: Mapping[str, Any]) -> list[str]:
-    """Names of the folds that a rule makes; they follow from the config alone.
+    """Names of the folds that a rule makes; they follow from the config, and from saved folds.
 
     Raises
     ------
     ValueError
-        If more official folds are asked for than there are.
+        If more official folds are asked for than there are, or the saved ones cannot be read.
     """
     kind, folds = rule["kind"], rule["folds"]
+    if kind == "saved":
+        return list(saved_facts(rule["folder"])["folds"])
     if kind == "official":
         if folds > OFFICIAL_FOLDS:
             raise ValueError(
@@ -57,9 +61,11 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
     Parameters
     ----------
     ratings
-        Columns user (dense int32), date (NaT where unknown) and part; rows in source order.
+        Columns user and item (dense int32), date (NaT where unknown) and part; rows in source
+        order.
     rule
-        The `split` block of the data set's config: kind, folds, seed, validation, leave, test.
+        The `split` block of the data set's config: kind, folds, seed, validation, leave, test,
+        folder.
 
     Returns
     -------
@@ -72,6 +78,8 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
         part comes out empty.
     """
     names = fold_names(rule)
+    if rule["kind"] == "saved":
+        return {name: _saved(ratings, Path(rule["folder"]), name) for name in names}
     tests = {
         "official": _official,
         "predefined": _predefined,
@@ -220,9 +228,55 @@ def _last_of_users(ratings: pd.DataFrame, rows: Rows, count: int) -> NDArray[np.
     return _rank_within_user(ratings["user"].to_numpy()[rows], latest_first) < count
 
 
-def save(folds: Mapping[str, Fold], rule: Mapping[str, Any], folder: Path) -> None:
+def saved_facts(folder: str | Path) -> dict[str, Any]:
+    """What folds.json of a folder of saved folds tells.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read or a name in it is none that a path may hold.
+    """
+    path = Path(folder).expanduser() / "folds.json"
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        names = list(facts["folds"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{path} tells of no saved folds ({error}); `split.folder` of the data set should be a"
+            " folder with the folds.json and folds.npz of another run"
+        ) from None
+    if not names or not all(re.fullmatch(r"\w[\w-]{0,30}", name) for name in names):
+        raise ValueError(f"{path} names folds {names}; letters, digits, _ and - are allowed")
+    return facts
+
+
+def _saved(ratings: pd.DataFrame, folder: Path, name: str) -> Fold:
+    """One saved fold, if it is one of these very ratings."""
+    folder = folder.expanduser()
+    told = saved_facts(folder).get("ratings")
+    if told != fingerprint(ratings):
+        raise ValueError(
+            f"the folds of {folder} divide other ratings ({told}) than these"
+            f" ({fingerprint(ratings)}); use them with the same data, audit and subset"
+        )
+    return load(folder, name)
+
+
+def fingerprint(ratings: pd.DataFrame) -> dict[str, Any]:
+    """Number of ratings, and SHA-256 of their users and items in order (int32, little endian)."""
+    pairs = hashlib.sha256()
+    for name in ("user", "item"):
+        pairs.update(ratings[name].to_numpy().astype("<i4", copy=False).tobytes())
+    return {"rows": len(ratings), "sha256": pairs.hexdigest()}
+
+
+def save(
+    folds: Mapping[str, Fold], rule: Mapping[str, Any], folder: Path, ratings: pd.DataFrame
+) -> None:
     """Write all folds to folds.npz, and to folds.json its SHA-256, the rule and the sizes.
 
+    With them goes the `fingerprint` of the ratings whose rows they number, so that a run elsewhere
+    that takes the saved folds (`split: {kind: saved, folder: …}`) knows its own to be the same.
     The arrays of folds.npz are named `{fold}_fit`, `{fold}_validation` and `{fold}_test`.
     """
     arrays = {
@@ -234,6 +288,7 @@ def save(folds: Mapping[str, Fold], rule: Mapping[str, Any], folder: Path) -> No
     facts = {
         "rule": dict(rule),
         "sha256": sha256(path),
+        "ratings": fingerprint(ratings),
         "folds": {name: {part: len(arrays[f"{name}_{part}"]) for part in PARTS} for name in folds},
     }
     with written_whole(Path(folder) / "folds.json") as beside:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cfmf.config import track
 from cfmf.data.formats import read
 from cfmf.data.splits import fold_names, load, save, split
 from cfmf.files import DamagedError
 
-DEFAULTS = {"folds": 4, "seed": 1, "validation": 0.1, "leave": 2, "test": 0.2}
+DEFAULTS = {"folds": 4, "seed": 1, "validation": 0.1, "leave": 2, "test": 0.2, "folder": ""}
 KINDS = ["predefined", "kfold", "kfold-per-user", "leave-last", "timeline"]
 
 
@@ -141,13 +142,13 @@ def test_dates_or_parts_that_are_missing_are_refused(ratings):
 
 def test_saved_folds_come_back_and_a_changed_one_is_noticed(ratings, tmp_path):
     folds = split(ratings, rule("kfold"))
-    save(folds, rule("kfold"), tmp_path)
+    save(folds, rule("kfold"), tmp_path, ratings)
     for name, fold in folds.items():
         for part in ("fit", "validation", "test"):
             found = getattr(load(tmp_path, name), part)
             np.testing.assert_array_equal(found, getattr(fold, part))
     first = (tmp_path / "folds.npz").read_bytes()
-    save(folds, rule("kfold"), tmp_path)
+    save(folds, rule("kfold"), tmp_path, ratings)
     assert (tmp_path / "folds.npz").read_bytes() == first
     facts = json.loads((tmp_path / "folds.json").read_text())
     assert facts["rule"] == rule("kfold")
@@ -161,6 +162,27 @@ def test_saved_folds_come_back_and_a_changed_one_is_noticed(ratings, tmp_path):
         ) as error:
             load(tmp_path, "f2")
         assert error.value.path == tmp_path / "folds.npz"
+
+
+def test_saved_folds_are_taken_by_a_run_of_the_same_ratings_only(ratings, tmp_path):
+    folds = split(ratings, rule("timeline"))
+    save(folds, rule("timeline"), tmp_path, ratings)
+    saved = rule("saved", folder=str(tmp_path))
+    assert fold_names(saved) == list(folds)
+    assert track(saved) == "temporal"
+    for name, fold in split(ratings, saved).items():
+        np.testing.assert_array_equal(fold.test, folds[name].test)
+        np.testing.assert_array_equal(fold.validation, folds[name].validation)
+    swapped = ratings.iloc[::-1].reset_index(drop=True)
+    with pytest.raises(ValueError, match="divide other ratings"):
+        split(swapped, saved)
+    facts = json.loads((tmp_path / "folds.json").read_text())
+    facts["folds"]["../t1"] = facts["folds"]["t1"]
+    (tmp_path / "folds.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="letters, digits"):
+        fold_names(saved)
+    with pytest.raises(ValueError, match="tells of no saved folds"):
+        fold_names(rule("saved", folder=str(tmp_path / "nowhere")))
 
 
 def test_official_folds_are_those_of_the_official_files(real_data, dataset):
