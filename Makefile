@@ -1,6 +1,6 @@
 # make study   the default study, from a bare clone to the report
 # make jax     JAX too, for `snakemake … --configfile config/jax.yaml` (JAX=cuda: its CUDA build)
-# make test    every check and test
+# make test    checks and tests, but those of docs and test-surroundings
 # make docs    the documentation site
 # make help    the rest
 

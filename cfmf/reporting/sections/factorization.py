@@ -24,6 +24,8 @@ from cfmf.reporting.study import Study
 
 PUBLISHED, CORRECTED = "mf-published", "mf"
 VARIANTS = ("mf-bounded", "mf-cubic")
+PRINTED_SEED, PRINTED = "42", {"torch": 0.0192, "jax": 0.0344, "both": 0.0410}
+"""Kolmogorov–Smirnov statistics that the study printed: each generator's, and of the two."""
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -39,6 +41,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_curves(study, words),
         *_grids(study, words),
         *_backends(study, words),
+        *_generators(study, words),
     ]
 
 
@@ -295,8 +298,8 @@ def _grids(study: Study, words: Catalogue) -> list[Block]:
 
 def _backends(study: Study, words: Catalogue) -> list[Block]:
     """Torch against JAX, where the study compared them."""
-    backends, generators = study.table("backends"), study.table("generators")
-    if backends is None or generators is None:
+    backends = study.table("backends")
+    if backends is None:
         return []
     found: list[Block] = [Heading(words("factorization.backends_heading"))]
     by_name = {str(row["backend"]): row for row in records(backends)}
@@ -326,6 +329,14 @@ def _backends(study: Study, words: Catalogue) -> list[Block]:
     found.append(
         Table("backends", words("factorization.backends_title"), columns, records(backends))
     )
+    return found
+
+
+def _generators(study: Study, words: Catalogue) -> list[Block]:
+    """Tests of the random numbers, beside what the study printed of them."""
+    generators = study.table("generators")
+    if generators is None:
+        return []
     columns = [
         Column("seed", words.plain("column.seed"), "count"),
         Column("n", "n", "count"),
@@ -336,8 +347,11 @@ def _backends(study: Study, words: Catalogue) -> list[Block]:
         Column("p_adj", words.plain("column.p_adj"), "p"),
     ]
     least = numbers.least(generators, "p_raw")
+    torch = generators[(generators["sample"] == "torch") & (generators["against"] == "normal")]
+    at_seed = torch.loc[torch["seed"].astype(str) == PRINTED_SEED, "statistic"]
+    with_jax = "jax" in set(generators["sample"])
     return [
-        *found,
+        Heading(words("factorization.generators_title")),
         Text(
             words(
                 "factorization.generators_text",
@@ -346,6 +360,15 @@ def _backends(study: Study, words: Catalogue) -> list[Block]:
                 adjusted=number(float(generators["p_adj"].min()), "p"),
             )
         ),
+        Text(
+            words(
+                "factorization.generators_printed",
+                seed=PRINTED_SEED,
+                here=number(float(at_seed.iloc[0]), "rmse") if len(at_seed) else "–",
+                **{name: number(value, "rmse") for name, value in PRINTED.items()},
+            )
+        ),
+        *([] if with_jax else [Text(words("factorization.generators_off"))]),
         Fold(
             words("factorization.generators_title"),
             [
