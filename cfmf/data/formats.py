@@ -27,7 +27,7 @@ from cfmf.data.audit import (
     parts_seen,
 )
 from cfmf.data.columns import Columns
-from cfmf.data.layouts import RatingFile, existing, rating_files, title_file
+from cfmf.data.layouts import RatingFile, fixed_file, rating_files, title_file
 from cfmf.data.lines import (
     BLANK,
     ITEM,
@@ -147,7 +147,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     seen = check_pairs(checks, user, item, columns["date"], columns["part"], keep, threads)
     audit = _rating_facts(files, keep, heads, user_facts | title_facts)
 
-    chosen = _choose_subset(user, item, keep, dataset["subset"])
+    chosen = _choose_subset(user, item, keep, dataset["subset"]) if keep.any() else keep
     if not chosen.any():
         raise ValueError(f"no rating of {raw} is kept; see the checks under `audit` in the config")
     if not chosen.all():
@@ -277,8 +277,10 @@ def _restore_text_ids(files: list[RatingFile], columns: dict[str, NDArray[Any]])
 def _mark_probe(path: Path, columns: dict[str, NDArray[Any]], checks: Checks) -> None:
     """Give the ratings whose pairs probe.txt lists to the test part."""
     layout = Layout((USER,), item_lines=True)
-    file = RatingFile(path.name, lambda: path.open("rb"), layout)
+    file = fixed_file(path, layout)
     blocks = [rows for _, rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
+    if not file.rows_kept:
+        raise ValueError(f"{path} holds no pairs; get the file again, or take it away")
     user, item = (
         np.concatenate([getattr(rows, name) for rows in blocks]) for name in ("user", "item")
     )
@@ -310,7 +312,7 @@ def _read_users(
     if dataset["source"] not in ("netflix-subset", "synthetic"):
         return None, {}
     path = raw / "users.txt"
-    file = RatingFile(path.name, lambda: existing(path).open("rb"), Layout((USER,)))
+    file = fixed_file(path, Layout((USER,)))
     blocks = [rows.user for _, rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
     ids = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
     if not len(ids):
@@ -321,6 +323,7 @@ def _read_users(
         raise ValueError(f"{path} lists users twice, such as {twice}; delete the second lines")
     facts = {
         "kind": "users",
+        "encoding": file.encoding,
         "rows_read": file.rows_kept + file.rows_refused,
         "rows_kept": file.rows_kept,
         "rows_refused": file.rows_refused,

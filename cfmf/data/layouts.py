@@ -12,7 +12,15 @@ from typing import Any, BinaryIO, cast
 
 from cfmf.data.audit import TEST, TRAIN
 from cfmf.data.lines import DATE, ITEM, RATING, SKIP, USER, Layout, numbered_lines
-from cfmf.data.text import TitleLayout, Transcoder, is_wide, sniff, split_fields
+from cfmf.data.text import (
+    SAMPLE_BYTES,
+    TitleLayout,
+    Transcoder,
+    detect_encoding,
+    is_wide,
+    sniff,
+    split_fields,
+)
 
 ALL_FOUR = (USER, ITEM, RATING, DATE)
 ROLES = {"user": USER, "item": ITEM, "rating": RATING, "date": DATE}
@@ -71,15 +79,16 @@ def rating_files(raw: Path, dataset: Mapping[str, Any]) -> list[RatingFile]:
     """
     source = dataset["source"]
     if source == "movielens-100k":
-        return [_fixed(raw / "u.data", Layout(ALL_FOUR, "\t", "epoch"))]
+        return [fixed_file(raw / "u.data", Layout(ALL_FOUR, "\t", "epoch"))]
     if source in ("movielens-1m", "movielens-10m"):
-        return [_fixed(raw / "ratings.dat", Layout(ALL_FOUR, "::", "epoch"))]
+        return [fixed_file(raw / "ratings.dat", Layout(ALL_FOUR, "::", "epoch"))]
     if source.startswith("movielens-"):
-        return [_fixed(raw / "ratings.csv", Layout(ALL_FOUR, ",", "epoch"), 0, MOVIELENS_HEADER)]
+        layout = Layout(ALL_FOUR, ",", "epoch")
+        return [fixed_file(raw / "ratings.csv", layout, 0, MOVIELENS_HEADER)]
     if source in ("netflix-subset", "synthetic"):
         layout = Layout(ALL_FOUR, " ", "iso")
         train, test = raw / "netflix_train.txt", raw / "netflix_test.txt"
-        return [_fixed(train, layout, TRAIN), _fixed(test, layout, TEST)]
+        return [fixed_file(train, layout, TRAIN), fixed_file(test, layout, TEST)]
     if source == "netflix-prize":
         return _netflix_prize(raw)
     return _tables(raw, dataset["table"])
@@ -146,9 +155,14 @@ def first_line(stream: BinaryIO, encoding: str) -> str:
 
 def _opener(path: Path, encoding: str) -> Callable[[], BinaryIO]:
     """What opens a file behind its UTF-8 byte order mark, if it has one."""
+    return _behind_mark(lambda: path.open("rb"), encoding)
+
+
+def _behind_mark(open_file: Callable[[], BinaryIO], encoding: str) -> Callable[[], BinaryIO]:
+    """What opens a file behind its UTF-8 byte order mark, if it has one."""
 
     def opened() -> BinaryIO:
-        stream = path.open("rb")
+        stream = open_file()
         if encoding == "utf_8_sig":
             stream.seek(3)
         return stream
@@ -156,9 +170,18 @@ def _opener(path: Path, encoding: str) -> Callable[[], BinaryIO]:
     return opened
 
 
-def _fixed(path: Path, layout: Layout, part: int = 0, header: str | None = None) -> RatingFile:
-    """A file in one of the known layouts."""
+def fixed_file(path: Path, layout: Layout, part: int = 0, header: str | None = None) -> RatingFile:
+    """A file in one of the known layouts, its encoding detected.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, its first line is not the layout's, or it has lines of items in an
+        encoding whose bytes cannot be cut into lines.
+    """
     encoding = sniff(existing(path))
+    if layout.item_lines:
+        _check_narrow(path.name, encoding)
     line = first_line(path.open("rb"), encoding)
     if header is not None and line != header:
         raise ValueError(
@@ -184,22 +207,42 @@ def _netflix_prize(raw: Path) -> list[RatingFile]:
         def opener(member: tarfile.TarInfo) -> Callable[[], BinaryIO]:
             return lambda: cast(BinaryIO, archive.extractfile(member))
 
-        return [
-            RatingFile(member.name, opener(member), layout, TRAIN, size=member.size)
-            for member in members
-        ]
+        return _one_encoding([(one.name, opener(one), one.size) for one in members], layout)
     paths = sorted(raw.glob("combined_data_*.txt")) or sorted(raw.glob("training_set/mv_*.txt"))
     if not paths:
         raise ValueError(
             f"{raw} has none of training_set.tar, training_set/mv_*.txt and combined_data_*.txt;"
             " retrieve the data set again"
         )
+    found = [(str(path.relative_to(raw)), _opener(path, ""), path.stat().st_size) for path in paths]
+    return _one_encoding(found, layout)
+
+
+def _one_encoding(
+    found: list[tuple[str, Callable[[], BinaryIO], int]], layout: Layout
+) -> list[RatingFile]:
+    """Training files, given by name, opener and size, in the encoding detected in the first."""
+    if not found:
+        return []
+    name, open_file, _ = found[0]
+    with open_file() as stream:
+        encoding = detect_encoding(stream.read(SAMPLE_BYTES), name)
+    _check_narrow(name, encoding)
     return [
         RatingFile(
-            str(path.relative_to(raw)), _opener(path, ""), layout, TRAIN, size=path.stat().st_size
+            name, _behind_mark(opened, encoding), layout, TRAIN, encoding=encoding, size=size
         )
-        for path in paths
+        for name, opened, size in found
     ]
+
+
+def _check_narrow(name: str, encoding: str) -> None:
+    """Raise ValueError if bytes of the encoding cannot be cut into lines."""
+    if is_wide(encoding):
+        raise ValueError(
+            f"{name} is in {encoding.replace('_', '-')}, which is not read in this layout; save it"
+            " as ASCII or UTF-8"
+        )
 
 
 def _tables(raw: Path, table: Mapping[str, Any]) -> list[RatingFile]:

@@ -137,6 +137,8 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
     """
     data = path.read_bytes()
     encoding = layout.encoding or detect_encoding(data, path.name)
+    if layout.encoding:
+        log.info("%s: encoding %s, as its layout tells", path.name, encoding)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:

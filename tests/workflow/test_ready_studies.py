@@ -1,9 +1,12 @@
 """Every ready-made study is a valid config, and Snakemake can plan it."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 STUDIES = sorted((Path(__file__).resolve().parents[2] / "config").glob("*.yaml"))
 
@@ -19,6 +22,23 @@ def test_ready_study_is_valid_and_can_be_planned(checkout, path):
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_ready_study_says_what_it_is(path):
     assert path.read_text("utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    # the tiny study only shows that all runs
+    [STUDIES[0].parents[1] / "config.yaml", *(one for one in STUDIES if one.stem != "tiny")],
+    ids=lambda path: path.stem,
+)
+def test_neighbours_and_factorizations_get_equally_many_trials(path):
+    config = yaml.safe_load((STUDIES[0].parents[1] / "config.yaml").read_text("utf-8"))
+    update_config(config, yaml.safe_load(path.read_text("utf-8")))
+    tuned = {"user-knn", "item-knn", "mf", "als", "mf-jax"} & set(config["study"]["methods"])
+    trials = {}
+    for method in tuned:
+        settings = config["methods"].get(method) or config["methods"]["mf"]
+        trials[method] = math.prod(len(one) for one in settings.values() if isinstance(one, list))
+    assert len(set(trials.values())) <= 1, trials
 
 
 def test_the_table_that_the_example_describes_is_read(checkout):

@@ -327,6 +327,49 @@ def test_probe_is_the_test_part_in_every_dress_of_the_netflix_prize(prize, datas
     assert parsed.audit["rows_read"] == 4
 
 
+@pytest.mark.parametrize("kind", ["tar", "files", "combined"])
+def test_encoding_of_the_netflix_prize_is_detected(prize, dataset, kind, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    plain = {movie: content.decode("ascii") for movie, content in MOVIES.items()}
+    for encoding in ("utf-8-sig", "utf-16"):
+        for movie, text in plain.items():
+            monkeypatch.setitem(MOVIES, movie, text.encode(encoding))
+        shutil.rmtree(prize / "training_set", ignore_errors=True)
+        dress(prize, kind)
+        if encoding == "utf-16":
+            with pytest.raises(ValueError, match="is in utf-16, which is not read in this layout"):
+                read(prize, dataset(source="netflix-prize"))
+            continue
+        (prize / "probe.txt").write_bytes("1:\n9\n2:\n3\n".encode(encoding))
+        parsed = read(prize, dataset(source="netflix-prize"))
+        assert (parsed.ratings["part"] == "test").sum() == 2
+        assert parsed.audit["rows_refused"] == 0
+        kinds = parsed.audit["files"].values()
+        assert {one["encoding"] for one in kinds if one["kind"] == "ratings"} == {"utf_8_sig"}
+        assert "probe.txt: encoding utf_8_sig" in caplog.text
+
+
+def test_a_probe_without_pairs_is_told(prize, dataset):
+    dress(prize, "combined")
+    for content in (b"", b"\n"):
+        (prize / "probe.txt").write_bytes(content)
+        with pytest.raises(ValueError, match=r"probe\.txt holds no pairs"):
+            read(prize, dataset(source="netflix-prize"))
+
+
+def test_a_subset_of_no_kept_rating_is_told(subset, drop_all):
+    with pytest.raises(ValueError, match=r"no rating of .* is kept"):
+        subset(drop_all, {"users": 1, "items": 0}, users=b"100\r\n101\r\n")
+
+
+def test_users_may_be_in_any_encoding(subset):
+    plain = subset()
+    wide = subset(users=subset.files["users"].decode().encode("utf-16"))
+    pd.testing.assert_frame_equal(wide.ratings, plain.ratings)
+    assert plain.audit["files"]["users.txt"]["encoding"] == "utf_8"  # so is ASCII
+    assert wide.audit["files"]["users.txt"]["encoding"] == "utf_16"
+
+
 def test_probe_pairs_without_a_rating_stop_or_are_told(prize, dataset, drop_all):
     dress(prize, "combined")
     (prize / "probe.txt").write_bytes(b"1:\n9\n3\n2:\n3\n")
