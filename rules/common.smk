@@ -220,6 +220,42 @@ def saved_folds(wildcards):
     return saved if split["kind"] == "saved" else []
 
 
+def job_measurements(wildcards):
+    """Snakemake's measurements of the jobs that this study makes of a data set.
+
+    Their folder may hold more: those of another config.
+    """
+    switched = {
+        "search_published": config["search"]["enabled"],
+        "compare_backends": config["backends"]["enabled"],
+        "measure_scaling": config["evaluation"]["scaling"]["enabled"],
+        "search_settings": config["tuning"]["search"]["enabled"],
+        "render_report": False,  # its own is written after it
+    }
+    found = []
+    for made in workflow.rules:
+        pattern = str(made.benchmark or "")
+        if not switched.get(made.name, True) or "{dataset}" not in pattern:
+            continue
+        point = "{method}/k~{k}_reg~{reg}"
+        names = METHODS
+        if point in pattern:
+            pattern = pattern.replace(point, "{method}")
+            names = [
+                point.format(method=method, k=k, reg=reg)
+                for method in methods("factorization")
+                for k, reg in points(config["methods"][method])
+            ]
+        found += expand(
+            pattern,
+            dataset=wildcards.dataset,
+            fold=FOLDS[wildcards.dataset],
+            method=names,
+            scatteritem=gather.neighbours("{scatteritem}"),
+        )
+    return found
+
+
 def logs(path):
     """The log of a job; logs/ mirrors the rules."""
     return f"results/{{dataset}}/logs/{path}.log"

@@ -4,26 +4,39 @@
 rule render_report:
     input:
         manifest="results/{dataset}/raw",
-        ratings="results/{dataset}/ratings/ratings.parquet",
+        ratings=expand(
+            "results/{{dataset}}/ratings/{table}.parquet",
+            table=["ratings", "users", "items"],
+        ),
         audit="results/{dataset}/ratings/audit.json",
         folds="results/{dataset}/folds/folds.json",
-        similarity=of_folds("similarity/{fold}.npz"),
+        similarity=lambda wildcards: of_folds("similarity/{fold}.npz")(wildcards)[0],
         trials=of_methods("neighbours/{method}/trials.tsv", "neighbours"),
         history=of_points("history.parquet"),
-        metrics="results/{dataset}/evaluation/metrics.tsv",
+        evaluated=expand(
+            "results/{{dataset}}/evaluation/{table}.tsv",
+            table=["metrics", "selected", "settings", "costs", "slices", "intervals"],
+        ),
         measured=expand("results/{{dataset}}/evaluation/{table}.tsv", table=MEASURED),
         scaling=branch(
             config["evaluation"]["scaling"]["enabled"],
-            then="results/{dataset}/evaluation/scaling.tsv",
+            then=expand(
+                "results/{{dataset}}/evaluation/{table}.tsv",
+                table=["scaling", "timings"],
+            ),
         ),
-        tests="results/{dataset}/statistics/tests.tsv",
+        tests=expand(
+            "results/{{dataset}}/statistics/{table}.tsv",
+            table=["tests", "assumptions", "medians", "best_rows"],
+        ),
         verdict="results/{dataset}/statistics/verdict.json",
         search=branch(
             config["search"]["enabled"],
             then=expand(
                 "results/{{dataset}}/published/{table}.parquet",
                 table=["frame", "intermediate", "importances"],
-            ),
+            )
+            + ["results/{dataset}/statistics/trials.tsv"],
         ),
         searched=of_searches("trials", "metrics", "costs"),
         generators="results/{dataset}/backends/generators.tsv",
@@ -64,12 +77,13 @@ rule render_report:
             20,
             "ratings",
             "history",
-            "metrics",
+            "evaluated",
         ),
-        runtime=minutes(60, 1, "ratings", "history", "metrics"),
+        runtime=minutes(60, 1, "ratings", "history", "evaluated"),
     params:
         language=config["report"]["language"],
         config=config,
         command=command_line(),
+        benchmarks=job_measurements,
     script:
         "../scripts/render_report.py"

@@ -10,7 +10,8 @@ from cfmf.rules import job
 with job(snakemake) as (log, params):
     known = provenance.collect(params.config, snakemake.input, params.command)
     provenance.write(snakemake.output.provenance, known)
-    study = load(Path("results"), snakemake.wildcards.dataset)
+    only = [*snakemake.input, *params.benchmarks]
+    study = load(Path("results"), snakemake.wildcards.dataset, only)
     render(study, Path(snakemake.output.interactive), language=params.language)
     render(study, Path(snakemake.output.still), language=params.language, plotly="svg")
     crate.write(Path(snakemake.output.crate).parent, known)

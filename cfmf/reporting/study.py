@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cfmf.neighbours.similarity import corner, distribution, load_similarity
 from cfmf.tables import MEASURED, read_table
 
 log = logging.getLogger(__name__)
@@ -32,24 +33,28 @@ TABLES = {
 }
 MANDATORY = ("metrics", "selected")
 SEARCH = ("frame", "intermediate", "importances")
-SAMPLE = 4096
-"""Rows of a similarity matrix that its distribution is counted over, spread evenly."""
 
 
 @dataclass(frozen=True)
 class Similarity:
     """Users' similarities in one fold.
 
-    `corner` is 5 × 5 float; `edges` and `counts` are the histogram of pairs of different users,
-    of `users` rows out of `of`.
+    Attributes
+    ----------
+    fold
+        Its name.
+    corner
+        5 × 5, float32; None where only the nearest users of each were kept.
+    histogram
+        Columns low, high, count, of pairs of different users or of the kept ones.
+    kept
+        Nearest users kept of each where there is no corner, else 0.
     """
 
     fold: str
-    corner: np.ndarray
-    edges: np.ndarray
-    counts: np.ndarray
-    users: int
-    of: int
+    corner: np.ndarray | None
+    histogram: pd.DataFrame
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,29 @@ class Study:
         return None if found is None or found.empty else found
 
 
-def load(results: Path, dataset: str) -> Study:
+@dataclass(frozen=True)
+class _Files:
+    """The files below a folder that may be read: all, or `only` some (or those in such a folder).
+
+    Results that an earlier config left lie beside this study's, and are none of its business.
+    """
+
+    home: Path
+    only: frozenset[Path] | None
+
+    def has(self, path: Path) -> bool:
+        allowed = self.only is None or bool({path, path.parent} & self.only)
+        return allowed and path.is_file()
+
+    def at(self, *parts: str) -> Path | None:
+        path = self.home.joinpath(*parts)
+        return path if self.has(path) else None
+
+    def like(self, pattern: str) -> list[Path]:
+        return [path for path in sorted(self.home.glob(pattern)) if self.has(path)]
+
+
+def load(results: Path, dataset: str, only: Iterable[str | Path] | None = None) -> Study:
     """Read the results of one data set.
 
     Parameters
@@ -96,6 +123,8 @@ def load(results: Path, dataset: str) -> Study:
         The folder that holds a folder for each data set.
     dataset
         Its name.
+    only
+        The files, and folders of files, that belong to the study; None reads whatever is there.
 
     Raises
     ------
@@ -103,45 +132,45 @@ def load(results: Path, dataset: str) -> Study:
         If a file that every report needs is missing or is not what it should be.
     """
     home = Path(results) / dataset
+    known = None if only is None else frozenset(map(Path, only))
+    files = _Files(home, known)
     tables = {}
     for kind, stage in TABLES.items():
-        path = home / stage / f"{kind}.tsv"
-        if path.is_file():
+        if path := files.at(stage, f"{kind}.tsv"):
             tables[kind] = read_table(path, "metrics" if kind == "selected" else kind)
         elif kind in MANDATORY:
+            path = home / stage / f"{kind}.tsv"
             raise ValueError(f"{path} is missing; run the stage that makes it: snakemake {stage}")
-    ratings = home / "ratings"
-    verdict = _json(home / "statistics" / "verdict.json") or []
+    if not files.at("ratings", "audit.json"):
+        raise ValueError(f"{home / 'ratings/audit.json'} is missing; run the stage that makes it")
     provenance = _json(home / "provenance.json") or {}
-    folder = Path(results) / "across_datasets"
+    across = _Files(Path(results) / "across_datasets", known)
     # A folder that an earlier study of several data sets left is not this study's.
     several = len(provenance.get("config", {}).get("study", {}).get("datasets", [])) > 1
     return Study(
         dataset=dataset,
         tables=tables,
-        audit=_json(ratings / "audit.json", needed=True),
-        ratings=_parquet(ratings / "ratings.parquet"),
-        users=_parquet(ratings / "users.parquet"),
-        items=_parquet(ratings / "items.parquet"),
-        manifest=_json(home / "raw" / "manifest.json") or {},
-        folds=_json(home / "folds" / "folds.json") or {},
-        verdict=verdict,
-        similarity=_similarity(home / "similarity"),
-        histories=_histories(home / "factorization"),
-        neighbour_trials=_neighbour_trials(home / "neighbours"),
-        benchmarks=_benchmarks(home / "benchmarks"),
-        search=_search(home / "published"),
-        searches=_searches(home / "search", provenance.get("config", {})),
+        audit=_json(files.at("ratings", "audit.json")),
+        ratings=_parquet(files.at("ratings", "ratings.parquet")),
+        users=_parquet(files.at("ratings", "users.parquet")),
+        items=_parquet(files.at("ratings", "items.parquet")),
+        manifest=_json(files.at("raw", "manifest.json")) or {},
+        folds=_json(files.at("folds", "folds.json")) or {},
+        verdict=_json(files.at("statistics", "verdict.json")) or [],
+        similarity=_similarity(files.like("similarity/*.npz")),
+        histories=_histories(files.like("factorization/*/k~*_reg~*/history.parquet")),
+        neighbour_trials=_neighbour_trials(files.like("neighbours/*/trials.tsv")),
+        benchmarks=_benchmarks(home / "benchmarks", files.like("benchmarks/**/*.tsv")),
+        search=_search(files),
+        searches=_searches(files, provenance.get("config", {})),
         provenance=provenance,
-        extra=_extra(home) | (_across(folder) if several else {}),
-        across_verdict=(_json(folder / "verdict.json") or []) if several else [],
+        extra=_extra(files) | (_across(across) if several else {}),
+        across_verdict=(_json(across.at("verdict.json")) or []) if several else [],
     )
 
 
-def _json(path: Path, needed: bool = False) -> Any:
-    if not path.is_file():
-        if needed:
-            raise ValueError(f"{path} is missing; run the stage that makes it")
+def _json(path: Path | None) -> Any:
+    if path is None or not path.is_file():
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -149,60 +178,31 @@ def _json(path: Path, needed: bool = False) -> Any:
         raise ValueError(f"{path} is not JSON ({error}); delete it and run again") from error
 
 
-def _parquet(path: Path, **how: Any) -> pd.DataFrame | None:
-    if not path.is_file():
+def _parquet(path: Path | None) -> pd.DataFrame | None:
+    if path is None:
         return None
     try:
-        return pd.read_parquet(path, **how)
+        return pd.read_parquet(path)
     except Exception as error:
         raise ValueError(
             f"{path} is not readable Parquet ({error}); delete it and run again"
         ) from error
 
 
-def _similarity(folder: Path) -> Similarity | None:
-    """Corner and histogram of the first fold's similarities, dense or sparse."""
-    paths = sorted(folder.glob("*.npz"))
+def _similarity(paths: Sequence[Path]) -> Similarity | None:
+    """Corner and histogram of the first fold's similarities."""
     if not paths:
         return None
-    with np.load(paths[0], allow_pickle=False) as stored:
-        names = set(stored.files)
-        if {"data", "indices", "indptr"} <= names:
-            return _sparse_similarity(paths[0].stem, stored)
-        dense = [name for name in stored.files if stored[name].ndim == 2]
-        if not dense:
-            return None
-        return _dense_similarity(paths[0].stem, stored[dense[0]])
+    found = load_similarity(paths[0])
+    histogram, _ = distribution(found, bins=60)
+    kept = 0 if found.neighbours is None else found.neighbours.shape[1]
+    return Similarity(paths[0].stem, corner(found), histogram, kept)
 
 
-def _dense_similarity(fold: str, matrix: np.ndarray) -> Similarity:
-    n = len(matrix)
-    rows = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(int))
-    values = matrix[rows]
-    values = values[np.arange(n)[None, :] != rows[:, None]]
-    counts, edges = np.histogram(values, bins=60)
-    corner = matrix[:5, :5].astype(float)
-    np.fill_diagonal(corner, 1.0)
-    return Similarity(fold, corner, edges, counts, len(rows), n)
-
-
-def _sparse_similarity(fold: str, stored: Any) -> Similarity:
-    from scipy import sparse
-
-    rows, columns = (int(size) for size in stored["shape"])
-    matrix = sparse.csr_array(
-        (stored["data"], stored["indices"], stored["indptr"]), shape=(rows, columns)
-    )
-    counts, edges = np.histogram(matrix.data, bins=60)
-    corner = matrix[:5, :5].toarray().astype(float)
-    np.fill_diagonal(corner, 1.0)
-    return Similarity(fold, corner, edges, counts, rows, rows)
-
-
-def _histories(folder: Path) -> dict[tuple[str, str, str], pd.DataFrame]:
+def _histories(paths: Iterable[Path]) -> dict[tuple[str, str, str], pd.DataFrame]:
     """The first fold's and first seed's learning curve of every point."""
     found = {}
-    for path in sorted(folder.glob("*/k~*_reg~*/history.parquet")):
+    for path in paths:
         k, reg = path.parent.name.removeprefix("k~").split("_reg~", 1)
         history = _parquet(path)
         if history is None or history.empty:
@@ -213,34 +213,37 @@ def _histories(folder: Path) -> dict[tuple[str, str, str], pd.DataFrame]:
     return found
 
 
-def _neighbour_trials(folder: Path) -> pd.DataFrame | None:
-    tables = [read_table(path, "trials") for path in sorted(folder.glob("*/trials.tsv"))]
+def _neighbour_trials(paths: Iterable[Path]) -> pd.DataFrame | None:
+    tables = [read_table(path, "trials") for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def _search(folder: Path) -> dict[str, pd.DataFrame]:
+def _search(files: _Files) -> dict[str, pd.DataFrame]:
     """What the published search left: frame, intermediate and importances; empty without it."""
-    found = {name: _parquet(folder / f"{name}.parquet") for name in SEARCH}
+    found = {name: _parquet(files.at("published", f"{name}.parquet")) for name in SEARCH}
     return {name: table for name, table in found.items() if table is not None and len(table)}
 
 
-def _searches(folder: Path, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def _searches(files: _Files, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """What `tuning.search` found, all methods and folds together; empty where it is off."""
     block = config.get("tuning", {}).get("search", {})
     if not block.get("enabled"):
         return {}
-    folders = [path for method in block["methods"] for path in sorted(folder.glob(f"{method}/*"))]
     tables = {
-        kind: [read_table(path / f"{kind}.tsv", kind) for path in folders]
+        kind: [
+            read_table(path, kind)
+            for method in block["methods"]
+            for path in files.like(f"search/{method}/*/{kind}.tsv")
+        ]
         for kind in ("trials", "metrics", "costs")
     }
     return {kind: pd.concat(found, ignore_index=True) for kind, found in tables.items() if found}
 
 
-def _benchmarks(folder: Path) -> pd.DataFrame | None:
+def _benchmarks(folder: Path, paths: Iterable[Path]) -> pd.DataFrame | None:
     """Snakemake's own measurements: rule, job, wall seconds and peak memory in MB of every job."""
     rows = []
-    for path in sorted(folder.rglob("*.tsv")):
+    for path in paths:
         try:
             table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
         except (ValueError, pd.errors.ParserError):
@@ -256,18 +259,15 @@ EXTRA = {**MEASURED, "intervals": "intervals", "scaling": "scaling", "timings": 
 """Tables below evaluation/ that only some runs make, and their kinds."""
 
 
-def _extra(home: Path) -> dict[str, pd.DataFrame]:
+def _extra(files: _Files) -> dict[str, pd.DataFrame]:
     """The tables of `EXTRA` that are there and have rows."""
-    paths = {name: home / "evaluation" / f"{name}.tsv" for name in EXTRA}
-    found = {name: read_table(path, EXTRA[name]) for name, path in paths.items() if path.is_file()}
+    paths = {name: files.at("evaluation", f"{name}.tsv") for name in EXTRA}
+    found = {name: read_table(path, EXTRA[name]) for name, path in paths.items() if path}
     return {name: table for name, table in found.items() if len(table)}
 
 
-def _across(folder: Path) -> dict[str, pd.DataFrame]:
+def _across(files: _Files) -> dict[str, pd.DataFrame]:
     """What the study found over all its data sets."""
     kinds = {"errors": "datasets", "tests": "tests"}
-    return {
-        f"across_{name}": read_table(folder / f"{name}.tsv", kind)
-        for name, kind in kinds.items()
-        if (folder / f"{name}.tsv").is_file()
-    }
+    paths = {name: files.at(f"{name}.tsv") for name in kinds}
+    return {f"across_{name}": read_table(path, kinds[name]) for name, path in paths.items() if path}

@@ -83,6 +83,25 @@ def test_blocks_of_users_change_no_prediction(study, checkout):
         assert checkout.results()[path].read_bytes() == study.results()[path].read_bytes(), path
 
 
+def test_report_is_of_this_config_and_of_no_earlier_one(study, checkout):
+    """Similarities kept as lists are told to be so; a search that is switched off is gone."""
+    shutil.copytree(study.folder / "results", checkout.folder / "results")
+    known = yaml.safe_load((checkout.folder / "config/tiny.yaml").read_text())
+    known |= {"similarity": {"full_limit_mb": 0, "top": 5}, "search": {"enabled": False}}
+    (checkout.folder / "other.yaml").write_text(yaml.safe_dump(known))
+    target = "results/tiny/report.html"
+    status, output = checkout.run(target, "--configfile", "other.yaml")
+    assert status == 0, output
+    before, after = ((made.folder / target).read_text() for made in (study, checkout))
+    for sentence in ("nearest users of each were kept", "did not repeat the published search"):
+        assert (sentence in before, sentence in after) == (False, True), sentence
+    assert "published/frame.parquet" in checkout.results()
+    for rule in ("train_factorization", "predict_neighbours", "compute_similarity"):
+        assert f"<code>{rule}</code>" in after
+    assert "<code>search_published</code>" in before
+    assert "<code>search_published</code>" not in after
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_is_a_target(study, stage):
     status, output = study.tiny("--dry-run", stage)

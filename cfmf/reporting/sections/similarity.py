@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cfmf.figures import data as figures
 from cfmf.reporting.page import Block, Column, Plot, Table, Text
 from cfmf.reporting.strings import Catalogue, code, number
@@ -13,23 +15,30 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     found = study.similarity
     if found is None:
         return []
+    fold, histogram = code(found.fold), found.histogram
+    middle = (histogram["low"] + histogram["high"]) / 2
+    mean = float((middle * histogram["count"]).sum() / max(histogram["count"].sum(), 1))
+    caption = "similarity.caption_kept" if found.kept else "similarity.caption"
+    blocks: list[Block] = [
+        Text(words("similarity.text", fold=fold)),
+        Plot(
+            "similarity",
+            words("similarity.figure_title"),
+            words(caption, mean=number(round(mean, 3)), fold=fold, kept=number(found.kept)),
+            figures.similarity_distribution(
+                np.append(histogram["low"], histogram["high"].iloc[-1]),
+                histogram["count"].to_numpy(),
+                words.plain,
+            ),
+        ),
+    ]
+    if found.corner is None:
+        return [*blocks, Text(words("similarity.kept", kept=number(found.kept)))]
     columns = [Column("user", words.plain("column.user"), "code")]
     columns += [Column(str(other), str(other), "similarity") for other in range(len(found.corner))]
     rows: list[dict[str, object]] = [
         {"user": row, **{str(other): float(value) for other, value in enumerate(values)}}
         for row, values in enumerate(found.corner)
     ]
-    middle = (found.edges[:-1] + found.edges[1:]) / 2
-    mean = float((middle * found.counts).sum() / max(found.counts.sum(), 1))
-    return [
-        Text(words("similarity.text", fold=code(found.fold))),
-        Plot(
-            "similarity",
-            words("similarity.figure_title"),
-            words("similarity.caption", mean=number(round(mean, 3)), fold=code(found.fold)),
-            figures.similarity_distribution(found.edges, found.counts, words.plain),
-        ),
-        Table(
-            "similarity-corner", words("similarity.corner", fold=code(found.fold)), columns, rows
-        ),
-    ]
+    title = words("similarity.corner", fold=fold)
+    return [*blocks, Table("similarity-corner", title, columns, rows)]

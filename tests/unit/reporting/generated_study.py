@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from cfmf.evaluation.collect import EACH_USER
+from cfmf.neighbours.similarity import save_similarity, user_similarity
 from cfmf.tables import COLUMNS, MEASURED, write_table
 
 DATASET = "generated"
@@ -46,7 +48,7 @@ def write(results: Path, seed: int = 7) -> Path:
     _measured(home, rng)
     _histories(home, rng)
     _statistics(home, selected, metrics, rng)
-    _similarity(home, rng)
+    similarity(home)
     _search(home, rng)
     _searches(home, rng)
     _backends(home, rng)
@@ -440,11 +442,12 @@ def _statistics(
     (home / "statistics/verdict.json").write_text(json.dumps(verdict))
 
 
-def _similarity(home: Path, rng: np.random.Generator) -> None:
-    vectors = np.abs(rng.normal(size=(90, 20))).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    (home / "similarity").mkdir(parents=True)
-    np.savez_compressed(home / "similarity/u1.npz", similarity=vectors @ vectors.T)
+def similarity(home: Path, **how: int) -> None:
+    """Users' similarities as the rule writes them: in full, or lists of the nearest."""
+    ratings = pd.read_parquet(home / "ratings/ratings.parquet")
+    places = (ratings["user"], ratings["item"])
+    found = user_similarity(sparse.csr_array((ratings["rating"], places)), **how)
+    save_similarity(home / "similarity/u1.npz", found)
 
 
 def _search(home: Path, rng: np.random.Generator) -> None:

@@ -295,6 +295,38 @@ def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
         assert sentence in html
 
 
+def test_similarities_of_the_nearest_alone_are_told_to_be_so(page, pages, results, tmp_path):
+    home = tmp_path / "results" / generated_study.DATASET
+    shutil.copytree(results, tmp_path / "results")
+    generated_study.similarity(home, full_limit=0, top=5)
+    listed = load(tmp_path / "results", generated_study.DATASET)
+    assert listed.similarity.histogram["count"].sum() == 90 * 5
+    assert listed.similarity.histogram["high"].max() <= 1
+    render(listed, tmp_path / "listed.html")
+    html = (tmp_path / "listed.html").read_text(encoding="utf-8")
+    assert "similarity-corner" not in read(html).tables
+    assert "nearest users of each were kept" in html
+    assert "nearest users of each were kept" not in pages["en", "embedded"]
+    matrix = np.load(results / generated_study.DATASET / "similarity/u1.npz")["matrix"]
+    shown = page.table("similarity-corner").set_index("user").astype(float)
+    np.testing.assert_allclose(shown, matrix[:5, :5], atol=1e-6)
+
+
+def test_results_that_another_config_left_are_not_read(results):
+    home = results / generated_study.DATASET
+    kept = [path for path in results.rglob("*") if path.is_file()]
+    kept = [path for path in kept if "published" not in path.parts]
+    kept.remove(home / "factorization/mf/k~64_reg~0.2/history.parquet")
+    kept.remove(home / "neighbours/item-knn/trials.tsv")
+    kept.remove(home / "benchmarks/parse_ratings.tsv")
+    study = load(results, generated_study.DATASET, kept)
+    assert not study.search
+    assert ("mf", "64", "0.2") not in study.histories
+    assert ("mf", "64", "0.05") in study.histories
+    assert set(study.neighbour_trials["method"]) == {"user-knn"}
+    assert set(study.benchmarks["rule"]) == {"train_factorization"}
+
+
 @pytest.mark.parametrize("path", ["evaluation/metrics.tsv", "ratings/audit.json"])
 def test_missing_mandatory_file_is_named(results, tmp_path, path):
     shutil.copytree(results, tmp_path / "results")
