@@ -1,0 +1,41 @@
+"""Studies of several data sets; apart from test_study.py, so that another worker can run them."""
+
+import pandas as pd
+import yaml
+
+from cfmf.tables import COLUMNS
+
+SEVERAL = {
+    "study": {
+        "datasets": ["one", "two", "three"],
+        "methods": ["baseline", "user-cf-published", "item-knn"],
+    },
+    "datasets": {
+        name: {
+            "source": "synthetic",
+            "synthetic": {"users": 40, "items": 50, "train": 700, "test": 200, "seed": seed},
+            "split": {"kind": "predefined", "validation": 0.1, "seed": 42},
+        }
+        for seed, name in enumerate(["one", "two", "three"])
+    },
+    "search": {"enabled": False},
+}
+
+
+def test_several_data_sets_are_compared(checkout):
+    (checkout.folder / "several.yaml").write_text(yaml.safe_dump(SEVERAL))
+    target = "results/across_datasets/tests.tsv"
+    status, output = checkout.run(target, "--configfile", "several.yaml")
+    assert status == 0, output
+    tests = pd.read_csv(checkout.folder / target, sep="\t")
+    assert list(tests.columns) == COLUMNS["tests"]
+    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    assert (friedman["n_blocks"], friedman["df1"]) == (3, 2)
+    assert 0 <= friedman["p_raw"] <= 1
+
+
+def test_temporal_track_fetches_no_rating_twice(checkout):
+    arguments = ["--dry-run", "results/ml-100k-past/raw", "--configfile", "config/temporal.yaml"]
+    status, output = checkout.run(*arguments)
+    assert status == 0, output
+    assert "input: results/ml-100k/raw" in output
