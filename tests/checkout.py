@@ -1,8 +1,10 @@
 """The workflow, copied to a folder of its own and run as its users run it."""
 
 import hashlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,16 +57,20 @@ class Checkout:
             **options,
         )
 
-    def run(self, *arguments, timeout=600, **options):
-        """Exit status and all that was printed."""
+    def run(self, *arguments, timeout=1200, **options):
+        """Exit status and all that was printed; nothing of it goes on after the time."""
         process = self.start(*arguments, **options)
-        output, _ = process.communicate(timeout=timeout)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         return process.returncode, output
 
-    def tiny(self, *arguments, timeout=600, **options):
+    def tiny(self, *arguments, timeout=1200, **options):
         return self.run(*arguments, "--configfile", "config/tiny.yaml", timeout=timeout, **options)
 
-    def conda(self, *arguments, timeout=600):
+    def conda(self, *arguments, timeout=1200):
         return self.tiny("--sdm", "conda", *arguments, timeout=timeout)
 
     def results(self, pattern="*", folder="results"):

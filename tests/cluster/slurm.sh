@@ -162,7 +162,7 @@ start() {
 stop() {
   scancel --user=root >/dev/null 2>&1 || true
   # Newest first, and only what still runs the program that was written down.
-  tac "$FOLDER/pids" | while read -r name pid; do
+  { tac "$FOLDER/pids" 2>/dev/null || true; } | while read -r name pid; do
     [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$name" ] || continue
     kill -TERM "$pid" 2>/dev/null || continue
     for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || continue 2; sleep 0.2; done

@@ -42,11 +42,13 @@ def status_command(request):
         pytest.skip("a Slurm can be installed and started here only by root, with apt-get")
     # Its authentication wants every folder above its socket open to all.
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
-        if request.param == "sacct":
-            control("database", folder)
-        control("start", folder)
-        yield request.param
-        control("stop", folder)
+        try:
+            if request.param == "sacct":
+                control("database", folder)
+            control("start", folder)
+            yield request.param
+        finally:
+            control("stop", folder)
 
 
 @pytest.fixture(scope="module")

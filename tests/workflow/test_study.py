@@ -10,6 +10,7 @@ import zipfile
 
 import pandas as pd
 import pytest
+import yaml
 
 # One worker runs these tests: they share one run of the tiny study.
 pytestmark = pytest.mark.xdist_group("workflow")
