@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,15 @@ def undisturbed(tmp_path_factory) -> Checkout:
     folder = Path(shared) if shared else tmp_path_factory.mktemp("shared")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        checkout = Checkout(folder / "undisturbed")
-        checkout.home, checkout.temporary = folder / "home", folder / "tmp"
-        if not (folder / "done").exists():
-            checkout.home.mkdir(exist_ok=True)
-            checkout.temporary.mkdir(exist_ok=True)
+        done = (folder / "done").exists()
+        places = [folder / name for name in ("undisturbed", "home", "tmp")]
+        if not done:  # or what a run that failed has left
+            for place in places:
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+        checkout = Checkout(places[0])
+        checkout.home, checkout.temporary = places[1:]
+        if not done:
             own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
             kept = {name: at for name, at in os.environ.items() if name != "NUMBA_CACHE_DIR"}
             status, output = checkout.tiny("--resources", "gpu=0", env=kept | own)
