@@ -108,7 +108,7 @@ class Gibbs(Solver):
         return fitted
 
 
-class Side:
+class _Side:
     """One side's rows, their ratings and the state of their priors."""
 
     def __init__(
@@ -162,7 +162,7 @@ class Side:
         )
         self.sums[:, self.free] = (self.block - self.mean - residuals)[:, self.free]
 
-    def draw_rows(self, other: Side, mean: float, alpha: float, rng: np.random.Generator) -> None:
+    def draw_rows(self, other: _Side, mean: float, alpha: float, rng: np.random.Generator) -> None:
         """Every row's factors and bias, given the other side."""
         # Divided by the row's own precision, every observation of the other side weighs its v_i.
         root = np.sqrt(other.reliability).astype(self.block.dtype)
@@ -238,8 +238,8 @@ class _Sampling:
         )
         left, right = side_by_side(users.astype(settings.dtype), items.astype(settings.dtype))
         by_item = sparse.csr_array(task.train.T.tocsr())
-        self.users = Side(task.train, left, k, k, settings.implicit in ("users", "both"))
-        self.items = Side(by_item, right, k, k + 1, settings.implicit == "both")
+        self.users = _Side(task.train, left, k, k, settings.implicit in ("users", "both"))
+        self.items = _Side(by_item, right, k, k + 1, settings.implicit == "both")
         self.mean = float(task.train.data.mean(dtype=np.float64))
         self.alpha = 1.0
         self.rng = np.random.default_rng(task.seed)

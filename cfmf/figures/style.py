@@ -39,6 +39,7 @@ COLOURS = {
     "mf-bounded": "#6f8f1f",
     "mf-cubic": "#8f8f5f",
     "mf-jax": "#a0763f",
+    "mf-sgd": "#5f8f4f",
     "als": "#b3770a",
     "gibbs": "#bf5596",
     "gibbs-implicit": "#2f95a3",
