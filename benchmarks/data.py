@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,13 +27,12 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from common import COLUMNS, RESULTS, peak_megabytes  # noqa: E402
-
 from cfmf.data.formats import read  # noqa: E402
 from cfmf.data.matrices import build_matrix  # noqa: E402
 from cfmf.data.sources import retrieve  # noqa: E402
 
-TABLE = RESULTS / "data.tsv"
+RESULTS = ROOT / "benchmarks" / "results" / "data.tsv"
+COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "ratio_to_ours"]
 OURS = "cfmf, 2 threads"
 SIZES = {
     "study": {
@@ -104,7 +104,8 @@ def run_one(system: str, raw: Path, small: Path) -> dict:
     start = time.perf_counter()
     rows = SYSTEMS[system](raw)
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak_mb": peak_megabytes(), "rows": rows}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "peak_mb": peak, "rows": rows}
 
 
 def measure(size: str, folder: Path, repeats: int) -> list[dict]:
@@ -156,8 +157,8 @@ def main() -> None:
         if options.large:
             rows += measure("netflix-prize", folder, 1)
     table = pd.DataFrame(rows)[COLUMNS]
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(TABLE, sep="\t", index=False)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(RESULTS, sep="\t", index=False)
     print(table.to_string(index=False))
 
 

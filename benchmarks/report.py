@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,8 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
 import chromium  # noqa: E402
-from common import COLUMNS, RESULTS, peak_megabytes  # noqa: E402
-from data import SIZES, dataset  # noqa: E402
+from data import COLUMNS, SIZES, dataset  # noqa: E402
 
 from cfmf.data.formats import read  # noqa: E402
 from cfmf.data.matrices import build_matrix  # noqa: E402
@@ -37,7 +37,7 @@ from cfmf.neighbours.similarity import save_similarity, user_similarity  # noqa:
 from cfmf.reporting.render import render  # noqa: E402
 from cfmf.reporting.study import load  # noqa: E402
 
-TABLE = RESULTS / "report.tsv"
+RESULTS = ROOT / "benchmarks" / "results" / "report.tsv"
 PAGES = {"interactive page": "embedded", "page with still figures": "svg"}
 
 
@@ -65,13 +65,9 @@ def run_one(home: Path, kind: str, output: Path) -> dict:
     middle = time.perf_counter()
     render(study, output, plotly=kind)
     end = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ratings = 0 if study.ratings is None else len(study.ratings)
-    return {
-        "read": middle - start,
-        "render": end - middle,
-        "peak_mb": peak_megabytes(),
-        "ratings": ratings,
-    }
+    return {"read": middle - start, "render": end - middle, "peak_mb": peak, "ratings": ratings}
 
 
 def in_browser(page: Path) -> dict[str, float]:
@@ -128,8 +124,8 @@ def main() -> None:
     # The default study is what the larger one is held against, row by row.
     half = len(table) // 2
     table["ratio_to_ours"] = (table["seconds"] / np.tile(table["seconds"][:half], 2)).round(3)
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(TABLE, sep="\t", index=False)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(RESULTS, sep="\t", index=False)
     print(table.to_string(index=False))
 
 

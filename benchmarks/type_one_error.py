@@ -1,6 +1,6 @@
 """How often each corrected test rejects a null hypothesis that is true, by simulation.
 
-Four nulls, at a nominal 5 %:
+Three nulls, at a nominal 5 %:
 
 independent
     RMSE of fold j, level k and seed s is a_j + g_jk + e_jks with normal fold effects, levels within
@@ -40,8 +40,6 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import COLUMNS, RESULTS  # noqa: E402
-
 from cfmf.progress import progress  # noqa: E402
 from cfmf.statistics import blocked, blocks, contrasts  # noqa: E402
 from cfmf.statistics.rows import Row, adjust  # noqa: E402
@@ -51,6 +49,7 @@ LEVELS = ["1", "4", "16", "64"]
 SEEDS = 3
 FOLD_SPREAD, LEVEL_SPREAD, SEED_SPREAD = 0.01, 0.003, 0.002
 BLOCK = {"alpha": ALPHA, "ci_level": 0.95, "margin": 0.01, "rope": 0.005, "power": 0.8}
+COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "ratio_to_ours"]
 
 
 def draw(generator: np.random.Generator, folds: int, correlation: float) -> pd.DataFrame:
@@ -174,7 +173,7 @@ def main() -> None:
             name = f"type I error, {null}"
             shown.append([null, size, test, repeats, share])
             found.append([name, test, f"{words}, {repeats} repeats", seconds, "", share, ""])
-    path = RESULTS / "type_one_error.tsv"
+    path = ROOT / "benchmarks" / "results" / "type_one_error.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(found, columns=COLUMNS)
     table.to_csv(path, sep="\t", index=False, float_format="%.6g")

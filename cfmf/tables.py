@@ -34,6 +34,7 @@ COLUMNS = {
         "datasets": "dataset ratings track method folds rmse sd",
         "assumptions": "family design group check function n stat_name stat p_value holds note",
         "medians": "arm method k n median mean minimum maximum",
+        "first_row": "dataset fold item wrong right",
         "backends": "backend device dtype epochs repeats compile_seconds epoch_seconds"
         " epoch_seconds_min epoch_seconds_max loss test_rmse loss_difference",
         "generators": "seed n sample against statistic p_raw p_adj",

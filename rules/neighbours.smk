@@ -20,6 +20,8 @@ rule compute_similarity:
         code=code("compute_similarity"),
     output:
         similarity="results/{dataset}/similarity/{fold}.npz",
+        row="results/{dataset}/similarity/{fold}/first_row.tsv",
+        costs="results/{dataset}/similarity/{fold}/costs.tsv",
     log:
         logs("compute_similarity/{fold}"),
     benchmark:

@@ -10,7 +10,10 @@ rule render_report:
         ),
         audit="results/{dataset}/ratings/audit.json",
         folds="results/{dataset}/folds/folds.json",
+        # of the first fold only
         similarity=lambda wildcards: of_folds("similarity/{fold}.npz")(wildcards)[0],
+        row=lambda wildcards: of_folds("similarity/{fold}/first_row.tsv")(wildcards)[0],
+        seconds=lambda wildcards: of_folds("similarity/{fold}/costs.tsv")(wildcards)[0],
         trials=of_methods("neighbours/{method}/trials.tsv", "neighbours"),
         history=of_points("history.parquet"),
         evaluated=expand(
@@ -34,7 +37,7 @@ rule render_report:
             config["search"]["enabled"],
             then=expand(
                 "results/{{dataset}}/published/{table}.parquet",
-                table=["frame", "intermediate", "importances"],
+                table=["frame", "intermediate", "importances", "curve"],
             )
             + ["results/{dataset}/statistics/trials.tsv"],
         ),

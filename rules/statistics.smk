@@ -5,7 +5,7 @@ rule search_published:
     input:
         train=of_fold("search", "matrices/{fold}/train.npz"),
         test=of_fold("search", "matrices/{fold}/test.npz"),
-        code=code("search_published", "mf-published"),
+        code=code("search_published", "mf-published-jax"),
     output:
         trials=table(
             "results/{dataset}/statistics/trials.tsv",
@@ -15,6 +15,7 @@ rule search_published:
         frame="results/{dataset}/published/frame.parquet",
         intermediate="results/{dataset}/published/intermediate.parquet",
         importances="results/{dataset}/published/importances.parquet",
+        curve="results/{dataset}/published/curve.parquet",
         storage="results/{dataset}/published/search.db",
     log:
         logs("search_published"),
@@ -30,7 +31,7 @@ rule search_published:
         runtime=minutes(60, config["search"]["trials"] / 2, "train", "test"),
     params:
         search=config["search"],
-        method=lookup(within=config, dpath="methods/mf-published"),
+        method=lookup(within=config, dpath="methods/mf-published-jax"),
         seed=config["study"]["seeds"][0],
         fold=chosen_fold("search"),
     script:

@@ -1,8 +1,13 @@
-"""The published search, repeated as it was: its test set chooses, and its pruned trials count."""
+"""The published search, repeated as it was: its test set chooses, and its pruned trials count.
+
+The study searched with its JAX code, whose loss and start differ from those of its torch code. One
+whole curve of that code is kept beside the search.
+"""
 
 import optuna
 import pandas as pd
 
+from cfmf.config import canonical
 from cfmf.factorization.study import make_solver
 from cfmf.factorization.tasks import Task
 from cfmf.files import load_matrix, written_whole
@@ -16,23 +21,28 @@ with job(snakemake) as (log, params):
     optuna.logging.enable_propagation()
     train, test = (load_matrix(path) for path in (*snakemake.input.train, *snakemake.input.test))
 
-    def trained(k: int, reg: float, report) -> dict[str, float]:
-        solver = make_solver("mf-published", k, reg, params.method)
-        task = Task(train, params.seed, test=test, watch_test=True, report=report)
-        last = solver.fit_tasks([task])[0].history.iloc[-1]
-        return {name: last[name] for name in ("loss", "delta_loss", "train_rmse")}
+    method, block = "mf-published-jax", params.search
 
-    found = search(trained, params.search, storage=snakemake.output.storage)
+    def trained(k: int, reg: float, report=None) -> pd.DataFrame:
+        settings = {**params.method, "tolerance": block["tolerance"]}
+        task = Task(train, params.seed, test=test, watch_test=True, report=report)
+        return make_solver(method, k, reg, settings).fit_tasks([task])[0].history
+
+    found = search(trained, block, storage=snakemake.output.storage)
     trials = trials_table(
         found,
-        params.search,
+        block,
         dataset=snakemake.wildcards.dataset,
         fold=params.fold,
-        method="mf-published",
+        method=method,
     )
     log.info("trials: %s", found.frame["state"].value_counts().to_dict())
     write_table(snakemake.output.trials, trials, "trials")
-    for name in ("frame", "intermediate", "importances"):
-        table: pd.DataFrame = getattr(found, name)
+    curve = trained(block["curve_k"], block["curve_reg"]).assign(
+        fold=params.fold, seed=str(params.seed), phase="refit", k=block["curve_k"],
+        reg=canonical(block["curve_reg"]),
+    )  # fmt: skip
+    for name in ("frame", "intermediate", "importances", "curve"):
+        table = curve if name == "curve" else getattr(found, name)
         with written_whole(snakemake.output[name]) as beside:
             table.to_parquet(beside, index=False)

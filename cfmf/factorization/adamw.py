@@ -58,6 +58,13 @@ class AdamW(Solver):
         Strength of the biases' penalty: about so many ratings' worth of shrinkage to the mean.
     initial_scale, scale_by_k
         Standard deviation of the normal start of U and V, divided by √k or not. Biases start at 0.
+    loss
+        `mse`: half the mean square error, as in J; or `rmse`, its root, as the study's JAX code
+        minimizes it (with the penalty `decay` only). Gradients and what `tolerance` is compared
+        with differ; the RMSE of the curve does not.
+    same_key
+        Whether U and V are drawn from one state of the generator, as the study's JAX code does:
+        where there are as many users as items, both start from the same numbers.
     bounded, scale
         Whether x̂ is squashed onto the rating scale (lowest, highest) by a logistic function.
     device
@@ -82,6 +89,8 @@ class AdamW(Solver):
     initial_scale: float = 0.1
     scale_by_k: bool = True
     epsilon: float = 1e-12
+    loss: str = "mse"
+    same_key: bool = False
     bounded: bool = False
     scale: tuple[float, float] | None = None
     device: str = "cpu"
@@ -95,6 +104,10 @@ class AdamW(Solver):
         if self.penalty not in {*PENALTIES, "decay"}:
             known = [*PENALTIES, "decay"]
             raise ValueError(f"penalty is {self.penalty!r}; it must be one of {known}")
+        if self.loss not in ("mse", "rmse"):
+            raise ValueError(f"loss is {self.loss!r}; it must be mse or rmse")
+        if self.loss == "rmse" and (self.penalty != "decay" or self.biases):
+            raise ValueError("loss is rmse; that needs penalty decay and no biases")
         if self.bounded and self.scale is None:
             raise ValueError("a bounded output needs the scale: the lowest and highest rating")
 
@@ -181,7 +194,9 @@ class _Training:
         deviation = settings.initial_scale / (settings.k**0.5 if settings.scale_by_k else 1.0)
         lefts, rights = [], []
         for task in self.tasks:
-            users, items = start_factors(*task.train.shape, settings.k, deviation, task.seed)
+            users, items = start_factors(
+                *task.train.shape, settings.k, deviation, task.seed, settings.same_key
+            )
             if settings.penalty != "decay":
                 users, items = silence_unrated(users, items, task.train)
             left, right = side_by_side(users, items, settings.biases)
@@ -248,6 +263,10 @@ class _Training:
             gradient.view(len(self.tasks), -1).div_(self.pairs.totals[:, None])
         mean_squares = self.pairs.mean_squares(residuals)
         loss = 0.5 * mean_squares
+        if self.settings.loss == "rmse":
+            loss = mean_squares.sqrt()
+            for gradient in (left_gradient, right_gradient):
+                gradient.view(len(self.tasks), -1).div_(loss[:, None])
         if self.settings.penalty != "decay":
             loss = loss + self.penalize(left_gradient, right_gradient)
         if self.settings.biases:

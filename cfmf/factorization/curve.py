@@ -13,7 +13,7 @@ import pandas as pd
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.model import Factorization, pairs
-from cfmf.factorization.tasks import HISTORY, Fitted, Task
+from cfmf.factorization.tasks import HISTORY, WATCHED, Fitted, Task
 from cfmf.progress import progress
 
 MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, for the patience to start anew
@@ -145,15 +145,17 @@ class Curve:
     def record(self, epoch: int, measured: np.ndarray, seconds: float) -> np.ndarray:
         """Add an epoch and end the runs that are done; return which runs' parameters to keep."""
         loss, validation = measured[:, 0], measured[:, 2]
-        for task, row in zip(self.tasks, measured, strict=True):
+        delta = np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
+        for task, row, change in zip(self.tasks, measured, delta, strict=True):
             if not np.isfinite(row[0]):
                 raise FloatingPointError(
                     f"the loss of {task.name} is {row[0]} at epoch {epoch} ({self.settings});"
                     f" {self.advice}"
                 )
             if task.report is not None:
-                task.report(epoch, float(row[3] if task.validation is None else row[2]))
-        delta = np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
+                named = {"loss": row[0], "delta_loss": change}
+                named |= dict(zip(WATCHED, row[1:], strict=True))
+                task.report(epoch, {name: float(value) for name, value in named.items()})
         row = np.column_stack(
             [np.full(len(loss), epoch), loss, delta, measured[:, 1:], np.full(len(loss), seconds)]
         )

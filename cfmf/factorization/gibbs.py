@@ -37,7 +37,7 @@ from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
 from cfmf.factorization.model import Factorization, Posterior, root_mean_square
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
-from cfmf.factorization.tasks import HISTORY, Fitted, Solver, Task
+from cfmf.factorization.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 from cfmf.progress import progress
 
 SHAPE = RATE = 1.0  # of every Gamma prior
@@ -108,7 +108,7 @@ class Gibbs(Solver):
         return fitted
 
 
-class _Side:
+class Side:
     """One side's rows, their ratings and the state of their priors."""
 
     def __init__(
@@ -162,7 +162,7 @@ class _Side:
         )
         self.sums[:, self.free] = (self.block - self.mean - residuals)[:, self.free]
 
-    def draw_rows(self, other: _Side, mean: float, alpha: float, rng: np.random.Generator) -> None:
+    def draw_rows(self, other: Side, mean: float, alpha: float, rng: np.random.Generator) -> None:
         """Every row's factors and bias, given the other side."""
         # Divided by the row's own precision, every observation of the other side weighs its v_i.
         root = np.sqrt(other.reliability).astype(self.block.dtype)
@@ -238,8 +238,8 @@ class _Sampling:
         )
         left, right = side_by_side(users.astype(settings.dtype), items.astype(settings.dtype))
         by_item = sparse.csr_array(task.train.T.tocsr())
-        self.users = _Side(task.train, left, k, k, settings.implicit in ("users", "both"))
-        self.items = _Side(by_item, right, k, k + 1, settings.implicit == "both")
+        self.users = Side(task.train, left, k, k, settings.implicit in ("users", "both"))
+        self.items = Side(by_item, right, k, k + 1, settings.implicit == "both")
         self.mean = float(task.train.data.mean(dtype=np.float64))
         self.alpha = 1.0
         self.rng = np.random.default_rng(task.seed)
@@ -342,7 +342,9 @@ class _Sampling:
         seconds = time.perf_counter() - began
         self.history.append([sweep, loss, abs(loss - previous), *measured, seconds])
         if self.task.report is not None:
-            self.task.report(sweep, measured[2 if self.task.validation is None else 1])
+            named = {"loss": loss, "delta_loss": abs(loss - previous)}
+            named |= dict(zip(WATCHED, measured, strict=True))
+            self.task.report(sweep, named)
 
     def fitted(self) -> Fitted:
         """Predictive means and standard deviations, over the counted sweeps."""

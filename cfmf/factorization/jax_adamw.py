@@ -61,7 +61,7 @@ class JaxAdamW(AdamW):
         """
         stopping = Stopping(self.max_epochs, self.tolerance, self.patience)
         advice = "lower learning_rate, or reg if it is large"
-        start = partial(_JaxTraining, self)
+        start = partial(JaxTraining, self)
         try:
             with jax.default_device(device_named(self.device)):
                 return fit_one_by_one(tasks, start, stopping, self, advice, checkpoint)
@@ -91,7 +91,7 @@ def device_named(name: str) -> jax.Device:
         ) from error
 
 
-class _JaxTraining:
+class JaxTraining:
     """The state of one run: what `step` made of it, and the measures that came with it."""
 
     def __init__(self, settings: JaxAdamW, task: Task) -> None:

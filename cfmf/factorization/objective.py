@@ -32,17 +32,20 @@ def row_weights(counts: np.ndarray, weighting: float) -> np.ndarray:
 
 
 def start_factors(
-    m: int, n: int, k: int, deviation: float, seed: int
+    m: int, n: int, k: int, deviation: float, seed: int, same_key: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normal factors of users and items, float32, from torch's generator on the CPU.
 
     One seed means one start on every device and for every solver; seed 42 and deviation 1 are the
-    study's.
+    study's. With `same_key` the generator is set back between the two, as one key of JAX is used
+    twice in the study.
     """
     import torch
 
     generator = torch.Generator().manual_seed(seed)
     users = torch.randn(m, k, generator=generator) * deviation
+    if same_key:
+        generator = generator.manual_seed(seed)
     items = torch.randn(n, k, generator=generator) * deviation
     return users.numpy(), items.numpy()
 

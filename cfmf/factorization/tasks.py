@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from scipy import sparse
 
 from cfmf.factorization.model import Factorization, Posterior
 
-HISTORY = ["epoch", "loss", "delta_loss", "train_rmse", "validation_rmse", "test_rmse", "seconds"]
+WATCHED = ("train_rmse", "validation_rmse", "test_rmse")
+HISTORY = ["epoch", "loss", "delta_loss", *WATCHED, "seconds"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class Task:
     name
         For messages: fold and seed.
     report
-        Called after every measured epoch with its number and the RMSE on validation, or without
-        that part of the watched test pairs; what it raises ends the training (a search prunes so).
+        Called after every measured epoch with its number and its loss, delta_loss and the RMSEs of
+        `WATCHED`, NaN where a part is not watched; what it raises ends the training (a search
+        prunes so).
     """
 
     train: sparse.csr_array
@@ -52,7 +54,7 @@ class Task:
     epochs: int | None = None
     seconds: float | None = None
     name: str = "one run"
-    report: Callable[[int, float], None] | None = None
+    report: Callable[[int, Mapping[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.train.nnz == 0:

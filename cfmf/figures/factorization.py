@@ -179,10 +179,10 @@ def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
     return drawn
 
 
-def search_history(trials: pd.DataFrame, words: Words) -> go.Figure:
+def search_history(trials: pd.DataFrame, words: Words, value: str = "axis.value") -> go.Figure:
     """Value of every trial of a search, and the least so far of the complete ones.
 
-    `trials` has `number value state`.
+    `trials` has `number value state`; `value` is the key of what the values are called.
     """
     drawn = figure(360)
     marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
@@ -206,13 +206,14 @@ def search_history(trials: pd.DataFrame, words: Words) -> go.Figure:
         hovertemplate="%{x}: %{y:.4f}",
     )
     drawn.update_xaxes(title_text=words("axis.trial"))
-    drawn.update_yaxes(title_text=words("axis.value"))
+    drawn.update_yaxes(title_text=words(value))
     return drawn
 
 
-def search_reports(reports: pd.DataFrame, words: Words) -> go.Figure:
+def search_reports(reports: pd.DataFrame, words: Words, value: str = "axis.value") -> go.Figure:
     """Every trial's reports by epoch, a colour a k; `reports` has `trial step value k state`.
 
+    `value` is the key of what the values are called.
     Pruned trials end in an open diamond where the pruner cut them off.
     """
     drawn = figure(400)
@@ -247,7 +248,7 @@ def search_reports(reports: pd.DataFrame, words: Words) -> go.Figure:
     drawn.update_xaxes(
         title_text=words("axis.epoch"), type="log", **ticks(1, float(reports["step"].max()) + 1)
     )
-    drawn.update_yaxes(title_text=words("axis.value"))
+    drawn.update_yaxes(title_text=words(value))
     return drawn
 
 

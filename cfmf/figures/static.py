@@ -43,17 +43,10 @@ SETTINGS: dict[Any, Any] = {
     "axes.spines.top": False,
     "legend.frameon": False,
 }
-LINE_STYLES = {
-    "dash": "--",
-    "dot": ":",
-    "dashdot": "-.",
-    "longdash": (0, (8, 3)),
-    "longdashdot": (0, (8, 3, 1, 3)),
-}
+LINE_STYLES = {"dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 3))}
 STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 TEXT_PLACES: dict[str, dict[str, Any]] = {
     "top center": {"xytext": (0, 7), "ha": "center"},
-    "bottom center": {"xytext": (0, -7), "ha": "center", "va": "top"},
     "middle left": {"xytext": (-5, 0), "ha": "right", "va": "center"},
     "middle right": {"xytext": (5, 0), "ha": "left", "va": "center"},
 }
@@ -84,7 +77,7 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         page = Figure(figsize=(8.6, (drawn.layout.height or 380) / 88), layout="constrained")
         canvas = FigureCanvasSVG(page)
         axes = page.add_subplot()
-        twin = _twin(axes) if any(trace.yaxis == "y2" for trace in _scatters(drawn)) else None
+        twin = _twin(axes) if any(trace.yaxis == "y2" for trace in _with_axes(drawn)) else None
         shown = [trace for trace in drawn.data if trace.visible != "legendonly"]
         for number, trace in enumerate(shown):
             draw = DRAW.get(trace.type)
@@ -103,7 +96,7 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
     return _inline(text.getvalue(), name, labelled_by)
 
 
-def _scatters(drawn: go.Figure) -> list[Any]:
+def _with_axes(drawn: go.Figure) -> list[Any]:
     return [trace for trace in drawn.data if trace.type == "scatter"]
 
 

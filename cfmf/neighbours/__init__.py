@@ -8,9 +8,6 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-REG_USER, REG_ITEM = 10.0, 5.0
-"""Weights of the squared biases that stand wherever none are given."""
-
 
 @dataclass(frozen=True)
 class Method:
@@ -43,14 +40,14 @@ KNN: Mapping[str, Any] = MappingProxyType(
         "shrinkage": 100.0,
         "neighbours": 40,
         "damping": 0.1,
-        "reg_user": REG_USER,
-        "reg_item": REG_ITEM,
+        "reg_user": 10.0,
+        "reg_item": 5.0,
     }
 )
 METHODS = {
     "baseline": Method(
         "cfmf.neighbours.baseline:Baseline",
-        {"reg_user": REG_USER, "reg_item": REG_ITEM},
+        {"reg_user": 10.0, "reg_item": 5.0},
         keeps=("users", "items"),
     ),
     "user-cf-published": Method(

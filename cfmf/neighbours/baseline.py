@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from cfmf.neighbours import REG_ITEM, REG_USER
 from cfmf.neighbours.ratings import checked, checked_pairs, row_numbers
 
 
@@ -31,8 +30,8 @@ class Baseline:
         Alternations; ten leave changes far below a thousandth.
     """
 
-    reg_user: float = REG_USER
-    reg_item: float = REG_ITEM
+    reg_user: float = 15.0
+    reg_item: float = 10.0
     sweeps: int = 10
     alone: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)
 

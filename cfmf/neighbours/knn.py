@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from cfmf.neighbours import REG_ITEM, REG_USER
 from cfmf.neighbours.baseline import Baseline
 from cfmf.neighbours.compare import SIMILARITIES, Comparison, compare, transposed
 from cfmf.neighbours.ratings import checked, checked_pairs, means, row_numbers
@@ -55,8 +54,8 @@ class KNN:
     neighbours: int = 40
     prediction: str = "baseline"
     damping: float = 0.1
-    reg_user: float = REG_USER
-    reg_item: float = REG_ITEM
+    reg_user: float = 10.0
+    reg_item: float = 5.0
     threads: int = 1
     device: str = "cpu"
     alone: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)

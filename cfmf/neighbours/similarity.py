@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.files import written_whole
-from cfmf.neighbours import REG_ITEM, REG_USER
 from cfmf.neighbours.baseline import Baseline
 from cfmf.neighbours.compare import compare
 from cfmf.neighbours.ratings import checked
@@ -54,8 +53,8 @@ def user_similarity(
     full_limit: int = FULL_LIMIT,
     top: int = 100,
     threads: int = 1,
-    reg_user: float = REG_USER,
-    reg_item: float = REG_ITEM,
+    reg_user: float = 10.0,
+    reg_item: float = 5.0,
 ) -> Similarity:
     """Similarity of every pair of users, or exactly the `top` nearest of each where that is large.
 

@@ -90,7 +90,7 @@ def shown(value: object, kind: str = "") -> str:
     `kind` is `rmse` or `similarity` (four decimals), `figure` (the same, whole where large),
     `signed` (four decimals and a sign), `count` (thousands apart), `share` and `percent` (per cent,
     with one decimal and none), `p` (three significant digits, never zero) and
-    `p_in_text` (two, with its sign of equality), `seconds`, `bytes`, `mb`
+    `p_in_text` (two, with its sign of equality), `seconds`, `bytes`, `gib` (of bytes), `mb`
     (mebibytes), `exponent` (two decimals), or anything else for four significant digits.
     """
     if missing(value):
@@ -128,11 +128,16 @@ def _seconds(number: float) -> str:
 
 
 def _bytes(number: float) -> str:
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:.3g}{NARROW}{unit}"
         number /= 1000
-    return f"{number:.3g}{NARROW}GB"
+    return f"{number:.3g}{NARROW}TB"
+
+
+def _gibibytes(number: float) -> str:
+    found = number / 2**30
+    return f"{found:.2f}{NARROW}GiB" if found >= 1 else f"{found:.3g}{NARROW}GiB"
 
 
 FORMATS = {
@@ -148,6 +153,7 @@ FORMATS = {
     "p_in_text": _p_in_text,
     "seconds": _seconds,
     "bytes": _bytes,
+    "gib": _gibibytes,
     "mb": lambda number: f"{_grouped(number)}{NARROW}MB",
 }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from cfmf.neighbours.similarity import corner, distribution, load_similarity
 from cfmf.tables import MEASURED, read_table
@@ -32,6 +33,7 @@ TABLES = {
     "generators": "backends",
 }
 MANDATORY = ("metrics", "selected")
+FIGURES = Path(__file__).parent / "assets" / "published.yaml"
 SEARCH = ("frame", "intermediate", "importances")
 
 
@@ -49,12 +51,18 @@ class Similarity:
         Columns low, high, count, of pairs of different users or of the kept ones.
     kept
         Nearest users kept of each where there is no corner, else 0.
+    first_row
+        Columns item, wrong, right: first predictions of the first user; None where not kept.
+    seconds
+        Of computing it (`similarity`) and of the study's loop (`loop`), where known.
     """
 
     fold: str
     corner: np.ndarray | None
     histogram: pd.DataFrame
     kept: int
+    first_row: pd.DataFrame | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,8 +165,9 @@ def load(results: Path, dataset: str, only: Iterable[str | Path] | None = None) 
         manifest=_json(files.at("raw", "manifest.json")) or {},
         folds=_json(files.at("folds", "folds.json")) or {},
         verdict=_json(files.at("statistics", "verdict.json")) or [],
-        similarity=_similarity(files.like("similarity/*.npz")),
-        histories=_histories(files.like("factorization/*/k~*_reg~*/history.parquet")),
+        similarity=_similarity(files),
+        histories=_searched(files)
+        | _histories(files.like("factorization/*/k~*_reg~*/history.parquet")),
         neighbour_trials=_neighbour_trials(files.like("neighbours/*/trials.tsv")),
         benchmarks=_benchmarks(home / "benchmarks", files.like("benchmarks/**/*.tsv")),
         search=_search(files),
@@ -167,6 +176,12 @@ def load(results: Path, dataset: str, only: Iterable[str | Path] | None = None) 
         extra=_extra(files) | (_across(across) if several else {}),
         across_verdict=(_json(across.at("verdict.json")) or []) if several else [],
     )
+
+
+def published_figures() -> dict[str, Any]:
+    """The figures that the study printed."""
+    loaded: dict[str, Any] = yaml.safe_load(FIGURES.read_text(encoding="utf-8"))
+    return loaded
 
 
 def _json(path: Path | None) -> Any:
@@ -189,14 +204,20 @@ def _parquet(path: Path | None) -> pd.DataFrame | None:
         ) from error
 
 
-def _similarity(paths: Sequence[Path]) -> Similarity | None:
-    """Corner and histogram of the first fold's similarities."""
+def _similarity(files: _Files) -> Similarity | None:
+    """Corner and histogram of the first fold's similarities, and what was computed beside them."""
+    paths = files.like("similarity/*.npz")
     if not paths:
         return None
-    found = load_similarity(paths[0])
+    found, fold = load_similarity(paths[0]), paths[0].stem
     histogram, _ = distribution(found, bins=60)
     kept = 0 if found.neighbours is None else found.neighbours.shape[1]
-    return Similarity(paths[0].stem, corner(found), histogram, kept)
+    row, costs = (
+        read_table(path, path.stem) if path else None
+        for path in (files.at("similarity", fold, f"{kind}.tsv") for kind in ("first_row", "costs"))
+    )
+    seconds = {} if costs is None else dict(zip(costs["stage"], costs["value"], strict=True))
+    return Similarity(fold, corner(found), histogram, kept, row, seconds)
 
 
 def _histories(paths: Iterable[Path]) -> dict[tuple[str, str, str], pd.DataFrame]:
@@ -211,6 +232,15 @@ def _histories(paths: Iterable[Path]) -> dict[tuple[str, str, str], pd.DataFrame
         same = (history["fold"] == first["fold"]) & (history["seed"] == first["seed"])
         found[path.parts[-3], k, reg] = history[same].reset_index(drop=True)
     return found
+
+
+def _searched(files: _Files) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """The one whole learning curve of the published search's code."""
+    curve = _parquet(files.at("published", "curve.parquet"))
+    if curve is None:
+        return {}
+    first = curve.iloc[0]
+    return {("mf-published-jax", str(first["k"]), str(first["reg"])): curve}
 
 
 def _neighbour_trials(paths: Iterable[Path]) -> pd.DataFrame | None:

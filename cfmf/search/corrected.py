@@ -202,9 +202,9 @@ def _factorization(
     def score(setting: Setting, trial: optuna.Trial, seconds: float) -> float:
         reported: list[float] = []
 
-        def report(epoch: int, value: float) -> None:
-            reported.append(value)
-            trial.report(value, epoch)
+        def report(epoch: int, measured: Mapping[str, float]) -> None:
+            reported.append(measured["validation_rmse"])
+            trial.report(reported[-1], epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned
 

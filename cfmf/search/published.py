@@ -20,8 +20,8 @@ import pandas as pd
 from cfmf.files import written_whole
 from cfmf.tables import COLUMNS
 
-Report = Callable[[int, float], None]
-Train = Callable[[int, float, Report], Mapping[str, float]]
+Report = Callable[[int, Mapping[str, float]], None]
+Train = Callable[[int, float, Report], None]
 
 NEEDED = (
     *("k", "reg_low", "reg_high", "trials", "seed", "study_name", "min_resource", "max_resource"),
@@ -57,10 +57,10 @@ def search(train: Train, block: Mapping[str, Any], storage: Path | None = None) 
     Parameters
     ----------
     train
-        Called with k, λ and a report; trains a model, calls `report(epoch, test_rmse)` after every
-        epoch with the plain RMSE, and returns what to keep of its end (such as loss and
-        train_rmse) as user attributes. The report raises `optuna.TrialPruned`, which `train` must
-        let pass.
+        Called with k, λ and a report; trains a model and calls `report(epoch, measured)` after
+        every epoch with the plain test_rmse and what else is to be kept of the last one as user
+        attributes (loss, delta_loss, train_rmse). The report raises `optuna.TrialPruned`, which
+        `train` must let pass.
     block
         The `search` block of the config: k, reg_low, reg_high, trials, seed, study_name,
         min_resource, max_resource, reduction_factor, doubly_rooted.
@@ -118,19 +118,24 @@ def _objective(trial: optuna.Trial, train: Train, block: Mapping[str, Any]) -> f
     k = trial.suggest_categorical("k", list(block["k"]))
     reg = trial.suggest_float("lmd", block["reg_low"], block["reg_high"], log=True)
     reported: list[float] = []
+    last: dict[str, float] = {}
 
-    def report(epoch: int, test_rmse: float) -> None:
-        reported.append(math.sqrt(test_rmse) if block["doubly_rooted"] else test_rmse)
+    def report(epoch: int, measured: Mapping[str, float]) -> None:
+        twice = block["doubly_rooted"]
+        for name, value in measured.items():
+            if math.isnan(value):
+                continue
+            last[name] = math.sqrt(value) if twice and name.endswith("_rmse") else value
+        reported.append(last["test_rmse"])
         trial.report(reported[-1], epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
 
     try:
-        for name, value in train(int(k), reg, report).items():
-            trial.set_user_attr(name, float(value))
+        train(int(k), reg, report)
     finally:
-        if reported:
-            trial.set_user_attr("test_rmse", reported[-1])
+        for name, value in last.items():
+            trial.set_user_attr(name, float(value))
     if not reported or not math.isfinite(min(reported)):
         raise ValueError(f"trial {trial.number} (k={k}, λ={reg:.4g}) reported no finite test RMSE")
     return min(reported)
@@ -168,8 +173,10 @@ def trials_table(
     """The `trials` table of a search, all states: the stored value and the true test RMSE.
 
     `value` is what the published study calls test RMSE; `test_rmse` is that value squared where it
-    was rooted twice; `epochs` counts the reports.
+    was rooted twice; `epochs` counts the reports; `loss`, `delta_loss` and `train_rmse` (the true
+    one) are of the last of them.
     """
+    squared = 2 if block["doubly_rooted"] else 1
     epochs = found.intermediate.groupby("trial").size()
     rows = []
     for trial in found.frame.to_dict("records"):
@@ -181,8 +188,11 @@ def trials_table(
         }
         measures = {
             "value": value,
-            "test_rmse": value**2 if block["doubly_rooted"] else value,
+            "test_rmse": value**squared,
             "epochs": float(epochs.get(number, 0)),
         }
+        for name, power in (("loss", 1), ("delta_loss", 1), ("train_rmse", squared)):
+            if (kept := f"user_attrs_{name}") in found.frame:
+                measures[name] = float(trial[kept]) ** power
         rows += [{**keys, "metric": name, "value": x} for name, x in measures.items()]
     return pd.DataFrame(rows, columns=COLUMNS["trials"])

@@ -45,7 +45,7 @@ def analyse(
     search: pd.DataFrame | None = None,
     ratio: float | None = None,
 ) -> Results:
-    """Every test, check, effect and sentence of one data set.
+    """Everything study.md asks of one data set.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def _verdict(
             if best[1] != control:
                 family = tests[tests["family"] == CHAMPIONS]
                 said += verdict.of_contrast(family, *best, block["alpha"])
-                said += verdict.of_sight(family, *best, block["power"])
+                said += verdict.of_sight(family, *best)
         for role, taken in (("control", control), ("primary", primary)):
             if taken != block[role]:
                 said.append(verdict.sentence("absent", wanted=block[role], taken=taken, role=role))
@@ -318,7 +318,7 @@ def _verdict(
             name for name in table.mean().sort_values().index if name not in (control, primary)
         ]
         said += verdict.of_contrast(against, primary, control, block["alpha"])
-        said += verdict.of_sight(against, primary, control, block["power"])
+        said += verdict.of_sight(against, primary, control)
         for method in others:
             said += verdict.of_contrast(against, str(method), control, block["alpha"])
     if out := blocks.lacking(values, "method"):

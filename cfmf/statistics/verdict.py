@@ -187,8 +187,8 @@ def of_contrast(
     return [sentence("undecided", **known, difference=difference, low=low, high=high)]
 
 
-def of_sight(tests: pd.DataFrame, first: str, second: str, wanted: float) -> list[Sentence]:
-    """What one contrast could have seen at the `wanted` power, and how it varies with the users."""
+def of_sight(tests: pd.DataFrame, first: str, second: str) -> list[Sentence]:
+    """What one contrast could have seen, and how it varies with the users."""
     rows = _rows(tests, first, second)
     found = []
     power, users = _row(rows, "power"), _row(rows, "cluster bootstrap over users")
@@ -200,7 +200,7 @@ def of_sight(tests: pd.DataFrame, first: str, second: str, wanted: float) -> lis
                 second=second,
                 folds=int(power["n_blocks"]),
                 least=float(power["effect"]),
-                power=wanted,
+                power=float(str(power["note"]).split()[-1]),
             )
         )
     if users is not None:

@@ -1,11 +1,16 @@
 """Canonical texts of the config, and what it complains of."""
 
+from pathlib import Path
+
 import jsonschema
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmf.config import canonical, complaint, points
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +30,25 @@ def test_canonical_text_is_the_number(value):
 def test_points_cross_k_and_reg():
     assert points({"k": [1, 4], "reg": [0.1]}) == [("1", "0.1"), ("4", "0.1")]
     assert points({"k": [8]}) == [("8", "inferred")]
+
+
+@pytest.mark.parametrize("name", ["published", "netflix-subset"])
+def test_study_that_repeats_the_published_one_has_its_settings(name):
+    """k 50, λ .01, stop at 1e-6, seed 42; 60 trials over k 1, 4, 16, 64 that stop at 1e-4."""
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text("utf-8"))
+    default = yaml.safe_load((ROOT / "schemas/statistics.schema.yaml").read_text("utf-8"))
+    search = {
+        key: about["default"] for key, about in default["$defs"]["search"]["properties"].items()
+    } | config.get("search", {})
+    for method in ("mf-published", "mf-published-jax"):
+        assert method in config["study"]["methods"]
+        assert config["methods"][method] == {"k": [50], "reg": [0.01], "tolerance": 1e-6}
+    assert config["study"]["seeds"] == [42]
+    told = {key: search[key] for key in ("k", "trials", "tolerance", "seed", "reg_low", "reg_high")}
+    assert told == {
+        "k": [1, 4, 16, 64], "trials": 60, "tolerance": 1e-4, "seed": 42, "reg_low": 0.001,
+        "reg_high": 0.1,
+    }  # fmt: skip
 
 
 SCHEMA = {

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from markupsafe import Markup
 
 from cfmf.reporting import numbers
@@ -15,19 +13,14 @@ from cfmf.reporting.page import Block, Column, Heading, Table, Text
 from cfmf.reporting.sections.factorization import watched_phase
 from cfmf.reporting.sections.neighbours import contaminated
 from cfmf.reporting.sections.published import PUBLISHED
-from cfmf.reporting.sections.search import medians, order
+from cfmf.reporting.sections.search import cause, medians, order, orders
 from cfmf.reporting.strings import Catalogue, code, number
-from cfmf.reporting.study import Study
+from cfmf.reporting.study import Study, published_figures
 
-FIGURES = Path(__file__).parents[1] / "assets" / "published.yaml"
 COUNT = 25
+OF_CODE = (12, 16, 25)
+"""Errata about the study's code, which no run of another code can show."""
 Values = dict[str, object]
-
-
-def published_figures() -> dict[str, Any]:
-    """The figures that the study printed."""
-    loaded: dict[str, Any] = yaml.safe_load(FIGURES.read_text(encoding="utf-8"))
-    return loaded
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -37,6 +30,9 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("errata.text")),
         Heading(words("errata.beside_heading")),
         _beside(study, printed, words),
+        Heading(words("errata.independent_heading")),
+        Text(words("errata.independent_text")),
+        _independent(study, printed, words),
         Heading(words("errata.root_heading")),
         _roots(printed, words),
         Heading(words("errata.all_heading")),
@@ -53,12 +49,16 @@ def _beside(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
         "torch_test": _at(study, "test", largest),
         "torch_train": _at(study, "train", largest),
         "torch_epochs": _epochs(study, largest),
+        **{f"jax_{name}": value for name, value in _jax(study).items() if name != "k"},
         "anova_f": _statistic(study, "one-way ANOVA", "F"),
         "kruskal_h": _statistic(study, "Kruskal-Wallis", "H"),
     }
     rows: list[dict[str, object]] = [
         {
-            "what": words(f"errata.figure_{name}", k=largest or "?").striptags(),
+            "what": words(
+                f"errata.figure_{name}",
+                k=(_jax(study).get("k") if name.startswith("jax") else largest) or "?",
+            ).striptags(),
             "published": printed[name],
             "here": value,
         }
@@ -71,6 +71,48 @@ def _beside(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
         Column("here", words("column.this_run", dataset=study.dataset).striptags(), "figure"),
     ]
     return Table("published-figures", words("errata.beside"), columns, rows)
+
+
+def _jax(study: Study) -> dict[str, Any]:
+    """End of the JAX code's training at its largest k, its RMSE rooted once more as published."""
+    points = [point for point in study.histories if point[0] == "mf-published-jax"]
+    if not points:
+        return {}
+    point = max(points, key=lambda point: float(point[1]))
+    last = watched_phase(study.histories[point]).iloc[-1]
+    return {
+        "k": point[1],
+        "test": float(last["test_rmse"]) ** 0.5,
+        "train": float(last["train_rmse"]) ** 0.5,
+        "epochs": float(last["epoch"]),
+    }
+
+
+def _independent(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
+    """What others found on the study's own four files, beside this run's nearest equal."""
+    tuned = dict(numbers.tuned_by_k(study).groupby(["method", "k"])["value"].mean())
+    errors = dict(numbers.errors_on_test(study).groupby("method")["value"].mean())
+    rows: list[dict[str, object]] = []
+    for run in printed["independent"]:
+        method, k = run.get("method"), run.get("k")
+        here = tuned.get((method, str(k))) if k else errors.get(method)
+        rows.append(
+            {
+                "what": words.plain(f"errata.independent_{run['run']}"),
+                "k": k,
+                "published": run["rmse"],
+                "method": method or "",
+                "here": None if here is None else float(here),
+            }
+        )
+    columns = [
+        Column("what", words.plain("column.what_figure")),
+        Column("k", "k", "count"),
+        Column("published", words.plain("column.independent"), "rmse"),
+        Column("method", words.plain("column.method"), "code"),
+        Column("here", words("column.this_run", dataset=study.dataset).striptags(), "rmse"),
+    ]
+    return Table("independent-runs", words("errata.independent"), columns, rows)
 
 
 def _roots(printed: dict[str, Any], words: Catalogue) -> Table:
@@ -98,9 +140,12 @@ def _all(study: Study, words: Catalogue) -> Table:
     rows: list[dict[str, object]] = []
     for place in range(1, COUNT + 1):
         found = EVIDENCE[place](study) if place in EVIDENCE else None
-        here = words(f"errata.here.e{place}", **found) if found else words("errata.not_touched")
+        nothing = "errata.code" if place in OF_CODE else "errata.not_touched"
+        here = words(f"errata.here.e{place}", **found) if found else words(nothing)
         if place == 3 and (searched := _searched(study)):
             here = words("errata.here.e3_search", **searched)
+            if because := cause(study):
+                here += " " + words(f"search.because_{because}", **orders(study))
         rows.append(
             {
                 "number": place,
@@ -277,7 +322,7 @@ def _broadcast(study: Study) -> Values | None:
         return None
     m, n = len(study.users), len(study.items)
     return {
-        "broadcast": number(float(m) * m * n * 4, "bytes"),
+        "broadcast": number(float(m) * m * n * 4, "gib"),
         "sparse": number(len(study.ratings) * 8.0, "bytes"),
     }
 
@@ -330,6 +375,72 @@ def _count(study: Study) -> Values | None:
     return None if kept is None else {"kept": number(kept, "count")}
 
 
+def _two_losses(study: Study) -> Values | None:
+    """Where the two published recipes end at one k and λ, each in the units of its own loss."""
+    for (name, k, reg), history in study.histories.items():
+        other = study.histories.get(("mf-published", k, reg))
+        if name != "mf-published-jax" or other is None:
+            continue
+        jax, torch = (watched_phase(curve).iloc[-1] for curve in (history, other))
+        return {
+            "k": number(int(k)),
+            "torch_epochs": number(int(torch["epoch"]), "count"),
+            "jax_epochs": number(int(jax["epoch"]), "count"),
+            "torch_loss": number(float(torch["loss"]), "rmse"),
+            "jax_loss": number(float(jax["loss"]), "rmse"),
+            "torch": number(float(torch["test_rmse"]), "rmse"),
+            "jax": number(float(jax["test_rmse"]), "rmse"),
+        }
+    return None
+
+
+def _one_key(study: Study) -> Values | None:
+    """RMSE before the first step with two keys and with one, and how many rows are the same."""
+    one = _untrained(study, "mf-published-jax")
+    shared = [k for k in _untrained(study) if k in one]
+    if not shared or study.users is None or study.items is None:
+        return None
+    k = shared[-1]
+    return {
+        "k": number(k),
+        "rows": number(min(len(study.users), len(study.items)), "count"),
+        "two": number(_untrained(study)[k], "rmse"),
+        "one": number(one[k], "rmse"),
+    }
+
+
+def _speed(study: Study) -> Values | None:
+    rows = study.table("backends")
+    if rows is None or not {"torch", "jax"} <= set(rows["backend"]):
+        return None
+    seconds = rows.set_index("backend")["epoch_seconds"]
+    return {
+        **{name: number(float(seconds[name]), "seconds") for name in ("torch", "jax")},
+        "repeats": number(int(rows["repeats"].max())),
+    }
+
+
+def _generators(study: Study) -> Values | None:
+    rows = study.table("generators")
+    if rows is None:
+        return None
+    return {
+        "tests": number(len(rows)),
+        "below": number(int((rows["p_raw"] < 0.05).sum())),
+        "adjusted": number(float(rows["p_adj"].min()), "p"),
+    }
+
+
+def _similarity_time(study: Study) -> Values | None:
+    found = study.similarity
+    if found is None or "similarity" not in found.seconds or study.users is None:
+        return None
+    return {
+        "seconds": number(found.seconds["similarity"], "seconds"),
+        "users": number(len(study.users), "count"),
+    }
+
+
 def _duplicates(study: Study) -> Values | None:
     checks = study.audit.get("checks", {})
     found = checks.get("duplicates") if isinstance(checks, dict) else None
@@ -348,14 +459,20 @@ def _dates(study: Study) -> Values | None:
 
 EVIDENCE: dict[int, Callable[[Study], Values | None]] = {
     1: _double_root,
+    2: _two_losses,
     3: _untrained_medians,
     4: _test_as_validation,
     5: _straw_man,
     6: _design,
     7: _initial,
     8: _stopping,
+    9: _one_key,
+    10: _one_key,
+    11: _speed,
+    13: _generators,
     14: _self,
     15: _broadcast,
+    17: _similarity_time,
     18: _decay,
     19: _normality,
     20: _kruskal,

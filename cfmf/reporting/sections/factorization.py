@@ -22,7 +22,7 @@ from cfmf.reporting.page import (
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
-PUBLISHED, CORRECTED = "mf-published", "mf"
+PUBLISHED, PUBLISHED_JAX, CORRECTED = "mf-published", "mf-published-jax", "mf"
 VARIANTS = ("mf-bounded", "mf-cubic")
 PRINTED_SEED, PRINTED = "42", {"torch": 0.0192, "jax": 0.0344, "both": 0.0410}
 """Kolmogorov–Smirnov statistics that the study printed: each generator's, and of the two."""
@@ -181,6 +181,8 @@ def curve_choice(study: Study, method: str) -> list[tuple[str, str, str]]:
     grid = numbers.grid(study, method)
     if grid.empty:
         grid = numbers.grid(study, method, "test")
+    if grid.empty:  # trained beside the published search only
+        return [point for point in study.histories if point[0] == method]
     chosen = []
     for k, rows in grid.groupby("k", sort=False):
         point = (method, str(k), str(numbers.least(rows, "value")["reg"]))
@@ -191,7 +193,8 @@ def curve_choice(study: Study, method: str) -> list[tuple[str, str, str]]:
 
 def _curves(study: Study, words: Catalogue) -> list[Block]:
     methods = list(dict.fromkeys(method for method, _, _ in study.histories))
-    methods.sort(key=lambda method: (method != PUBLISHED, method != CORRECTED, method))
+    first = (PUBLISHED, PUBLISHED_JAX, CORRECTED)
+    methods.sort(key=lambda method: (*(method != known for known in first), method))
     found: list[Block] = []
     folded: list[Block] = []
     for method in methods:
@@ -199,7 +202,7 @@ def _curves(study: Study, words: Catalogue) -> list[Block]:
         if not chosen:
             continue
         shown = chosen[len(chosen) // 2]
-        if found and method not in {PUBLISHED, CORRECTED}:
+        if found and method not in first:
             folded += [_curve(study, point, words) for point in chosen]
             continue
         found.append(_curve(study, shown, words))

@@ -10,7 +10,7 @@ from cfmf.figures import comparison as figures
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
-from cfmf.reporting.study import Study
+from cfmf.reporting.study import Study, published_figures
 
 PUBLISHED = "user-cf-published"
 
@@ -61,7 +61,48 @@ def _published(study: Study, words: Catalogue) -> list[Block]:
                 ),
             )
         )
-    return found
+    return [*found, *_quotients(study, words)]
+
+
+def _quotients(study: Study, words: Catalogue) -> list[Block]:
+    """First predictions by the study's quotients, and what its loop would take."""
+    found = study.similarity
+    if found is None or found.first_row is None or study.items is None:
+        return []
+    items = study.items.set_index("item")
+    printed = published_figures()
+    rows = [
+        {
+            "item": items["item_id"].get(row.item, row.item),
+            **{name: getattr(row, name) for name in ("wrong", "right")},
+            **{f"{name}_published": printed[f"row_{name}"][place] for name in ("wrong", "right")},
+        }
+        for place, row in enumerate(found.first_row.head(3).itertuples())
+    ]
+    columns = [
+        Column("item", words.plain("column.item_id"), "code"),
+        *(Column(name, words.plain(f"column.{name}"), "rmse") for name in ("wrong", "right")),
+        *(
+            Column(f"{name}_published", words.plain(f"column.{name}_published"), "rmse")
+            for name in ("wrong", "right")
+        ),
+    ]
+    blocks: list[Block] = [
+        Table("first-row", words("neighbours.first_row", fold=code(found.fold)), columns, rows),
+        Note("erratum", words("neighbours.quotients")),
+    ]
+    if {"loop", "similarity"} <= set(found.seconds):
+        blocks.append(
+            Text(
+                words(
+                    "neighbours.loop",
+                    loop=number(found.seconds["loop"], "seconds"),
+                    similarity=number(found.seconds["similarity"], "seconds"),
+                    published=number(printed["similarity_seconds"], "seconds"),
+                )
+            )
+        )
+    return blocks
 
 
 def trial_points(trials: pd.DataFrame) -> pd.DataFrame:

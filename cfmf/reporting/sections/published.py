@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+from markupsafe import Markup
 
 from cfmf.figures import comparison, statistics
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Heading, Note, Plot, Text
-from cfmf.reporting.sections import tests
+from cfmf.reporting.sections import search, tests
 from cfmf.reporting.strings import Catalogue, code
 from cfmf.reporting.study import Study
 
@@ -43,8 +44,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("published.text")),
         *_figures(study, words, method),
         *_checks(study, words, family, method),
-        *_tests(found, words, family, method),
-        *_signs(found, words, family, method),
+        *_tests(study, found, words, family, method),
+        *_signs(study, found, words, family, method),
         *_side(study, words, "medians", MEDIANS, method),
         *_side(study, words, "best_rows", BEST, method),
     ]
@@ -104,7 +105,7 @@ def _figures(study: Study, words: Catalogue, method: str) -> list[Block]:
         caption = words(f"published.{kind}_caption", runs=whose)
         found += [
             Plot(f"{kind}-by-k", title, caption, draw(published, words.plain)),
-            Note("erratum", words(f"published.erratum_{kind}")),
+            Note("erratum", _erratum(study, kind, words)),
         ]
         if len(corrected):
             found.append(
@@ -116,6 +117,16 @@ def _figures(study: Study, words: Catalogue, method: str) -> list[Block]:
                 )
             )
     return found
+
+
+BY_CAUSE = ("box", "dunn", "medians")
+
+
+def _erratum(study: Study, part: str, words: Catalogue) -> Markup:
+    """What is wrong with a part; where pruning is not what makes the order here, that is told."""
+    if part in BY_CAUSE and search.cause(study) == "recipe":
+        return words(f"published.erratum_{part}_recipe", **search.orders(study))
+    return words(f"published.erratum_{part}")
 
 
 def _checks(study: Study, words: Catalogue, family: str, method: str) -> list[Block]:
@@ -134,7 +145,9 @@ def _checks(study: Study, words: Catalogue, family: str, method: str) -> list[Bl
     return found
 
 
-def _tests(found: pd.DataFrame, words: Catalogue, family: str, method: str) -> list[Block]:
+def _tests(
+    study: Study, found: pd.DataFrame, words: Catalogue, family: str, method: str
+) -> list[Block]:
     made: list[Block] = []
     of_family = found[found["family"].astype(str) == family]
     right = found[(found["family"].astype(str) == f"k of {method}") & (found["estimand"] == E1)]
@@ -147,7 +160,7 @@ def _tests(found: pd.DataFrame, words: Catalogue, family: str, method: str) -> l
         if rows.empty:
             continue
         made.append(tests.table(f"published-{key}", words(f"published.{key}"), rows, words))
-        made.append(Note("erratum", words(f"published.erratum_{key}")))
+        made.append(Note("erratum", _erratum(study, key, words)))
         rows = right[right["test"].astype(str).str.contains(corrected, regex=key != "dunn")]
         if len(rows):
             title = words(f"published.{key}_corrected", method=code(method))
@@ -160,7 +173,9 @@ def _effects(rows: pd.DataFrame, ending: str) -> pd.DataFrame:
     return sizes[sizes["effect_name"].astype(str).str.endswith(ending)]
 
 
-def _signs(found: pd.DataFrame, words: Catalogue, family: str, method: str) -> list[Block]:
+def _signs(
+    study: Study, found: pd.DataFrame, words: Catalogue, family: str, method: str
+) -> list[Block]:
     """The sign plot of Dunn's p, and that of the corrected t."""
     made: list[Block] = []
     for name, of_family, test in (
@@ -186,7 +201,7 @@ def _signs(found: pd.DataFrame, words: Catalogue, family: str, method: str) -> l
         drawn = statistics.sign_plot(pairs, words.plain)
         made.append(Plot(f"signs-{name}", title, caption, drawn))
         if name == "published":
-            made.append(Note("erratum", words("published.erratum_dunn")))
+            made.append(Note("erratum", _erratum(study, "dunn", words)))
     return made
 
 
@@ -212,7 +227,7 @@ def _side(
     if len(published):
         title = words(f"published.{kind}_published")
         made.append(tests.plain_table(f"published-{name}", title, published, words))
-        made.append(Note("erratum", words(f"published.erratum_{kind}")))
+        made.append(Note("erratum", _erratum(study, kind, words)))
     if len(corrected):
         title = words(f"published.{kind}_corrected", method=code(method))
         made.append(tests.plain_table(f"corrected-{name}", title, corrected, words))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from cfmf.figures import factorization as figures
+from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
@@ -18,28 +20,73 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     frame = study.search.get("frame")
     if frame is None:
         return []
-    best = frame.loc[frame["state"] == "COMPLETE", "value"].min()
-    text = words(
-        "search.text",
-        trials=number(len(frame)),
-        pruned=number(int((frame["state"] == "PRUNED").sum())),
-        best=number(float(best), "rmse"),
-        true=number(float(best) ** 2, "rmse"),
-    )
+    runs = trials(study)
+    value = "axis.value" if doubly_rooted(runs) else "axis.rmse"
     return [
         Note("erratum", words("published.label")),
-        Text(text),
+        Text(_text(runs, words)),
         Plot(
             "search-history",
             words("search.history_title"),
             words("search.history_caption"),
-            figures.search_history(frame, words.plain),
+            figures.search_history(frame, words.plain, value),
         ),
         Note("erratum", _medians(study, frame, words)),
-        *_reports(study, frame, words),
+        *_reports(study, frame, words, value),
         *_importances(study, words),
-        Fold(words("search.trials"), [_trials(frame, words)]),
+        _best_rows(runs, words),
+        Fold(words("search.trials"), [_trials("search-trials", "search.trials", runs, words)]),
     ]
+
+
+MEASURES = ("test_rmse", "train_rmse", "loss", "delta_loss")
+
+
+def trials(study: Study) -> pd.DataFrame:
+    """The trials of the search: columns number, state, k, reg, value and those of `MEASURES`.
+
+    The value is what was published, the RMSEs are true ones, of the last report; NaN where the run
+    kept none.
+    """
+    frame = study.search["frame"].rename(columns={"params_k": "k", "params_lmd": "reg"})
+    rows = frame[["number", "state", "k", "reg", "value"]].set_index("number")
+    table = study.table("trials")
+    if table is not None:
+        wide = table.pivot_table(index="trial", columns="metric", values="value")
+        rows = rows.join(wide.reindex(columns=[*MEASURES]))
+    return rows.reindex(columns=["state", "k", "reg", "value", *MEASURES]).reset_index()
+
+
+def doubly_rooted(runs: pd.DataFrame) -> bool:
+    """Whether the values of the trials are roots of their RMSE, as published."""
+    both = runs.dropna(subset=["value", "test_rmse"])
+    return not len(both) or not np.allclose(both["value"], both["test_rmse"])
+
+
+def _text(runs: pd.DataFrame, words: Catalogue) -> Markup:
+    complete = runs[runs["state"] == "COMPLETE"]
+    values = {
+        "trials": number(len(runs)),
+        "pruned": number(int((runs["state"] == "PRUNED").sum())),
+    }
+    if complete.empty:
+        return words("search.text_none", **values)
+    best = numbers.least(complete, "value")
+    return words(
+        "search.text" if doubly_rooted(runs) else "search.text_plain",
+        **values,
+        best=number(float(best["value"]), "rmse"),
+        true=number(float(best["test_rmse"]), "rmse"),
+        k=number(int(best["k"])),
+        reg=number(float(best["reg"])),
+    )
+
+
+def _best_rows(runs: pd.DataFrame, words: Catalogue) -> Table:
+    """The best row of each k, as the study chose and printed it."""
+    kept = runs.dropna(subset=["value"])
+    best = kept.loc[kept.groupby("k")["value"].idxmin()]
+    return _trials("search-best", "search.best_rows", best, words)
 
 
 def medians(frame: pd.DataFrame) -> pd.DataFrame:
@@ -73,12 +120,48 @@ def _medians(study: Study, frame: pd.DataFrame, words: Catalogue) -> Markup:
     if reports is not None:
         first = reports.sort_values("step").groupby("trial")["value"].first()
         start = order(table.assign(start=_by_k(frame, first)), "start")
-    return words(
+    told = words(
         "search.medians",
         all=order(table, "all"),
         complete=order(table, "complete"),
         start=start,
     )
+    because = cause(study)
+    return told + (" " + words(f"search.because_{because}", **orders(study)) if because else "")
+
+
+def orders(study: Study) -> dict[str, str]:
+    """The k, best first: by medians of `all` trials and of the `complete` ones, and on the `grid`.
+
+    The grid is the complete one of mf-published, its mean test RMSE over λ and folds. Empty text
+    where there is no such order.
+    """
+    found = dict.fromkeys(("all", "complete", "grid"), "")
+    frame = study.search.get("frame")
+    if frame is not None:
+        table = medians(frame)
+        found |= {column: order(table, column) for column in ("all", "complete")}
+    cells = numbers.grid(study, "mf-published", "test")
+    if cells["k"].unique().size > 1:
+        means = cells.groupby("k")["value"].mean().rename("grid").reset_index()
+        found["grid"] = order(means, "grid")
+    return found
+
+
+def cause(study: Study) -> str:
+    """What makes the order of all trials here: `recipe`, `pruning`, or empty where none can tell.
+
+    Where trials that ran to their end, and the complete grid of the same recipe, order the k alike,
+    pruning has not made the order; where either orders them otherwise, it has a part in it.
+    """
+    told = {name: ks.split(" < ") for name, ks in orders(study).items() if ks}
+    ends = [told[name] for name in ("complete", "grid") if len(told.get(name, ())) > 1]
+    if "all" not in told or not ends:
+        return ""
+    same = all(
+        [k for k in told["all"] if k in ks] == [k for k in ks if k in told["all"]] for ks in ends
+    )
+    return "recipe" if same else "pruning"
 
 
 def _by_k(frame: pd.DataFrame, values: pd.Series) -> list[float]:
@@ -86,7 +169,7 @@ def _by_k(frame: pd.DataFrame, values: pd.Series) -> list[float]:
     return frame["number"].map(values).groupby(frame["params_k"]).median().sort_index().tolist()
 
 
-def _reports(study: Study, frame: pd.DataFrame, words: Catalogue) -> list[Block]:
+def _reports(study: Study, frame: pd.DataFrame, words: Catalogue, value: str) -> list[Block]:
     reports = study.search.get("intermediate")
     if reports is None:
         return []
@@ -99,7 +182,7 @@ def _reports(study: Study, frame: pd.DataFrame, words: Catalogue) -> list[Block]
             "search-reports",
             words("search.reports_title"),
             words("search.reports_caption"),
-            figures.search_reports(known, words.plain),
+            figures.search_reports(known, words.plain, value),
         ),
         Note("erratum", words("search.erratum_reports")),
     ]
@@ -145,15 +228,16 @@ def _exact(study: Study, words: Catalogue) -> list[Block]:
     return found
 
 
-def _trials(frame: pd.DataFrame, words: Catalogue) -> Table:
-    rows = frame.rename(columns={"params_k": "k", "params_lmd": "reg"})
-    rows = rows[["number", "state", "k", "reg", "value"]].assign(true=rows["value"] ** 2)
+def _trials(name: str, title: str, runs: pd.DataFrame, words: Catalogue) -> Table:
     columns = [
         Column("number", words.plain("column.trial"), "count"),
         Column("state", words.plain("column.state")),
         Column("k", "k", "count"),
         Column("reg", "λ", "value"),
         Column("value", words.plain("column.published_value"), "rmse"),
-        Column("true", words.plain("column.true_rmse"), "rmse"),
+        Column("test_rmse", words.plain("column.true_rmse"), "rmse"),
+        Column("train_rmse", words.plain("column.train_rmse"), "rmse"),
+        Column("loss", words.plain("column.loss"), "rmse"),
+        Column("delta_loss", words.plain("column.delta_loss"), "value"),
     ]
-    return Table("search-trials", words("search.trials"), columns, records(rows))
+    return Table(name, words(title), columns, records(runs))

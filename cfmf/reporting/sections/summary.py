@@ -70,8 +70,6 @@ def sentence(said: dict[str, Any], words: Catalogue) -> Markup:
             shown[name] = code(value)
         elif name == "sure" and value.startswith("over "):
             shown[name] = words("summary.over", share=value.removeprefix("over "))
-        elif name == "sure" and value.startswith("under "):
-            shown[name] = words("summary.under", share=value.removeprefix("under "))
         else:
             shown[name] = escape(value)
     return words.otherwise(f"verdict.{said['key']}", said["text"], **shown)

@@ -323,11 +323,10 @@ HEAD = """# Bad input
 What happens to input that is not as it should be. Each line below is a case of the tests, and this
 page is written from them: `PYTHONPATH=. python tests/unit/data/test_data_bad_input.py`.
 
-A defect with a policy stops the run by default, with the file, the line and its bytes; only
-`unknown_item` and `test_only` are kept unless the config says otherwise. With `audit.CHECK: drop`
-such rows are left out, counted in `audit.json` under that check and listed in `refused.tsv`. Rows
-read = rows kept + rows refused, always. All other bad input stops the run, whatever the policies.
-Nothing is left half-written.
+A defect with a policy stops the run by default, with the file, the line and its bytes; with
+`audit.CHECK: drop` such rows are left out, counted in `audit.json` under that check and listed in
+`refused.tsv`. Rows read = rows kept + rows refused, always. All other bad input stops the run,
+whatever the policies. Nothing is left half-written.
 """
 
 

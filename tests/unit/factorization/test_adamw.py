@@ -132,18 +132,27 @@ def test_steps_equal_torch_adamw_on_the_dense_objective(training, ratings, dense
         )
 
 
-def test_published_recipe_equals_its_literal_dense_transcription(ratings, validation, dense_of):
+@pytest.mark.parametrize("method", ["mf-published", "mf-published-jax"])
+def test_published_recipe_equals_its_literal_dense_transcription(
+    method, ratings, validation, dense_of
+):
+    """The study's torch code, and its JAX code written in torch: RMSE as loss, one key twice."""
+    jax = method == "mf-published-jax"
     (x, observed), (x_test, observed_test) = dense_of(ratings), dense_of(validation)
     x, x_test = torch.from_numpy(x), torch.from_numpy(x_test)
     observed, observed_test = torch.from_numpy(observed), torch.from_numpy(observed_test)
     torch.manual_seed(42)
-    U, V = torch.nn.Parameter(torch.randn(12, 4)), torch.nn.Parameter(torch.randn(9, 4))
+    U = torch.nn.Parameter(torch.randn(12, 4))
+    if jax:
+        torch.manual_seed(42)
+    V = torch.nn.Parameter(torch.randn(9, 4))
     optimizer = torch.optim.AdamW([U, V], lr=5e-3, weight_decay=0.01)
     rows, previous = [], 0.0
     for _ in range(1000):
         optimizer.zero_grad()
         pred = U @ V.t()
-        loss = 0.5 * torch.mean((pred[observed] - x[observed]) ** 2)
+        loss = torch.mean((pred[observed] - x[observed]) ** 2)
+        loss = loss.sqrt() if jax else 0.5 * loss
         loss.backward()
         optimizer.step()
         train_rmse = torch.sqrt(torch.mean((pred[observed] - x[observed]) ** 2)).item()
@@ -154,7 +163,7 @@ def test_published_recipe_equals_its_literal_dense_transcription(ratings, valida
         if abs(loss.item() - previous) < 2e-3:
             break
         previous = loss.item()
-    settings = AdamW(4, 0.01, 5e-3, tolerance=2e-3, **PUBLISHED)
+    settings = AdamW(4, 0.01, 5e-3, tolerance=2e-3, **METHODS[method].options)
     [found] = settings.fit_tasks([Task(ratings, 42, test=validation, watch_test=True)])
     assert len(found.history) == len(rows) > 100
     columns = ["loss", "delta_loss", "train_rmse", "test_rmse"]
@@ -162,6 +171,13 @@ def test_published_recipe_equals_its_literal_dense_transcription(ratings, valida
     assert found.history["test_rmse"].iloc[-1] == pytest.approx(
         root_mean_square(found.predictions["test"] - validation.data), rel=1e-6
     )
+
+
+def test_one_key_starts_users_and_items_alike():
+    users, items = start_factors(6, 6, 3, 1.0, 42, same_key=True)
+    np.testing.assert_array_equal(users, items)
+    users, items = start_factors(6, 6, 3, 1.0, 42)
+    assert np.abs(users - items).min() > 0
 
 
 def test_start_is_the_one_torch_draws_for_the_seed():
@@ -256,6 +272,8 @@ def test_diverging_loss_names_the_run_and_what_to_do(ratings):
         ({"k": 2, "reg": -1}, "reg is -1"),
         ({"k": 2, "penalty": "l3"}, "penalty is 'l3'"),
         ({"k": 2, "bounded": True}, "needs the scale"),
+        ({"k": 2, "loss": "mae"}, "loss is 'mae'"),
+        ({"k": 2, "loss": "rmse"}, "needs penalty decay"),
     ],
 )
 def test_bad_settings_are_refused(options, message):

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from cfmf.evaluation.collect import EACH_USER
 from cfmf.neighbours.similarity import save_similarity, user_similarity
+from cfmf.search.published import Search, trials_table
 from cfmf.tables import COLUMNS, MEASURED, write_table
 
 DATASET = "generated"
@@ -448,9 +449,17 @@ def similarity(home: Path, **how: int) -> None:
     places = (ratings["user"], ratings["item"])
     found = user_similarity(sparse.csr_array((ratings["rating"], places)), **how)
     save_similarity(home / "similarity/u1.npz", found)
+    row = pd.DataFrame({"item": [0, 1, 2], "wrong": [0.04, 0.002, 0.1], "right": [3.5, 1.8, 3.4]})
+    row = row.assign(dataset=DATASET, fold="u1")
+    write_table(home / "similarity/u1/first_row.tsv", row, "first_row")
+    costs = pd.DataFrame({"stage": ["similarity", "loop"], "value": [0.02, 60.0]}).assign(
+        dataset=DATASET, fold="u1", method="user-cf-published", k="", reg="", seed="",
+        measure="seconds",
+    )  # fmt: skip
+    write_table(home / "similarity/u1/costs.tsv", costs, "costs")
 
 
-def _search(home: Path, rng: np.random.Generator) -> None:
+def _search(home: Path, rng: np.random.Generator, rooted: bool = True) -> None:
     k = rng.choice([1, 4, 16, 64], 24)
     pruned = rng.random(24) < 0.5
     start = (k + 13.3) ** 0.25
@@ -475,6 +484,17 @@ def _search(home: Path, rng: np.random.Generator) -> None:
     frame.to_parquet(home / "published/frame.parquet")
     pd.concat(reports).to_parquet(home / "published/intermediate.parquet")
     shares.to_parquet(home / "published/importances.parquet")
+    frame = frame.assign(user_attrs_loss=0.9, user_attrs_delta_loss=1e-4, user_attrs_train_rmse=0.9)
+    found = Search(frame, pd.concat(reports), shares)
+    keys = {"dataset": DATASET, "fold": "u1", "method": "mf-published-jax"}
+    table = trials_table(found, {"doubly_rooted": rooted}, **keys)
+    write_table(home / "statistics/trials.tsv", table, "trials")
+    epochs = np.arange(400)
+    rmse = 0.7 + 3 * np.exp(-epochs / 50)
+    curve = {"epoch": epochs, "loss": rmse, "delta_loss": np.abs(np.diff(rmse, prepend=0))}
+    curve |= {"train_rmse": rmse, "validation_rmse": np.nan, "test_rmse": rmse + 0.2}
+    curve |= {"seconds": 0.01 * epochs, "fold": "u1", "seed": "1", "phase": "refit", "k": 16}
+    pd.DataFrame(curve | {"reg": "0.01"}).to_parquet(home / "published/curve.parquet")
 
 
 def _searches(home: Path, rng: np.random.Generator) -> None:

@@ -483,6 +483,59 @@ def test_medians_of_a_search_with_and_without_pruned_trials():
     assert search.order(table, "complete") == "64 < 1"
 
 
+def searched(study, state, values):
+    """The study after a search of one trial for each k, and with this state."""
+    frame = pd.DataFrame(
+        {"number": range(4), "state": state, "params_k": [1, 4, 16, 64], "params_lmd": 0.01}
+    )
+    return dataclasses.replace(study, search={"frame": frame.assign(value=values)})
+
+
+def test_order_of_k_is_laid_to_the_recipe_or_to_pruning_by_the_complete_runs(study):
+    """In the generated grid of mf-published RMSE rises with k; trials follow it or do not."""
+    rising, falling = [0.91, 0.92, 0.93, 0.94], [0.94, 0.93, 0.92, 0.91]
+    pruned = ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
+    alike, other = searched(study, pruned, rising), searched(study, pruned, falling)
+    assert search.orders(alike)["grid"] == "1 < 4 < 16 < 64"
+    assert (search.cause(alike), search.cause(other)) == ("recipe", "pruning")
+    metrics = study.tables["metrics"]
+    bare = {**study.tables, "metrics": metrics[metrics["method"] != "mf-published"]}
+    assert search.cause(dataclasses.replace(searched(study, "PRUNED", rising), tables=bare)) == ""
+    words = Catalogue("en")
+    told = [
+        {str(block.html) for block in published.blocks(found, words) if isinstance(block, Note)}
+        for found in (alike, other)
+    ]
+    for part in ("keep the order of k here", "does not hang on that here"):
+        assert any(part in text for text in told[0])
+        assert not any(part in text for text in told[1])
+
+
+def test_values_rooted_once_are_not_called_roots(study, results):
+    runs = search.trials(study)
+    assert search.doubly_rooted(runs)
+    np.testing.assert_allclose(runs["test_rmse"], runs["value"] ** 2, rtol=1e-8)
+    table = study.tables["trials"].copy()
+    both = table.pivot_table(index="trial", columns="metric", values="value")
+    rooted = table["metric"] == "test_rmse"
+    table.loc[rooted, "value"] = table.loc[rooted, "trial"].map(both["value"])
+    once = dataclasses.replace(study, tables={**study.tables, "trials": table})
+    assert not search.doubly_rooted(search.trials(once))
+    text = str(search._text(search.trials(once), Catalogue("en")))
+    assert "metric rooted once" in text
+    assert "is the root" not in text
+
+
+def test_independent_runs_stand_beside_this_run(page, study):
+    shown = page.table("independent-runs")
+    assert len(shown) == len(errata.published_figures()["independent"])
+    here = shown.set_index("what")["here"]
+    knn = study.tables["selected"].query("method == 'user-knn' and metric == 'rmse'")
+    mean = knn.loc[knn["split"] == "test", "value"].mean()
+    assert float(here["centred nearest neighbours, K = 3"]) == pytest.approx(mean)
+    assert here["3 for every rating"] in ("nan", "")
+
+
 def test_every_sentence_of_the_verdict_has_words_of_its_own():
     """The statistics write English; a report in another language needs each of its keys."""
     texts = Catalogue("en").texts

@@ -56,6 +56,8 @@ def test_unknown_language_tells_the_known_ones():
         (1234.5, "seconds", "1\u202f234\u202fs"),
         (0.01234, "seconds", "0.0123\u202fs"),
         (1979173, "bytes", "1.98\u202fMB"),
+        (4e12, "bytes", "4\u202fTB"),
+        (4e12, "gib", "3725.29\u202fGiB"),
         (float("nan"), "rmse", "–"),
         (None, "count", "–"),
         (float("inf"), "rmse", "∞"),

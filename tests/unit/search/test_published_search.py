@@ -30,8 +30,8 @@ def train(k, reg, report):
     """From the RMSE of an untrained N(0, 1) model down to one that falls with k."""
     start, end = math.sqrt(k + 13.3), 0.95 - 0.01 * math.log2(k)
     for epoch in range(EPOCHS):
-        report(epoch, end + (start - end) * math.exp(-epoch / 60))
-    return {"loss": 0.5}
+        error = end + (start - end) * math.exp(-epoch / 60)
+        report(epoch, {"loss": error, "delta_loss": 0.1, "train_rmse": 0.81, "test_rmse": error})
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_single_root_is_the_switch(block):
     assert twice.frame["value"][0] == pytest.approx(math.sqrt(once.frame["value"][0]))
     tables = [
         trials_table(
-            one, {**few, "doubly_rooted": on}, dataset="d", fold="u1", method="mf-published"
+            one, {**few, "doubly_rooted": on}, dataset="d", fold="u1", method="mf-published-jax"
         )
         for one, on in ((twice, True), (once, False))
     ]
@@ -100,9 +100,12 @@ def test_study_is_kept_in_a_file_of_its_own(tmp_path, block):
 
 
 def test_table_tells_every_trial_and_state(found, block):
-    table = trials_table(found, block, dataset="d", fold="u1", method="mf-published")
+    table = trials_table(found, block, dataset="d", fold="u1", method="mf-published-jax")
     assert list(table.columns) == COLUMNS["trials"]
-    assert table.groupby("trial").size().eq(3).all()
+    assert table.groupby("trial").size().eq(6).all()
+    trained = table[table["metric"] == "train_rmse"]
+    assert trained["value"].to_numpy() == pytest.approx(0.81)  # the true one, squared again
+    assert found.frame["user_attrs_train_rmse"].to_numpy() == pytest.approx(0.9)
     epochs = table[table["metric"] == "epochs"]
     assert (epochs.loc[epochs["state"] == "COMPLETE", "value"] == EPOCHS).all()
     assert (epochs.loc[epochs["state"] == "PRUNED", "value"] < EPOCHS).all()
@@ -110,7 +113,7 @@ def test_table_tells_every_trial_and_state(found, block):
 
 def test_trainer_that_reports_nothing_is_refused(block):
     with pytest.raises(ValueError, match="reported no finite test RMSE"):
-        search(lambda k, reg, report: {}, {**block, "trials": 1})
+        search(lambda k, reg, report: None, {**block, "trials": 1})
 
 
 def test_block_without_a_key_is_refused(block):
