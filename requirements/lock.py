@@ -2,7 +2,7 @@
 
 `python requirements/lock.py` writes requirements/{study,develop,docs}.txt and envs/*.yaml with the
 exact versions installed here, direct and transitive; `--check` only says what differs. The lock of
-a group of packages that are not installed here stays as it is.
+what checks the code or builds the documentation stays as it is where that is not installed here.
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ def closure(names: list[str]) -> dict[str, str]:
 
 
 def installed(names: list[str]) -> bool:
-    """Whether all of the named packages are installed here."""
+    """Whether all of the named packages are installed here; those with a version need not be."""
     held = {canonicalize_name(found.metadata["Name"]) for found in distributions()}
-    return held >= {canonicalize_name(name) for name in names}
+    wanted = {canonicalize_name(Requirement(name).name) for name in names if "==" not in name}
+    return held >= wanted
 
 
 def pins(names: list[str]) -> list[str]:
@@ -77,15 +78,22 @@ def locks() -> dict[Path, str]:
     """Every file to write, with its text."""
     source = yaml.safe_load((ROOT / "requirements/stages.yaml").read_text())
     stages = source["stages"]
-    study = pins(source["host"] + [name for names in stages.values() for name in names])
+    direct = source["host"] + [name for names in stages.values() for name in names]
+    if not installed(direct):
+        raise SystemExit(
+            "Not everything of `stages` and `host` is installed here; `make study` first."
+        )
+    study = pins(direct)
     study = [line for line in study if not line.startswith("pip==")]  # a venv brings its own
     develop = [line for line in pins(source["develop"]) if line not in study]
     docs = [line for line in pins(source["docs"]) if line not in study]
     head = "# Written by `make lock` from requirements/stages.yaml; do not edit.\n"
     texts = {
         ROOT / "requirements/study.txt": head + "\n".join(study) + "\n",
-        ROOT / "requirements/develop.txt": head + "-r study.txt\n" + "\n".join(develop) + "\n",
     }
+    if installed(source["develop"]):
+        text = head + "-r study.txt\n" + "\n".join(develop) + "\n"
+        texts[ROOT / "requirements/develop.txt"] = text
     if installed(source["docs"]):
         texts[ROOT / "requirements/docs.txt"] = head + "-r study.txt\n" + "\n".join(docs) + "\n"
     for name, names in source["optional"].items():
@@ -106,13 +114,14 @@ def locks() -> dict[Path, str]:
 
 def main() -> int:
     """Write the files, or say which differ; the exit status tells whether any did."""
+    made = locks()
     differing = [
-        path for path, text in locks().items() if not path.exists() or path.read_text() != text
+        path for path, text in made.items() if not path.exists() or path.read_text() != text
     ]
     for path in differing:
         print(path.relative_to(ROOT), "differs" if "--check" in sys.argv else "written")
         if "--check" not in sys.argv:
-            path.write_text(locks()[path])
+            path.write_text(made[path])
     return int(bool(differing)) if "--check" in sys.argv else 0
 
 
