@@ -68,11 +68,8 @@ test-cluster: $(VENV)/cluster
 test-faults: $(VENV)/develop
 	$(BIN)/python -m pytest -s --durations 10 tests/faults
 
-# Side by side: the Slurm waits a lot, installing is no work for processors. One undisturbed study
-# serves all three; each one's output comes when it is done.
 test-surroundings: $(VENV)/cluster
-	@shared=$$(mktemp -d) && trap 'rm -rf "$$shared"' EXIT && CFMF_UNDISTURBED="$$shared" \
-	  $(MAKE) --jobs 3 --output-sync=target test-environments test-cluster test-faults
+	$(BIN)/python -m pytest -s --durations 10 tests/environments tests/cluster tests/faults
 
 check-gpu: $(VENV)/study
 	$(BIN)/python -m benchmarks.check_gpu

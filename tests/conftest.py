@@ -1,8 +1,6 @@
 """What tests share: where real data lies, and how the workflow is run."""
 
-import fcntl
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -29,26 +27,12 @@ def real_data() -> Path:
 def undisturbed(tmp_path_factory) -> Checkout:
     """A checkout with the results of the tiny study, run without a disturbance; to look at only.
 
-    Its home and its folder for temporary files were empty folders, `home` and `temporary`. Tests
-    that run at once in several processes share it in the folder that CFMF_UNDISTURBED names: the
-    first one makes it, the others wait.
+    Its home and its folder for temporary files were empty folders, `home` and `temporary`.
     """
-    shared = os.environ.get("CFMF_UNDISTURBED")
-    folder = Path(shared) if shared else tmp_path_factory.mktemp("shared")
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = (folder / "done").exists()
-        places = [folder / name for name in ("undisturbed", "home", "tmp")]
-        if not done:  # or what a run that failed has left
-            for place in places:
-                shutil.rmtree(place, ignore_errors=True)
-                place.mkdir()
-        checkout = Checkout(places[0])
-        checkout.home, checkout.temporary = places[1:]
-        if not done:
-            own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
-            kept = {name: at for name, at in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-            status, output = checkout.tiny("--resources", "gpu=0", env=kept | own)
-            assert status == 0, output
-            (folder / "done").touch()
+    checkout = Checkout(tmp_path_factory.mktemp("undisturbed"))
+    checkout.home, checkout.temporary = (tmp_path_factory.mktemp(name) for name in ("home", "tmp"))
+    own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
+    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    status, output = checkout.tiny("--resources", "gpu=0", env=kept | own)
+    assert status == 0, output
     return checkout

@@ -61,7 +61,8 @@ def stand_in(root):
 
 def of_everything(checkout, *arguments, timeout=600):
     configs = ("--configfile", "config/tiny.yaml", "everything.yaml")
-    return checkout.run("--sdm", "conda", *arguments, *configs, timeout=timeout)
+    # What to make comes first: --sdm takes every word that follows.
+    return checkout.run(*arguments, "--sdm", "conda", *configs, timeout=timeout)
 
 
 @pytest.fixture(scope="session")
