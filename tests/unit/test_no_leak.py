@@ -9,6 +9,7 @@ from cfmf.neighbours.study import predict_selected, tune
 
 SETTINGS = {
     "mf-published": {"max_epochs": 20},
+    "mf-published-jax": {"max_epochs": 20},
     "mf": {"max_epochs": 20},
     "mf-bounded": {"max_epochs": 20},
     "mf-cubic": {"max_epochs": 20},

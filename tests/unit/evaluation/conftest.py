@@ -7,11 +7,13 @@ from scipy import sparse
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import Setting
+from cfmf.factorization import METHODS as FACTORIZATIONS
 from cfmf.neighbours import METHODS as NEIGHBOURS
 
 M, N = 60, 50
 SHORT = {
     "mf-published": ("4", "0.01", {"max_epochs": 200}),
+    "mf-published-jax": ("4", "0.01", {"max_epochs": 200}),
     "mf": ("4", "0.1", {"max_epochs": 100}),
     "mf-bounded": ("4", "0.1", {"max_epochs": 100}),
     "mf-cubic": ("4", "0.1", {"max_epochs": 100}),
@@ -49,7 +51,7 @@ def setting_of():
         if method in NEIGHBOURS:
             return Setting(method, "f1", NEIGHBOURS[method].parameters)
         k, reg, options = SHORT[method]
-        epochs = None if method in ("mf-published", "gibbs", "gibbs-implicit") else 30
+        epochs = 30 if FACTORIZATIONS[method].stops_on_validation else None
         return Setting(method, "f1", options, k, reg, "1", epochs)
 
     return make

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = yaml.safe_load((ROOT / "schemas/factorization.schema.yaml").read_text("utf-8"))["$defs"]
 FAST = {
     "mf-published": {"max_epochs": 600, "tolerance": 1e-6},
+    "mf-published-jax": {"max_epochs": 600, "tolerance": 1e-6},
     "gibbs": {"sweeps": 12, "burn_in": 4},
     "gibbs-implicit": {"sweeps": 12, "burn_in": 4},
 }
@@ -69,7 +70,7 @@ def test_tables_are_as_promised_and_follow_from_the_predictions(runs, name):
     assert (phases["epoch"].min() == 0).all()
     assert set(found.history["phase"]) == {"fit", "refit"}
     watched = found.history.groupby("phase")["test_rmse"].apply(lambda column: column.notna().any())
-    assert watched["refit"] == (name == "mf-published")
+    assert watched["refit"] == METHODS[name].watches_test
     assert not watched["fit"]
     assert (found.costs["value"] > 0).all()
 
@@ -183,7 +184,7 @@ def test_schema_describes_every_setting_and_its_default(name):
         pytest.importorskip("jax", reason="JAX is not installed")
     reg = properties["reg"]["default"][0] if "reg" in properties else None
     solver = make_solver(name, 2, reg, settings, scale=(1, 5))
-    if name == "mf-published":
+    if name in ("mf-published", "mf-published-jax"):
         assert settings == {"learning_rate": 5e-3, "tolerance": 1e-4, "max_epochs": 100_000}
         return
     for one in fields(solver):
