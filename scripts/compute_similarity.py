@@ -9,7 +9,8 @@ import pandas as pd
 
 from cfmf.files import load_matrix
 from cfmf.neighbours.published import first_row, loop_seconds
-from cfmf.neighbours.similarity import save_similarity, user_similarity
+from cfmf.neighbours.similarity import user_similarity
+from cfmf.neighbours.stored import save_similarity
 from cfmf.rules import job
 from cfmf.tables import write_table
 

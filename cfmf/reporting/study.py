@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from cfmf.neighbours.similarity import corner, distribution, load_similarity
+from cfmf.neighbours.stored import corner, distribution, load_similarity
 from cfmf.tables import MEASURED, read_table
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,8 @@ from neighbour_references import Dense, matrix_of, ratings_of
 from cfmf.neighbours import kernels
 from cfmf.neighbours.baseline import Baseline
 from cfmf.neighbours.compare import AXES, SIMILARITIES, compare
-from cfmf.neighbours.similarity import (
-    corner,
-    distribution,
-    load_similarity,
-    save_similarity,
-    user_similarity,
-)
+from cfmf.neighbours.similarity import user_similarity
+from cfmf.neighbours.stored import corner, distribution, load_similarity, save_similarity
 
 
 def every_pair(fitted, shape):

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import sparse
 
 from cfmf.evaluation.collect import EACH_USER
-from cfmf.neighbours.similarity import save_similarity, user_similarity
+from cfmf.neighbours.similarity import user_similarity
+from cfmf.neighbours.stored import save_similarity
 from cfmf.search.published import Search, trials_table
 from cfmf.tables import COLUMNS, MEASURED, write_table
 
