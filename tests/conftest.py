@@ -10,6 +10,8 @@ from tests.checkout import Checkout
 # Copies of the workflow take what numba compiled from the package's own __pycache__, where numba
 # keeps it unless told otherwise; each would compile everything anew in a folder of its own.
 os.environ.setdefault("NUMBA_CACHE_DIR", "")
+# Two workers' studies share the processors: threads that wait must not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(__file__).resolve().parent.parent
 
