@@ -29,7 +29,8 @@ html_show_sphinx = False
 
 myst_enable_extensions = ["attrs_inline", "deflist", "dollarmath", "smartquotes"]
 myst_heading_anchors = 3
-suppress_warnings = ["misc.highlighting_failure"]
+# A plain word in backticks may be the name of several objects' attributes; it stays a word then.
+suppress_warnings = ["misc.highlighting_failure", "ref.python"]
 
 nb_execution_mode = "auto"
 nb_execution_raise_on_error = True
