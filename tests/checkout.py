@@ -26,7 +26,7 @@ TIMED = re.compile(
 
 def untimed(path):
     """Bytes of a result, without its column of seconds if it has one."""
-    if path.name != "history.parquet":
+    if path.name not in ("history.parquet", "curve.parquet"):
         return path.read_bytes()
     return pd.read_parquet(path).drop(columns="seconds").to_csv().encode()
 

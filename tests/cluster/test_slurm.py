@@ -97,6 +97,8 @@ def held(logs):
 def test_interrupted_and_killed_study_ends_as_the_plain_one(squeue, gpus, undisturbed, tmp_path):
     cluster = Checkout(tmp_path)
 
+    # A shell's background jobs ignore Ctrl-C, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Ctrl-C takes the jobs along.
     process = cluster.start(*SLURM, *TINY, cores=None)
     wait_until(queue, process)
