@@ -11,6 +11,7 @@ from cfmf.files import load_matrix
 from cfmf.neighbours.published import first_row, loop_seconds
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import save_similarity
+from cfmf.neighbours.study import cost_row
 from cfmf.rules import job
 from cfmf.tables import write_table
 
@@ -30,14 +31,7 @@ with job(snakemake) as (log, params):
     place = {"dataset": snakemake.wildcards.dataset, "fold": snakemake.wildcards.fold}
     write_table(snakemake.output.row, first_row(train).assign(**place), "first_row")
     costs = [
-        {
-            **place,
-            "method": "user-cf-published",
-            "stage": stage,
-            "measure": "seconds",
-            "value": took,
-        }
+        cost_row(**place, method="user-cf-published", stage=stage, seconds=took)
         for stage, took in seconds.items()
     ]
-    table = pd.DataFrame(costs).assign(k="", reg="", seed="")
-    write_table(snakemake.output.costs, table, "costs")
+    write_table(snakemake.output.costs, pd.DataFrame(costs), "costs")

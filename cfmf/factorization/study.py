@@ -21,7 +21,6 @@ from cfmf.factorization.tasks import Fitted, Solver, Task
 from cfmf.tables import COLUMNS
 
 GRIDS = ("k", "reg")
-NOT_OPTIONS = ("batch_size", "family", "label")
 TOLD = (FloatingPointError, MemoryError, ValueError)
 Z_90 = 1.6448536269514722  # 90 % of a normal distribution lie within so many deviations
 
@@ -93,7 +92,7 @@ def make_solver(
     entry = method_named(method)
     module, name = entry.solver.split(":")
     solver = getattr(importlib.import_module(module), name)
-    options = {key: value for key, value in settings.items() if key not in (*GRIDS, *NOT_OPTIONS)}
+    options = {key: value for key, value in settings.items() if key not in (*GRIDS, "batch_size")}
     fixed = sorted(set(options) & set(entry.options))
     if fixed:
         raise ValueError(f"{method} fixes {', '.join(fixed)}: remove it from its settings")
@@ -195,9 +194,10 @@ def use_threads(threads: int) -> None:
 
     ALS and Gibbs need no torch, which takes a second and a half to load.
     """
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    # After numba: its pool, as it starts, sets the threads of the OpenMP that torch may share.
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 def batches(runs: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:

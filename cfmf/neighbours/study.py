@@ -101,7 +101,7 @@ def tune(
                 seconds=seconds,
             )
         )
-        costs.append(_cost(dataset, fold, method, "tune", time.perf_counter() - begun))
+        costs.append(cost_row(dataset, fold, method, "tune", time.perf_counter() - begun))
     return pd.concat(tables, ignore_index=True), pd.DataFrame(costs)[COLUMNS["costs"]]
 
 
@@ -316,7 +316,7 @@ def predict_part(
         begun = time.perf_counter()
         one = {fold: setting}
         frames.append(predict_block(method, folds, one, block, blocks, threads, device))
-        costs.append(_cost(dataset, fold, method, "predict", time.perf_counter() - begun))
+        costs.append(cost_row(dataset, fold, method, "predict", time.perf_counter() - begun))
     training = training_errors(method, folds, chosen, block, blocks, threads, device)
     costs_table = pd.DataFrame(costs)[COLUMNS["costs"]]
     return Part(pd.concat(frames, ignore_index=True), training, costs_table)
@@ -398,6 +398,7 @@ def _fact(split: str, metric: str, value: float) -> dict[str, Any]:
     return {"split": split, "metric": metric, "value": float(value)}
 
 
-def _cost(dataset: str, fold: str, method: str, stage: str, seconds: float) -> dict[str, Any]:
+def cost_row(dataset: str, fold: str, method: str, stage: str, seconds: float) -> dict[str, Any]:
+    """One row of the `costs` table: the wall-clock seconds of a stage."""
     keys = _keys(dataset, fold, method)
     return keys | {"stage": stage, "measure": "seconds", "value": seconds}

@@ -12,7 +12,7 @@ from cfmf.evaluation.collect import EACH_USER
 from cfmf.reporting.study import Study
 from cfmf.tables import COLUMNS
 
-ONE_RUN = {"train", "fit", "refit", "predict"}
+ONE_RUN = {"fit", "refit", "predict"}
 """Stages of the costs that one use of a chosen setting pays; the others belong to the search."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ def load(results: Path, dataset: str, only: Iterable[str | Path] | None = None) 
         neighbour_trials=_neighbour_trials(files.like("neighbours/*/trials.tsv")),
         benchmarks=_benchmarks(home / "benchmarks", files.like("benchmarks/**/*.tsv")),
         search=_search(files),
-        searches=_searches(files, provenance.get("config", {})),
+        searches=_searches(files),
         provenance=provenance,
         extra=_extra(files) | (_across(across) if several else {}),
         across_verdict=(_json(across.at("verdict.json")) or []) if several else [],
@@ -254,17 +254,10 @@ def _search(files: _Files) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in found.items() if table is not None and len(table)}
 
 
-def _searches(files: _Files, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def _searches(files: _Files) -> dict[str, pd.DataFrame]:
     """What `tuning.search` found, all methods and folds together; empty where it is off."""
-    block = config.get("tuning", {}).get("search", {})
-    if not block.get("enabled"):
-        return {}
     tables = {
-        kind: [
-            read_table(path, kind)
-            for method in block["methods"]
-            for path in files.like(f"search/{method}/*/{kind}.tsv")
-        ]
+        kind: [read_table(path, kind) for path in files.like(f"search/*/*/{kind}.tsv")]
         for kind in ("trials", "metrics", "costs")
     }
     return {kind: pd.concat(found, ignore_index=True) for kind, found in tables.items() if found}

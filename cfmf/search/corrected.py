@@ -23,7 +23,7 @@ from cfmf.neighbours import KNN
 from cfmf.neighbours import study as neighbours
 from cfmf.neighbours.ratings import pairs, rmse
 from cfmf.neighbours.tuning import METRIC, predict_all, setting_text
-from cfmf.search.published import keep_study
+from cfmf.search.studies import keep_study, new_study
 from cfmf.tables import COLUMNS
 
 OUT_OF_TIME = "out_of_time"
@@ -90,19 +90,10 @@ def search(
     begun = time.perf_counter()
     parts = _factorization if method in FACTORIZATIONS else _knn
     suggest, score, finish = parts(method, place, settings, block)
-    study = optuna.create_study(
-        study_name=f"{method} on fold {place.run.fold} of {place.dataset}",
-        storage=optuna.storages.InMemoryStorage(),
-        direction="minimize",
-        sampler=optuna.samplers.TPESampler(
-            seed=block["seed"], multivariate=True, constant_liar=False, n_startup_trials=10
-        ),
-        pruner=optuna.pruners.HyperbandPruner(
-            min_resource=block["min_resource"],
-            max_resource=block["max_resource"],
-            reduction_factor=block["reduction_factor"],
-        ),
+    sampler = optuna.samplers.TPESampler(
+        seed=block["seed"], multivariate=True, constant_liar=False, n_startup_trials=10
     )
+    study = new_study(f"{method} on fold {place.run.fold} of {place.dataset}", sampler, block)
     deadline = time.monotonic() + seconds
 
     def objective(trial: optuna.Trial) -> float:

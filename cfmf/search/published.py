@@ -17,7 +17,7 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from cfmf.files import written_whole
+from cfmf.search.studies import keep_study, new_study
 from cfmf.tables import COLUMNS
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -82,35 +82,16 @@ def search(train: Train, block: Mapping[str, Any], storage: Path | None = None) 
     missing = [key for key in NEEDED if key not in block]
     if missing:
         raise ValueError(f"the search block lacks {missing}; the schema has their defaults")
-    study = optuna.create_study(
-        study_name=block["study_name"],
-        storage=optuna.storages.InMemoryStorage(),
-        direction="minimize",
-        sampler=optuna.samplers.TPESampler(
-            seed=block["seed"], multivariate=False, constant_liar=False
-        ),
-        pruner=optuna.pruners.HyperbandPruner(
-            min_resource=block["min_resource"],
-            max_resource=block["max_resource"],
-            reduction_factor=block["reduction_factor"],
-        ),
+    sampler = optuna.samplers.TPESampler(
+        seed=block["seed"], multivariate=False, constant_liar=False
     )
+    study = new_study(block["study_name"], sampler, block)
     study.optimize(
         lambda trial: _objective(trial, train, block), n_trials=block["trials"], n_jobs=1
     )
     if storage is not None:
         keep_study(study, storage)
     return Search(_frame(study), _intermediate(study), _importances(study))
-
-
-def keep_study(study: optuna.Study, path: Path) -> None:
-    """Write a finished study to a SQLite file of its own, whole or not at all."""
-    with written_whole(path) as beside:
-        optuna.copy_study(
-            from_study_name=study.study_name,
-            from_storage=study._storage,
-            to_storage=f"sqlite:///{beside}",
-        )
 
 
 def _objective(trial: optuna.Trial, train: Train, block: Mapping[str, Any]) -> float:

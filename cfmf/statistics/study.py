@@ -129,9 +129,9 @@ def _published(
     medians: list[Row] = []
     samples = {}
     if search is not None:
-        runs = trial_runs(search)
-        samples[PRUNED, "mf-published"] = runs
-        medians += published.medians(runs[runs["state"] == "COMPLETE"], COMPLETE, "mf-published")
+        runs, method = trial_runs(search), str(search["method"].iloc[0])
+        samples[PRUNED, method] = runs
+        medians += published.medians(runs[runs["state"] == "COMPLETE"], COMPLETE, method)
     for method in dict.fromkeys(["mf-published", block["primary"]]):
         if method in grids:
             runs = grids[method].rename(columns={"test": "value"})
@@ -267,10 +267,10 @@ def _best_rows(
     """Best row for each k: chosen on test as published, and on validation fold by fold."""
     rows: list[Row] = []
     if search is not None:
-        runs = trial_runs(search)
+        runs, method = trial_runs(search), str(search["method"].iloc[0])
         for k in published.grouped(runs):
             best = runs[runs["k"] == k].nsmallest(1, "value").rename(columns={"value": "test"})
-            rows += _best("published: search, chosen on test", "mf-published", best)
+            rows += _best("published: search, chosen on test", method, best)
     for method, cells in grids.items():
         best = cells.loc[cells.groupby("k")["test"].idxmin()]
         best = best.sort_values("k", key=lambda s: s.map(blocks.number))
@@ -358,7 +358,9 @@ def _published_order(
     medians: pd.DataFrame, primary: str
 ) -> tuple[list[str], list[verdict.Sentence]]:
     """Order of k by its published medians, best first: of the search or, without one, of a grid."""
-    for arm, method in ((PRUNED, "mf-published"), (GRID, "mf-published"), (GRID, primary)):
+    searched = medians.loc[medians["arm"] == PRUNED, "method"].unique().tolist()
+    arms = [(PRUNED, name) for name in searched]
+    for arm, method in (*arms, (GRID, "mf-published"), (GRID, primary)):
         rows = medians[(medians["arm"] == arm) & (medians["method"] == method)]
         if rows.empty:
             continue

@@ -57,7 +57,7 @@ def _families(found: pd.DataFrame) -> tuple[str, str]:
     of_search = [name for name in published if "search" in name]
     of_k = found.loc[found["factor"] == "k", "family"].astype(str).unique()
     corrected = [name.removeprefix("k of ") for name in of_k if name.startswith("k of ")]
-    right = [name for name in corrected if not name.endswith("-published")]
+    right = [name for name in corrected if "-published" not in name]
     return (of_search or published)[0], next(iter([*right, *corrected]), "mf")
 
 

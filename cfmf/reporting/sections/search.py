@@ -14,6 +14,8 @@ from cfmf.reporting.study import Study
 from cfmf.search.importance import grid_importances
 from cfmf.statistics.blocks import IncompleteError, grid
 
+MEASURES = ("test_rmse", "train_rmse", "loss", "delta_loss")
+
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """History, reports and importances, then every trial, pruned ones too."""
@@ -37,9 +39,6 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         _best_rows(runs, words),
         Fold(words("search.trials"), [_trials("search-trials", "search.trials", runs, words)]),
     ]
-
-
-MEASURES = ("test_rmse", "train_rmse", "loss", "delta_loss")
 
 
 def trials(study: Study) -> pd.DataFrame:
@@ -133,8 +132,8 @@ def _medians(study: Study, frame: pd.DataFrame, words: Catalogue) -> Markup:
 def orders(study: Study) -> dict[str, str]:
     """The k, best first: by medians of `all` trials and of the `complete` ones, and on the `grid`.
 
-    The grid is the complete one of mf-published, its mean test RMSE over λ and folds. Empty text
-    where there is no such order.
+    The grid is the complete one of mf-published, the other recipe of the study: its mean test RMSE
+    over λ and folds. Empty text where there is no such order.
     """
     found = dict.fromkeys(("all", "complete", "grid"), "")
     frame = study.search.get("frame")
@@ -151,7 +150,7 @@ def orders(study: Study) -> dict[str, str]:
 def cause(study: Study) -> str:
     """What makes the order of all trials here: `recipe`, `pruning`, or empty where none can tell.
 
-    Where trials that ran to their end, and the complete grid of the same recipe, order the k alike,
+    Where trials that ran to their end, and the complete grid of mf-published, order the k alike,
     pruning has not made the order; where either orders them otherwise, it has a part in it.
     """
     told = {name: ks.split(" < ") for name, ks in orders(study).items() if ks}

@@ -192,6 +192,21 @@ def test_schema_describes_every_setting_and_its_default(name):
             assert settings[one.name] == one.default, one.name
 
 
+def test_torch_and_numba_use_the_threads_they_are_told():
+    """In a process of its own: numba's pool, when it starts, may undo what torch was told."""
+    code = (
+        "from cfmf.factorization.study import make_solver, use_threads\n"
+        "make_solver('mf', 2, 0.1, {})\n"
+        "use_threads(1)\n"
+        "import numba, torch\n"
+        "print(torch.get_num_threads(), numba.get_num_threads())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == ["1", "1"]
+
+
 def test_importing_the_registry_is_cheap():
     heavy = "{'torch', 'numba', 'jax', 'scipy', 'pandas'}"
     command = f"import sys, cfmf.factorization; assert not {heavy} & set(sys.modules)"
