@@ -1,11 +1,13 @@
 """The study's battery as published, and the tests that the design supports."""
 
+from cfmf.search import PUBLISHED_METHOD
+
 
 rule search_published:
     input:
         train=of_fold("search", "matrices/{fold}/train.npz"),
         test=of_fold("search", "matrices/{fold}/test.npz"),
-        code=code("search_published", "mf-published-jax"),
+        code=code("search_published", PUBLISHED_METHOD),
     output:
         trials=table(
             "results/{dataset}/statistics/trials.tsv",
@@ -31,7 +33,7 @@ rule search_published:
         runtime=minutes(60, config["search"]["trials"] / 2, "train", "test"),
     params:
         search=config["search"],
-        method=lookup(within=config, dpath="methods/mf-published-jax"),
+        method=lookup(within=config, dpath=f"methods/{PUBLISHED_METHOD}"),
         seed=config["study"]["seeds"][0],
         fold=chosen_fold("search"),
     script:

@@ -12,6 +12,7 @@ from cfmf.factorization.study import make_solver
 from cfmf.factorization.tasks import Task
 from cfmf.files import load_matrix, written_whole
 from cfmf.rules import job
+from cfmf.search import PUBLISHED_METHOD
 from cfmf.search.published import search, trials_table
 from cfmf.tables import write_table
 
@@ -21,7 +22,7 @@ with job(snakemake) as (log, params):
     optuna.logging.enable_propagation()
     train, test = (load_matrix(path) for path in (*snakemake.input.train, *snakemake.input.test))
 
-    method, block = "mf-published-jax", params.search
+    method, block = PUBLISHED_METHOD, params.search
 
     def trained(k: int, reg: float, report=None) -> pd.DataFrame:
         settings = {**params.method, "tolerance": block["tolerance"]}

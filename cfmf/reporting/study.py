@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 
 from cfmf.neighbours.stored import corner, distribution, load_similarity
+from cfmf.search import PUBLISHED_METHOD
 from cfmf.tables import MEASURED, read_table
 
 log = logging.getLogger(__name__)
@@ -240,7 +241,7 @@ def _searched(files: _Files) -> dict[tuple[str, str, str], pd.DataFrame]:
     if curve is None:
         return {}
     first = curve.iloc[0]
-    return {("mf-published-jax", str(first["k"]), str(first["reg"])): curve}
+    return {(PUBLISHED_METHOD, str(first["k"]), str(first["reg"])): curve}
 
 
 def _neighbour_trials(paths: Iterable[Path]) -> pd.DataFrame | None:

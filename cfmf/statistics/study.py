@@ -10,6 +10,7 @@ import pandas as pd
 
 from cfmf.config import family
 from cfmf.evaluation.collect import choose
+from cfmf.search import PUBLISHED_METHOD
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, published, verdict
 from cfmf.statistics.rows import BLOCKED, USERS, Row, about, adjust, test_row
 from cfmf.tables import COLUMNS
@@ -45,7 +46,7 @@ def analyse(
     search: pd.DataFrame | None = None,
     ratio: float | None = None,
 ) -> Results:
-    """Everything study.md asks of one data set.
+    """Every analysis of one data set: the published battery and the tests of the design.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def _published(
     medians: list[Row] = []
     samples = {}
     if search is not None:
-        runs, method = trial_runs(search), str(search["method"].iloc[0])
+        runs, method = trial_runs(search), PUBLISHED_METHOD
         samples[PRUNED, method] = runs
         medians += published.medians(runs[runs["state"] == "COMPLETE"], COMPLETE, method)
     for method in dict.fromkeys(["mf-published", block["primary"]]):
@@ -267,7 +268,7 @@ def _best_rows(
     """Best row for each k: chosen on test as published, and on validation fold by fold."""
     rows: list[Row] = []
     if search is not None:
-        runs, method = trial_runs(search), str(search["method"].iloc[0])
+        runs, method = trial_runs(search), PUBLISHED_METHOD
         for k in published.grouped(runs):
             best = runs[runs["k"] == k].nsmallest(1, "value").rename(columns={"value": "test"})
             rows += _best("published: search, chosen on test", method, best)

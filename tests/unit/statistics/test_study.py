@@ -47,6 +47,32 @@ def test_published_rows_cannot_be_taken_for_results(results):
     assert results.medians["arm"].str.match("published|corrected").all()
 
 
+def test_trials_of_the_search_are_told_by_the_recipe_that_made_them(small, block):
+    """All trials order k as 16 < 4 here; the arms and the sentence on their order say whose."""
+    rng = np.random.default_rng(0)
+    trials = pd.DataFrame(
+        {
+            "number": range(20),
+            "params_k": [4, 16] * 10,
+            "params_lmd": rng.uniform(0.001, 0.1, 20),
+            "value": np.tile([1.2, 1.1], 10) + rng.normal(0, 0.01, 20),
+            "state": ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"] * 5,
+        }
+    )
+    found = analysed(small(), block, search=trials)
+    arms = found.medians[found.medians["arm"].str.startswith("published: search")]
+    assert set(arms["method"]) == {"mf-published-jax"}
+    pruned = arms[arms["arm"] == study.PRUNED].set_index("k")
+    medians = trials.groupby("params_k")["value"].median()
+    assert pruned.loc["16", "median"] == pytest.approx(medians[16])
+    assert (pruned["n"] == 10).all()
+    [order] = [one for one in found.verdict if one["key"] == "order_published"]
+    numbers = order["numbers"]
+    assert (numbers["method"], numbers["order"]) == ("mf-published-jax", "16 < 4")
+    best = found.best_rows[found.best_rows["arm"] == "published: search, chosen on test"]
+    assert set(best["method"]) == {"mf-published-jax"}
+
+
 def test_every_test_without_a_p_value_says_why(results, make_study, block):
     tiny = make_study(("mf",), ("baseline",), folds=3, seeds=1, ks=("1", "2"), regs=("0.1",))
     for found in (results, analysed(tiny, block)):
