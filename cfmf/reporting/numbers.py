@@ -34,19 +34,15 @@ def errors_on_test(study: Study, metric: str = "rmse") -> pd.DataFrame:
 def summary(study: Study) -> pd.DataFrame:
     """One row a method: errors on test over folds, coverage and cost; best first.
 
-    Columns method, family, rmse, sd (over folds, n − 1), mae, user_rmse (mean over users of their
-    own RMSE), coverage (share of test ratings predicted without the fallback), folds, setting,
-    seconds (to fit on one fold's train part and predict its test part), search (seconds of
-    everything that method did).
+    Columns method, family, rmse, sd (over folds, n − 1), mae, coverage (share of test ratings
+    predicted without the fallback), folds, setting, seconds (to fit on one fold's train part and
+    predict its test part), search (seconds of everything that method did).
     """
     rmse = errors_on_test(study).groupby("method")["value"]
     table = pd.DataFrame({"rmse": rmse.mean(), "sd": rmse.std(), "folds": rmse.size()})
     table["mae"] = errors_on_test(study, "mae").groupby("method")["value"].mean()
     fallback = errors_on_test(study, "fallback_share").groupby("method")["value"].mean()
     table["coverage"] = 1 - fallback
-    users = of_users(study)
-    own = users[users["metric"] == "user_rmse_mean"].set_index("method")["value"]
-    table["user_rmse"] = own.reindex(table.index)
     table["setting"] = chosen_settings(study).reindex(table.index).fillna("")
     seconds = costs(study)
     for name in ("seconds", "search"):

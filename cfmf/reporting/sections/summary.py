@@ -81,7 +81,6 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
         Column("rmse", words.plain("column.test_rmse"), "rmse"),
         Column("sd", words.plain("column.sd"), "rmse"),
         Column("mae", words.plain("column.mae"), "rmse"),
-        Column("user_rmse", words.plain("column.user_rmse"), "rmse"),
         Column("coverage", words.plain("column.coverage"), "share"),
         Column("seconds", words.plain("column.seconds_fold"), "seconds"),
         Column("search", words.plain("column.seconds_all"), "seconds"),
