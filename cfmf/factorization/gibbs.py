@@ -294,10 +294,8 @@ class _Sampling:
 
     def variance(self, part: sparse.csr_array) -> np.ndarray:
         """Of the noise of every pair, by the current draw."""
-        dtype = self.settings.dtype
-        left: np.ndarray = (1 / self.users.reliability[:, None]).astype(dtype)
-        right: np.ndarray = (1 / self.items.reliability[:, None]).astype(dtype)
-        return inner_products(part, left, right) / self.alpha
+        of_user = np.repeat(self.users.reliability, np.diff(part.indptr))
+        return 1 / (self.alpha * of_user * self.items.reliability[part.indices])
 
     def draw_noise(self, error: np.ndarray) -> None:
         """Draw w and v, if they are free, and α, given the errors of the training ratings."""

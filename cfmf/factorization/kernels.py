@@ -1,7 +1,8 @@
 """Compiled loops over observed pairs, one row a task: what ALS and Gibbs sampling share.
 
-Rows are independent, so results do not depend on the number of threads. Factors are rows × c with
-c a multiple of 8, the width of the vector registers that the loops fill.
+Rows are independent, so results do not depend on the number of threads; long sums have the order of
+`lanes`, so neither do they depend on who compiled. Factors are rows × c with c a multiple of 8, the
+lanes of a sum.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numba
 import numpy as np
 from numba import njit, prange
 from scipy import sparse
+
+from cfmf.factorization.lanes import LANES, inner_product, inner_products_2_4
 
 ROWS_AT_A_TIME = 32  # what a thread takes at once: rows differ in length
 PAIRS_AT_A_TIME = 256  # gathered at once, so that they stay in the cache next to the processor
@@ -80,7 +83,15 @@ def solve_rows(
 
 
 def inner_products(pattern: sparse.csr_array, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """left_u · right_i of the stored entries, in their order, of the dtype of `left`."""
+    """left_u · right_i of the stored entries, in their order, of the dtype of `left`.
+
+    Raises
+    ------
+    ValueError
+        If the rows are not filled up to a multiple of 8 columns.
+    """
+    if left.shape[1] % LANES or left.shape[1] != right.shape[1]:
+        raise ValueError(f"{left.shape[1]} and {right.shape[1]} columns; both must be 8, 16 or so")
     found = np.empty(pattern.nnz, left.dtype)
     with numba.parallel_chunksize(ROWS_AT_A_TIME):
         _inner_products(pattern.indptr, pattern.indices, left, right, found)
@@ -105,12 +116,12 @@ def root_mean_square_error(
     return float(np.sqrt(totals.sum() / ratings.nnz)) if ratings.nnz else np.nan
 
 
-def _compile(**options: Any) -> Any:
-    # Sums may be reassociated, for vector registers; NaN and infinity keep their meaning.
-    return njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, cache=True, **options)
+_compiled: Any = njit(cache=True)
+_inlined: Any = njit(cache=True, inline="always")
+_parallel: Any = njit(cache=True, parallel=True)
 
 
-@_compile(parallel=True)
+@_parallel
 def _solve_rows(  # type: ignore[no-untyped-def]
     indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
 ):
@@ -118,9 +129,9 @@ def _solve_rows(  # type: ignore[no-untyped-def]
     failed = 0
     for group in prange(-(-rows // ROWS_AT_A_TIME)):
         matrix = np.empty((c, c), design.dtype)
-        vector = np.empty(c, design.dtype)
+        vector = np.empty((1, c), design.dtype)
         gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), design.dtype)  # + 8: rows share no cache set
-        targets = np.empty(PAIRS_AT_A_TIME, design.dtype)
+        targets = np.zeros((1, PAIRS_AT_A_TIME), design.dtype)
         first = group * ROWS_AT_A_TIME
         for row in range(first, min(first + ROWS_AT_A_TIME, rows)):
             matrix[:], vector[:] = 0, 0
@@ -128,12 +139,15 @@ def _solve_rows(  # type: ignore[no-untyped-def]
                 pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
                 for j in range(pairs):
                     column = indices[start + j]
-                    targets[j] = data[start + j] - offsets[column]
+                    targets[0, j] = data[start + j] - offsets[column]
                     for a in range(active):
                         gathered[a, j] = design[column, a]
-                _accumulate(gathered, targets, pairs, active, matrix, vector)
+                padded = -(-pairs // LANES) * LANES
+                targets[0, pairs:padded] = 0
+                gathered[:, pairs:padded] = 0
+                _accumulate(gathered, targets, padded, active, matrix, vector)
             for a in range(active):
-                vector[a] = alpha * vector[a] + pull[row, a]
+                vector[0, a] = alpha * vector[0, a] + pull[row, a]
                 for b in range(a + 1):
                     matrix[a, b] *= alpha
                 matrix[a, a] += precision[row, a]
@@ -141,51 +155,36 @@ def _solve_rows(  # type: ignore[no-untyped-def]
             _solve_lower(matrix, vector, active)
             if len(noise):
                 for a in range(active):
-                    vector[a] += noise[row, a]
+                    vector[0, a] += noise[row, a]
             _solve_upper(matrix, vector, active)
             for a in range(c):
-                found[row, a] = vector[a] if a < active else 0
+                found[row, a] = vector[0, a] if a < active else 0
     return failed
 
 
-@_compile(inline="always")
-def _products(rows, a, b, length):  # type: ignore[no-untyped-def]
-    """Inner products of rows a and a + 1 with rows b … b + 3: what registers hold at once."""
-    s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = rows.dtype.type(0)
-    for j in range(length):
-        x, y = rows[a, j], rows[a + 1, j]
-        z0, z1, z2, z3 = rows[b, j], rows[b + 1, j], rows[b + 2, j], rows[b + 3, j]
-        s0, s1, s2, s3 = s0 + x * z0, s1 + x * z1, s2 + x * z2, s3 + x * z3
-        t0, t1, t2, t3 = t0 + y * z0, t1 + y * z1, t2 + y * z2, t3 + y * z3
-    return (s0, s1, s2, s3), (t0, t1, t2, t3)
-
-
-@_compile()
+@_compiled
 def _accumulate(gathered, targets, pairs, active, matrix, vector):  # type: ignore[no-untyped-def]
     """Add to the lower triangle Σ d dᵀ, and Σ d target; `gathered` has a row a column of design."""
     for a in range(0, active, 2):
         for b in range(0, a + 2, 4):
-            upper, lower = _products(gathered, a, b, pairs)
+            sums = inner_products_2_4(gathered, a, b, pairs)
             for i in range(4):
-                matrix[a, b + i] += upper[i]
-                matrix[a + 1, b + i] += lower[i]
+                matrix[a, b + i] += sums[i]
+                matrix[a + 1, b + i] += sums[4 + i]
     for a in range(active):
-        total = targets.dtype.type(0)
-        for j in range(pairs):
-            total += gathered[a, j] * targets[j]
-        vector[a] += total
+        vector[0, a] += inner_product(gathered, a, targets, 0, pairs)
 
 
-@_compile()
+@_compiled
 def _factorize(matrix, active):  # type: ignore[no-untyped-def]
     """Cholesky factor in the lower triangle; 1 if the matrix is not positive definite."""
     failed = 0
     for b in range(0, active, 4):
         for a in range(b, active, 2):
-            upper, lower = _products(matrix, a, b, b)
+            sums = inner_products_2_4(matrix, a, b, b)
             for i in range(4):
-                matrix[a, b + i] -= upper[i]
-                matrix[a + 1, b + i] -= lower[i]
+                matrix[a, b + i] -= sums[i]
+                matrix[a + 1, b + i] -= sums[4 + i]
         for i in range(b, min(b + 4, active)):
             for j in range(b, i):
                 matrix[i, i] -= matrix[i, j] * matrix[i, j]
@@ -202,48 +201,43 @@ def _factorize(matrix, active):  # type: ignore[no-untyped-def]
     return failed
 
 
-@_compile()
+@_compiled
 def _solve_lower(factor, vector, active):  # type: ignore[no-untyped-def]
     for a in range(active):
-        total = vector[a]
-        for i in range(a):
-            total -= factor[a, i] * vector[i]
-        vector[a] = total / factor[a, a]
+        first = a // 4 * 4
+        total = vector[0, a] - inner_product(factor, a, vector, 0, first)
+        for i in range(first, a):
+            total -= factor[a, i] * vector[0, i]
+        vector[0, a] = total / factor[a, a]
 
 
-@_compile()
+@_compiled
 def _solve_upper(factor, vector, active):  # type: ignore[no-untyped-def]
     for a in range(active - 1, -1, -1):
-        vector[a] /= factor[a, a]
+        vector[0, a] /= factor[a, a]
         for i in range(a):
-            vector[i] -= factor[a, i] * vector[a]
+            vector[0, i] -= factor[a, i] * vector[0, a]
 
 
-@_compile(parallel=True)
+@_parallel
 def _inner_products(indptr, indices, left, right, found):  # type: ignore[no-untyped-def]
     for row in prange(len(indptr) - 1):
         for j in range(indptr[row], indptr[row + 1]):
-            total = left.dtype.type(0)
-            other = right[indices[j]]
-            for a in range(left.shape[1]):
-                total += left[row, a] * other[a]
-            found[j] = total
+            found[j] = inner_product(left, row, right, indices[j], left.shape[1])
 
 
-@_compile(parallel=True)
+@_parallel
 def _square_errors(indptr, indices, data, left, right, mean, totals):  # type: ignore[no-untyped-def]
     for row in prange(len(indptr) - 1):
         squares = 0.0
         for j in range(indptr[row], indptr[row + 1]):
-            error = mean - data[j]
-            other = right[indices[j]]
-            for a in range(left.shape[1]):
-                error += left[row, a] * other[a]
+            product = inner_product(left, row, right, indices[j], left.shape[1])
+            error = mean - data[j] + product
             squares += error * error
         totals[row] = squares
 
 
-@_compile()
+@_compiled
 def draw_links(  # type: ignore[no-untyped-def]
     indptr, indices, weights, residuals, links, precision, prior, noise
 ):
@@ -287,7 +281,7 @@ def draw_links(  # type: ignore[no-untyped-def]
                 residuals[row, a] -= weights[row] * total[a]
 
 
-@_compile()
+@_compiled
 def deal_pairs(  # type: ignore[no-untyped-def]
     indptr, indices, data, order, user_groups, item_groups, starts, users, items, values
 ):
@@ -316,7 +310,7 @@ def deal_pairs(  # type: ignore[no-untyped-def]
             users[place], items[place], values[place] = user, indices[j], data[j]
 
 
-@_compile(parallel=True)
+@_parallel
 def descend(  # type: ignore[no-untyped-def]
     starts, diagonals, users, items, values, left, right, user_penalty, item_penalty, k, rate
 ):
@@ -341,10 +335,11 @@ def descend(  # type: ignore[no-untyped-def]
         for place in prange(diagonals.shape[1]):
             block = diagonals[diagonal, place]
             for j in range(starts[block], starts[block + 1]):
+                product = inner_product(left, users[j], right, items[j], left.shape[1])
                 _step_pair(
                     left[users[j]],
                     right[items[j]],
-                    values[j],
+                    values[j] - product,
                     user_penalty[users[j]],
                     item_penalty[items[j]],
                     k,
@@ -352,11 +347,8 @@ def descend(  # type: ignore[no-untyped-def]
                 )
 
 
-@_compile(inline="always")
-def _step_pair(p, q, value, user_penalty, item_penalty, k, rate):  # type: ignore[no-untyped-def]
-    error = value
-    for a in range(len(p)):
-        error -= p[a] * q[a]
+@_inlined
+def _step_pair(p, q, error, user_penalty, item_penalty, k, rate):  # type: ignore[no-untyped-def]
     bias_p, bias_q = p[k], q[k + 1]
     move = rate * error
     one = p.dtype.type(1)  # the number 1 itself would turn the whole loop to float64
