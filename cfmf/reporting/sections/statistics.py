@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup, escape
 
-from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Table, Text, records
-from cfmf.reporting.sections import published
+from cfmf.reporting.page import Block, Fold, Heading, Note, Text
+from cfmf.reporting.sections import published, simulated
 from cfmf.reporting.sections.published import PUBLISHED
 from cfmf.reporting.sections.tests import checks, plain_table, table
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 
-SIMULATED = Path(__file__).parents[1] / "assets" / "type_one_error.tsv"
 FAMILIES = {
     "published": r"published: k of (?P<method>[\w-]+), (?P<arm>.+)",
     "k": r"k of (?P<method>[\w-]+)",
@@ -35,7 +33,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("statistics.text")),
         *_blocked(tests[~as_published], words),
         *_power(tests, words),
-        *_simulated(words),
+        *simulated.blocks(words),
         *published.blocks(study, words),
         *_families("published", tests[as_published], words),
         *_assumptions(study, words),
@@ -91,75 +89,6 @@ def _power(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
             ),
         )
     ]
-
-
-def simulated() -> pd.DataFrame:
-    """Shares of rejections under true nulls: a row a test, a column a null and number of folds.
-
-    As `benchmarks/type_one_error.py` found and wrote them.
-    """
-    rows = pd.read_csv(SIMULATED, sep="\t")
-    rows = rows[rows["null"].isin(["independent", "shared"])]
-    rows = rows.assign(column=rows["null"] + "_" + rows["size"].str.extract(r"^(\d+)")[0])
-    return rows.pivot_table(
-        index="test", columns="column", values="share", sort=False
-    ).reset_index()
-
-
-def _simulated(words: Catalogue) -> list[Block]:
-    """What the tests do under a true null, and what that means for reading them."""
-    rows = pd.read_csv(SIMULATED, sep="\t")
-    shares = simulated()
-    columns = [Column("test", words.plain("column.test"))]
-    columns += [
-        Column(
-            name, words(f"statistics.null_{name.split('_')[0]}", folds=name.split("_")[1]), "share"
-        )
-        for name in shares.columns
-        if name != "test"
-    ]
-    columns = [Column(c.key, Markup(c.heading).striptags(), c.kind) for c in columns]
-    title = words("statistics.simulated_title")
-    others = rows[~rows["null"].isin(["independent", "shared"])]
-    told = words(
-        "statistics.simulated_text",
-        repeats=number(int(rows["repeats"].min()), "count"),
-        **{
-            f"{key}_{end}": number(float(at(shares, test)), "share")
-            for key, test in NAMED.items()
-            for end, at in (("least", _least), ("most", _most))
-        },
-        margin=number(float(others.loc[others["null"] == "margin", "share"].max()), "share"),
-        users=number(float(others.loc[others["null"] == "users", "share"].max()), "share"),
-    )
-    return [
-        Heading(words("statistics.simulated")),
-        Text(told),
-        Fold(title, [Table("type-one-error", title, columns, records(shares))]),
-    ]
-
-
-NAMED = {
-    "t": "corrected t (Nadeau-Bengio), one pair alone",
-    "anova": "repeated-measures ANOVA",
-    "friedman": "Friedman",
-    "seeds": "repeated-measures ANOVA, seeds as blocks",
-    "shared_anova": "repeated-measures ANOVA, Nadeau-Bengio",
-}
-
-
-def _shared(shares: pd.DataFrame, test: str) -> pd.Series:
-    """Shares of a test where folds share their training ratings."""
-    row = shares[shares["test"] == test].iloc[0]
-    return row[[name for name in shares.columns if name.startswith("shared")]].astype(float)
-
-
-def _least(shares: pd.DataFrame, test: str) -> float:
-    return float(_shared(shares, test).min())
-
-
-def _most(shares: pd.DataFrame, test: str) -> float:
-    return float(_shared(shares, test).max())
 
 
 def _assumptions(study: Study, words: Catalogue) -> list[Block]:

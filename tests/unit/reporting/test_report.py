@@ -22,7 +22,7 @@ from cfmf.reporting.sections import (
     factorization,
     published,
     search,
-    statistics,
+    simulated,
 )
 from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.study import EXTRA, load
@@ -599,7 +599,7 @@ def test_every_published_part_is_followed_by_its_erratum_and_the_correction(stud
 
 
 def test_simulated_shares_are_those_of_the_benchmark(page):
-    shares = pd.read_csv(statistics.SIMULATED, sep="\t")
+    shares = pd.read_csv(simulated.SIMULATED, sep="\t")
     shown = page.table("type-one-error").set_index("test")
     for row in shares[shares["null"] == "shared"].itertuples():
         value = float(shown.loc[row.test, f"shared_{row[2].split()[0]}"])

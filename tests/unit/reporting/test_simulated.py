@@ -1,0 +1,52 @@
+"""Every simulated share of rejections that is not nominal is explained in the report."""
+
+import re
+
+import pytest
+from scipy import stats
+
+from cfmf.reporting.page import Points
+from cfmf.reporting.sections import simulated
+from cfmf.reporting.strings import Catalogue
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_share_out_of_range_stands_in_a_sentence_that_knows_why(language):
+    words = Catalogue(language)
+    (points,) = (block for block in simulated.blocks(words) if isinstance(block, Points))
+    said = "\n".join(item.unescape() for item in points.items)
+    rows = simulated.shares()
+    outside = rows[(rows["share"] < 0.03) | (rows["share"] > 0.07)]
+    assert len(outside)
+    for test, cells in outside.groupby("test"):
+        shown = [float(value) for value in re.findall(r'<data value="([\d.e-]+)"', said)]
+        assert f"{test} <data" in said
+        assert min(cells["share"]) in shown
+        assert max(cells["share"]) in shown
+    assert words("simulated.outside_unexplained", tests="") not in said
+
+
+@pytest.mark.parametrize(
+    ("null", "test", "folds", "share", "why"),
+    [
+        ("independent", "Friedman", 5, 0.03, ""),
+        ("independent", "Friedman", 5, 0.0701, "unexplained"),
+        ("independent", "Friedman", 5, 0.01, "unexplained"),
+        ("shared", "Friedman", 5, 0.2, "shared"),
+        ("shared", "corrected t (Nadeau-Bengio)", 5, 0.2, "unexplained"),
+        ("independent", "corrected t (Nadeau-Bengio)", 5, 0.01, "widened"),
+        ("shared", "corrected t (Nadeau-Bengio)", 5, 0.01, "unexplained"),
+        ("independent", "repeated-measures ANOVA, Greenhouse-Geisser", 10, 0.0275, "epsilon"),
+        ("independent", "repeated-measures ANOVA, seeds as blocks", 10, 0.35, "seeds"),
+        ("shared", "Wilcoxon signed-rank", 5, 0.0, "least_p"),
+        ("independent", "Wilcoxon signed-rank", 10, 0.0, "unexplained"),
+        ("margin", "TOST (equivalence within the margin)", 5, 0.09, "unexplained"),
+    ],
+)
+def test_reason_is_given_by_rule(null, test, folds, share, why):
+    assert simulated.reason(null, test, folds, share) == why
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+def test_least_p_is_that_of_differences_of_one_sign(folds):
+    assert simulated.least_p(folds) == pytest.approx(stats.wilcoxon(range(1, folds + 1)).pvalue)
