@@ -3,11 +3,18 @@
 `python requirements/lock.py` writes requirements/{study,develop,docs}.txt and envs/*.yaml with the
 exact versions installed here, direct and transitive; `--check` only says what differs. The lock of
 what checks the code or builds the documentation stays as it is where that is not installed here.
+
+Environments without torch hold the hashes of their wheels too, asked of the package index when a
+version changes. With torch there is no one hash to hold: its CPU build, its CUDA build and what
+these need are other files under the same version, and pip checks the hashes of all or of none.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
@@ -26,6 +33,17 @@ SYSTEMS = [
         {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
     )
 ]
+# What wheels are hashed for. Names of older systems beside newer ones, as one wheel may be for
+# those, and another, faster one for these.
+PLATFORMS = [
+    *(
+        [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(newest, 16, -1))]
+        for machine in ("x86_64", "aarch64")
+        for newest in (39, 28)
+    ),
+    *([f"macosx_{version}_0_arm64"] for version in (12, 14, 15)),
+]
+PYTHON = "3.11"  # of the environments
 
 
 def closure(names: list[str]) -> dict[str, str]:
@@ -74,8 +92,64 @@ def pins(names: list[str]) -> list[str]:
     return sorted(lines, key=lambda line: line.split("==")[0])
 
 
-def locks() -> dict[Path, str]:
-    """Every file to write, with its text."""
+def wheel_hashes(lines: list[str]) -> dict[str, list[str]]:
+    """SHA-256 of the wheels that pip would take on each of `PLATFORMS`, by their line.
+
+    Raises
+    ------
+    SystemExit
+        If the package index cannot be asked, or has no wheel for one of them.
+    """
+    found: dict[str, set[str]] = {line: set() for line in lines}
+    for platforms in PLATFORMS:
+        with tempfile.TemporaryDirectory() as folder:
+            told = Path(folder, "report.json")
+            done = subprocess.run(
+                [
+                    *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"),
+                    *("--no-deps", "--only-binary", ":all:", "--quiet", "--target", folder),
+                    *("--python-version", PYTHON, "--implementation", "cp"),
+                    *(part for platform in platforms for part in ("--platform", platform)),
+                    *("--report", str(told), *lines),
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise SystemExit(f"No hashes for {platforms[0]}: {done.stderr}")
+            wheels = json.loads(told.read_text())["install"]
+        for wheel in wheels:
+            name, version = (
+                canonicalize_name(wheel["metadata"]["name"]),
+                wheel["metadata"]["version"],
+            )
+            found[f"{name}=={version}"].add(
+                wheel["download_info"]["archive_info"]["hashes"]["sha256"]
+            )
+    return {line: sorted(hashes) for line, hashes in found.items()}
+
+
+def hashed(path: Path, lines: list[str], ask: bool) -> list[str]:
+    """The lines with their hashes: those that the file at `path` holds, or what the index says.
+
+    Where they are not held and `ask` is false, the lines as they are.
+    """
+    if any(line.startswith("torch==") for line in lines):
+        return lines
+    held = yaml.safe_load(path.read_text())["dependencies"][-1]["pip"] if path.exists() else []
+    if [line.split(" ")[0] for line in held] == lines and all("--hash" in line for line in held):
+        return held
+    if not ask:
+        return lines
+    return [
+        " ".join([line, *(f"--hash=sha256:{value}" for value in hashes)])
+        for line, hashes in wheel_hashes(lines).items()
+    ]
+
+
+def locks(ask: bool) -> dict[Path, str]:
+    """Every file to write, with its text; with `ask`, the package index may be asked for hashes."""
     source = yaml.safe_load((ROOT / "requirements/stages.yaml").read_text())
     stages = source["stages"]
     direct = source["host"] + [name for names in stages.values() for name in names]
@@ -100,29 +174,28 @@ def locks() -> dict[Path, str]:
         lines = [line for line in pins(names) if line not in study]
         texts[ROOT / f"requirements/{name}.txt"] = head + "-r study.txt\n" + "\n".join(lines) + "\n"
     for stage, names in {**stages, **source["optional"]}.items():
+        path = ROOT / f"envs/{stage}.yaml"
+        lines = hashed(path, pins([name for name in names if name != "pip"]), ask)
         env = {
             "channels": ["conda-forge"],
-            "dependencies": [
-                "python=3.11",
-                "pip",
-                {"pip": pins([name for name in names if name != "pip"])},
-            ],
+            "dependencies": [f"python={PYTHON}", "pip", {"pip": lines}],
         }
-        texts[ROOT / f"envs/{stage}.yaml"] = yaml.safe_dump(env, sort_keys=False)
+        texts[path] = yaml.safe_dump(env, sort_keys=False)
     return texts
 
 
 def main() -> int:
     """Write the files, or say which differ; the exit status tells whether any did."""
-    made = locks()
+    check = "--check" in sys.argv
+    made = locks(ask=not check)
     differing = [
         path for path, text in made.items() if not path.exists() or path.read_text() != text
     ]
     for path in differing:
-        print(path.relative_to(ROOT), "differs" if "--check" in sys.argv else "written")
-        if "--check" not in sys.argv:
+        print(path.relative_to(ROOT), "differs" if check else "written")
+        if not check:
             path.write_text(made[path])
-    return int(bool(differing)) if "--check" in sys.argv else 0
+    return int(check and bool(differing))
 
 
 if __name__ == "__main__":

@@ -92,3 +92,10 @@ def test_locks_follow_their_source():
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("envs/*.yaml")), ids=lambda path: path.stem)
+def test_wheels_are_hashed_where_one_hash_can_hold(path):
+    lines = yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]
+    torch = any(line.startswith("torch==") for line in lines)
+    assert all(("--hash=sha256:" in line) != torch for line in lines)
