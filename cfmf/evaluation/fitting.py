@@ -14,6 +14,7 @@ from scipy import sparse
 
 from cfmf.config import registry
 from cfmf.evaluation.collect import choose, collect
+from cfmf.observed import pairs
 from cfmf.tables import read_table
 
 Floats = NDArray[np.float32]
@@ -205,9 +206,3 @@ def fit(
     found = solver.fit_tasks([task])[0]
     deviations = found.deviations["test"] if found.deviations and asked is not None else None
     return Fit(found.model, found.predictions.get("test", np.zeros(0, "f4")), deviations)
-
-
-def pairs(matrix: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Users and items of the stored entries, in CSR order."""
-    users = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    return users, matrix.indices

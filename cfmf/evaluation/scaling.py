@@ -18,9 +18,10 @@ import pandas as pd
 from scipy import sparse, stats
 
 from cfmf.config import entry, registry
-from cfmf.evaluation.fitting import Setting, fit, pairs
+from cfmf.evaluation.fitting import Setting, fit
 from cfmf.evaluation.footprint import measured
 from cfmf.neighbours import method_class
+from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
 SHARES = (0.125, 0.25, 0.5, 1.0)

@@ -12,8 +12,9 @@ from scipy import sparse
 
 from cfmf.evaluation import ranking, reasons, trimming
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.evaluation.fitting import Setting, fit, pairs
+from cfmf.evaluation.fitting import Setting, fit
 from cfmf.evaluation.footprint import cost_rows, measured
+from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, interval, level_sums, resampled
-from cfmf.evaluation.fitting import Setting, fit, pairs
+from cfmf.evaluation.fitting import Setting, fit
 from cfmf.evaluation.metrics import errors
+from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
 SLICE = "ratings left of the user's history"

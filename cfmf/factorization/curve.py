@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
-from cfmf.factorization.model import Factorization, pairs
+from cfmf.factorization.model import Factorization
 from cfmf.factorization.tasks import HISTORY, WATCHED, Fitted, Task
+from cfmf.observed import pairs
 from cfmf.progress import progress
 
 MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, for the patience to start anew

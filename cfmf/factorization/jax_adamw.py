@@ -19,9 +19,10 @@ import numpy as np
 from cfmf.devices import DeviceError
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.curve import Stopping, fit_one_by_one
-from cfmf.factorization.model import Factorization, pairs
+from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, silence_unrated
 from cfmf.factorization.tasks import Fitted, Task
+from cfmf.observed import pairs
 
 BETA1, BETA2 = 0.9, 0.999
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
 from cfmf.files import written_whole
 
@@ -123,14 +122,3 @@ class Posterior:
     def item_factors(self) -> np.ndarray:
         """Items × k, of the last draw."""
         return self.draws[-1].item_factors
-
-
-def pairs(matrix: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
-    """Users and items of the stored entries, in their order."""
-    users = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    return users, matrix.indices
-
-
-def root_mean_square(errors: np.ndarray) -> float:
-    """Root of the mean square in float64, plain over all entries; NaN where there is none."""
-    return float(np.sqrt(np.mean(np.square(errors, dtype=np.float64)))) if len(errors) else np.nan

@@ -19,7 +19,7 @@ from scipy import sparse
 
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.kernels import deal_pairs, descend, root_mean_square_error
-from cfmf.factorization.model import Factorization, pairs
+from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import (
     as_model,
     row_weights,
@@ -28,6 +28,7 @@ from cfmf.factorization.objective import (
     start_factors,
 )
 from cfmf.factorization.tasks import Fitted, Solver, Task
+from cfmf.observed import pairs
 
 BLOCKS = 8
 

@@ -16,8 +16,8 @@ from scipy import sparse
 
 from cfmf.config import canonical
 from cfmf.factorization import method as method_named
-from cfmf.factorization.model import root_mean_square
 from cfmf.factorization.tasks import Fitted, Solver, Task
+from cfmf.observed import accuracy
 from cfmf.tables import COLUMNS
 
 GRIDS = ("k", "reg")
@@ -238,7 +238,7 @@ def collect(
             ("test", run.test, refit, "test"),
         ]
         for split, truth, fitted, part in scored:
-            found = errors(truth.data, fitted.predictions[part], scale)
+            found = accuracy(fitted.predictions[part], truth.data, scale)
             if fitted.deviations is not None:
                 error = np.abs(fitted.predictions[part] - truth.data)
                 found["coverage_90"] = float(np.mean(error <= Z_90 * fitted.deviations[part]))
@@ -273,17 +273,3 @@ def fallback_share(train: sparse.csr_array, test: sparse.csr_array) -> float:
     users = np.repeat(np.diff(train.indptr) == 0, np.diff(test.indptr))
     items = np.bincount(train.indices, minlength=train.shape[1]) == 0
     return float(np.mean(users | items[test.indices])) if test.nnz else np.nan
-
-
-def errors(
-    truth: np.ndarray, predicted: np.ndarray, scale: tuple[float, float]
-) -> dict[str, float]:
-    """rmse, rmse_clipped and mae of predictions, NaN where there are none."""
-    error = predicted.astype(np.float64) - truth
-    clipped = np.clip(predicted.astype(np.float64), *scale) - truth
-    absolute = float(np.abs(error).mean()) if len(error) else np.nan
-    return {
-        "rmse": root_mean_square(error),
-        "rmse_clipped": root_mean_square(clipped),
-        "mae": absolute,
-    }

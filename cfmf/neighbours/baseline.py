@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from cfmf.neighbours.ratings import checked, checked_pairs, row_numbers
+from cfmf.neighbours.ratings import checked, checked_pairs
+from cfmf.observed import row_numbers
 
 
 @dataclass

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.neighbours.baseline import Baseline
-from cfmf.neighbours.ratings import means, row_numbers
+from cfmf.neighbours.ratings import means
+from cfmf.observed import row_numbers
 
 SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
 Floats = NDArray[np.float32]

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from cfmf.neighbours.compare import Comparison, combine, shrunk, turned
-from cfmf.neighbours.ratings import row_numbers
+from cfmf.observed import row_numbers
 from cfmf.progress import progress
 
 DENSE = 0.16

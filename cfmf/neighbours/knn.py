@@ -12,7 +12,8 @@ from scipy import sparse
 
 from cfmf.neighbours.baseline import Baseline
 from cfmf.neighbours.compare import SIMILARITIES, Comparison, compare, transposed
-from cfmf.neighbours.ratings import checked, checked_pairs, means, row_numbers
+from cfmf.neighbours.ratings import checked, checked_pairs, means
+from cfmf.observed import row_numbers
 
 PREDICTIONS = ("raw", "centred", "baseline")
 Floats = NDArray[np.float32]

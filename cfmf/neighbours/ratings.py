@@ -28,16 +28,6 @@ def checked(ratings: sparse.csr_array) -> sparse.csr_array:
     return ratings.astype(np.float32, copy=False)
 
 
-def row_numbers(matrix: sparse.csr_array) -> NDArray[np.int32]:
-    """Row of every stored entry, in CSR order."""
-    return np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-
-
-def pairs(matrix: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Users and items of the stored entries, in CSR order."""
-    return row_numbers(matrix), matrix.indices
-
-
 def checked_pairs(
     users: ArrayLike, items: ArrayLike, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -69,9 +59,3 @@ def means(
     counts = np.bincount(groups, minlength=size)
     totals = np.bincount(groups, weights=values, minlength=size)
     return np.where(counts, totals / np.maximum(counts, 1), np.mean(values, dtype=np.float64))
-
-
-def rmse(predictions: NDArray[np.floating], ratings: NDArray[np.floating]) -> float:
-    """Plain root mean square of the errors over all pairs, computed in float64."""
-    errors = predictions.astype(np.float64) - ratings
-    return float(np.sqrt(np.mean(errors**2)))

@@ -13,7 +13,6 @@ from scipy import sparse
 
 from cfmf.files import load_matrix
 from cfmf.neighbours import method_class
-from cfmf.neighbours.ratings import pairs, rmse, row_numbers
 from cfmf.neighbours.tuning import (
     METRIC,
     best_setting,
@@ -23,6 +22,7 @@ from cfmf.neighbours.tuning import (
     search,
     setting_text,
 )
+from cfmf.observed import accuracy, pairs, row_numbers
 from cfmf.tables import COLUMNS
 
 Matrix = sparse.csr_array | str | Path
@@ -214,14 +214,12 @@ def score(
         test = matrix_of(folds[fold]["test"])
         of_fold = predictions[predictions["fold"] == fold]
         predicted = of_fold["prediction"].to_numpy(np.float32)
-        low, high = scale or _range(matrix_of(folds[fold]["train"]))
+        found = accuracy(predicted, test.data, scale or _range(matrix_of(folds[fold]["train"])))
         text = setting_text(setting)
         same = (trials["fold"] == fold) & (trials["setting"].map(name_of) == text)
         facts = {
             ("validation", "rmse"): trials[same & (trials["metric"] == METRIC)]["value"].iloc[0],
-            ("test", "rmse"): rmse(predicted, test.data),
-            ("test", "rmse_clipped"): rmse(np.clip(predicted, low, high), test.data),
-            ("test", "mae"): np.mean(np.abs(predicted.astype(np.float64) - test.data)),
+            **{("test", name): value for name, value in found.items()},
             ("test", "fallback_share"): of_fold["fallback"].mean(),
         }
         for (split, metric), value in facts.items():

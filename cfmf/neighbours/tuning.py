@@ -15,7 +15,8 @@ from scipy import sparse
 
 from cfmf.neighbours import METHODS, method_class
 from cfmf.neighbours.knn import KNN, predict_settings
-from cfmf.neighbours.ratings import checked, pairs, rmse
+from cfmf.neighbours.ratings import checked
+from cfmf.observed import pairs, rmse
 from cfmf.tables import COLUMNS
 
 METRIC = "validation_rmse"

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from cfmf.neighbours.compare import compare
-from cfmf.neighbours.ratings import checked, checked_pairs, means, pairs, row_numbers
+from cfmf.neighbours.ratings import checked, checked_pairs, means
+from cfmf.observed import pairs, row_numbers
 
 Floats = NDArray[np.float32]
 

@@ -21,8 +21,8 @@ from cfmf.factorization.study import Run, make_solver, train_point, use_threads
 from cfmf.factorization.tasks import Task
 from cfmf.neighbours import KNN
 from cfmf.neighbours import study as neighbours
-from cfmf.neighbours.ratings import pairs, rmse
 from cfmf.neighbours.tuning import METRIC, predict_all, setting_text
+from cfmf.observed import pairs, rmse
 from cfmf.search.studies import keep_study, new_study
 from cfmf.tables import COLUMNS
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from cfmf.config import registry
-from cfmf.evaluation.fitting import chosen_setting, fit, pairs, predictions_of
+from cfmf.evaluation.fitting import chosen_setting, fit, predictions_of
 from cfmf.neighbours.study import predict_selected, tune
+from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
 METHODS = [name for name in registry() if name not in ("mf-jax", "mf-sgd")]

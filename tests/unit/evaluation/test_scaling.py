@@ -7,7 +7,7 @@ import pytest
 
 from cfmf.config import registry
 from cfmf.evaluation import scaling
-from cfmf.evaluation.fitting import pairs
+from cfmf.observed import pairs
 
 
 def test_samples_are_nested(ratings, setting_of):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmf.evaluation import trimming
-from cfmf.evaluation.fitting import fit, pairs
-from cfmf.evaluation.metrics import rmse
+from cfmf.evaluation.fitting import fit
+from cfmf.observed import pairs, rmse
 
 LENGTHS = (0, 2, 5)
 

@@ -8,9 +8,9 @@ import torch
 
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW, _Training
-from cfmf.factorization.model import pairs, root_mean_square
 from cfmf.factorization.objective import start_factors
 from cfmf.factorization.tasks import Task
+from cfmf.observed import pairs, root_mean_square
 
 PUBLISHED = dict(METHODS["mf-published"].options)
 OPTIONS = {

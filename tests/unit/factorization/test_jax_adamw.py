@@ -11,9 +11,9 @@ from cfmf.devices import DeviceError
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.jax_adamw import JaxAdamW
-from cfmf.factorization.model import root_mean_square
 from cfmf.factorization.objective import start_factors
 from cfmf.factorization.tasks import Task
+from cfmf.observed import root_mean_square
 
 PUBLISHED = dict(METHODS["mf-published"].options)
 

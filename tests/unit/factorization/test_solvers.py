@@ -10,9 +10,10 @@ from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.als import ALS
 from cfmf.factorization.curve import Curve
 from cfmf.factorization.gibbs import Gibbs, _Sampling
-from cfmf.factorization.model import Factorization, Posterior, root_mean_square
+from cfmf.factorization.model import Factorization, Posterior
 from cfmf.factorization.sgd import SGD
 from cfmf.factorization.tasks import Task
+from cfmf.observed import root_mean_square
 
 SOLVERS = {
     "mf": AdamW(k=3, reg=0.05),

@@ -1,0 +1,49 @@
+"""Observed pairs of a rating matrix, and how far predictions of them are from the ratings."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+
+def row_numbers(matrix: sparse.csr_array) -> NDArray[np.int32]:
+    """Row of every stored entry, in CSR order."""
+    return np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+
+
+def pairs(matrix: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Users and items of the stored entries, in CSR order."""
+    return row_numbers(matrix), matrix.indices
+
+
+def root_mean_square(errors: NDArray[np.floating]) -> float:
+    """Root of the mean square in float64, plain over all entries; NaN where there is none."""
+    return float(np.sqrt(np.mean(np.square(errors, dtype=np.float64)))) if len(errors) else np.nan
+
+
+def rmse(predictions: ArrayLike, ratings: ArrayLike) -> float:
+    """Root mean square error, in float64, of predictions in the order of the ratings."""
+    return root_mean_square(np.asarray(predictions, dtype=np.float64) - np.asarray(ratings))
+
+
+def accuracy(
+    predictions: ArrayLike, ratings: ArrayLike, scale: tuple[float, float]
+) -> dict[str, float]:
+    """`rmse`, `rmse_clipped` and `mae` of predictions, NaN where there are none.
+
+    Parameters
+    ----------
+    predictions, ratings
+        One value for each pair, in the same order.
+    scale
+        Least and greatest rating that can be given; `rmse_clipped` is of predictions moved into
+        it, the others of the predictions as they are.
+    """
+    predicted, observed = np.asarray(predictions, dtype=np.float64), np.asarray(ratings)
+    absolute = np.abs(predicted - observed)
+    return {
+        "rmse": rmse(predicted, observed),
+        "rmse_clipped": rmse(np.clip(predicted, *scale), observed),
+        "mae": float(absolute.mean()) if len(absolute) else np.nan,
+    }
