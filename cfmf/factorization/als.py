@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from cfmf.factorization.blocks import Blocks
 from cfmf.factorization.curve import Stopping, fit_one_by_one
-from cfmf.factorization.kernels import root_mean_square_error, solve_rows
-from cfmf.factorization.model import Factorization
-from cfmf.factorization.objective import as_model, row_weights, side_by_side, start_factors
+from cfmf.factorization.kernels import solve_rows
+from cfmf.factorization.objective import row_weights, start_factors
 from cfmf.factorization.tasks import Fitted, Solver, Task
 
 
@@ -117,65 +117,22 @@ class _Side:
         )
 
 
-class _Training:
+class _Training(Blocks):
     """State of one run."""
 
     def __init__(self, settings: ALS, task: Task) -> None:
-        self.settings, self.task = settings, task
-        k = settings.k
-        users, items = start_factors(
-            *task.train.shape, k, settings.initial_scale / k**0.5, task.seed
-        )
-        self.left, self.right = side_by_side(
-            users.astype(settings.dtype), items.astype(settings.dtype)
-        )
+        k, deviation = settings.k, settings.initial_scale / settings.k**0.5
+        users, items = start_factors(*task.train.shape, k, deviation, task.seed)
+        super().__init__(task, users.astype(settings.dtype), items.astype(settings.dtype))
         columns = self.left.shape[1]
         self.users = _Side(task.train, settings, k, columns)
         self.items = _Side(sparse.csr_array(task.train.T.tocsr()), settings, k + 1, columns)
-        self.mean = float(task.train.data.mean(dtype=np.float64))
-        self.best = (self.left.copy(), self.right.copy())
 
     def step(self) -> None:
         """A sweep: users, then items."""
-        k = self.settings.k
-        self.users.solve(self.left, self.right, k + 1, self.mean)
-        self.items.solve(self.right, self.left, k, self.mean)
+        self.users.solve(self.left, self.right, self.k + 1, self.mean)
+        self.items.solve(self.right, self.left, self.k, self.mean)
 
-    def rmse(self, part: sparse.csr_array | None) -> float:
-        """Of the current parameters; NaN of no part."""
-        if part is None:
-            return np.nan
-        return root_mean_square_error(part, self.left, self.right, self.mean)
-
-    def measure(self) -> np.ndarray:
-        """Loss, and train, validation and test RMSE."""
-        task, settings = self.task, self.settings
-        train = self.rmse(task.train)
-        penalty = self.users.penalty(self.left, settings.k)
-        penalty += self.items.penalty(self.right, settings.k)
-        loss = 0.5 * train**2 + penalty / task.train.nnz
-        test = task.test if task.watch_test else None
-        return np.array([[loss, train, self.rmse(task.validation), self.rmse(test)]])
-
-    def keep(self, runs: np.ndarray) -> None:
-        """Copy the parameters, as the best so far."""
-        self.best = (self.left.copy(), self.right.copy())
-
-    def model(self) -> Factorization:
-        """The kept model."""
-        return as_model(*self.best, self.settings.k, self.mean)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how training goes on."""
-        best_left, best_right = self.best
-        return {
-            "left": self.left,
-            "right": self.right,
-            "best_left": best_left,
-            "best_right": best_right,
-        }
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
-        self.left, self.right = state["left"], state["right"]
-        self.best = (state["best_left"], state["best_right"])
+    def penalty(self) -> float:
+        """Of both sides."""
+        return self.users.penalty(self.left, self.k) + self.items.penalty(self.right, self.k)

@@ -15,15 +15,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
+from cfmf.factorization.blocks import Blocks
 from cfmf.factorization.curve import Stopping, fit_one_by_one
-from cfmf.factorization.kernels import deal_pairs, descend, root_mean_square_error
-from cfmf.factorization.model import Factorization
+from cfmf.factorization.kernels import deal_pairs, descend
 from cfmf.factorization.objective import (
-    as_model,
     row_weights,
-    side_by_side,
     silence_unrated,
     start_factors,
 )
@@ -92,21 +89,17 @@ class SGD(Solver):
         return fit_one_by_one(tasks, start, stopping, self, "lower learning_rate", checkpoint)
 
 
-class _Training:
+class _Training(Blocks):
     """State of one run."""
 
     def __init__(self, settings: SGD, task: Task) -> None:
-        self.settings, self.task = settings, task
+        self.settings = settings
         m, n = task.train.shape
-        users, items = start_factors(
-            m, n, settings.k, settings.initial_scale / settings.k**0.5, task.seed
+        deviation = settings.initial_scale / settings.k**0.5
+        users, items = silence_unrated(
+            *start_factors(m, n, settings.k, deviation, task.seed), task.train
         )
-        users, items = silence_unrated(users, items, task.train)
-        self.left, self.right = side_by_side(
-            users.astype(settings.dtype), items.astype(settings.dtype)
-        )
-        self.best = (self.left, self.right)
-        self.mean = float(task.train.data.mean(dtype=np.float64))
+        super().__init__(task, users.astype(settings.dtype), items.astype(settings.dtype))
         counts = np.diff(task.train.indptr), np.bincount(task.train.indices, minlength=n)
         self.charges = [self.charges_of(count) for count in counts]
         self.shares = [
@@ -171,49 +164,23 @@ class _Training:
         )
         self.epoch += 1
 
-    def rmse(self, part: sparse.csr_array | None) -> float:
-        """Of the current parameters; NaN of no part."""
-        if part is None:
-            return np.nan
-        return root_mean_square_error(part, self.left, self.right, self.mean)
-
-    def measure(self) -> np.ndarray:
-        """Loss, and train, validation and test RMSE."""
-        task, k = self.task, self.settings.k
-        train = self.rmse(task.train)
-        penalty = 0.0
+    def penalty(self) -> float:
+        """Of both sides."""
+        total = 0.0
         for block, charge, bias in zip(
-            (self.left, self.right), self.charges, (k, k + 1), strict=True
+            (self.left, self.right), self.charges, (self.k, self.k + 1), strict=True
         ):
             squares = np.square(block, dtype=np.float64)
-            penalty += np.sum(
-                charge[:, 0] * squares[:, :k].sum(1) + charge[:, 1] * squares[:, bias]
+            total += np.sum(
+                charge[:, 0] * squares[:, : self.k].sum(1) + charge[:, 1] * squares[:, bias]
             )
-        loss = 0.5 * (train**2 + penalty / task.train.nnz)
-        test = task.test if task.watch_test else None
-        return np.array([[loss, train, self.rmse(task.validation), self.rmse(test)]])
-
-    def keep(self, runs: np.ndarray) -> None:
-        """Copy the parameters, as the best so far."""
-        self.best = (self.left.copy(), self.right.copy())
-
-    def model(self) -> Factorization:
-        """The kept model."""
-        return as_model(*self.best, self.settings.k, self.mean)
+        return 0.5 * total
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on."""
-        best_left, best_right = self.best
-        return {
-            "left": self.left,
-            "right": self.right,
-            "best_left": best_left,
-            "best_right": best_right,
-            "epoch": np.array(self.epoch),
-        }
+        return {**super().state(), "epoch": np.array(self.epoch)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        self.left, self.right = state["left"], state["right"]
-        self.best = (state["best_left"], state["best_right"])
+        super().restore(state)
         self.epoch = int(state["epoch"])
