@@ -40,6 +40,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from cfmf.evaluation.bootstrap import Resampling  # noqa: E402
 from cfmf.progress import progress  # noqa: E402
 from cfmf.statistics import blocked, blocks, contrasts  # noqa: E402
 from cfmf.statistics.rows import Row, adjust  # noqa: E402
@@ -48,7 +49,16 @@ ALPHA = 0.05
 LEVELS = ["1", "4", "16", "64"]
 SEEDS = 3
 FOLD_SPREAD, LEVEL_SPREAD, SEED_SPREAD = 0.01, 0.003, 0.002
-BLOCK = {"alpha": ALPHA, "ci_level": 0.95, "margin": 0.01, "rope": 0.005, "power": 0.8}
+BLOCK = {
+    "alpha": ALPHA,
+    "ci_level": 0.95,
+    "margin": 0.01,
+    "rope": 0.005,
+    "power": 0.8,
+    "bootstrap_repeats": 2,
+    "seed": 1,
+}  # intervals of effects are not looked at
+RESAMPLING = Resampling.of(BLOCK)
 COLUMNS = ["benchmark", "system", "size", "seconds", "peak_mb", "quality", "ratio_to_ours"]
 
 
@@ -69,17 +79,17 @@ def rows_of(values: pd.DataFrame) -> list[Row]:
     table = blocks.table(values, "k")
     ratio = 1 / (len(table) - 1)
     rows = [
-        *blocked.repeated_measures_anova(table, 0.95, ratio),
-        *blocked.mixed_model(values, "k"),
+        *blocked.repeated_measures_anova(table, RESAMPLING, ratio),
+        *blocked.mixed_model(values, "k", 0.95),
         *blocked.friedman(table, 0.95),
-        *blocked.rank_comparisons(table, ALPHA),
-        *blocked.many_to_one(table, LEVELS[0]),
+        *blocked.rank_comparisons(table, ALPHA, 0.95),
+        *blocked.many_to_one(table, LEVELS[0], 0.95),
     ]
     for i, first in enumerate(LEVELS):
         for second in LEVELS[i + 1 :]:
             rows += contrasts.paired_contrast(table[first], table[second], ratio, BLOCK)
     naive = values.assign(fold=values["fold"].astype(str) + "/" + values["seed"].astype(str))
-    anova = blocked.repeated_measures_anova(blocks.table(naive, "k"), 0.95)[0]
+    anova = blocked.repeated_measures_anova(blocks.table(naive, "k"), RESAMPLING)[0]
     return [*rows, {**anova, "test": "repeated-measures ANOVA, seeds as blocks"}]
 
 

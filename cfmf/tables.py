@@ -33,7 +33,7 @@ COLUMNS = {
         " ci_high ci_level ci_method margin reject converged note",
         "datasets": "dataset ratings track method folds rmse sd",
         "assumptions": "family design group check function n stat_name stat p_value holds note",
-        "medians": "arm method k n median mean minimum maximum",
+        "medians": "arm method k n median mean interquartile_mean minimum maximum",
         "first_row": "dataset fold item wrong right",
         "backends": "backend device dtype epochs repeats compile_seconds epoch_seconds"
         " epoch_seconds_min epoch_seconds_max loss test_rmse loss_difference",

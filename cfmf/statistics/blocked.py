@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scikit_posthocs
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.anova import AnovaRM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics.effects import (
     concordance_interval,
     partial_eta_interval,
     partial_eta_squared,
 )
+from cfmf.statistics.intervals import error_told, interval, no_interval, resampled, within
 from cfmf.statistics.rows import Row, test_row
 
 SHARED_ANOVA = "repeated-measures ANOVA, Nadeau-Bengio"
@@ -44,19 +47,38 @@ def greenhouse_geisser(table: pd.DataFrame) -> float:
     return float(np.trace(covariance) ** 2 / ((levels - 1) * square))
 
 
-def sums_of_squares(table: pd.DataFrame) -> dict[str, float]:
-    """Sums of squares of levels, blocks and their interaction (which is the error)."""
-    values = table.to_numpy(dtype=np.float64)
-    blocks, levels = values.shape
-    grand = values.mean()
-    of_levels = blocks * np.sum(np.square(values.mean(axis=0) - grand))
-    of_blocks = levels * np.sum(np.square(values.mean(axis=1) - grand))
-    total = np.sum(np.square(values - grand))
+def sums_of_squares(table: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """Sums of squares of levels, blocks and their interaction (which is the error).
+
+    Parameters
+    ----------
+    table
+        … × blocks × levels: one table, or many at once.
+    """
+    values = np.asarray(table, dtype=np.float64)
+    blocks, levels = values.shape[-2:]
+    left = values - values.mean(axis=(-2, -1), keepdims=True)
+    of_levels = blocks * np.sum(np.square(left.mean(axis=-2)), axis=-1)
+    of_blocks = levels * np.sum(np.square(left.mean(axis=-1)), axis=-1)
+    total = np.sum(np.square(left), axis=(-2, -1))
     return {
-        "levels": float(of_levels),
-        "blocks": float(of_blocks),
-        "error": float(max(total - of_levels - of_blocks, 0.0)),
+        "levels": of_levels,
+        "blocks": of_blocks,
+        "error": np.maximum(total - of_levels - of_blocks, 0.0),
     }
+
+
+def shares_of_variance(table: ArrayLike) -> NDArray[np.float64]:
+    """Generalised η² (Olejnik & Algina 2003) and ω² of … × blocks × levels: 2 × ….
+
+    ω² is of levels at random blocks: (SS - df·MS_error)/(SS_total + MS_blocks).
+    """
+    blocks, levels = np.shape(table)[-2:]
+    ss = sums_of_squares(table)
+    error = ss["error"] / ((levels - 1) * (blocks - 1))
+    total = ss["levels"] + ss["blocks"] + ss["error"]
+    omega = (ss["levels"] - (levels - 1) * error) / (total + ss["blocks"] / (blocks - 1))
+    return np.stack([ss["levels"] / total, omega])
 
 
 def residuals(table: pd.DataFrame) -> pd.DataFrame:
@@ -82,18 +104,19 @@ def inflation(folds: int, ratio: float) -> float:
 
 
 def repeated_measures_anova(
-    table: pd.DataFrame, level: float, ratio: float | None = None
+    table: pd.DataFrame, resampling: Resampling, ratio: float | None = None
 ) -> list[Row]:
     """Repeated-measures analysis of variance: plain, Greenhouse-Geisser, and for shared ratings.
 
-    Effects: partial η² with its interval, generalised η² (Olejnik & Algina 2003) and ω².
+    Effects: partial η² with an interval from the noncentral F; generalised η² and ω² with those of
+    resampled blocks.
 
     Parameters
     ----------
     table
         Blocks × levels.
-    level
-        Of the interval.
+    resampling
+        How blocks are resampled, and the level of all intervals.
     ratio
         Test ratings over train ratings of a fold, where blocks are folds: F is then also given
         divided by `inflation`, as Nadeau & Bengio's t is. None leaves that row out.
@@ -107,66 +130,76 @@ def repeated_measures_anova(
     found = AnovaRM(melted, "value", "block", within=["level"]).fit().anova_table.iloc[0]
     f, df1, df2 = (float(found[name]) for name in ("F Value", "Num DF", "Den DF"))
     epsilon = greenhouse_geisser(table)
-    low, high = partial_eta_interval(f, df1, df2, level)
-    ss = sums_of_squares(table)
-    error, blocks = ss["error"] / df2, ss["blocks"] / (len(table) - 1)
-    total = ss["levels"] + ss["blocks"] + ss["error"]
+    generalised, omega = shares_of_variance(table)
+    of_generalised, of_omega = _resampled_shares(table, resampling)
     statistic: Row = {
         "function": "statsmodels.stats.anova.AnovaRM",
         "stat_name": "F",
         "stat": f,
         **size,
     }
-    plain = test_row(
-        "repeated-measures ANOVA",
-        **statistic,
-        df1=df1,
-        df2=df2,
-        p_raw=float(found["Pr > F"]),
-        effect_name="partial eta squared",
-        effect=partial_eta_squared(f, df1, df2),
-        ci_low=low,
-        ci_high=high,
-        ci_level=level,
-        ci_method="noncentral F",
-    )
-    corrected = test_row(
-        "repeated-measures ANOVA, Greenhouse-Geisser",
-        **statistic,
-        df1=epsilon * df1,
-        df2=epsilon * df2,
-        p_raw=float(stats.f.sf(f, epsilon * df1, epsilon * df2)),
-        effect_name="generalised eta squared",
-        effect=ss["levels"] / total,
-        note=f"epsilon {epsilon:.4f}",
-    )
-    omega = test_row(
-        "effect size",
-        "cfmf.statistics.blocked.sums_of_squares",
-        **size,
-        effect_name="omega squared",
-        effect=(ss["levels"] - df1 * error) / (total + blocks),
-    )
-    rows = [plain, corrected, omega]
-    return rows if ratio is None else [*rows, _shared_anova(statistic, df1, df2, ratio, level)]
+    rows = [
+        test_row(
+            "repeated-measures ANOVA",
+            **statistic,
+            df1=df1,
+            df2=df2,
+            p_raw=float(found["Pr > F"]),
+            **_partial_eta(f, df1, df2, resampling.level),
+        ),
+        test_row(
+            "repeated-measures ANOVA, Greenhouse-Geisser",
+            **statistic,
+            df1=epsilon * df1,
+            df2=epsilon * df2,
+            p_raw=float(stats.f.sf(f, epsilon * df1, epsilon * df2)),
+            effect_name="generalised eta squared",
+            effect=float(generalised),
+            **of_generalised,
+            note=f"epsilon {epsilon:.4f}",
+        ),
+        test_row(
+            "effect size",
+            "cfmf.statistics.blocked.shares_of_variance",
+            **size,
+            effect_name="omega squared",
+            effect=float(omega),
+            **of_omega,
+        ),
+    ]
+    if ratio is None:
+        return rows
+    return [*rows, _shared_anova(statistic, df1, df2, ratio, resampling.level)]
+
+
+def _resampled_shares(table: pd.DataFrame, resampling: Resampling) -> list[Row]:
+    values = table.to_numpy(dtype=np.float64)
+
+    def of_blocks(chosen: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        return shares_of_variance(values[chosen.astype(np.intp)])
+
+    return resampled([np.arange(len(values))], of_blocks, resampling, "blocks")
+
+
+def _partial_eta(f: float, df1: float, df2: float, level: float) -> Row:
+    ends = partial_eta_interval(f, df1, df2, level)
+    return {
+        "effect_name": "partial eta squared",
+        "effect": partial_eta_squared(f, df1, df2),
+        **interval(*ends, level, "noncentral F"),
+    }
 
 
 def _shared_anova(statistic: Row, df1: float, df2: float, ratio: float, level: float) -> Row:
     """The F of folds that share training ratings."""
     f = statistic["stat"] / inflation(statistic["n_blocks"], ratio)
-    low, high = partial_eta_interval(f, df1, df2, level)
     return test_row(
         SHARED_ANOVA,
         **{**statistic, "stat": f},
         df1=df1,
         df2=df2,
         p_raw=float(stats.f.sf(f, df1, df2)),
-        effect_name="partial eta squared, corrected",
-        effect=partial_eta_squared(f, df1, df2),
-        ci_low=low,
-        ci_high=high,
-        ci_level=level,
-        ci_method="noncentral F",
+        **{**_partial_eta(f, df1, df2, level), "effect_name": "partial eta squared, corrected"},
         note=f"F over {inflation(statistic['n_blocks'], ratio):.4g}: test/train {ratio:.4g}",
     )
 
@@ -200,7 +233,7 @@ def fit_mixed(
     return fitted, bool(fitted.converged), "; ".join(dict.fromkeys(trouble))
 
 
-def mixed_model(values: pd.DataFrame, factor: str) -> list[Row]:
+def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
     """Wald test of the levels in a mixed model: folds, and levels within folds, at random.
 
     Parameters
@@ -211,6 +244,8 @@ def mixed_model(values: pd.DataFrame, factor: str) -> list[Row]:
         one, and only folds are random.
     factor
         Name of the factor's column.
+    level
+        Of the interval of partial η², which takes W/(K-1) for the F that it is compared with.
 
     Returns
     -------
@@ -251,6 +286,7 @@ def mixed_model(values: pd.DataFrame, factor: str) -> list[Row]:
             df1=df1,
             df2=df2,
             p_raw=float(stats.f.sf(f, df1, df2)),
+            **_partial_eta(f, df1, df2, level),
             converged=converged,
             note="; ".join(filter(None, [note, trouble])),
         )
@@ -267,12 +303,15 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     if levels < 3 or blocks < 2:
         return [_cannot("Friedman", "needs three levels and two blocks", **size)]
     chi2, p = stats.friedmanchisquare(*table.to_numpy(dtype=np.float64).T)
-    low, high = concordance_interval(float(chi2), blocks, levels, level)
     mean_ranks = ranks(table).mean()
     plain = 12 * blocks / (levels * (levels + 1)) * np.sum(np.square(mean_ranks - (levels + 1) / 2))
     room = blocks * (levels - 1) - plain
     f = (blocks - 1) * plain / room if room > 1e-9 else np.inf
     df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
+    ends, plain_ends = (
+        interval(*concordance_interval(x, blocks, levels, level), level, "noncentral chi2")
+        for x in (float(chi2), float(plain))
+    )
     return [
         test_row(
             "Friedman",
@@ -284,10 +323,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             p_raw=float(p),
             effect_name="Kendall W",
             effect=float(chi2) / (blocks * df1),
-            ci_low=low,
-            ci_high=high,
-            ci_level=level,
-            ci_method="noncentral chi2",
+            **ends,
         ),
         test_row(
             "Friedman, Iman-Davenport",
@@ -300,6 +336,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             p_raw=float(stats.f.sf(f, df1, df2)),
             effect_name="Kendall W without correction for ties",
             effect=float(plain) / (blocks * df1),
+            **plain_ends,
             note="" if np.isfinite(f) else AGREE,
         ),
         *(
@@ -328,10 +365,21 @@ def critical_difference(levels: int, blocks: int, alpha: float) -> float:
     return float(q * np.sqrt(levels * (levels + 1) / (6 * blocks)))
 
 
-def rank_comparisons(table: pd.DataFrame, alpha: float) -> list[Row]:
+def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Row]:
     """Conover's and Nemenyi's comparisons of every pair of levels, and the critical difference.
 
-    The effect of a pair is the difference of its mean ranks, first less second.
+    The effect of a pair is the difference of its mean ranks, first less second. Its interval comes
+    from the test's own distribution: Conover's t for the pair alone, Nemenyi's studentized range
+    for all pairs together.
+
+    Parameters
+    ----------
+    table
+        Blocks × levels.
+    alpha
+        Of the critical difference.
+    level
+        Of the intervals.
     """
     blocks, levels = table.shape
     size = {"n_blocks": blocks, "n_obs": table.size}
@@ -343,13 +391,16 @@ def rank_comparisons(table: pd.DataFrame, alpha: float) -> list[Row]:
         conover = scikit_posthocs.posthoc_conover_friedman(table)
     nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(table)
     cd = critical_difference(levels, blocks, alpha)
+    wide = critical_difference(levels, blocks, 1 - level)
+    half = _conover_half(mean_ranks, conover, blocks, level)
     rows = []
     for a, b in itertools.combinations(table.columns, 2):
+        difference = float(mean_ranks[a] - mean_ranks[b])
         pair = {
             "group_a": a,
             "group_b": b,
             "effect_name": "difference of mean ranks",
-            "effect": float(mean_ranks[a] - mean_ranks[b]),
+            "effect": difference,
         }
         rows += [
             test_row(
@@ -357,6 +408,11 @@ def rank_comparisons(table: pd.DataFrame, alpha: float) -> list[Row]:
                 "scikit_posthocs.posthoc_conover_friedman",
                 **size,
                 **pair,
+                **(
+                    within(difference, half, levels - 1, level, "Conover's t")
+                    if np.isfinite(half)
+                    else no_interval(AGREE)
+                ),
                 p_raw=float(conover.loc[a, b]),
                 note="" if np.isfinite(conover.loc[a, b]) else AGREE,
             ),
@@ -365,6 +421,7 @@ def rank_comparisons(table: pd.DataFrame, alpha: float) -> list[Row]:
                 "scikit_posthocs.posthoc_nemenyi_friedman",
                 **size,
                 **pair,
+                **within(difference, wide, levels - 1, level, "studentized range"),
                 p_adj=float(nemenyi.loc[a, b]),
                 adj_method="studentized range",
                 family_size=levels * (levels - 1) // 2,
@@ -384,28 +441,45 @@ def rank_comparisons(table: pd.DataFrame, alpha: float) -> list[Row]:
     return rows
 
 
-def many_to_one(table: pd.DataFrame, control: str) -> list[Row]:
-    """Mean rank of every level against that of a control (Demšar 2006, sec. 3.2.2)."""
+def _conover_half(mean_ranks: pd.Series, p: pd.DataFrame, blocks: int, level: float) -> float:
+    """Half the interval of any difference of mean ranks by Conover's t; NaN where p tells none."""
+    t = stats.t((blocks - 1) * (len(mean_ranks) - 1))
+    first, second = np.triu_indices(len(mean_ranks), 1)
+    values = mean_ranks.to_numpy()
+    found = p.loc[mean_ranks.index, mean_ranks.index].to_numpy()
+    error = error_told(values[first] - values[second], found[first, second], t.isf)
+    return float(error * t.isf((1 - level) / 2))
+
+
+def many_to_one(table: pd.DataFrame, control: str, level: float) -> list[Row]:
+    """Mean rank of every level against that of a control (Demšar 2006, sec. 3.2.2).
+
+    The intervals, of this level, are those of its z: ± quantile × √(K(K+1)/6J).
+    """
     blocks, levels = table.shape
     size = {"n_blocks": blocks, "n_obs": table.size}
     if levels < 3 or blocks < 2:
         return [_cannot("ranks against control", "needs three levels and two blocks", **size)]
     mean_ranks = ranks(table).mean()
     found = scikit_posthocs.posthoc_demsar(table, control=control)
-    return [
-        test_row(
-            "ranks against control",
-            "scikit_posthocs.posthoc_demsar",
-            **size,
-            group_a=level,
-            group_b=control,
-            p_raw=float(found.loc[control, level]),
-            effect_name="difference of mean ranks",
-            effect=float(mean_ranks[level] - mean_ranks[control]),
+    half = stats.norm.isf((1 - level) / 2) * np.sqrt(levels * (levels + 1) / (6 * blocks))
+    rows = []
+    for name in table.columns.drop(control):
+        difference = float(mean_ranks[name] - mean_ranks[control])
+        rows.append(
+            test_row(
+                "ranks against control",
+                "scikit_posthocs.posthoc_demsar",
+                **size,
+                group_a=name,
+                group_b=control,
+                p_raw=float(found.loc[control, name]),
+                effect_name="difference of mean ranks",
+                effect=difference,
+                **within(difference, half, levels - 1, level, "normal"),
+            )
         )
-        for level in table.columns
-        if level != control
-    ]
+    return rows
 
 
 def _cannot(test: str, why: str, **known: Any) -> Row:

@@ -16,8 +16,10 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics.blocked import inflation
-from cfmf.statistics.effects import cliff_delta, rank_biserial
+from cfmf.statistics.effects import cliff_delta, deviation_factors, rank_biserial
+from cfmf.statistics.intervals import interval, no_interval, resampled
 from cfmf.statistics.rows import Row, test_row
 
 DIFFERENCE = "difference of RMSE"
@@ -53,7 +55,8 @@ def paired_contrast(
     ratio
         Test ratings over train ratings of a fold.
     block
-        alpha, ci_level, margin, rope and power, as the schema of the statistics block tells.
+        alpha, ci_level, margin, rope, power, bootstrap_repeats and seed, as the schema of the
+        statistics block tells.
     """
     names = {"group_a": str(first.name), "group_b": str(second.name)}
     d = first.to_numpy(dtype=np.float64) - second.to_numpy(dtype=np.float64)
@@ -63,29 +66,29 @@ def paired_contrast(
         why = "needs two folds" if d.size < 2 else "the difference is the same in every fold"
         return [
             test_row(
-                "corrected t (Nadeau-Bengio)", "", **known, **mean, note=f"not computed: {why}"
+                "corrected t (Nadeau-Bengio)",
+                "",
+                **known,
+                **mean,
+                **no_interval(why),
+                note=f"not computed: {why}",
             )
         ]
-    wide = widened(d, ratio)
+    wide, resampling = widened(d, ratio), Resampling.of(block)
     rows = [
         _corrected_t(wide, ratio, block["ci_level"]),
-        *_bayesian(wide, block["rope"]),
+        *_bayesian(wide, block["rope"], block["ci_level"]),
         _equivalence(wide, block["margin"], block["alpha"]),
         *_power(wide, block),
-        _wilcoxon(d),
-        test_row(
-            "effect size",
-            "cfmf.statistics.effects.cliff_delta",
-            effect_name="Cliff delta",
-            effect=cliff_delta(first, second),
-        ),
+        _wilcoxon(d, resampling),
+        _cliff(first, second, resampling),
     ]
     return [{**row, **known} for row in rows]
 
 
 def _corrected_t(wide: NDArray[np.float64], ratio: float, level: float) -> Row:
     found = stats.ttest_1samp(wide, 0.0)
-    interval = found.confidence_interval(level)
+    ends = found.confidence_interval(level)
     return test_row(
         "corrected t (Nadeau-Bengio)",
         "scipy.stats.ttest_1samp of cfmf.statistics.contrasts.widened",
@@ -95,15 +98,12 @@ def _corrected_t(wide: NDArray[np.float64], ratio: float, level: float) -> Row:
         p_raw=float(found.pvalue),
         effect_name=DIFFERENCE,
         effect=float(wide.mean()),
-        ci_low=float(interval.low),
-        ci_high=float(interval.high),
-        ci_level=level,
-        ci_method="corrected t",
+        **interval(ends.low, ends.high, level, "corrected t"),
         note=f"test/train {ratio:.4g}",
     )
 
 
-def _bayesian(wide: NDArray[np.float64], rope: float) -> list[Row]:
+def _bayesian(wide: NDArray[np.float64], rope: float, level: float) -> list[Row]:
     """The Bayesian correlated t (Corani & Benavoli 2015, eq. 8): three probabilities, a row each.
 
     The posterior of the mean difference is a t distribution about the mean with the corrected
@@ -125,6 +125,7 @@ def _bayesian(wide: NDArray[np.float64], rope: float) -> list[Row]:
             df1=wide.size - 1,
             effect_name=DIFFERENCE,
             effect=float(wide.mean()),
+            **interval(*posterior.interval(level), level, "posterior, equal tails"),
             margin=rope,
         )
         for name, share in shares.items()
@@ -145,10 +146,7 @@ def _equivalence(wide: NDArray[np.float64], margin: float, alpha: float) -> Row:
         p_raw=float(p),
         effect_name=DIFFERENCE,
         effect=float(wide.mean()),
-        ci_low=float(low),
-        ci_high=float(high),
-        ci_level=1 - 2 * alpha,
-        ci_method="corrected t",
+        **interval(low, high, 1 - 2 * alpha, "corrected t"),
         margin=margin,
         note="rejecting shows a difference smaller than the margin",
     )
@@ -157,9 +155,13 @@ def _equivalence(wide: NDArray[np.float64], margin: float, alpha: float) -> Row:
 def _power(wide: NDArray[np.float64], block: dict[str, float]) -> list[Row]:
     """What the corrected t could see: the least difference at the wanted power, and at the margin.
 
-    With the spread of the differences as found; a larger design would show smaller ones.
+    With the spread of the differences as found; a larger design would show smaller ones. The
+    interval of the least difference is that of the spread.
     """
     power, spread = TTestPower(), float(wide.std(ddof=1))
+    least = least_difference(spread, wide.size, block["alpha"], block["power"])
+    level = block["ci_level"]
+    low, high = (least * factor for factor in deviation_factors(wide.size - 1, level))
     at_margin = power.power(block["margin"] / spread, nobs=wide.size, alpha=block["alpha"])
     return [
         test_row(
@@ -169,7 +171,8 @@ def _power(wide: NDArray[np.float64], block: dict[str, float]) -> list[Row]:
             stat=float(np.nan_to_num(at_margin, nan=1.0)),
             margin=block["margin"],
             effect_name="least difference seen",
-            effect=least_difference(spread, wide.size, block["alpha"], block["power"]),
+            effect=least,
+            **interval(low, high, level, "chi2 of the standard deviation"),
             note=f"at power {block['power']:g}",
         )
     ]
@@ -180,7 +183,7 @@ def least_difference(spread: float, folds: int, alpha: float, power: float) -> f
     return spread * float(TTestPower().solve_power(nobs=folds, alpha=alpha, power=power))
 
 
-def _wilcoxon(d: NDArray[np.float64]) -> Row:
+def _wilcoxon(d: NDArray[np.float64], resampling: Resampling) -> Row:
     found = stats.wilcoxon(d, method="auto")
     least = 2.0 ** (1 - d.size)
     return test_row(
@@ -190,8 +193,20 @@ def _wilcoxon(d: NDArray[np.float64]) -> Row:
         stat=float(found.statistic),
         p_raw=float(found.pvalue),
         effect_name="matched rank-biserial",
-        effect=rank_biserial(d),
+        effect=float(rank_biserial(d)),
+        **resampled([d], rank_biserial, resampling, "folds")[0],
         note=f"takes folds as independent; with {d.size} folds p cannot be below {least:.3g}",
+    )
+
+
+def _cliff(first: pd.Series, second: pd.Series, resampling: Resampling) -> Row:
+    a, b = (side.to_numpy(dtype=np.float64) for side in (first, second))
+    return test_row(
+        "effect size",
+        "cfmf.statistics.effects.cliff_delta",
+        effect_name="Cliff delta",
+        effect=float(cliff_delta(a, b)),
+        **resampled([a, b], cliff_delta, resampling, "folds", paired=True)[0],
     )
 
 
@@ -266,10 +281,7 @@ def user_bootstrap(
             p_raw=min(1.0, 2 * (min(int(below), int(above)) + 1) / (repeats + 1)),
             effect_name="difference of pooled RMSE",
             effect=point,
-            ci_low=float(low),
-            ci_high=float(high),
-            ci_level=level,
-            ci_method=f"percentile of {repeats} resamples",
+            **interval(low, high, level, f"percentile of {repeats} resamples of users"),
             note="the models as fitted; users vary",
         )
     ]

@@ -10,6 +10,7 @@ from scipy import stats
 
 from cfmf.evaluation.datasets import beside, errors, independent, pairs_of_tracks
 from cfmf.statistics import blocked
+from cfmf.statistics.intervals import no_interval
 from cfmf.statistics.rows import DATASETS, Row, about, adjust, test_row
 from cfmf.statistics.study import E3
 from cfmf.statistics.verdict import Sentence, sentence
@@ -39,10 +40,10 @@ def across(table: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
     else:
         rows = [
             *blocked.friedman(wide, block["ci_level"]),
-            *blocked.rank_comparisons(wide, block["alpha"]),
+            *blocked.rank_comparisons(wide, block["alpha"], block["ci_level"]),
         ]
         if block["control"] in wide.columns:
-            rows += blocked.many_to_one(wide, block["control"])
+            rows += blocked.many_to_one(wide, block["control"], block["ci_level"])
     context = {"estimand": E3, "factor": "method"}
     rows = about(rows, family="methods across data sets", design=DATASETS, **context)
     rows += about(_tracks(table), family="random and temporal track", **context)
@@ -68,6 +69,7 @@ def _tracks(table: pd.DataFrame) -> list[Row]:
                 stat=float(found.statistic),
                 effect_name="mean difference of RMSE",
                 effect=float(both["difference"].mean()),
+                **no_interval("methods are no sample"),
                 note="methods are no sample, so there is no p-value",
             )
         )

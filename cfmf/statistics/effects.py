@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy import special, stats
-from statsmodels.stats.oneway import confint_noncentrality
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
 
 Interval = tuple[float, float]
+Numbers = float | NDArray[np.float64]
 
 
 def anova_effects(
@@ -27,7 +27,7 @@ def anova_effects(
     }
 
 
-def kruskal_effects(h: float, groups: int, n: int) -> dict[str, float]:
+def kruskal_effects(h: Numbers, groups: int, n: int) -> dict[str, Numbers]:
     """ε²_H = H/(n-1) and η²_H = (H-K+1)/(n-K) of a Kruskal-Wallis H (Tomczak & Tomczak 2014)."""
     return {
         "epsilon squared of H": h / (n - 1),
@@ -35,24 +35,24 @@ def kruskal_effects(h: float, groups: int, n: int) -> dict[str, float]:
     }
 
 
-def cliff_delta(a: ArrayLike, b: ArrayLike) -> float:
+def cliff_delta(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Numbers:
     """P(a > b) - P(a < b) over all pairs of a value of `a` and one of `b` (Cliff 1993)."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    u = stats.mannwhitneyu(first, second, method="asymptotic").statistic
-    return float(2 * u / (first.size * second.size) - 1)
+    u = stats.mannwhitneyu(first, second, method="asymptotic", axis=axis).statistic
+    return 2 * u / (first.shape[axis] * second.shape[axis]) - 1
 
 
-def rank_biserial(differences: ArrayLike) -> float:
+def rank_biserial(differences: ArrayLike, axis: int = -1) -> Numbers:
     """Matched rank-biserial correlation: (R⁺ - R⁻)/(R⁺ + R⁻) of the signed ranks (Kerby 2014).
 
     Zero differences are left out, as in Wilcoxon's test; NaN when all are zero.
     """
     d = np.asarray(differences, dtype=np.float64)
-    d = d[d != 0]
-    if not d.size:
-        return float("nan")
-    ranks = stats.rankdata(np.abs(d))
-    return float(np.sum(np.sign(d) * ranks) / ranks.sum())
+    zeros = np.sum(d == 0, axis=axis, keepdims=True)
+    # Zeros have the first ranks: without them every other rank is less by their number.
+    ranks = np.where(d == 0, 0, stats.rankdata(np.abs(d), axis=axis) - zeros)
+    with np.errstate(invalid="ignore"):
+        return np.sum(np.sign(d) * ranks, axis=axis) / np.sum(ranks, axis=axis)
 
 
 def partial_eta_squared(f: float, df1: float, df2: float) -> float:
@@ -60,13 +60,38 @@ def partial_eta_squared(f: float, df1: float, df2: float) -> float:
     return f * df1 / (f * df1 + df2)
 
 
-def partial_eta_interval(f: float, df1: float, df2: float, level: float) -> Interval:
-    """Interval of partial η² by inverting the noncentral F distribution (Steiger 2004, eq. 21)."""
+def partial_eta_interval(
+    f: float, df1: float, df2: float, level: float, nobs: int | None = None
+) -> Interval:
+    """Interval of partial η² by inverting the noncentral F distribution (Steiger 2004, eq. 21).
+
+    Of a one-way analysis this is the interval of η²; ω² and ε² estimate the same share of the
+    population, so theirs too. `nobs` is the number of observations, df1 + df2 + 1 unless given.
+    """
     if not np.isfinite(f):
         return float("nan"), float("nan")
-    nc = np.maximum(np.nan_to_num(confint_noncentrality(f, (df1, df2), alpha=1 - level)), 0)
-    low, high = np.sort(nc / (nc + df1 + df2 + 1))
-    return float(low), float(high)
+    n = df1 + df2 + 1 if nobs is None else nobs
+    tail = (1 - level) / 2
+    low, high = (noncentrality(f, df1, df2, share) for share in (1 - tail, tail))
+    return low / (low + n), high / (high + n)
+
+
+def noncentrality(f: float, df1: float, df2: float, share: float) -> float:
+    """The noncentrality at which an F distribution has this share below `f`; 0 where none has.
+
+    statsmodels' `confint_noncentrality` rests on a function of SciPy that ends at 10⁴, which the F
+    of methods that differ in every fold exceeds.
+    """
+
+    def excess(nc: float) -> float:
+        return float(stats.ncf.cdf(f, df1, df2, nc)) - share
+
+    if excess(0.0) <= 0:
+        return 0.0
+    end = f * df1 + 1.0
+    while excess(end) > 0:
+        end *= 2
+    return float(optimize.brentq(excess, 0.0, end))
 
 
 def concordance_interval(chi2: float, blocks: int, groups: int, level: float) -> Interval:
@@ -81,4 +106,14 @@ def concordance_interval(chi2: float, blocks: int, groups: int, level: float) ->
     tail = (1 - level) / 2
     nc = special.chndtrinc(chi2, df, np.array([1 - tail, tail]))
     low, high = np.clip((np.nan_to_num(nc) + df) / (blocks * df), 0, 1)
+    return float(low), float(high)
+
+
+def deviation_factors(df: float, level: float) -> Interval:
+    """Ends of the interval of a normal standard deviation, as multiples of the one found.
+
+    √(df/χ²) at both tails of χ² with `df` degrees of freedom.
+    """
+    tail = (1 - level) / 2
+    low, high = np.sqrt(df / stats.chi2.ppf([1 - tail, tail], df))
     return float(low), float(high)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cfmf.config import family
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.collect import choose
 from cfmf.search import PUBLISHED_METHOD
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, published, verdict
@@ -139,7 +140,7 @@ def _published(
             samples[GRID, method] = runs
     for (arm, method), runs in samples.items():
         family = f"published: k of {method}, {arm.removeprefix('published: ')}"
-        found = published.battery(runs, family, block["alpha"])
+        found = published.battery(runs, family, block["alpha"], Resampling.of(block))
         rows += found[0]
         checks += found[1]
         medians += published.medians(runs, arm, method)
@@ -194,10 +195,10 @@ def _omnibus(
 ) -> list[Row]:
     kept = values[values[factor].isin(table.columns)]
     return [
-        *blocked.repeated_measures_anova(table, block["ci_level"], ratio),
-        *blocked.mixed_model(kept, factor),
+        *blocked.repeated_measures_anova(table, Resampling.of(block), ratio),
+        *blocked.mixed_model(kept, factor, block["ci_level"]),
         *blocked.friedman(table, block["ci_level"]),
-        *blocked.rank_comparisons(table, block["alpha"]),
+        *blocked.rank_comparisons(table, block["alpha"], block["ci_level"]),
     ]
 
 
@@ -215,7 +216,8 @@ def _methods(
     )
     control, _ = roles(table, block)
     family = f"methods against {control}"
-    rows += about(blocked.many_to_one(table, control), family=family, design=BLOCKED, **context)
+    found = blocked.many_to_one(table, control, block["ci_level"])
+    rows += about(found, family=family, design=BLOCKED, **context)
     pairs = [(family, str(method), control) for method in table.columns if method != control]
     best = champions(selected, table)
     if best and best[1] != control:  # else the family of the control holds the pair

@@ -9,8 +9,8 @@ from cfmf.reporting.page import Column, Table, records
 from cfmf.reporting.strings import Catalogue
 
 KINDS = {
-    **dict.fromkeys(("value", "median", "mean", "minimum", "maximum"), "rmse"),
-    **dict.fromkeys(("validation_rmse", "test_rmse"), "rmse"),
+    **dict.fromkeys(("value", "median", "mean", "interquartile_mean"), "rmse"),
+    **dict.fromkeys(("minimum", "maximum", "validation_rmse", "test_rmse"), "rmse"),
     **dict.fromkeys(("n", "trial"), "count"),
 }
 

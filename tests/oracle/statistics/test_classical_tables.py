@@ -16,9 +16,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import assumptions, blocked, effects, published
 from cfmf.statistics.rows import adjust
 
+RESAMPLING = Resampling(repeats=200)
 PLANTS = {
     "ctrl": [4.17, 5.58, 5.18, 6.11, 4.50, 4.61, 5.17, 4.53, 5.33, 5.14],
     "trt1": [4.81, 4.17, 4.41, 3.59, 5.87, 3.83, 6.03, 4.89, 4.32, 4.69],
@@ -126,7 +128,7 @@ def test_rounding_times():
 
 
 def test_plant_growth():
-    rows, checks = published.battery(runs(PLANTS), "plants", alpha=0.05)
+    rows, checks = published.battery(runs(PLANTS), "plants", 0.05, RESAMPLING)
     anova, welch = one(rows, test="one-way ANOVA"), one(rows, test="Welch ANOVA")
     close(anova["stat"], 6, 4.846088)
     close(anova["p_raw"], 6, 0.015910)
@@ -161,7 +163,7 @@ def test_plant_growth_residuals():
 
 
 def test_insect_sprays():
-    rows, checks = published.battery(runs(SPRAYS), "sprays", alpha=0.05)
+    rows, checks = published.battery(runs(SPRAYS), "sprays", 0.05, RESAMPLING)
     kruskal = one(rows, test="Kruskal-Wallis")
     close(kruskal["stat"], 6, 54.691345)
     assert kruskal["p_raw"] == pytest.approx(1.5108e-10, rel=3.4e-5)
@@ -179,7 +181,7 @@ def test_integers_are_checked_as_floats():
 
 def test_penicillin_repeated_measures():
     table = wide(PENICILLIN, "ABCDEF")
-    row = one(blocked.repeated_measures_anova(table, 0.95), test="repeated-measures ANOVA")
+    row = one(blocked.repeated_measures_anova(table, RESAMPLING), test="repeated-measures ANOVA")
     close(row["stat"], 6, 297.089457)
     close(row["effect"], 6, 0.928145)
     close(blocked.greenhouse_geisser(table), 7, 0.7439365)

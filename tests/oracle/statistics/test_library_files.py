@@ -7,17 +7,22 @@ import pandas as pd
 import pytest
 from statsmodels.stats.anova import AnovaRM
 
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import blocked, published
+
+RESAMPLING = Resampling(repeats=200)
 
 
 def nist(name):
-    """Groups of a NIST StRD file and its certified F."""
+    """Groups of a NIST StRD file, its certified F and sums of squares between and within."""
     path = resources.files("scipy.stats") / "tests/data/nist_anova" / f"{name}.dat"
     lines = path.read_text(encoding="ascii").splitlines()
     certified = next(line for line in lines if line.startswith("Between"))
     pairs = [line.split() for line in lines[60:] if line.strip()]
     values = pd.DataFrame({"k": [k for k, _ in pairs], "value": [float(v) for _, v in pairs]})
-    return values, float(certified.split()[-1])
+    within = next(line for line in lines if line.startswith("Within"))
+    squares = [float(line.split()[-3 + shift]) for line, shift in ((certified, 0), (within, 1))]
+    return values, float(certified.split()[-1]), squares
 
 
 @pytest.mark.parametrize(
@@ -25,11 +30,15 @@ def nist(name):
     [("SiRstv", 1.18046237440255, 12), ("SmLs01", 21.0, 13), ("AtmWtAg", 15.9467335677930, 10)],
 )
 def test_nist_anova(name, f, digits):
-    values, certified = nist(name)
+    values, certified, (between, within) = nist(name)
     assert certified == pytest.approx(f, rel=1e-13)
     groups = published.grouped(values)
-    row = next(r for r in published.one_way(groups) if r["test"] == "one-way ANOVA")
+    row = next(r for r in published.one_way(groups, 0.95) if r["test"] == "one-way ANOVA")
     assert row["stat"] == pytest.approx(f, rel=10.0**-digits)
+    found = published.sums_of_squares(groups)
+    assert found["between"] == pytest.approx(between, rel=1e-9)
+    assert found["within"] == pytest.approx(within, rel=1e-9)
+    assert found["total"] == pytest.approx(between + within, rel=1e-9)
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ def repeated():
 
 def test_one_factor_equals_ezanova(repeated):
     table = repeated.iloc[:16].pivot_table(index="id", columns="B", values="DV")
-    row = blocked.repeated_measures_anova(table, 0.95)[0]
+    row = blocked.repeated_measures_anova(table, RESAMPLING)[0]
     assert (row["df1"], row["df2"]) == (1, 7)
     assert row["stat"] == pytest.approx(22.4, rel=1e-9)
     assert row["p_raw"] == pytest.approx(0.002125452, abs=5.1e-10)
@@ -55,6 +64,6 @@ def test_two_factors_equal_ezanova(repeated):
 
 def test_rank_comparisons_of_one_factor_with_three_levels(repeated):
     table = repeated.iloc[:48].pivot_table(index="id", columns="A", values="DV")
-    row = blocked.repeated_measures_anova(table, 0.95)[0]
+    row = blocked.repeated_measures_anova(table, RESAMPLING)[0]
     # The main effect of A is that of its means over B.
     assert row["stat"] == pytest.approx(40.14159, abs=5.1e-6)

@@ -9,7 +9,15 @@ from scipy import stats
 
 from cfmf.statistics import contrasts
 
-BLOCK = {"alpha": 0.05, "ci_level": 0.95, "margin": 0.01, "rope": 0.0, "power": 0.8}
+BLOCK = {
+    "alpha": 0.05,
+    "ci_level": 0.95,
+    "margin": 0.01,
+    "rope": 0.0,
+    "power": 0.8,
+    "bootstrap_repeats": 200,
+    "seed": 1,
+}
 A, B, N = [4, 1, 9, 2], [3, 1.5, 7, 2], [3, 1, 5, 2]
 
 

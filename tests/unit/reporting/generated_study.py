@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
+from scipy import sparse, stats
 
 from cfmf.evaluation.collect import EACH_USER
 from cfmf.neighbours.similarity import user_similarity
@@ -420,6 +420,7 @@ def _statistics(
     of_k = metrics[(metrics["method"] == "mf") & (metrics["metric"] == "rmse")]
     of_k = of_k[of_k["split"] == "test"].groupby("k", sort=False)["value"]
     medians = of_k.agg(n="size", median="median", mean="mean", minimum="min", maximum="max")
+    medians["interquartile_mean"] = of_k.apply(stats.trim_mean, 0.25)
     medians = medians.reset_index().assign(arm="published: grid", method="mf")
     write_table(home / "statistics/medians.tsv", medians, "medians")
     best = pd.DataFrame(

@@ -7,10 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import assumptions, blocked, contrasts, effects
 from cfmf.statistics import rows as tables
 
-BLOCK = {"alpha": 0.05, "ci_level": 0.95, "margin": 0.01, "rope": 0.005, "power": 0.8}
+BLOCK = {
+    "alpha": 0.05,
+    "ci_level": 0.95,
+    "margin": 0.01,
+    "rope": 0.005,
+    "power": 0.8,
+    "bootstrap_repeats": 200,
+    "seed": 1,
+}
+RESAMPLING = Resampling.of(BLOCK)
 values = st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=12)
 
 
@@ -67,8 +77,8 @@ def test_mixed_model_equals_anova_with_one_run_a_cell():
         rng.normal(0, 1, (8, 1)) + rng.normal(0, 0.3, (8, 4)), columns=list("abcd")
     )
     frame = table.reset_index(names="fold").melt("fold", var_name="k").assign(seed="1")
-    (mixed,) = blocked.mixed_model(frame, "k")
-    anova = blocked.repeated_measures_anova(table, 0.95)[0]
+    (mixed,) = blocked.mixed_model(frame, "k", 0.95)
+    anova = blocked.repeated_measures_anova(table, RESAMPLING)[0]
     assert mixed["converged"]
     assert mixed["stat"] == pytest.approx(anova["stat"], rel=1e-3)
     assert (mixed["df1"], mixed["df2"]) == (anova["df1"], anova["df2"])
@@ -76,7 +86,7 @@ def test_mixed_model_equals_anova_with_one_run_a_cell():
 
 def test_contrast_is_antisymmetric():
     rng = np.random.default_rng(8)
-    block = {"alpha": 0.05, "ci_level": 0.95, "margin": 0.01, "rope": 0.002, "power": 0.8}
+    block = BLOCK | {"rope": 0.002}
     a, b = (pd.Series(rng.normal(0.93, 0.01, 6), name=name) for name in "ab")
     there = contrasts.paired_contrast(a, b, 0.2, block)
     back = contrasts.paired_contrast(b, a, 0.2, block)
@@ -134,7 +144,7 @@ def test_anova_for_shared_ratings_is_the_square_of_the_corrected_t():
     """Of two levels F is t², before and after the correction of Nadeau and Bengio."""
     rng = np.random.default_rng(6)
     table = pd.DataFrame(rng.normal([0.9, 0.904], 0.01, (6, 2)), columns=["a", "b"])
-    rows = blocked.repeated_measures_anova(table, 0.95, ratio=0.2)
+    rows = blocked.repeated_measures_anova(table, RESAMPLING, ratio=0.2)
     row = next(row for row in rows if row["test"] == blocked.SHARED_ANOVA)
     t = contrasts.paired_contrast(table["a"], table["b"], 0.2, BLOCK)[0]
     assert row["stat"] == pytest.approx(t["stat"] ** 2, rel=1e-9)

@@ -80,6 +80,18 @@ def test_every_test_without_a_p_value_says_why(results, make_study, block):
         assert empty["note"].str.startswith("not computed: ").all()
 
 
+def test_every_effect_has_an_interval_by_a_named_method_or_says_why_not(results, small, block):
+    for found in (results, analysed(small(folds=1), block), analysed(small(folds=2), block)):
+        rows = found.tests[found.tests["effect_name"] != ""]
+        assert rows["effect"].notna().all()
+        assert (rows["ci_method"] != "").all()
+        without = rows["ci_method"].str.startswith("none: ")
+        ends = rows[["ci_low", "ci_high", "ci_level"]].notna()
+        assert (ends.all(axis=1) == ~without).all()
+        assert (ends.any(axis=1) == ~without).all()
+        assert (rows["ci_low"] <= rows["ci_high"])[~without].all()
+
+
 def test_holm_multiplies_by_the_number_of_comparisons_left(results):
     rows = results.tests[
         (results.tests["test"] == "corrected t (Nadeau-Bengio)")
