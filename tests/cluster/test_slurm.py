@@ -75,7 +75,7 @@ def wait_until(condition, process, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, subprocess.check_output(["squeue", "--long"], text=True)
         time.sleep(0.2)
 
 
@@ -112,7 +112,7 @@ def test_interrupted_and_killed_study_ends_as_the_plain_one(squeue, gpus, undist
 
     # A killed controller leaves them running; the rerun comes on top of them.
     process = cluster.start(*SLURM, *TINY, cores=None)
-    wait_until(lambda: cluster.results("factorization/*/*/metrics.tsv") and queue(), process, 600)
+    wait_until(lambda: cluster.results("factorization/*/*/metrics.tsv") and queue(), process, 1200)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     left = queue()
