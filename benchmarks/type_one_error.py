@@ -42,7 +42,7 @@ sys.path.insert(0, str(ROOT))
 
 from cfmf.evaluation.bootstrap import Resampling  # noqa: E402
 from cfmf.progress import progress  # noqa: E402
-from cfmf.statistics import blocked, blocks, contrasts  # noqa: E402
+from cfmf.statistics import blocked, blocks, contrasts, names  # noqa: E402
 from cfmf.statistics.rows import Row, adjust  # noqa: E402
 
 ALPHA = 0.05
@@ -90,7 +90,7 @@ def rows_of(values: pd.DataFrame) -> list[Row]:
             rows += contrasts.paired_contrast(table[first], table[second], ratio, BLOCK)
     naive = values.assign(fold=values["fold"].astype(str) + "/" + values["seed"].astype(str))
     anova = blocked.repeated_measures_anova(blocks.table(naive, "k"), RESAMPLING)[0]
-    return [*rows, {**anova, "test": "repeated-measures ANOVA, seeds as blocks"}]
+    return [*rows, {**anova, "test": f"{names.ANOVA}, seeds as blocks"}]
 
 
 def rejections(rows: list[Row]) -> Counter[str]:
@@ -101,12 +101,12 @@ def rejections(rows: list[Row]) -> Counter[str]:
 
 def judged(rows: list[Row]) -> pd.DataFrame:
     """Adjusted rows with a p-value, and once more those of one pair alone, unadjusted."""
-    rows = [row for row in rows if not row["test"].startswith("TOST")]
+    rows = [row for row in rows if row["test"] != names.EQUIVALENCE]
     pair = [
         {**row, "test": f"{row['test']}, one pair alone"}
         for row in rows
         if (row["group_a"], row["group_b"]) == (LEVELS[0], LEVELS[1])
-        and row["test"] in ("corrected t (Nadeau-Bengio)", "Wilcoxon signed-rank", "Conover")
+        and row["test"] in (names.CORRECTED_T, names.WILCOXON, names.CONOVER)
     ]
     tests = adjust(rows + pair, ALPHA)
     return tests[tests["p_adj"].notna()]
@@ -133,9 +133,9 @@ def of_margin(folds: int, repeats: int, seed: int) -> dict[str, float]:
         table = blocks.table(draw(generator, folds, 1 / folds), "k")
         pair = table["1"] + BLOCK["margin"], table["4"]
         rows = contrasts.paired_contrast(*pair, 1 / (folds - 1), BLOCK)
-        found = next(row for row in rows if row["test"].startswith("TOST"))
+        found = next(row for row in rows if row["test"] == names.EQUIVALENCE)
         count += found["p_raw"] < ALPHA
-    return {"TOST (equivalence within the margin)": count / repeats}
+    return {names.EQUIVALENCE: count / repeats}
 
 
 def of_users(users: int, repeats: int, seed: int) -> dict[str, float]:
@@ -152,7 +152,7 @@ def of_users(users: int, repeats: int, seed: int) -> dict[str, float]:
             )
             for m, e in zip("ab", sums, strict=True)
         )
-        (row,) = contrasts.user_bootstrap(errors, "a", "b", repeats=1000, seed=repeat, level=0.95)
+        (row,) = contrasts.user_bootstrap(errors, "a", "b", Resampling(1000, repeat, 0.95))
         count += not row["ci_low"] <= 0 <= row["ci_high"]
     return {row["test"]: count / repeats}
 

@@ -20,6 +20,7 @@ from statsmodels.stats.anova import AnovaRM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from cfmf.evaluation.bootstrap import Resampling
+from cfmf.statistics import names
 from cfmf.statistics.effects import (
     concordance_interval,
     partial_eta_interval,
@@ -28,7 +29,6 @@ from cfmf.statistics.effects import (
 from cfmf.statistics.intervals import error_told, interval, no_interval, resampled, within
 from cfmf.statistics.rows import Row, test_row
 
-SHARED_ANOVA = "repeated-measures ANOVA, Nadeau-Bengio"
 AGREE = "all blocks rank the levels alike, which leaves no error to divide by"
 
 
@@ -123,10 +123,10 @@ def repeated_measures_anova(
     """
     size = {"n_blocks": len(table), "n_obs": table.size}
     if len(table) < 2:
-        return [_cannot("repeated-measures ANOVA", "needs two blocks", **size)]
+        return [_cannot(names.ANOVA, "needs two blocks", **size)]
     melted = table.reset_index(names="block").melt("block", var_name="level", value_name="value")
     if np.ptp(residuals(table).to_numpy()) < 1e-12:
-        return [_cannot("repeated-measures ANOVA", "blocks do not differ in the effect", **size)]
+        return [_cannot(names.ANOVA, "blocks do not differ in the effect", **size)]
     found = AnovaRM(melted, "value", "block", within=["level"]).fit().anova_table.iloc[0]
     f, df1, df2 = (float(found[name]) for name in ("F Value", "Num DF", "Den DF"))
     epsilon = greenhouse_geisser(table)
@@ -140,7 +140,7 @@ def repeated_measures_anova(
     }
     rows = [
         test_row(
-            "repeated-measures ANOVA",
+            names.ANOVA,
             **statistic,
             df1=df1,
             df2=df2,
@@ -148,7 +148,7 @@ def repeated_measures_anova(
             **_partial_eta(f, df1, df2, resampling.level),
         ),
         test_row(
-            "repeated-measures ANOVA, Greenhouse-Geisser",
+            names.GREENHOUSE_GEISSER,
             **statistic,
             df1=epsilon * df1,
             df2=epsilon * df2,
@@ -159,7 +159,7 @@ def repeated_measures_anova(
             note=f"epsilon {epsilon:.4f}",
         ),
         test_row(
-            "effect size",
+            names.EFFECT_SIZE,
             "cfmf.statistics.blocked.shares_of_variance",
             **size,
             effect_name="omega squared",
@@ -194,7 +194,7 @@ def _shared_anova(statistic: Row, df1: float, df2: float, ratio: float, level: f
     """The F of folds that share training ratings."""
     f = statistic["stat"] / inflation(statistic["n_blocks"], ratio)
     return test_row(
-        SHARED_ANOVA,
+        names.SHARED_ANOVA,
         **{**statistic, "stat": f},
         df1=df1,
         df2=df2,
@@ -301,7 +301,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     blocks, levels = table.shape
     size = {"n_blocks": blocks, "n_obs": table.size}
     if levels < 3 or blocks < 2:
-        return [_cannot("Friedman", "needs three levels and two blocks", **size)]
+        return [_cannot(names.FRIEDMAN, "needs three levels and two blocks", **size)]
     chi2, p = stats.friedmanchisquare(*table.to_numpy(dtype=np.float64).T)
     mean_ranks = ranks(table).mean()
     plain = 12 * blocks / (levels * (levels + 1)) * np.sum(np.square(mean_ranks - (levels + 1) / 2))
@@ -314,7 +314,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     )
     return [
         test_row(
-            "Friedman",
+            names.FRIEDMAN,
             "scipy.stats.friedmanchisquare",
             **size,
             stat_name="chi2",
@@ -384,7 +384,7 @@ def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Ro
     blocks, levels = table.shape
     size = {"n_blocks": blocks, "n_obs": table.size}
     if levels < 3 or blocks < 2:
-        return [_cannot("Conover", "needs three levels and two blocks", **size)]
+        return [_cannot(names.CONOVER, "needs three levels and two blocks", **size)]
     mean_ranks = ranks(table).mean()
     with np.errstate(divide="ignore", invalid="ignore"):
         # Blocks in full agreement leave no error to divide by: p is then 0, or NaN for ties.
@@ -404,7 +404,7 @@ def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Ro
         }
         rows += [
             test_row(
-                "Conover",
+                names.CONOVER,
                 "scikit_posthocs.posthoc_conover_friedman",
                 **size,
                 **pair,
@@ -417,7 +417,7 @@ def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Ro
                 note="" if np.isfinite(conover.loc[a, b]) else AGREE,
             ),
             test_row(
-                "Nemenyi",
+                names.NEMENYI,
                 "scikit_posthocs.posthoc_nemenyi_friedman",
                 **size,
                 **pair,
@@ -430,7 +430,7 @@ def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Ro
         ]
     rows.append(
         test_row(
-            "critical difference",
+            names.CRITICAL_DIFFERENCE,
             "scipy.stats.studentized_range",
             **size,
             stat_name="CD",

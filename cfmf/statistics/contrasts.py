@@ -16,7 +16,9 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
+from cfmf.evaluation import bootstrap
 from cfmf.evaluation.bootstrap import Resampling
+from cfmf.statistics import names
 from cfmf.statistics.blocked import inflation
 from cfmf.statistics.effects import cliff_delta, deviation_factors, rank_biserial
 from cfmf.statistics.intervals import interval, no_interval, resampled
@@ -58,15 +60,15 @@ def paired_contrast(
         alpha, ci_level, margin, rope, power, bootstrap_repeats and seed, as the schema of the
         statistics block tells.
     """
-    names = {"group_a": str(first.name), "group_b": str(second.name)}
+    groups = {"group_a": str(first.name), "group_b": str(second.name)}
     d = first.to_numpy(dtype=np.float64) - second.to_numpy(dtype=np.float64)
-    known = {**names, "n_blocks": d.size, "n_obs": 2 * d.size}
+    known = {**groups, "n_blocks": d.size, "n_obs": 2 * d.size}
     mean = {"effect_name": DIFFERENCE, "effect": float(d.mean())}
     if d.size < 2 or np.ptp(d) < 1e-12:
         why = "needs two folds" if d.size < 2 else "the difference is the same in every fold"
         return [
             test_row(
-                "corrected t (Nadeau-Bengio)",
+                names.CORRECTED_T,
                 "",
                 **known,
                 **mean,
@@ -90,7 +92,7 @@ def _corrected_t(wide: NDArray[np.float64], ratio: float, level: float) -> Row:
     found = stats.ttest_1samp(wide, 0.0)
     ends = found.confidence_interval(level)
     return test_row(
-        "corrected t (Nadeau-Bengio)",
+        names.CORRECTED_T,
         "scipy.stats.ttest_1samp of cfmf.statistics.contrasts.widened",
         stat_name="t",
         stat=float(found.statistic),
@@ -118,7 +120,7 @@ def _bayesian(wide: NDArray[np.float64], rope: float, level: float) -> list[Row]
     }
     return [
         test_row(
-            "Bayesian correlated t",
+            names.BAYESIAN_T,
             "scipy.stats.t",
             stat_name=name,
             stat=share,
@@ -138,7 +140,7 @@ def _equivalence(wide: NDArray[np.float64], margin: float, alpha: float) -> Row:
     weaker = lower if lower[1] >= upper[1] else upper
     low, high = found.tconfint_mean(alpha=2 * alpha)
     return test_row(
-        "TOST (equivalence within the margin)",
+        names.EQUIVALENCE,
         "statsmodels DescrStatsW.ttost_mean of cfmf.statistics.contrasts.widened",
         stat_name="t of the weaker side",
         stat=float(weaker[0]),
@@ -165,7 +167,7 @@ def _power(wide: NDArray[np.float64], block: dict[str, float]) -> list[Row]:
     at_margin = power.power(block["margin"] / spread, nobs=wide.size, alpha=block["alpha"])
     return [
         test_row(
-            "power",
+            names.POWER,
             "statsmodels.stats.power.TTestPower",
             stat_name="power at the margin",
             stat=float(np.nan_to_num(at_margin, nan=1.0)),
@@ -187,7 +189,7 @@ def _wilcoxon(d: NDArray[np.float64], resampling: Resampling) -> Row:
     found = stats.wilcoxon(d, method="auto")
     least = 2.0 ** (1 - d.size)
     return test_row(
-        "Wilcoxon signed-rank",
+        names.WILCOXON,
         "scipy.stats.wilcoxon",
         stat_name="W",
         stat=float(found.statistic),
@@ -202,7 +204,7 @@ def _wilcoxon(d: NDArray[np.float64], resampling: Resampling) -> Row:
 def _cliff(first: pd.Series, second: pd.Series, resampling: Resampling) -> Row:
     a, b = (side.to_numpy(dtype=np.float64) for side in (first, second))
     return test_row(
-        "effect size",
+        names.EFFECT_SIZE,
         "cfmf.statistics.effects.cliff_delta",
         effect_name="Cliff delta",
         effect=float(cliff_delta(a, b)),
@@ -210,28 +212,21 @@ def _cliff(first: pd.Series, second: pd.Series, resampling: Resampling) -> Row:
     )
 
 
-def pooled_difference(
-    counts: NDArray[np.float64], first: ArrayLike, second: ArrayLike, n: ArrayLike
-) -> NDArray[np.float64]:
-    """RMSE of the first less that of the second in each of R resamples of users.
+def pooled_difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RMSE of the first less that of the second.
 
     Parameters
     ----------
-    counts
-        Resamples × users: how often each user is in a resample.
-    first, second
-        Sum of squared errors of each user.
-    n
-        Number of test ratings of each user.
+    sums
+        … × 3: sums over users of the squared errors of the first and of the second, and number of
+        test ratings.
     """
-    rows = counts @ np.asarray(n, dtype=np.float64)
-    a = counts @ np.asarray(first, dtype=np.float64)
-    b = counts @ np.asarray(second, dtype=np.float64)
-    return np.sqrt(a / rows) - np.sqrt(b / rows)
+    first, second, n = np.moveaxis(sums, -1, 0)
+    return np.sqrt(first / n) - np.sqrt(second / n)
 
 
 def user_bootstrap(
-    errors: pd.DataFrame, first: str, second: str, repeats: int, seed: int, level: float
+    errors: pd.DataFrame, first: str, second: str, resampling: Resampling
 ) -> list[Row]:
     """Difference of pooled RMSE with an interval from resampling users, who bring all their rows.
 
@@ -244,44 +239,27 @@ def user_bootstrap(
         Columns fold, method, user, n, squared_error.
     first, second
         Methods; only folds that both have are used.
-    repeats, seed
-        Number of resamples and the seed of their generator.
-    level
-        Of the percentile interval.
+    resampling
+        Number of resamples of users, seed, and level of the percentile interval.
     """
-    sums = paired_users(errors, first, second)
-    users = len(sums)
-    a, b, n = (sums[name].to_numpy(dtype=np.float64) for name in ("first", "second", "n"))
-    generator = np.random.default_rng(seed)
-    batch = max(1, min(repeats, 4_000_000 // max(users, 1)))
-    shares = np.full(users, 1 / users)
-    drawn = np.concatenate(
-        [
-            pooled_difference(
-                generator.multinomial(users, shares, size=min(batch, repeats - start)).astype(
-                    float
-                ),
-                *(a, b, n),
-            )
-            for start in range(0, repeats, batch)
-        ]
-    )
-    point = float(pooled_difference(np.ones((1, users)), a, b, n)[0])
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    sums = paired_users(errors, first, second)[["first", "second", "n"]].to_numpy(np.float64)
+    drawn = pooled_difference(bootstrap.resampled(sums, resampling))
+    (low,), (high,) = bootstrap.interval(drawn[:, None], np.array([len(sums)]), resampling)
+    repeats = resampling.repeats
     below, above = np.sum(drawn <= 0), np.sum(drawn >= 0)
     return [
         test_row(
-            "cluster bootstrap over users",
+            names.USER_BOOTSTRAP,
             "cfmf.statistics.contrasts.user_bootstrap",
             group_a=first,
             group_b=second,
-            n_obs=users,
+            n_obs=len(sums),
             stat_name="standard error",
             stat=float(drawn.std()),
             p_raw=min(1.0, 2 * (min(int(below), int(above)) + 1) / (repeats + 1)),
             effect_name="difference of pooled RMSE",
-            effect=point,
-            **interval(low, high, level, f"percentile of {repeats} resamples of users"),
+            effect=float(pooled_difference(sums.sum(axis=0))),
+            **interval(low, high, resampling.level, f"percentile of {repeats} resamples of users"),
             note="the models as fitted; users vary",
         )
     ]

@@ -11,8 +11,8 @@ from scipy import stats
 from cfmf.evaluation.datasets import beside, errors, independent, pairs_of_tracks
 from cfmf.statistics import blocked
 from cfmf.statistics.intervals import no_interval
-from cfmf.statistics.rows import DATASETS, Row, about, adjust, test_row
-from cfmf.statistics.study import E3
+from cfmf.statistics.names import DATASETS, E3, FRIEDMAN
+from cfmf.statistics.rows import Row, about, adjust, test_row
 from cfmf.statistics.verdict import Sentence, sentence
 
 LEAST = 3
@@ -36,7 +36,7 @@ def across(table: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
     size = {"n_blocks": len(wide), "n_obs": wide.size}
     if len(wide) < LEAST or wide.shape[1] < LEAST:
         why = f"needs {LEAST} data sets of different ratings and {LEAST} methods on all of them"
-        rows: list[Row] = [test_row("Friedman", "", note=f"not computed: {why}", **size)]
+        rows: list[Row] = [test_row(FRIEDMAN, "", note=f"not computed: {why}", **size)]
     else:
         rows = [
             *blocked.friedman(wide, block["ci_level"]),
@@ -80,7 +80,7 @@ def verdict(table: pd.DataFrame, tests: pd.DataFrame) -> list[Sentence]:
     """What the data sets together say, by rule."""
     wide = independent(table)
     said = []
-    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    friedman = tests[tests["test"] == FRIEDMAN].iloc[0]
     if pd.isna(friedman["p_raw"]):
         said.append(sentence("datasets_few", datasets=len(wide), needed=LEAST))
     else:

@@ -23,11 +23,12 @@ from statsmodels.stats.oneway import (
 )
 
 from cfmf.evaluation.bootstrap import Resampling
+from cfmf.statistics import names
 from cfmf.statistics.assumptions import equal_variances, normality
 from cfmf.statistics.blocks import number
 from cfmf.statistics.effects import anova_effects, kruskal_effects, partial_eta_interval
 from cfmf.statistics.intervals import error_told, interval, resampled, within
-from cfmf.statistics.rows import PUBLISHED, Row, about, test_row
+from cfmf.statistics.rows import Row, about, test_row
 
 ADDED = "not in the published battery; added for comparison"
 
@@ -55,7 +56,7 @@ def battery(
     groups = grouped(runs)
     checks = [row for k, values in groups.items() for row in normality(values, alpha, f"k={k}")]
     checks += equal_variances(list(groups.values()), alpha)
-    context = {"family": family, "design": PUBLISHED}
+    context = {"family": family, "design": names.PUBLISHED}
     rows = [
         *one_way(groups, resampling.level),
         *kruskal(groups, resampling),
@@ -63,7 +64,7 @@ def battery(
         *tukey(groups, resampling.level),
     ]
     return (
-        about(rows, estimand="as published", factor="k", **context),
+        about(rows, estimand=names.AS_PUBLISHED, factor="k", **context),
         about(checks, **context),
     )
 
@@ -118,7 +119,7 @@ def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
     ]
     rows += [
         test_row(
-            "effect size",
+            names.EFFECT_SIZE,
             "cfmf.statistics.effects.anova_effects",
             n_obs=size,
             effect_name=name,
@@ -197,7 +198,7 @@ def kruskal(groups: dict[str, NDArray[np.float64]], resampling: Resampling) -> l
             **epsilon,
         ),
         test_row(
-            "effect size",
+            names.EFFECT_SIZE,
             "cfmf.statistics.effects.kruskal_effects",
             n_obs=size,
             effect_name="eta squared of H",
@@ -261,25 +262,25 @@ def tukey(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
     ends = found.confidence_interval(level)
     difference, p = np.atleast_2d(found.statistic), np.atleast_2d(found.pvalue)
     low, high = np.atleast_2d(ends.low), np.atleast_2d(ends.high)
-    names = list(groups)
+    levels = list(groups)
     return [
         test_row(
             "Tukey",
             "scipy.stats.tukey_hsd",
-            group_a=names[i],
-            group_b=names[j],
+            group_a=levels[i],
+            group_b=levels[j],
             n_obs=sum(values.size for values in groups.values()),
             stat_name="difference of means",
             stat=float(difference[i, j]),
             p_adj=float(p[i, j]),
             adj_method="Tukey",
-            family_size=len(names) * (len(names) - 1) // 2,
+            family_size=len(levels) * (len(levels) - 1) // 2,
             effect_name="difference of RMSE",
             effect=float(difference[i, j]),
             **interval(low[i, j], high[i, j], level, "studentized range"),
             note=ADDED,
         )
-        for i, j in itertools.combinations(range(len(names)), 2)
+        for i, j in itertools.combinations(range(len(levels)), 2)
     ]
 
 

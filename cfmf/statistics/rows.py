@@ -16,11 +16,6 @@ from cfmf.tables import COLUMNS
 
 Row = dict[str, Any]
 
-PUBLISHED = "unblocked, as published"
-BLOCKED = "blocked by fold"
-USERS = "users resampled"
-DATASETS = "blocked by data set"
-
 NUMBERS = {
     *("n_blocks", "n_obs", "stat", "df1", "df2", "p_raw", "p_adj", "family_size"),
     *("effect", "ci_low", "ci_high", "ci_level", "margin"),

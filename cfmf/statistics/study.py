@@ -12,19 +12,15 @@ from cfmf.config import family
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.collect import choose
 from cfmf.search import PUBLISHED_METHOD
-from cfmf.statistics import assumptions, blocked, blocks, contrasts, published, verdict
-from cfmf.statistics.rows import BLOCKED, USERS, Row, about, adjust, test_row
+from cfmf.statistics import assumptions, blocked, blocks, contrasts, names, published, verdict
+from cfmf.statistics.names import BLOCKED, CHAMPIONS, COMPLETE, E1, E2, E3, GRID, PRUNED, USERS
+from cfmf.statistics.rows import Row, about, adjust, test_row
 from cfmf.tables import COLUMNS
 
 NEEDED = (
     *("control", "primary", "alpha", "ci_level", "margin", "rope", "power"),
     *("bootstrap_repeats", "seed"),
 )
-PRUNED = "published: search, pruned trials kept"
-COMPLETE = "published: search, complete trials"
-GRID = "published: grid"
-CHAMPIONS = "best factorization against best neighbours"
-E1, E2, E3 = "E1 tuned reg", "E2 mean over reg", "E3 chosen setting"
 
 
 @dataclass(frozen=True)
@@ -227,10 +223,7 @@ def _methods(
         found = contrasts.paired_contrast(table[first], table[second], ratio, dict(block))
         rows += about(found, family=family, design=BLOCKED, **context)
         if {first, second} <= scored:
-            found = contrasts.user_bootstrap(
-                *(user_errors, first, second),
-                *(block["bootstrap_repeats"], block["seed"], block["ci_level"]),
-            )
+            found = contrasts.user_bootstrap(user_errors, first, second, Resampling.of(block))
             rows += about(found, family=family, design=USERS, **context)
     checks = about(
         assumptions.of_blocks(table, block["alpha"]), design=BLOCKED, family="methods, " + E3
@@ -255,10 +248,10 @@ def champions(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, str] | 
 
 def roles(table: pd.DataFrame, block: Mapping[str, Any]) -> tuple[str, str]:
     """Control and primary method: those of the config or, where they were not run, stand-ins."""
-    names = [str(name) for name in table.columns]
-    neighbours = [name for name in names if family(name) == "neighbours"]
-    control = next(name for name in (block["control"], *neighbours, *names) if name in names)
-    others = [name for name in names if name != control]
+    held = [str(name) for name in table.columns]
+    neighbours = [name for name in held if family(name) == "neighbours"]
+    control = next(name for name in (block["control"], *neighbours, *held) if name in held)
+    others = [name for name in held if name != control]
     factorizations = [name for name in others if family(name) == "factorization"]
     primary = next(name for name in (block["primary"], *factorizations, *others) if name in others)
     return control, primary
@@ -273,15 +266,15 @@ def _best_rows(
         runs, method = trial_runs(search), PUBLISHED_METHOD
         for k in published.grouped(runs):
             best = runs[runs["k"] == k].nsmallest(1, "value").rename(columns={"value": "test"})
-            rows += _best("published: search, chosen on test", method, best)
+            rows += _best(names.SEARCH_ON_TEST, method, best)
     for method, cells in grids.items():
         best = cells.loc[cells.groupby("k")["test"].idxmin()]
         best = best.sort_values("k", key=lambda s: s.map(blocks.number))
-        rows += _best("published: grid, chosen on test", method, best)
-        rows += _best("corrected: reg chosen on validation", method, blocks.best_reg(cells))
+        rows += _best(names.GRID_ON_TEST, method, best)
+        rows += _best(names.REG_ON_VALIDATION, method, blocks.best_reg(cells))
     renamed = chosen.rename(columns={"validation_rmse": "validation", "test_rmse": "test"})
     for name, of_method in renamed.groupby("method", sort=False):
-        rows += _best("corrected: setting chosen on validation", str(name), of_method)
+        rows += _best(names.SETTING_ON_VALIDATION, str(name), of_method)
     return [{"seed": "", "fold": "", "edge": "", **row} for row in rows]
 
 
@@ -340,7 +333,7 @@ def _orders_of_k(
 ) -> list[verdict.Sentence]:
     """The published order of k, and beside it the corrected order of every method with a grid."""
     published_order, said = _published_order(medians, block["primary"])
-    corrected = medians[medians["arm"] == f"corrected: {E1}"]
+    corrected = medians[medians["arm"] == names.TUNED]
     for method, rows in corrected.groupby("method", sort=False):
         means = rows.set_index("k")["mean"]
         said += verdict.of_orders(published_order, means, str(method))

@@ -12,10 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from cfmf.statistics.blocked import SHARED_ANOVA
+from cfmf.statistics import names
 
 Sentence = dict[str, Any]
-T = "corrected t (Nadeau-Bengio)"
 
 ENGLISH = {
     "champions": (
@@ -152,12 +151,12 @@ def of_contrast(
     """
     rows = _rows(tests, first, second)
     first, second = prefix + first, prefix + second
-    t = _row(rows, T)
+    t = _row(rows, names.CORRECTED_T)
     if t is None or pd.isna(t["p_adj"]):
         why = "there are no folds in common" if t is None else str(t["note"]).split(": ")[-1]
         return [sentence("no_test", first=first, second=second, why=why)]
-    tost = rows[rows["test"].str.startswith("TOST")].iloc[0]
-    chances = rows[rows["test"] == "Bayesian correlated t"]
+    tost = rows[rows["test"] == names.EQUIVALENCE].iloc[0]
+    chances = rows[rows["test"] == names.BAYESIAN_T]
     difference, p = float(t["effect"]), float(t["p_adj"])
     ends = float(t["ci_low"]), float(t["ci_high"])
     side = "lower" if difference < 0 else "higher"
@@ -191,7 +190,7 @@ def of_sight(tests: pd.DataFrame, first: str, second: str) -> list[Sentence]:
     """What one contrast could have seen, and how it varies with the users."""
     rows = _rows(tests, first, second)
     found = []
-    power, users = _row(rows, "power"), _row(rows, "cluster bootstrap over users")
+    power, users = _row(rows, names.POWER), _row(rows, names.USER_BOOTSTRAP)
     if power is not None:
         found.append(
             sentence(
@@ -261,8 +260,8 @@ def of_omnibus(tests: pd.DataFrame, what: str) -> list[Sentence]:
     what
         The levels in words, such as `k of mf`.
     """
-    friedman, anova = _row(tests, "Friedman"), _row(tests, SHARED_ANOVA)
-    naive = _row(tests, "repeated-measures ANOVA")
+    friedman, anova = _row(tests, names.FRIEDMAN), _row(tests, names.SHARED_ANOVA)
+    naive = _row(tests, names.ANOVA)
     if friedman is None or anova is None or naive is None or pd.isna(friedman["p_raw"]):
         return []
     return [

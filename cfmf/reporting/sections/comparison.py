@@ -11,8 +11,7 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
-
-CORRECTED_T = "corrected t (Nadeau-Bengio)"
+from cfmf.statistics.names import CORRECTED_T, CRITICAL_DIFFERENCE, EQUIVALENCE
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -53,7 +52,7 @@ def margin(study: Study) -> float | None:
     tests = study.table("tests")
     if tests is None or not tests["margin"].notna().any():
         return None
-    tost = tests[tests["test"].astype(str).str.startswith("TOST") & tests["margin"].notna()]
+    tost = tests[(tests["test"] == EQUIVALENCE) & tests["margin"].notna()]
     return float(tost["margin"].iloc[0]) if len(tost) else None
 
 
@@ -111,7 +110,7 @@ def _critical(study: Study, methods: int) -> float | None:
     tests = study.table("tests")
     if tests is None:
         return None
-    rows = tests[(tests["test"] == "critical difference") & (tests["factor"] == "method")]
+    rows = tests[(tests["test"] == CRITICAL_DIFFERENCE) & (tests["factor"] == "method")]
     rows = rows[(rows["n_obs"] == rows["n_blocks"] * methods) & rows["stat"].notna()]
     return float(rows["stat"].iloc[0]) if len(rows) else None
 

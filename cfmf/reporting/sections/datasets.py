@@ -11,6 +11,7 @@ from cfmf.reporting.sections.summary import sentence
 from cfmf.reporting.sections.tests import table as test_table
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.statistics.names import CRITICAL_DIFFERENCE
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -44,7 +45,7 @@ def _every(table: pd.DataFrame, words: Catalogue) -> Table:
 
 
 def _ranks(table: pd.DataFrame, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
-    found = tests[tests["test"] == "critical difference"]
+    found = tests[tests["test"] == CRITICAL_DIFFERENCE]
     if found.empty:
         return []
     wide = independent(table)

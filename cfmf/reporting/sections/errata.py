@@ -12,10 +12,10 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Heading, Table, Text
 from cfmf.reporting.sections.factorization import watched_phase
 from cfmf.reporting.sections.neighbours import contaminated
-from cfmf.reporting.sections.published import PUBLISHED
 from cfmf.reporting.sections.search import cause, medians, order, orders
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study, published_figures
+from cfmf.statistics.names import PUBLISHED
 
 COUNT = 25
 OF_CODE = (12, 16, 25)

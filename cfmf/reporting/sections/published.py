@@ -11,31 +11,21 @@ from cfmf.reporting.page import Block, Heading, Note, Plot, Text
 from cfmf.reporting.sections import search, tests
 from cfmf.reporting.strings import Catalogue, code
 from cfmf.reporting.study import Study
+from cfmf.statistics import names
 
-PUBLISHED = "unblocked, as published"
-CORRECTED_T = "corrected t (Nadeau-Bengio)"
-E1 = "E1 tuned reg"
 PARTS = {
-    "anova": ("one-way ANOVA|effect size|Welch|Tukey", "repeated-measures ANOVA|mixed model"),
+    "anova": ("one-way ANOVA|effect size|Welch|Tukey", f"{names.ANOVA}|mixed model"),
     "kruskal": ("Kruskal", "Friedman|mean rank"),
-    "dunn": ("Dunn", CORRECTED_T),
+    "dunn": ("Dunn", names.CORRECTED_T),
 }
-MEDIANS = (
-    "published: search, pruned trials kept",
-    "published: grid",
-    f"corrected: {E1}",
-)
-BEST = (
-    "published: search, chosen on test",
-    "published: grid, chosen on test",
-    "corrected: reg chosen on validation",
-)
+MEDIANS = (names.PRUNED, names.GRID, names.TUNED)
+BEST = (names.SEARCH_ON_TEST, names.GRID_ON_TEST, names.REG_ON_VALIDATION)
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Figures, checks, tests, medians and best rows, published and corrected by turns."""
     found = study.table("tests")
-    if found is None or not (found["design"] == PUBLISHED).any():
+    if found is None or not (found["design"] == names.PUBLISHED).any():
         return []
     family, method = _families(found)
     return [
@@ -53,7 +43,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def _families(found: pd.DataFrame) -> tuple[str, str]:
     """Name of the published family to show, the search's first, and the method that corrects it."""
-    published = found.loc[found["design"] == PUBLISHED, "family"].astype(str).unique().tolist()
+    rows = found[found["design"] == names.PUBLISHED]
+    published = rows["family"].astype(str).unique().tolist()
     of_search = [name for name in published if "search" in name]
     of_k = found.loc[found["factor"] == "k", "family"].astype(str).unique()
     corrected = [name.removeprefix("k of ") for name in of_k if name.startswith("k of ")]
@@ -133,8 +124,10 @@ def _checks(study: Study, words: Catalogue, family: str, method: str) -> list[Bl
     rows = study.table("assumptions")
     if rows is None:
         return []
-    names = rows["family"].astype(str)
-    published, corrected = rows[names == family], rows[names == f"k of {method}, {E1}"]
+    families = rows["family"].astype(str)
+    published, corrected = (
+        rows[families == name] for name in (family, f"k of {method}, {names.E1}")
+    )
     found: list[Block] = []
     if len(published):
         found.append(tests.checks("published-checks", words("published.checks"), published, words))
@@ -150,7 +143,8 @@ def _tests(
 ) -> list[Block]:
     made: list[Block] = []
     of_family = found[found["family"].astype(str) == family]
-    right = found[(found["family"].astype(str) == f"k of {method}") & (found["estimand"] == E1)]
+    right = found[found["family"].astype(str) == f"k of {method}"]
+    right = right[right["estimand"] == names.E1]
     for key, (published, corrected) in PARTS.items():
         rows = of_family[of_family["test"].astype(str).str.contains(published)]
         if key == "kruskal":
@@ -169,7 +163,7 @@ def _tests(
 
 
 def _effects(rows: pd.DataFrame, ending: str) -> pd.DataFrame:
-    sizes = rows[rows["test"] == "effect size"]
+    sizes = rows[rows["test"] == names.EFFECT_SIZE]
     return sizes[sizes["effect_name"].astype(str).str.endswith(ending)]
 
 
@@ -180,11 +174,11 @@ def _signs(
     made: list[Block] = []
     for name, of_family, test in (
         ("published", family, "Dunn"),
-        ("corrected", f"k of {method}", CORRECTED_T),
+        ("corrected", f"k of {method}", names.CORRECTED_T),
     ):
         rows = found[(found["family"].astype(str) == of_family) & (found["test"] == test)]
         if name == "corrected":
-            rows = rows[rows["estimand"] == E1]
+            rows = rows[rows["estimand"] == names.E1]
         rows = rows[rows["p_adj"].notna()]
         if rows.empty:
             continue

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from cfmf.reporting.page import Block, Column, Fold, Heading, Points, Table, Text, records
 from cfmf.reporting.strings import Catalogue, number
+from cfmf.statistics import names
 
 SIMULATED = Path(__file__).parents[1] / "assets" / "type_one_error.tsv"
 NOMINAL = 0.05
@@ -16,11 +17,11 @@ KEPT = 0.03, 0.07
 """Shares between these count as nominal: 400 repeats at 5 % have a standard error of 1.1 %."""
 OF_LEVELS = ["independent", "shared"]
 NAMED = {
-    "t": "corrected t (Nadeau-Bengio), one pair alone",
-    "anova": "repeated-measures ANOVA",
-    "friedman": "Friedman",
-    "seeds": "repeated-measures ANOVA, seeds as blocks",
-    "shared_anova": "repeated-measures ANOVA, Nadeau-Bengio",
+    "t": f"{names.CORRECTED_T}, one pair alone",
+    "anova": names.ANOVA,
+    "friedman": names.FRIEDMAN,
+    "seeds": f"{names.ANOVA}, seeds as blocks",
+    "shared_anova": names.SHARED_ANOVA,
 }
 
 

@@ -9,17 +9,17 @@ from markupsafe import Markup, escape
 
 from cfmf.reporting.page import Block, Fold, Heading, Note, Text
 from cfmf.reporting.sections import published, simulated
-from cfmf.reporting.sections.published import PUBLISHED
 from cfmf.reporting.sections.tests import checks, plain_table, table
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.statistics.names import CHAMPIONS, POWER, PUBLISHED
 
 FAMILIES = {
     "published": r"published: k of (?P<method>[\w-]+), (?P<arm>.+)",
     "k": r"k of (?P<method>[\w-]+)",
     "against": r"methods against (?P<method>[\w-]+)",
     "methods": r"methods",
-    "champions": r"best factorization against best neighbours",
+    "champions": CHAMPIONS,
 }
 
 
@@ -72,7 +72,7 @@ def family_title(family: str, words: Catalogue) -> Markup:
 
 
 def _power(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
-    rows = tests[(tests["test"] == "power") & tests["stat"].notna() & (tests["factor"] == "method")]
+    rows = tests[(tests["test"] == POWER) & tests["stat"].notna() & (tests["factor"] == "method")]
     if rows.empty:
         return []
     return [

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import contrasts
 
 BLOCK = {
@@ -19,16 +20,15 @@ BLOCK = {
     "seed": 1,
 }
 A, B, N = [4, 1, 9, 2], [3, 1.5, 7, 2], [3, 1, 5, 2]
+SUMS = np.column_stack([A, B, N])
 
 
 def test_all_resamples_of_four_users():
     drawn = np.array(list(itertools.product(range(4), repeat=4)))
     counts = np.stack([np.bincount(row, minlength=4) for row in drawn]).astype(float)
-    found = contrasts.pooled_difference(counts, A, B, N)
+    found = contrasts.pooled_difference(counts @ SUMS)
     assert len(found) == 256
-    assert contrasts.pooled_difference(np.ones((1, 4)), A, B, N)[0] == pytest.approx(
-        0.0982220, abs=5.1e-8
-    )
+    assert contrasts.pooled_difference(SUMS.sum(axis=0)) == pytest.approx(0.0982220, abs=5.1e-8)
     assert found.mean() == pytest.approx(0.0819306, abs=5.1e-8)
     assert found.std() == pytest.approx(0.0628688, abs=5.1e-8)
 
@@ -38,12 +38,12 @@ def test_bootstrap_comes_near_all_resamples():
         pd.DataFrame({"fold": "u1", "method": name, "user": range(4), "n": N, "squared_error": e})
         for name, e in (("a", A), ("b", B))
     )
-    (row,) = contrasts.user_bootstrap(errors, "a", "b", repeats=20_000, seed=1, level=0.95)
+    (row,) = contrasts.user_bootstrap(errors, "a", "b", Resampling(20_000))
     assert row["effect"] == pytest.approx(0.0982220, abs=5.1e-8)
     assert row["stat"] == pytest.approx(0.0628688, rel=0.03)
     drawn = np.array(list(itertools.product(range(4), repeat=4)))
     counts = np.stack([np.bincount(r, minlength=4) for r in drawn]).astype(float)
-    every = contrasts.pooled_difference(counts, A, B, N)
+    every = contrasts.pooled_difference(counts @ SUMS)
     assert row["ci_low"] == pytest.approx(np.quantile(every, 0.025), abs=0.01)
     assert row["ci_high"] == pytest.approx(np.quantile(every, 0.975), abs=0.01)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.statistics import assumptions, blocked, contrasts, effects
+from cfmf.statistics import assumptions, blocked, contrasts, effects, names
 from cfmf.statistics import rows as tables
 
 BLOCK = {
@@ -145,7 +145,7 @@ def test_anova_for_shared_ratings_is_the_square_of_the_corrected_t():
     rng = np.random.default_rng(6)
     table = pd.DataFrame(rng.normal([0.9, 0.904], 0.01, (6, 2)), columns=["a", "b"])
     rows = blocked.repeated_measures_anova(table, RESAMPLING, ratio=0.2)
-    row = next(row for row in rows if row["test"] == blocked.SHARED_ANOVA)
+    row = next(row for row in rows if row["test"] == names.SHARED_ANOVA)
     t = contrasts.paired_contrast(table["a"], table["b"], 0.2, BLOCK)[0]
     assert row["stat"] == pytest.approx(t["stat"] ** 2, rel=1e-9)
     assert row["p_raw"] == pytest.approx(t["p_raw"], rel=1e-9)

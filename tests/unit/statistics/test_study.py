@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cfmf.evaluation import collect
-from cfmf.statistics import blocks, study
+from cfmf.statistics import blocks, names, study
 from cfmf.tables import COLUMNS
 
 
@@ -62,7 +62,7 @@ def test_trials_of_the_search_are_told_by_the_recipe_that_made_them(small, block
     found = analysed(small(), block, search=trials)
     arms = found.medians[found.medians["arm"].str.startswith("published: search")]
     assert set(arms["method"]) == {"mf-published-jax"}
-    pruned = arms[arms["arm"] == study.PRUNED].set_index("k")
+    pruned = arms[arms["arm"] == names.PRUNED].set_index("k")
     medians = trials.groupby("params_k")["value"].median()
     assert pruned.loc["16", "median"] == pytest.approx(medians[16])
     assert (pruned["n"] == 10).all()
@@ -96,7 +96,7 @@ def test_holm_multiplies_by_the_number_of_comparisons_left(results):
     rows = results.tests[
         (results.tests["test"] == "corrected t (Nadeau-Bengio)")
         & (results.tests["family"] == "k of mf")
-        & (results.tests["estimand"] == study.E1)
+        & (results.tests["estimand"] == names.E1)
     ]
     assert len(rows) == 6
     p = np.sort(rows["p_raw"])
@@ -183,7 +183,7 @@ def test_best_of_each_kind_is_chosen_on_validation_and_compared(make_study, bloc
     said = found.verdict[0]
     assert said["key"] == "champions"
     assert (said["numbers"]["first"], said["numbers"]["second"]) == ("mf", "item-knn")
-    rows = found.tests[found.tests["family"] == study.CHAMPIONS]
+    rows = found.tests[found.tests["family"] == names.CHAMPIONS]
     assert set(rows["group_b"]) == {"item-knn"}
 
 
