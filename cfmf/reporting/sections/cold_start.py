@@ -11,6 +11,7 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import term, terms
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -73,7 +74,7 @@ def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
         words(
             "cold-start.slice_caption",
             what=what,
-            level=best["level"],
+            level=term(best["level"], words),
             method=code(best["method"]),
             rmse=number(float(best["value"]), "rmse"),
             low=number(float(best["low"]), "rmse"),
@@ -81,7 +82,9 @@ def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
             n=number(int(best["n"]), "count"),
             users=number(int(best["users"]), "count"),
         ),
-        figures.by_level(rows, what.striptags(), words.plain),
+        figures.by_level(
+            rows.assign(level=terms(rows["level"], words)), what.striptags(), words.plain
+        ),
     )
 
 
@@ -89,7 +92,7 @@ def _intervals(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -
     """An `intervals` table with everything it has."""
     shown = rows.assign(
         slice=[words.otherwise(f"slice.{one}", one).striptags() for one in rows["slice"]],
-        level=[words.otherwise(f"level.{one}", one).striptags() for one in rows["level"]],
+        level=terms(rows["level"], words),
     )
     columns = [
         Column("slice", words.plain("column.slice")),
@@ -109,6 +112,7 @@ def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
     tables = [by_level(slices, str(name)).assign(slice=name) for name in slices["slice"].unique()]
     rows = pd.concat(tables, ignore_index=True)
     rows["slice"] = [words.otherwise(f"slice.{name}", name).striptags() for name in rows["slice"]]
+    rows["level"] = terms(rows["level"], words)
     columns = [
         Column("slice", words.plain("column.slice")),
         Column("level", words.plain("column.level")),
@@ -127,7 +131,7 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     lengths = list(dict.fromkeys(rows["level"]))
     first = rows[rows["level"] == lengths[0]]
     best = numbers.least(first, "value")
-    rows["level"] = [words.otherwise(f"level.{one}", one).striptags() for one in rows["level"]]
+    rows["level"] = terms(rows["level"], words)
     title = words("cold-start.trimmed_table")
     return [
         Plot(

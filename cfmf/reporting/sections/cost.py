@@ -10,6 +10,7 @@ from cfmf.reporting.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.reporting.sections import effort
 from cfmf.reporting.strings import Catalogue, code
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import terms
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -121,6 +122,8 @@ def _stages(study: Study, words: Catalogue) -> list[Block]:
         return []
     keys = ["method", "k", "reg", "stage", "measure"]
     rows = costs.groupby(keys, sort=False)["value"].agg(mean="mean", total="sum", n="size")
+    shown = rows.reset_index()
+    shown = shown.assign(**{key: terms(shown[key], words) for key in ("stage", "measure")})
     columns = [
         Column("method", words.plain("column.method"), "code"),
         Column("k", "k", "text"),
@@ -132,7 +135,7 @@ def _stages(study: Study, words: Catalogue) -> list[Block]:
         Column("total", words.plain("column.sum"), "value"),
     ]
     title = words("cost.stages")
-    return [Fold(title, [Table("costs", title, columns, records(rows.reset_index()))])]
+    return [Fold(title, [Table("costs", title, columns, records(shown))])]
 
 
 def jobs(benchmarks: pd.DataFrame) -> pd.DataFrame:

@@ -252,7 +252,10 @@ def _folds(study: Study, words: Catalogue) -> Block:
     rows = fold_sizes(study.folds)
     columns = [
         Column("fold", words.plain("column.fold"), "code"),
-        *(Column(part, part, "count") for part in ("fit", "validation", "test")),
+        *(
+            Column(part, words.plain(f"term.{part}"), "count")
+            for part in ("fit", "validation", "test")
+        ),
     ]
     blocks: list[Block] = [Text(words("data.folds_text"))]
     if rows:

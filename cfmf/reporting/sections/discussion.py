@@ -16,6 +16,7 @@ from cfmf.reporting.sections.comparison import contrasts
 from cfmf.reporting.sections.cost import fits
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import told
 
 CLAIMS = [f"cf{place}" for place in range(1, 8)] + [f"mf{place}" for place in range(1, 6)]
 BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
@@ -61,7 +62,9 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
                 judged.section, words(f"{judged.section}.title")
             )
             kind = "measured" if judged.measured else "evidence"
-            evidence = words(f"discussion.{kind}_{claim}", **judged.values) + " " + link
+            evidence = (
+                words(f"discussion.{kind}_{claim}", **told(judged.values, words)) + " " + link
+            )
         rows.append(
             {
                 "family": words(f"discussion.{claim[:2]}").striptags(),

@@ -7,6 +7,7 @@ import pandas as pd
 from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Points, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import terms
 
 TUNING = {"tune", "fit"}
 """Stages of the costs that choose a setting; what follows the choice is not tuning."""
@@ -140,7 +141,12 @@ def _searched(study: Study, words: Catalogue) -> list[Block]:
         Column("validation", words.plain("column.validation_rmse"), "rmse"),
     ]
     title = words("effort.search_trials")
-    every = Table("searched-trials", title, of_trials, records(trials))
+    every = Table(
+        "searched-trials",
+        title,
+        of_trials,
+        records(trials.assign(state=terms(trials["state"], words))),
+    )
     return [*found, *([Points(said)] if said else []), Fold(title, [every])]
 
 

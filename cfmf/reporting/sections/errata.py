@@ -15,6 +15,7 @@ from cfmf.reporting.sections.neighbours import contaminated
 from cfmf.reporting.sections.search import cause, medians, order, orders
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study, published_figures
+from cfmf.reporting.terms import told
 from cfmf.statistics.names import PUBLISHED
 
 COUNT = 25
@@ -141,7 +142,7 @@ def _all(study: Study, words: Catalogue) -> Table:
     for place in range(1, COUNT + 1):
         found = EVIDENCE[place](study) if place in EVIDENCE else None
         nothing = "errata.code" if place in OF_CODE else "errata.not_touched"
-        here = words(f"errata.here.e{place}", **found) if found else words(nothing)
+        here = words(f"errata.here.e{place}", **told(found, words)) if found else words(nothing)
         if place == 3 and (searched := _searched(study)):
             here = words("errata.here.e3_search", **searched)
             if because := cause(study):

@@ -11,6 +11,7 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study, published_figures
+from cfmf.reporting.terms import terms
 
 PUBLISHED = "user-cf-published"
 
@@ -37,6 +38,7 @@ def _published(study: Study, words: Catalogue) -> list[Block]:
         words.otherwise(f"neighbours.reading_{row.split}_{row.metric}", "").striptags()
         for row in table.itertuples()
     ]
+    table["split"] = terms(table["split"], words)
     columns = [
         Column("split", words.plain("column.split")),
         Column("metric", words.plain("column.metric"), "code"),
@@ -171,7 +173,12 @@ def _trials_figure(method: str, rows: pd.DataFrame, words: Catalogue) -> Plot | 
     found = profile(rows)
     if found is None:
         return None
-    x, _, points = found
+    x, line, points = found
+    if line:
+        named = words.plain("term.similarity")
+        if line != "similarity":
+            named = words.otherwise(f"axis.{line}", line).striptags()
+        points["line"] = named + " " + points["line"].str.removeprefix(line + " ")
     best = numbers.least(rows, "value")
     return Plot(
         f"trials-{method}",

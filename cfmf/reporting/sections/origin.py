@@ -10,6 +10,7 @@ from markupsafe import Markup
 from cfmf.reporting.page import Block, Column, Fold, Table, Text
 from cfmf.reporting.strings import Catalogue, code
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import term
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -49,7 +50,7 @@ def _said(value: object, words: Catalogue) -> str:
         return words.plain("provenance.yes" if value else "provenance.no")
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+    return "" if value is None else term(value, words).striptags()
 
 
 def _pairs(name: str, pairs: dict[str, Any], words: Catalogue) -> Fold:

@@ -17,6 +17,7 @@ from cfmf.reporting.sections.cost import jobs
 from cfmf.reporting.sections.summary import CONTRASTS, sentence
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import term
 
 HISTORY = "user's ratings in train"
 QUICK = 0.1
@@ -114,7 +115,7 @@ def _new_users(study: Study, words: Catalogue) -> Markup | None:
     everyone = numbers.errors_on_test(study).groupby("method")["value"].mean()
     return words(
         "questions.new_users_answer",
-        level=best["level"],
+        level=term(best["level"], words),
         all=number(float(everyone[best["method"]]), "rmse"),
         n=number(int(best["n"]), "count"),
         **_least(best),
@@ -129,7 +130,7 @@ def _cut(rows: pd.DataFrame, words: Catalogue) -> Markup:
     text = words("questions.new_users_cut", fewest=fewest, **_least(best))
     for length in dict.fromkeys(more):
         best = numbers.least(rows[rows["level"] == length], "value")
-        shown = words.otherwise(f"level.{length}", length)
+        shown = term(length, words)
         text += " " + words("questions.new_users_more", length=shown, **_least(best))
     return text
 

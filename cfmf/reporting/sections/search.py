@@ -11,6 +11,7 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import terms
 from cfmf.search.importance import grid_importances
 from cfmf.statistics.blocks import IncompleteError, grid
 
@@ -196,7 +197,7 @@ def _importances(study: Study, words: Catalogue) -> list[Block]:
         Plot(
             "search-importances",
             words("search.importances_title"),
-            words("search.importances_caption", evaluator=str(shares["evaluator"].iloc[0])),
+            words("search.importances_caption", evaluator=code(shares["evaluator"].iloc[0])),
             figures.importances(named, words.plain),
         ),
         Note("erratum", words("search.erratum_importances")),
@@ -239,4 +240,5 @@ def _trials(name: str, title: str, runs: pd.DataFrame, words: Catalogue) -> Tabl
         Column("loss", words.plain("column.loss"), "rmse"),
         Column("delta_loss", words.plain("column.delta_loss"), "value"),
     ]
-    return Table(name, words(title), columns, records(runs))
+    shown = runs.assign(state=terms(runs["state"], words))
+    return Table(name, words(title), columns, records(shown))

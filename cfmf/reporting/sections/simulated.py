@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from cfmf.reporting.page import Block, Column, Fold, Heading, Points, Table, Text, records
 from cfmf.reporting.strings import Catalogue, number
+from cfmf.reporting.terms import term, terms
 from cfmf.statistics import names
 
 SIMULATED = Path(__file__).parents[1] / "assets" / "type_one_error.tsv"
@@ -70,7 +71,9 @@ def _table(rows: pd.DataFrame, title: Markup, words: Catalogue) -> Table:
         null, folds = str(name).split("_")
         heading = words(f"simulated.null_{null}", folds=folds).striptags()
         columns.append(Column(str(name), heading, "share"))
-    return Table("type-one-error", title, columns, records(wide.reset_index()))
+    return Table(
+        "type-one-error", title, columns, records(wide.assign(test=terms(wide.index, words)))
+    )
 
 
 def reason(null: str, test: str, folds: int, share: float) -> str:
@@ -132,7 +135,7 @@ def _named(rows: pd.DataFrame, words: Catalogue) -> Markup:
         parts.append(
             words(
                 "simulated.outside_test",
-                test=test,
+                test=term(test, words),
                 shares=Markup("–").join(number(end, "share") for end in ends),
                 folds=", ".join(str(folds) for folds in sorted(set(cells["folds"]))),
             )

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
-from markupsafe import Markup, escape
 
 from cfmf.reporting.page import Block, Fold, Heading, Note, Text
 from cfmf.reporting.sections import published, simulated
 from cfmf.reporting.sections.tests import checks, plain_table, table
-from cfmf.reporting.strings import Catalogue, code, number
+from cfmf.reporting.strings import Catalogue, number
 from cfmf.reporting.study import Study
-from cfmf.statistics.names import CHAMPIONS, POWER, PUBLISHED
-
-FAMILIES = {
-    "published": r"published: k of (?P<method>[\w-]+), (?P<arm>.+)",
-    "k": r"k of (?P<method>[\w-]+)",
-    "against": r"methods against (?P<method>[\w-]+)",
-    "methods": r"methods",
-    "champions": CHAMPIONS,
-}
+from cfmf.reporting.terms import family_title
+from cfmf.statistics.names import POWER, PUBLISHED
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -59,16 +49,6 @@ def _families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
         title = family_title(str(family), words)
         found.append(Fold(title, [table(f"{name}-{place}", title, rows, words)]))
     return found
-
-
-def family_title(family: str, words: Catalogue) -> Markup:
-    """What a family compares, in words, from its name in tests.tsv."""
-    for key, pattern in FAMILIES.items():
-        parts = re.fullmatch(pattern, family)
-        if parts:
-            named = {name: code(value) for name, value in parts.groupdict().items()}
-            return words(f"statistics.family_{key}", **named)
-    return escape(family)
 
 
 def _power(tests: pd.DataFrame, words: Catalogue) -> list[Block]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Points, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import term
 
 CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]
 HEADLINE = [["best"], ["order_reversed", "order_same"], ["few_folds", "one_fold"]]
@@ -67,11 +68,11 @@ def sentence(said: dict[str, Any], words: Catalogue) -> Markup:
         if isinstance(value, (int, float)):
             shown[name] = number(value, KINDS.get(name, ""))
         elif name in {"first", "second", "method"}:
-            shown[name] = code(value)
+            shown[name] = term(value, words) if " with k=" in value else code(value)
         elif name == "sure" and value.startswith("over "):
             shown[name] = words("summary.over", share=value.removeprefix("over "))
         else:
-            shown[name] = escape(value)
+            shown[name] = term(value, words)
     return words.otherwise(f"verdict.{said['key']}", said["text"], **shown)
 
 

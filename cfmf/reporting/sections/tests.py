@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from cfmf.reporting.page import Column, Table, records
 from cfmf.reporting.strings import Catalogue
+from cfmf.reporting.terms import terms
 
 KINDS = {
     **dict.fromkeys(("value", "median", "mean", "interquartile_mean"), "rmse"),
@@ -41,6 +42,8 @@ def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Tab
     rows = rows.copy()
     text = ["test", "estimand", "stat_name", "effect_name", "note", "group_a", "group_b"]
     rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str)
+    for key in ("test", "estimand", "stat_name", "effect_name", "note"):
+        rows[key] = terms(rows[key], words)
     pair = rows["group_a"] + " − " + rows["group_b"]
     rows["groups"] = pair.where(rows["group_b"] != "", rows["group_a"])
     kept = [
@@ -68,7 +71,10 @@ def checks(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Ta
     ]
     if len(set(rows["family"])) == 1:
         shown = shown[2:]
-    return Table(name, title, shown, records(_as_text(rows, shown)))
+    rows = _as_text(rows, shown)
+    for key in ("family", "design", "group", "check", "stat_name", "holds", "note"):
+        rows[key] = terms(rows[key], words)
+    return Table(name, title, shown, records(rows))
 
 
 def plain_table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
@@ -78,7 +84,10 @@ def plain_table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) 
         for key in rows.columns
         if key != "dataset"
     ]
-    return Table(name, title, shown, records(_as_text(rows, shown)))
+    rows = _as_text(rows, shown)
+    for key in {"arm", "edge", "state"} & set(rows.columns):
+        rows[key] = terms(rows[key], words)
+    return Table(name, title, shown, records(rows))
 
 
 def _as_text(rows: pd.DataFrame, shown: list[Column]) -> pd.DataFrame:

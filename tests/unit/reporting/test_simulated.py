@@ -8,6 +8,7 @@ from scipy import stats
 from cfmf.reporting.page import Points
 from cfmf.reporting.sections import simulated
 from cfmf.reporting.strings import Catalogue
+from cfmf.reporting.terms import term
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -20,7 +21,7 @@ def test_every_share_out_of_range_stands_in_a_sentence_that_knows_why(language):
     assert len(outside)
     for test, cells in outside.groupby("test"):
         shown = [float(value) for value in re.findall(r'<data value="([\d.e-]+)"', said)]
-        assert f"{test} <data" in said
+        assert f"{term(test, words)} <data" in said
         assert min(cells["share"]) in shown
         assert max(cells["share"]) in shown
     assert words("simulated.outside_unexplained", tests="") not in said
