@@ -1,18 +1,27 @@
 """From metrics to the values that are compared: one for each fold, level and seed.
 
-Three estimands are declared. E1 is the RMSE on test of each k with its reg tuned on validation;
-E2 the mean RMSE on test over the whole grid of reg (the study's "expected improvement"); E3 the
-RMSE on test of each method at the setting chosen on validation.
+The config declares which of three estimands are tested. E1 is the RMSE on test of each k with its
+reg tuned on validation; E2 the mean RMSE on test over the whole grid of reg (the study's "expected
+improvement"); E3 the RMSE on test of each method at the setting chosen on validation.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cfmf.evaluation.collect import edge
+from cfmf.statistics.names import ESTIMANDS
 
 CELL = ["k", "reg", "fold", "seed"]
+
+
+def declared(block: Mapping[str, Any]) -> list[str]:
+    """Names of the estimands that the `statistics` block of the config declares."""
+    return [ESTIMANDS[key] for key in block["estimands"]]
 
 
 class IncompleteError(ValueError):

@@ -10,6 +10,7 @@ from scipy import stats
 
 from cfmf.evaluation.datasets import beside, errors, independent, pairs_of_tracks
 from cfmf.statistics import blocked
+from cfmf.statistics.blocks import declared
 from cfmf.statistics.intervals import no_interval
 from cfmf.statistics.names import DATASETS, E3, FRIEDMAN
 from cfmf.statistics.rows import Row, about, adjust, test_row
@@ -34,9 +35,12 @@ def across(table: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
     """
     wide = independent(table)
     size = {"n_blocks": len(wide), "n_obs": wide.size}
-    if len(wide) < LEAST or wide.shape[1] < LEAST:
-        why = f"needs {LEAST} data sets of different ratings and {LEAST} methods on all of them"
+    if E3 not in declared(block):
+        why = "the config does not declare the estimand E3"
         rows: list[Row] = [test_row(FRIEDMAN, "", note=f"not computed: {why}", **size)]
+    elif len(wide) < LEAST or wide.shape[1] < LEAST:
+        why = f"needs {LEAST} data sets of different ratings and {LEAST} methods on all of them"
+        rows = [test_row(FRIEDMAN, "", note=f"not computed: {why}", **size)]
     else:
         rows = [
             *blocked.friedman(wide, block["ci_level"]),
@@ -76,12 +80,14 @@ def _tracks(table: pd.DataFrame) -> list[Row]:
     return rows
 
 
-def verdict(table: pd.DataFrame, tests: pd.DataFrame) -> list[Sentence]:
+def verdict(table: pd.DataFrame, tests: pd.DataFrame, block: Mapping[str, Any]) -> list[Sentence]:
     """What the data sets together say, by rule."""
     wide = independent(table)
     said = []
     friedman = tests[tests["test"] == FRIEDMAN].iloc[0]
-    if pd.isna(friedman["p_raw"]):
+    if E3 not in declared(block):
+        said.append(sentence("undeclared", names=E3))
+    elif pd.isna(friedman["p_raw"]):
         said.append(sentence("datasets_few", datasets=len(wide), needed=LEAST))
     else:
         order = blocked.ranks(wide).mean().sort_values(kind="stable")
@@ -119,4 +125,4 @@ def tables(
     """The `datasets` table, the `tests` table and the verdict of several data sets."""
     table = errors(selected, described)
     tests = across(table, block)
-    return table, tests, verdict(table, tests)
+    return table, tests, verdict(table, tests, block)

@@ -18,7 +18,7 @@ from cfmf.statistics.rows import Row, about, adjust, test_row
 from cfmf.tables import COLUMNS
 
 NEEDED = (
-    *("control", "primary", "alpha", "ci_level", "margin", "rope", "power"),
+    *("control", "primary", "estimands", "alpha", "ci_level", "margin", "rope", "power"),
     *("bootstrap_repeats", "seed"),
 )
 
@@ -72,7 +72,7 @@ def analyse(
     folds = int(selected["fold"].nunique())
     if ratio is None:
         ratio = 1 / max(folds - 1, 1)
-    grids, refused = complete_grids(metrics)
+    grids, refused = complete_grids(metrics, [e for e in blocks.declared(block) if e != E3])
     parts = [
         _published(grids, search, block),
         (refused, [], []),
@@ -97,8 +97,12 @@ def methods_with_grids(metrics: pd.DataFrame) -> list[str]:
     return [str(method) for method in counts.index[counts > 1]]
 
 
-def complete_grids(metrics: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[Row]]:
+def complete_grids(
+    metrics: pd.DataFrame, estimands: list[str]
+) -> tuple[dict[str, pd.DataFrame], list[Row]]:
     """Grids whose runs are all COMPLETE, and for every other a row that says why it is not tested.
+
+    The row is of the first of the estimands; without any there is none.
 
     Raises
     ------
@@ -110,8 +114,11 @@ def complete_grids(metrics: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list
         try:
             grids[method] = blocks.grid(metrics, method)
         except blocks.IncompleteError as error:
-            context = {"family": f"k of {method}", "estimand": E1, "design": BLOCKED, "factor": "k"}
-            refused.append(test_row("grid", "", note=f"not computed: {error}", **context))
+            context = {"family": f"k of {method}", "design": BLOCKED, "factor": "k"}
+            refused += [
+                test_row("grid", "", estimand=first, note=f"not computed: {error}", **context)
+                for first in estimands[:1]
+            ]
     return grids, refused
 
 
@@ -157,15 +164,15 @@ def trial_runs(search: pd.DataFrame) -> pd.DataFrame:
 
 
 def _levels_of_k(method: str, cells: pd.DataFrame, block: Mapping[str, Any], ratio: float) -> Part:
-    """Corrected tests of the k of one method, for E1 and, with two reg or more, for E2."""
+    """Corrected tests of the k of one method, for E1 and E2 if declared; E2 needs two reg."""
     rows: list[Row] = []
     checks: list[Row] = []
     medians: list[Row] = []
-    estimands = {E1: blocks.tuned}
-    if len(set(cells["reg"])) > 1:
-        estimands[E2] = blocks.averaged
-    for estimand, values_of in estimands.items():
-        values = values_of(cells)
+    makers = {E1: blocks.tuned, E2: blocks.averaged}
+    for estimand in blocks.declared(block):
+        if estimand not in makers or (estimand == E2 and len(set(cells["reg"])) < 2):
+            continue
+        values = makers[estimand](cells)
         table = blocks.table(values, "k")
         context = {"family": f"k of {method}", "design": BLOCKED}
         rows += about(
@@ -201,10 +208,10 @@ def _omnibus(
 def _methods(
     selected: pd.DataFrame, user_errors: pd.DataFrame, block: Mapping[str, Any], ratio: float
 ) -> Part:
-    """E3: all methods together, and each against the control."""
+    """E3, if declared: all methods together, and each against the control."""
     values = blocks.of_methods(selected)
     table = blocks.table(values, "method")
-    if table.shape[1] < 2:
+    if table.shape[1] < 2 or E3 not in blocks.declared(block):
         return [], [], []
     context = {"estimand": E3, "factor": "method"}
     rows = about(
@@ -298,7 +305,7 @@ def _verdict(
     values = blocks.of_methods(selected)
     table = blocks.table(values, "method")
     said = []
-    if table.shape[1] > 1:
+    if table.shape[1] > 1 and E3 in blocks.declared(block):
         control, primary = roles(table, block)
         if best := champions(selected, table):
             said.append(verdict.sentence("champions", first=best[0], second=best[1]))
@@ -324,6 +331,7 @@ def _verdict(
         said += verdict.of_omnibus(tests[tests["family"] == "methods"], "methods")
     said += _orders_of_k(medians, tests, block)
     said += verdict.of_edges(chosen)
+    said += verdict.of_undeclared(blocks.declared(block))
     corrected = checks[(checks["design"] == BLOCKED) & (checks["holds"] != "")]
     return said + verdict.of_design(int(selected["fold"].nunique()), corrected["holds"])
 

@@ -117,6 +117,7 @@ ENGLISH = {
         " the temporal track, by {mean:.4f} in the mean."
     ),
     "left_out": "{names} lack a fold and are left out of the comparison of methods.",
+    "undeclared": ("Not among the estimands that the config declares, and so not tested: {names}."),
     "absent": "{wanted} was not run; {taken} takes its place as {role}.",
 }
 
@@ -274,6 +275,12 @@ def of_omnibus(tests: pd.DataFrame, what: str) -> list[Sentence]:
             naive=float(naive["p_raw"]),
         )
     ]
+
+
+def of_undeclared(declared: list[str]) -> list[Sentence]:
+    """Which estimands the config does not declare."""
+    left = [name for name in names.ESTIMANDS.values() if name not in declared]
+    return [sentence("undeclared", names=", ".join(left))] if left else []
 
 
 def of_edges(chosen: pd.DataFrame) -> list[Sentence]:

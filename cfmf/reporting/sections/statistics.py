@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from markupsafe import Markup
 
 from cfmf.reporting.page import Block, Fold, Heading, Note, Text
 from cfmf.reporting.sections import published, simulated
@@ -10,7 +11,7 @@ from cfmf.reporting.sections.tests import checks, plain_table, table
 from cfmf.reporting.strings import Catalogue, number
 from cfmf.reporting.study import Study
 from cfmf.reporting.terms import family_title
-from cfmf.statistics.names import POWER, PUBLISHED
+from cfmf.statistics.names import ESTIMANDS, POWER, PUBLISHED
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -34,9 +35,13 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     if tests.empty:
         return []
+    found = set(tests["estimand"])
+    estimands = Markup("; ").join(
+        words(f"statistics.estimand_{key}") for key, name in ESTIMANDS.items() if name in found
+    )
     return [
         Heading(words("statistics.blocked")),
-        Text(words("statistics.blocked_text")),
+        Text(words("statistics.blocked_text", estimands=estimands)),
         *_families("tests", tests, words),
     ]
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from cfmf.reporting import numbers
-from cfmf.reporting.page import Note, Plot, Table
+from cfmf.reporting.page import Note, Plot, Table, Text
 from cfmf.reporting.render import render
 from cfmf.reporting.sections import (
     data,
@@ -23,11 +23,13 @@ from cfmf.reporting.sections import (
     published,
     search,
     simulated,
+    statistics,
 )
 from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.study import EXTRA, load
 from cfmf.reporting.terms import term
 from cfmf.statistics import verdict
+from cfmf.statistics.names import ESTIMANDS
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6}
 
@@ -95,6 +97,31 @@ def pages(study, tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(pages):
     return read(pages["en", "embedded"])
+
+
+@pytest.mark.parametrize("key", list(ESTIMANDS))
+def test_statistics_name_the_estimands_that_were_tested(study, key):
+    tests = study.tables["tests"]
+    blocked = tests["design"] == "blocked by fold"
+    tests = tests.assign(estimand=tests["estimand"].where(~blocked, ESTIMANDS[key]))
+    words = Catalogue("en")
+    made = statistics.blocks(
+        dataclasses.replace(study, tables={**study.tables, "tests": tests}), words
+    )
+    text = " ".join(block.html for block in made if isinstance(block, Text))
+    for other in ESTIMANDS:
+        assert (words(f"statistics.estimand_{other}") in text) == (other == key)
+
+
+def test_report_does_without_the_tests_between_methods(study, tmp_path):
+    tests = study.tables["tests"]
+    kept = tests[tests["estimand"] != ESTIMANDS["E3"]]
+    assert len(kept) < len(tests)
+    path = tmp_path / "report.html"
+    render(dataclasses.replace(study, tables={**study.tables, "tests": kept}), path, plotly="svg")
+    page = read(path.read_text(encoding="utf-8"))
+    assert "contrasts" not in page.tables
+    assert "summary" in page.tables
 
 
 def test_summary_equals_the_tables(page, results):

@@ -64,6 +64,14 @@ def test_two_data_sets_are_told_and_not_tested(three, block):
     assert [one["key"] for one in said] == ["datasets_few"]
 
 
+def test_methods_are_not_tested_over_data_sets_where_their_estimand_is_not_declared(three, block):
+    only = block | {"estimands": ["E1"]}
+    _, tests, said = datasets.tables(three[1], random_track(*"abc"), only)
+    assert tests["p_raw"].isna().all()
+    assert tests["note"].str.contains("does not declare the estimand E3").all()
+    assert [one["key"] for one in said] == ["undeclared"]
+
+
 def test_the_same_ratings_are_one_block_and_two_tracks(three, block):
     values, rows = three
     past = {"baseline": 0.99, "user-knn": 1.02, "mf": 1.03, "als": 1.04}

@@ -227,6 +227,25 @@ def test_block_without_a_key_is_refused(small, block):
         analysed(small(), lacking)
 
 
+@pytest.mark.parametrize("keys", [["E1"], ["E2"], ["E3"], ["E3", "E1"]])
+def test_only_declared_estimands_are_tested_and_the_others_told(small, block, keys):
+    found = analysed(small(), block | {"estimands": keys})
+    declared = {names.ESTIMANDS[key] for key in keys}
+    assert set(found.tests["estimand"]) == declared | {"as published"}
+    [told] = [said for said in found.verdict if said["key"] == "undeclared"]
+    left = [name for key, name in names.ESTIMANDS.items() if key not in keys]
+    assert told["numbers"]["names"] == ", ".join(left)
+    said = {one["key"] for one in found.verdict}
+    assert ("champions" in said) == ("E3" in keys)
+    assert ("order_corrected" in said) == ("E1" in keys)
+    assert "no_test" not in said
+
+
+def test_all_estimands_are_declared_unless_the_config_says_otherwise(results):
+    assert set(results.tests["estimand"]) == {*names.ESTIMANDS.values(), "as published"}
+    assert "undeclared" not in {said["key"] for said in results.verdict}
+
+
 def test_tuned_and_averaged_are_the_declared_estimands(make_study):
     cells = blocks.grid(make_study()[0], "mf")
     tuned, averaged = blocks.tuned(cells), blocks.averaged(cells)
