@@ -1,27 +1,33 @@
-"""The study's twelve claims about the two families, each judged by a rule on this run's numbers."""
+"""The study's twelve claims and the verdict of its experiment, each judged by a rule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from cfmf.config import family
 from cfmf.reporting import numbers
-from cfmf.reporting.page import Block, Column, Table, Text
+from cfmf.reporting.page import Block, Column, Heading, Table, Text
 from cfmf.reporting.sections.cold_start import by_level, levels_of
 from cfmf.reporting.sections.comparison import contrasts
 from cfmf.reporting.sections.cost import fits
 from cfmf.reporting.strings import Catalogue, code, number
-from cfmf.reporting.study import Study
+from cfmf.reporting.study import Study, published_figures
 from cfmf.reporting.terms import told
 
 CLAIMS = [f"cf{place}" for place in range(1, 8)] + [f"mf{place}" for place in range(1, 6)]
+EXPERIMENT = [f"v{place}" for place in range(1, 6)]
+"""What the study concludes from its own experiment."""
 BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
 
 
+UNTUNED = {"k": 50.0, "reg": 0.01}
+"""The study's first setting, of its learning curves."""
 ENDS = {"rmse": "value", "low": "low", "high": "high"}
 
 
@@ -49,9 +55,29 @@ class Judgement:
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """One row a claim."""
+    """One row a claim, then one row a conclusion of the experiment."""
+    columns = [
+        Column("family", words.plain("column.family_of")),
+        Column("claim", words.plain("column.claim"), "html"),
+        Column("status", words.plain("column.judged"), "html"),
+        Column("evidence", words.plain("column.evidence"), "html"),
+    ]
+    rows = _rows(study, CLAIMS, words)
+    for claim, row in zip(CLAIMS, rows, strict=True):
+        row["family"] = words.plain(f"discussion.{claim[:2]}")
+    concluded = _rows(study, EXPERIMENT, words)
+    return [
+        Text(words("discussion.text")),
+        Table("claims", words("discussion.table"), columns, rows),
+        Heading(words("discussion.experiment")),
+        Text(words("discussion.experiment_text")),
+        Table("conclusions", words("discussion.experiment_table"), columns[1:], concluded),
+    ]
+
+
+def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for claim, judged in judgements(study).items():
+    for claim, judged in judgements(study, claims).items():
         status = judged.status if judged else "untestable"
         badge = Markup('<span class="badge {}">{}</span>').format(
             BADGE[status], words(f"discussion.{status}")
@@ -67,25 +93,17 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
             )
         rows.append(
             {
-                "family": words(f"discussion.{claim[:2]}").striptags(),
                 "claim": words(f"discussion.claim_{claim}"),
                 "status": badge,
                 "evidence": evidence,
             }
         )
-    columns = [
-        Column("family", words.plain("column.family_of")),
-        Column("claim", words.plain("column.claim"), "html"),
-        Column("status", words.plain("column.judged"), "html"),
-        Column("evidence", words.plain("column.evidence"), "html"),
-    ]
-    table = Table("claims", words("discussion.table"), columns, rows)
-    return [Text(words("discussion.text")), table]
+    return rows
 
 
-def judgements(study: Study) -> dict[str, Judgement | None]:
+def judgements(study: Study, claims: Iterable[str] = CLAIMS) -> dict[str, Judgement | None]:
     """What the rules say of every claim; None where this run cannot tell."""
-    return {claim: RULES[claim](study) if claim in RULES else None for claim in CLAIMS}
+    return {claim: RULES[claim](study) if claim in RULES else None for claim in claims}
 
 
 def _best(study: Study, wanted: str) -> str | None:
@@ -366,6 +384,151 @@ def _overfits(study: Study) -> Judgement | None:
     )
 
 
+def _nearest_untuned(study: Study) -> tuple[str, str] | None:
+    """The k and reg of mf-published nearest to the study's 50 and .01, by ratio."""
+    rows = study.tables["metrics"]
+    points = rows.loc[rows["method"] == "mf-published", ["k", "reg"]].drop_duplicates()
+    if points.empty:
+        return None
+    far = [
+        (abs(math.log(float(k) / UNTUNED["k"])), abs(math.log(float(reg) / UNTUNED["reg"])), k, reg)
+        for k, reg in points.itertuples(index=False)
+    ]
+    return min(far)[2:]
+
+
+def _on_test(study: Study, method: str) -> pd.DataFrame:
+    """RMSE on test of every setting of a method: columns fold, k, reg, value (mean over seeds)."""
+    rows = study.tables["metrics"]
+    rows = rows[(rows["method"] == method) & (rows["split"] == "test") & (rows["metric"] == "rmse")]
+    return rows.groupby(["fold", "k", "reg"], sort=False)["value"].mean().reset_index()
+
+
+def _wins_untuned(study: Study) -> Judgement | None:
+    """The factorization as published, at the study's first setting, against its user CF."""
+    point = _nearest_untuned(study)
+    rows = _on_test(study, "mf-published")
+    theirs = _on_test(study, "user-cf-published").set_index("fold")["value"]
+    if point is None or theirs.empty:
+        return None
+    k, reg = point
+    ours = rows[(rows["k"] == k) & (rows["reg"] == reg)].set_index("fold")["value"]
+    gain = (theirs - ours).dropna()
+    if gain.empty:
+        return None
+    return Judgement(
+        _by_folds(gain),
+        {
+            "method": code("mf-published"),
+            "other": code("user-cf-published"),
+            "k": number(int(k)),
+            "reg": number(float(reg)),
+            "ours": number(float(ours.mean()), "rmse"),
+            "theirs": number(float(theirs.mean()), "rmse"),
+            "folds": number(int((gain > 0).sum())),
+            "of": number(len(gain)),
+        },
+        "errata",
+    )
+
+
+def _similarity_slowest(study: Study) -> Judgement | None:
+    """Seconds of the similarities of one fold against those of one training as published."""
+    costs, point = study.table("costs"), _nearest_untuned(study)
+    found = study.similarity.seconds.get("similarity") if study.similarity else None
+    if costs is None or point is None or found is None or study.similarity is None:
+        return None
+    k, reg = point
+    rows = costs[(costs["method"] == "mf-published") & (costs["measure"] == "seconds")]
+    rows = rows[(rows["k"] == k) & (rows["reg"] == reg)]
+    stage = "refit" if "refit" in set(rows["stage"]) else "fit"
+    training = rows.loc[rows["stage"] == stage, "value"].mean()
+    if pd.isna(training):
+        return None
+    return Judgement(
+        "supported" if found > training else "contradicted",
+        {
+            "fold": code(study.similarity.fold),
+            "similarity": number(found, "seconds"),
+            "training": number(float(training), "seconds"),
+            "method": code("mf-published"),
+            "k": number(int(k)),
+            "published": number(published_figures()["similarity_seconds"], "seconds"),
+        },
+        "similarity",
+    )
+
+
+def _moves(study: Study, method: str) -> pd.DataFrame | None:
+    """By fold: how far reg moves the test RMSE (mean over k), and k (mean over reg)."""
+    rows = _on_test(study, method)
+    if rows["k"].nunique() < 2 or rows["reg"].nunique() < 2:
+        return None
+    moved = {}
+    for fold, points in rows.groupby("fold", sort=False):
+        wide = points.pivot_table(index="k", columns="reg", values="value")
+        spread = {"reg": np.ptp(wide, axis=1).mean(), "k": np.ptp(wide, axis=0).mean()}
+        moved[fold] = spread
+    return pd.DataFrame(moved).T
+
+
+def _reg_hardly_matters(study: Study) -> Judgement | None:
+    """Whether reg, as the L2 term of mf, moves the error less than k does."""
+    ours, published = _moves(study, "mf"), _moves(study, "mf-published")
+    if ours is None:
+        return None
+    less = ours["k"] - ours["reg"]
+    values: dict[str, object] = {
+        "reg": number(float(ours["reg"].mean()), "rmse"),
+        "k": number(float(ours["k"].mean()), "rmse"),
+        "folds": number(int((less > 0).sum())),
+        "of": number(len(less)),
+    }
+    if published is not None:
+        values["reg_published"] = number(float(published["reg"].mean()), "rmse")
+        values["k_published"] = number(float(published["k"].mean()), "rmse")
+    return Judgement(_by_folds(less), values, "factorization", measured=published is not None)
+
+
+def _best_k(rows: pd.DataFrame, claimed: str) -> Judgement | None:
+    """Whether a k has the least RMSE: in every fold, in none, or in some of them.
+
+    `rows` has fold, k and value, one row each; None where the claimed k or another is not there.
+    """
+    wide = rows.pivot_table(index="fold", columns="k", values="value").dropna()
+    if claimed not in wide or wide.shape[1] < 2 or wide.empty:
+        return None
+    others = wide.drop(columns=claimed)
+    ahead = others.min(axis=1) - wide[claimed]
+    best = str(wide.mean().idxmin())
+    return Judgement(
+        _by_folds(ahead),
+        {
+            "claimed": number(int(claimed)),
+            "at_claimed": number(float(wide[claimed].mean()), "rmse"),
+            "best": number(int(best)),
+            "at_best": number(float(wide[best].mean()), "rmse"),
+            "folds": number(int((ahead > 0).sum())),
+            "of": number(len(wide)),
+        },
+        "factorization",
+    )
+
+
+def _compromise(study: Study) -> Judgement | None:
+    """Whether k = 4 is best over the grid of reg: what the study calls expected improvement."""
+    rows = _on_test(study, "mf")
+    if rows["reg"].nunique() < 2:
+        return None
+    return _best_k(rows.groupby(["fold", "k"], sort=False)["value"].mean().reset_index(), "4")
+
+
+def _best_tuned(study: Study) -> Judgement | None:
+    """Whether k = 16 is best with reg chosen on validation for each k."""
+    points = numbers.tuned_by_k(study)
+    return _best_k(points[points["method"] == "mf"], "16")
+
+
 RULES: dict[str, Callable[[Study], Judgement | None]] = {
     "cf1": _explained,
     "cf2": _similarities_stored,
@@ -377,4 +540,9 @@ RULES: dict[str, Callable[[Study], Judgement | None]] = {
     "mf3": _overfits,
     "mf4": _less_space,
     "mf5": _combines,
+    "v1": _wins_untuned,
+    "v2": _similarity_slowest,
+    "v3": _reg_hardly_matters,
+    "v4": _compromise,
+    "v5": _best_tuned,
 }

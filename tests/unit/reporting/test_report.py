@@ -365,7 +365,7 @@ def test_only_what_tells_times_is_volatile(study, tmp_path, pages):
     ]
     first, second = (dict(zip(parts[1::2], parts[2::2], strict=True)) for parts in both)
     differing = {name for name in first if first[name] != second[name]}
-    assert differing <= {"questions", "summary", "cost", "provenance"}
+    assert differing <= {"questions", "summary", "cost", "discussion", "provenance"}
     assert "cost" in differing
 
 
@@ -559,6 +559,66 @@ def test_claim_of_overfitting_follows_the_best_k(study):
     metrics.loc[at_64 & (metrics["metric"] == "rmse"), "value"] += 0.1
     turned = dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
     assert discussion.RULES["mf3"](turned).status == "supported"
+
+
+def with_errors(study, values, methods):
+    """The study with these RMSE on test and validation by k and reg, in every fold."""
+    metrics = study.tables["metrics"].copy()
+    rows = metrics["method"].isin(methods) & (metrics["metric"] == "rmse")
+    points = zip(metrics.loc[rows, "k"], metrics.loc[rows, "reg"], strict=True)
+    metrics.loc[rows, "value"] = [values(int(k), float(reg)) for k, reg in points]
+    return dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
+
+
+@pytest.mark.parametrize(
+    ("claim", "method", "supported", "contradicted"),
+    [
+        ("v1", "mf-published", lambda k, reg: 0.95, lambda k, reg: 1.2),
+        ("v3", "mf", lambda k, reg: 0.9 + k / 100, lambda k, reg: 0.9 + reg),
+        # tuned, 64 is best; over the grid, 4 is
+        ("v4", "mf", lambda k, reg: 0.9 + abs(k - 4) * reg / 64, lambda k, reg: 0.9 + 1 / k),
+        ("v5", "mf", lambda k, reg: 0.9 + abs(k - 16) / 64, lambda k, reg: 0.9 + 1 / k),
+    ],
+)
+def test_conclusions_of_the_experiment_follow_the_numbers(
+    study, claim, method, supported, contradicted
+):
+    for values, status in ((supported, "supported"), (contradicted, "contradicted")):
+        judged = discussion.RULES[claim](with_errors(study, values, [method]))
+        assert judged.status == status
+    lacking = study.tables["metrics"]
+    lacking = lacking[lacking["method"] != method]
+    bare = dataclasses.replace(study, tables={**study.tables, "metrics": lacking})
+    assert discussion.RULES[claim](bare) is None
+
+
+def test_conclusion_that_holds_in_some_folds_stays_open(study):
+    metrics = with_errors(study, lambda k, reg: 0.9 + abs(k - 16) / 64, ["mf"]).tables["metrics"]
+    other = (metrics["fold"] == "u1") & (metrics["method"] == "mf") & (metrics["k"] == "4")
+    metrics.loc[other & (metrics["metric"] == "rmse"), "value"] = 0.8
+    turned = dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
+    judged = discussion.RULES["v5"](turned)
+    assert judged.status == "undecided"
+    assert vars(judged)["values"]["folds"].striptags() == "4"
+
+
+def test_the_untuned_point_is_the_one_nearest_to_the_published(study):
+    shown = vars(discussion.RULES["v1"](study))["values"]
+    assert (shown["k"].striptags(), shown["reg"].striptags()) == ("64", "0.01")
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(1e6, "supported"), (1e-9, "contradicted")])
+def test_slowest_step_is_told_by_the_seconds(study, seconds, status):
+    similarity = dataclasses.replace(study.similarity, seconds={"similarity": seconds})
+    judged = discussion.RULES["v2"](dataclasses.replace(study, similarity=similarity))
+    assert judged.status == status
+    assert discussion.RULES["v2"](dataclasses.replace(study, similarity=None)) is None
+
+
+def test_conclusions_stand_in_the_page(pages):
+    for language in ("en", "zh"):
+        table = read(pages[language, "embedded"]).table("conclusions")
+        assert len(table) == len(discussion.EXPERIMENT)
 
 
 def test_medians_of_a_search_with_and_without_pruned_trials():
