@@ -11,6 +11,8 @@ rule render_report:
         audit="results/{dataset}/ratings/audit.json",
         folds="results/{dataset}/folds/folds.json",
         # of the first fold only
+        train=lambda wildcards: of_folds("matrices/{fold}/train.npz")(wildcards)[0],
+        test=lambda wildcards: of_folds("matrices/{fold}/test.npz")(wildcards)[0],
         similarity=lambda wildcards: of_folds("similarity/{fold}.npz")(wildcards)[0],
         row=lambda wildcards: of_folds("similarity/{fold}/first_row.tsv")(wildcards)[0],
         seconds=lambda wildcards: of_folds("similarity/{fold}/costs.tsv")(wildcards)[0],

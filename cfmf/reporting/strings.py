@@ -88,10 +88,11 @@ def shown(value: object, kind: str = "") -> str:
     """A number as people read it.
 
     `kind` is `rmse` or `similarity` (four decimals), `figure` (the same, whole where large),
-    `signed` (four decimals and a sign), `count` (thousands apart), `share` and `percent` (per cent,
-    with one decimal and none), `p` (three significant digits, never zero) and
-    `p_in_text` (two, with its sign of equality), `seconds`, `bytes`, `gib` (of bytes), `mb`
-    (mebibytes), `exponent` (two decimals), or anything else for four significant digits.
+    `loss` (six decimals, as the study prints its training), `signed` (four decimals and a sign),
+    `count` (thousands apart), `share` and `percent` (per cent, with one decimal and none), `p`
+    (three significant digits, never zero) and `p_in_text` (two, with its sign of equality),
+    `seconds`, `bytes`, `gib` (of bytes), `mb` (mebibytes), `exponent` (two decimals), or anything
+    else for four significant digits.
     """
     if missing(value):
         return "–"
@@ -142,6 +143,7 @@ def _gibibytes(number: float) -> str:
 
 FORMATS = {
     "rmse": lambda number: f"{number:.4f}",
+    "loss": lambda number: f"{number:.6f}",
     "signed": lambda number: f"{number:+.4f}",
     "count": _grouped,
     "share": lambda number: f"{number:.1%}",

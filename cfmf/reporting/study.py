@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from cfmf.files import load_matrix
 from cfmf.neighbours.stored import corner, distribution, load_similarity
 from cfmf.search import PUBLISHED_METHOD
 from cfmf.tables import MEASURED, read_table
@@ -67,6 +68,25 @@ class Similarity:
 
 
 @dataclass(frozen=True)
+class Matrices:
+    """What the sparse matrices of the first fold are.
+
+    Attributes
+    ----------
+    fold
+        Its name.
+    kinds
+        Columns part (train or test), rows, columns, storage (such as CSR), dtype, stored (ratings).
+    overlap
+        For users and for items, how many have ratings in train, test, both and either.
+    """
+
+    fold: str
+    kinds: pd.DataFrame
+    overlap: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything that a report is made of; a table that no stage wrote is None.
 
@@ -86,6 +106,7 @@ class Study:
     folds: dict[str, Any] = field(default_factory=dict)
     verdict: list[dict[str, Any]] = field(default_factory=list)
     similarity: Similarity | None = None
+    matrices: Matrices | None = None
     histories: dict[tuple[str, str, str], pd.DataFrame] = field(default_factory=dict)
     neighbour_trials: pd.DataFrame | None = None
     benchmarks: pd.DataFrame | None = None
@@ -167,6 +188,7 @@ def load(results: Path, dataset: str, only: Iterable[str | Path] | None = None) 
         folds=_json(files.at("folds", "folds.json")) or {},
         verdict=_json(files.at("statistics", "verdict.json")) or [],
         similarity=_similarity(files),
+        matrices=_matrices(files),
         histories=_searched(files)
         | _histories(files.like("factorization/*/k~*_reg~*/history.parquet")),
         neighbour_trials=_neighbour_trials(files.like("neighbours/*/trials.tsv")),
@@ -219,6 +241,38 @@ def _similarity(files: _Files) -> Similarity | None:
     )
     seconds = {} if costs is None else dict(zip(costs["stage"], costs["value"], strict=True))
     return Similarity(fold, corner(found), histogram, kept, row, seconds)
+
+
+def _matrices(files: _Files) -> Matrices | None:
+    """Shapes and kinds of train and test of the first fold, and whom and what they share."""
+    paths = files.like("matrices/*/train.npz")
+    test = files.at("matrices", paths[0].parent.name, "test.npz") if paths else None
+    if test is None:
+        return None
+    found = {"train": load_matrix(paths[0]), "test": load_matrix(test)}
+    kinds = pd.DataFrame(
+        [
+            [part, *matrix.shape, matrix.format.upper(), str(matrix.dtype), matrix.nnz]
+            for part, matrix in found.items()
+        ],
+        columns=["part", "rows", "columns", "storage", "dtype", "stored"],
+    )
+    present = {
+        "users": [np.diff(matrix.indptr) > 0 for matrix in found.values()],
+        "items": [
+            np.bincount(matrix.indices, minlength=matrix.shape[1]) > 0 for matrix in found.values()
+        ],
+    }
+    overlap = {
+        what: {
+            "train": int(train.sum()),
+            "test": int(test.sum()),
+            "intersection": int((train & test).sum()),
+            "union": int((train | test).sum()),
+        }
+        for what, (train, test) in present.items()
+    }
+    return Matrices(paths[0].parent.name, kinds, overlap)
 
 
 def _histories(paths: Iterable[Path]) -> dict[tuple[str, str, str], pd.DataFrame]:

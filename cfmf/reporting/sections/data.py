@@ -12,6 +12,7 @@ from cfmf.figures import data as figures
 from cfmf.reporting.page import Block, Column, Fold, Heading, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
+from cfmf.reporting.terms import terms
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -139,7 +140,9 @@ def _audit(study: Study, words: Catalogue) -> list[Block]:
         tables.append(Table("audit-files", words("data.audit_files"), file_columns, files))
     if rows:
         tables.append(Table("audit-checks", words("data.audit_checks"), check_columns, rows))
-    tables += _overlap(study, words) + _heads(study, words)
+    title = words("data.audit_overlap")
+    tables += _overlap("audit-overlap", title, study.audit.get("overlap") or {}, words)
+    tables += _heads(study, words)
     return [Fold(words("data.audit_fold"), tables)] if tables else []
 
 
@@ -148,9 +151,10 @@ def _times(about: dict[str, Any]) -> str:
     return " × ".join(number(size, "count").striptags() for size in about.get("shape", ()))
 
 
-def _overlap(study: Study, words: Catalogue) -> list[Block]:
+def _overlap(
+    name: str, title: Markup, overlap: dict[str, dict[str, int]], words: Catalogue
+) -> list[Block]:
     """Distinct users and items of the train and the test part, as the study published them."""
-    overlap = study.audit.get("overlap") or {}
     kinds = ("train", "test", "intersection", "union")
     columns = [Column("what", words.plain("column.distinct"))]
     columns += [Column(kind, words.plain(f"column.in_{kind}"), "count") for kind in kinds]
@@ -158,7 +162,7 @@ def _overlap(study: Study, words: Catalogue) -> list[Block]:
         {"what": words.plain(f"data.{what}"), **{kind: sizes.get(kind) for kind in kinds}}
         for what, sizes in overlap.items()
     ]
-    return [Table("audit-overlap", words("data.audit_overlap"), columns, rows)] if rows else []
+    return [Table(name, title, columns, rows)] if rows else []
 
 
 def _heads(study: Study, words: Catalogue) -> list[Block]:
@@ -260,7 +264,32 @@ def _folds(study: Study, words: Catalogue) -> Block:
     blocks: list[Block] = [Text(words("data.folds_text"))]
     if rows:
         blocks.append(Table("folds", words("data.folds"), columns, rows))
+    blocks += _matrices(study, words)
     return Fold(words("data.folds"), blocks)
+
+
+def _matrices(study: Study, words: Catalogue) -> list[Block]:
+    """Shape and kind of X_train and X_test of the first fold, and what they have in common."""
+    found = study.matrices
+    if found is None:
+        return []
+    columns = [
+        Column("part", words.plain("column.split")),
+        Column("rows", words.plain("data.users"), "count"),
+        Column("columns", words.plain("data.items"), "count"),
+        Column("storage", words.plain("column.storage"), "code"),
+        Column("dtype", words.plain("column.dtype"), "code"),
+        Column("stored", words.plain("column.stored"), "count"),
+    ]
+    kinds = found.kinds.assign(part=terms(found.kinds["part"], words))
+    fold = code(found.fold)
+    tables: list[Block] = [
+        Table("matrices", words("data.matrices", fold=fold), columns, records(kinds))
+    ]
+    if not study.audit.get("overlap"):
+        title = words("data.fold_overlap", fold=fold)
+        tables += _overlap("fold-overlap", title, found.overlap, words)
+    return tables
 
 
 def fold_sizes(folds: dict[str, Any]) -> list[dict[str, object]]:

@@ -23,6 +23,9 @@ from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study, published_figures
 
 PUBLISHED, PUBLISHED_JAX, CORRECTED = "mf-published", "mf-published-jax", "mf"
+ITERATIONS = {PUBLISHED: "torch_iterations", PUBLISHED_JAX: "jax_iterations"}
+ENDS = 5
+"""First and last epochs of a history that are shown."""
 VARIANTS = ("mf-bounded", "mf-cubic")
 
 
@@ -206,6 +209,8 @@ def _curves(study: Study, words: Catalogue) -> list[Block]:
         found.append(_curve(study, shown, words))
         if method == PUBLISHED:
             found += _stop_note(study, shown, words)
+        if method in {PUBLISHED, PUBLISHED_JAX}:
+            found += _history(study, shown, words)
         others = [_curve(study, point, words) for point in chosen if point != shown]
         if others:
             found.append(Fold(words("factorization.more_curves", method=code(method)), others))
@@ -255,6 +260,34 @@ def _stop_note(study: Study, point: tuple[str, str, str], words: Catalogue) -> l
             ),
         )
     ]
+
+
+def _history(study: Study, point: tuple[str, str, str], words: Catalogue) -> list[Block]:
+    """First and last epochs of a training as published, and its iterations a second."""
+    method, k, reg = point
+    history = watched_phase(study.histories[point])
+    seconds = float(history["seconds"].iloc[-1] - history["seconds"].iloc[0])
+    if len(history) < 2 or not seconds > 0:
+        return []
+    named = {"method": code(method), "k": number(int(k)), "reg": code(reg)}
+    text = words(
+        "factorization.history_text",
+        **named,
+        epochs=number(int(history["epoch"].iloc[-1]), "count"),
+        rate=number(round((len(history) - 1) / seconds, 2)),
+        published=number(published_figures()[ITERATIONS[method]]),
+    )
+    ends = history if len(history) <= 2 * ENDS else pd.concat([history[:ENDS], history[-ENDS:]])
+    columns = [
+        Column("epoch", words.plain("axis.epoch"), "count"),
+        Column("loss", words.plain("column.loss"), "loss"),
+        Column("train_rmse", words.plain("column.train_rmse"), "loss"),
+        Column("test_rmse", words.plain("column.test_rmse"), "loss"),
+        Column("delta_loss", words.plain("column.delta_loss"), "value"),
+    ]
+    title = words("factorization.history_title", **named)
+    table = Table(f"history-{method}", title, columns, records(ends))
+    return [Fold(title, [Text(text), table])]
 
 
 def _grids(study: Study, words: Catalogue) -> list[Block]:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from cfmf.evaluation.collect import EACH_USER
+from cfmf.files import save_matrix
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import save_similarity
 from cfmf.search.published import Search, trials_table
@@ -526,6 +527,12 @@ def _rest(home: Path) -> None:
     }
     (home / "raw/manifest.json").write_text(json.dumps(manifest))
     (home / "folds").mkdir()
+    ratings = pd.read_parquet(home / "ratings/ratings.parquet")
+    for part, rows in (("train", ratings[600:]), ("test", ratings[:600])):
+        places = (rows["user"], rows["item"])
+        (home / "matrices/u1").mkdir(parents=True, exist_ok=True)
+        matrix = sparse.csr_array((rows["rating"], places), shape=(90, 140))
+        save_matrix(home / f"matrices/u1/{part}.npz", matrix)
     sizes = {"fit": 2160, "validation": 240, "test": 600}
     (home / "folds/folds.json").write_text(
         json.dumps({"folds": {fold: {"sizes": sizes, "sha256": "0" * 64} for fold in FOLDS}})

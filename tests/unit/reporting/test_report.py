@@ -201,6 +201,40 @@ def test_grid_search_and_folds_stand_in_the_tables(page, results):
     assert page.table("folds")["fold"].tolist() == generated_study.FOLDS
 
 
+def test_matrices_of_the_first_fold_are_described(study, page, results):
+    """Shape, storage, dtype and ratings; without an audit of parts, what train and test share."""
+    shown = page.table("matrices")
+    assert shown["storage"].tolist() == ["CSR", "CSR"]
+    assert shown["dtype"].tolist() == ["float32", "float32"]
+    assert shown[["rows", "columns", "stored"]].astype(float).to_numpy().tolist() == [
+        [90, 140, 2400],
+        [90, 140, 600],
+    ]
+    assert "fold-overlap" not in page.tables
+    bare = dataclasses.replace(study, audit={**study.audit, "overlap": {}})
+    (table,) = [
+        block for block in data._matrices(bare, Catalogue("en")) if block.name == "fold-overlap"
+    ]
+    ratings = pd.read_parquet(results / generated_study.DATASET / "ratings/ratings.parquet")
+    for row, name in zip(table.rows, ("user", "item"), strict=True):
+        train, test = set(ratings[name][600:]), set(ratings[name][:600])
+        sizes = [len(train), len(test), len(train & test), len(train | test)]
+        assert [row[k] for k in ("train", "test", "intersection", "union")] == sizes
+
+
+def test_ends_of_the_published_training_are_shown(study, page):
+    point = factorization.curve_choice(study, "mf-published")
+    history = study.histories[point[len(point) // 2]]
+    shown = page.table("history-mf-published").astype(float)
+    assert shown["epoch"].tolist() == [0, 1, 2, 3, 4, 595, 596, 597, 598, 599]
+    ends = history[history["epoch"].isin(shown["epoch"])]
+    for column in ("loss", "train_rmse", "test_rmse", "delta_loss"):
+        np.testing.assert_allclose(shown[column], ends[column], rtol=1e-8)
+    text, _ = factorization._history(study, point[len(point) // 2], Catalogue("en"))[0].blocks
+    assert "100</data> it/s" in text.html  # 0.01 s an epoch
+    assert "26.98</data> it/s" in text.html
+
+
 def test_the_audit_is_shown_as_the_study_published_it(page):
     """Shapes, distinct users and items of train, test, both and either, and the first rows."""
     shapes = page.table("audit-files")["shape"]
