@@ -78,6 +78,7 @@ rule all:
     input:
         studied("report.html"),
         studied("report-static.html"),
+        studied("report-figures.html"),
         rules.ratings.input,
         rules.folds.input,
         rules.matrices.input,

@@ -64,6 +64,15 @@ rule render_report:
                 "page": "the whole report, still figures",
             },
         ),
+        further=report(
+            "results/{dataset}/report-figures.html",
+            caption="../report/captions/figures.rst",
+            category="Report",
+            labels={
+                "data set": "{dataset}",
+                "page": "further figures, those that the report folds",
+            },
+        ),
         provenance=table(
             "results/{dataset}/provenance.json", "Report", "what the run was made with"
         ),

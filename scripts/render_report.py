@@ -1,4 +1,4 @@
-"""The report: one self-contained page, its light twin for `snakemake --report`, its origin."""
+"""The report: one self-contained page, its light twins for `snakemake --report`, its origin."""
 
 from pathlib import Path
 
@@ -12,6 +12,10 @@ with job(snakemake) as (log, params):
     provenance.write(snakemake.output.provenance, known)
     only = [*snakemake.input, *params.benchmarks]
     study = load(Path("results"), snakemake.wildcards.dataset, only)
-    render(study, Path(snakemake.output.interactive), language=params.language)
-    render(study, Path(snakemake.output.still), language=params.language, plotly="svg")
+    for page, plotly in (
+        (snakemake.output.interactive, "embedded"),
+        (snakemake.output.still, "svg"),
+        (snakemake.output.further, "folded"),
+    ):
+        render(study, Path(page), language=params.language, plotly=plotly)
     crate.write(Path(snakemake.output.crate).parent, known)

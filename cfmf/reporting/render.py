@@ -17,13 +17,15 @@ import plotly.offline
 from cfmf.figures.static import to_svg
 from cfmf.files import written_whole
 from cfmf.reporting.languages import figure_words, joined, still_words
-from cfmf.reporting.page import Block, Fold, Plot, Section, Table, Text, plots
+from cfmf.reporting.page import Block, Fold, Heading, Plot, Section, Table, Text, plots
 from cfmf.reporting.sections import question, sections
 from cfmf.reporting.strings import Catalogue, languages, missing, number, raw, shown
 from cfmf.reporting.study import Study
 
 log = logging.getLogger(__name__)
 
+KINDS = {"embedded", "svg", "folded"}
+"""Of figures; see `render`."""
 EMBEDDED_LIMIT = 1_500_000
 """Bytes of a page that Snakemake's report.html still shows, with room to spare."""
 LIGHT_ROWS = 40
@@ -44,19 +46,19 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
         change to the others.
     plotly
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
-        figures as still SVG, without the longest folded tables, for pages that must stay under
-        1.5 MB.
+        figures as still SVG, without folded figures and the longest folded tables, for pages that
+        must stay under 1.5 MB. `folded`: those folded figures alone, as still SVG.
 
     Raises
     ------
     ValueError
         If there is no such language or kind of figure.
     """
-    if plotly not in {"embedded", "svg"}:
-        raise ValueError(f"figures are 'embedded' or 'svg', not {plotly!r}")
+    if plotly not in KINDS:
+        raise ValueError(f"figures are 'embedded', 'svg' or 'folded', not {plotly!r}")
     interactive = plotly == "embedded"
     words = {name: Catalogue(name) for name in dict.fromkeys([language, *languages()])}
-    parts = {name: _parts(study, words[name], interactive) for name in words}
+    parts = {name: _parts(study, words[name], plotly) for name in words}
     figures = {name: _figures(parts[name]) for name in words}
     page = _environment().get_template("report.html.j2")
     pages = {
@@ -93,11 +95,28 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
     )
 
 
-def _parts(study: Study, words: Catalogue, interactive: bool) -> list[Section]:
+def _parts(study: Study, words: Catalogue, plotly: str) -> list[Section]:
     parts = sections(study, words)
-    if interactive:
-        return parts
-    return [replace(part, blocks=light(part.blocks, words)) for part in parts]
+    if plotly == "svg":
+        return [replace(part, blocks=light(part.blocks, words)) for part in parts]
+    if plotly == "folded":
+        return further(parts, words)
+    return parts
+
+
+def further(parts: Sequence[Section], words: Catalogue) -> list[Section]:
+    """The figures that `light` leaves out, by section, after a sentence on what they are."""
+    found = []
+    for part in parts:
+        folds = [block for block in part.blocks if isinstance(block, Fold)]
+        blocks: list[Block] = []
+        for fold in folds:
+            if figures := plots([fold]):
+                blocks += [Heading(fold.title), *figures]
+        if blocks:
+            found.append(replace(part, blocks=blocks))
+    said = Text(words("page.further" if found else "page.no_further"))
+    return [Section("further", words("page.further_title"), [said]), *found]
 
 
 def _figures(parts: Sequence[Section]) -> dict[str, go.Figure]:
@@ -146,6 +165,9 @@ def light(blocks: Sequence[Block], words: Catalogue) -> list[Block]:
             kept.append(block)
             continue
         inner: list[Block] = []
+        left = [part for part in block.blocks if isinstance(part, Plot)]
+        if left:
+            inner.append(Text(words("page.figures_elsewhere", figures=number(len(left)))))
         for part in light(block.blocks, words):
             if isinstance(part, Plot):
                 continue

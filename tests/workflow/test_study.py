@@ -18,6 +18,7 @@ pytestmark = pytest.mark.xdist_group("workflow")
 CONTRACT = [
     "report.html",
     "report-static.html",
+    "report-figures.html",
     "raw/manifest.json",
     "ratings/audit.json",
     "ratings/ratings.parquet",
@@ -191,11 +192,12 @@ def test_snakemake_report_holds_the_page(study, tmp_path):
         status, output = study.tiny("--report", str(tmp_path / name))
         assert status == 0, output
     assert "System Message" not in (tmp_path / "report.html").read_text()
-    page = study.results()["report-static.html"]
-    assert page.stat().st_size < 1.5e6
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
-        kept = [name for name in archive.namelist() if name.endswith("report-static.html")]
-        assert archive.read(kept[0]) == page.read_bytes()
+        for name in ("report-static.html", "report-figures.html"):
+            page = study.results()[name]
+            assert page.stat().st_size < 1.5e6
+            (kept,) = [path for path in archive.namelist() if path.endswith(name)]
+            assert archive.read(kept) == page.read_bytes()
 
 
 def test_killed_run_goes_on_where_it_was(study):

@@ -31,7 +31,7 @@ from cfmf.reporting.terms import term
 from cfmf.statistics import verdict
 from cfmf.statistics.names import ESTIMANDS
 
-LIMIT = {"embedded": 8e6, "svg": 1.5e6}
+LIMIT = {"embedded": 8e6, "svg": 1.5e6, "folded": 1.5e6}
 
 
 class Reader(HTMLParser):
@@ -87,7 +87,12 @@ def read(html):
 def pages(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     made = {}
-    for language, kind in [("en", "embedded"), ("en", "svg"), ("zh", "embedded")]:
+    for language, kind in [
+        ("en", "embedded"),
+        ("en", "svg"),
+        ("en", "folded"),
+        ("zh", "embedded"),
+    ]:
         path = folder / f"{language}-{kind}.html"
         render(study, path, language, plotly=kind)
         made[language, kind] = path.read_text(encoding="utf-8")
@@ -288,7 +293,7 @@ def test_figures_json_cannot_leave_its_element(pages):
         assert json.loads(text)["data"]
 
 
-@pytest.mark.parametrize("kind", ["embedded", "svg"])
+@pytest.mark.parametrize("kind", ["embedded", "svg", "folded"])
 def test_size_and_self_containment(pages, kind):
     html = pages["en", kind]
     assert len(html.encode()) < LIMIT[kind]
@@ -377,6 +382,19 @@ def words_of(figure, key=""):
             yield from words_of(value, key)
     elif isinstance(figure, str) and key in {"text", "name", "ticktext", "hovertemplate"}:
         yield re.sub(r"%{[^}]*}|<[^>]*>", " ", figure)
+
+
+def test_light_pages_hold_every_figure_between_them(pages):
+    every, still, folded = (
+        set(re.findall('<figure id="([^"]+)"', pages["en", kind]))
+        for kind in ("embedded", "svg", "folded")
+    )
+    assert folded
+    assert still | folded == every
+    assert not still & folded
+    for kind in ("svg", "folded"):
+        drawn = re.findall("<figure .*?</figure>", pages["en", kind], re.DOTALL)
+        assert all("<path" in figure for figure in drawn)
 
 
 def test_two_renderings_are_the_same_bytes(study, tmp_path, pages):
@@ -471,7 +489,7 @@ def test_damaged_file_is_named(results, tmp_path):
 
 
 def test_unknown_kind_of_figure_is_refused(study, tmp_path):
-    with pytest.raises(ValueError, match="'embedded' or 'svg'"):
+    with pytest.raises(ValueError, match="'embedded', 'svg' or 'folded'"):
         render(study, tmp_path / "x.html", plotly="png")
 
 
