@@ -414,3 +414,13 @@ def table(path, category, label, caption=""):
         category=category,
         labels={"data set": "{dataset}", "table": label},
     )
+
+
+def table_across(name, category, label):
+    """An output of all data sets together that Snakemake's own report shows."""
+    return report(
+        f"results/across_datasets/{name}",
+        caption=f"../report/captions/across_{Path(name).stem}.rst",
+        category=category,
+        labels={"data set": "all", "table": label},
+    )

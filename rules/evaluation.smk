@@ -37,7 +37,11 @@ rule evaluate_methods:
         costs=table(
             "results/{dataset}/evaluation/costs.tsv", "Cost", "seconds of every run"
         ),
-        slices="results/{dataset}/evaluation/slices.tsv",
+        slices=table(
+            "results/{dataset}/evaluation/slices.tsv",
+            "Evaluation",
+            "errors by history, popularity and date, fold by fold",
+        ),
         intervals=table(
             "results/{dataset}/evaluation/intervals.tsv",
             "Evaluation",
@@ -154,12 +158,16 @@ rule gather_measurements:
         ),
         code=code("gather_measurements"),
     output:
-        **{
-            name: f"results/{{dataset}}/evaluation/{name}.tsv"
-            for name in MEASURED
-            if name
-            not in ("cold_start", "ranking", "fit_costs", "recommendations", "reasons")
-        },
+        factors=table(
+            "results/{dataset}/evaluation/factors.tsv",
+            "Reasons",
+            "factors and the titles at their ends",
+        ),
+        similar_titles=table(
+            "results/{dataset}/evaluation/similar_titles.tsv",
+            "Reasons",
+            "nearest titles",
+        ),
         fit_costs=table(
             "results/{dataset}/evaluation/fit_costs.tsv", "Cost", "what one fit takes"
         ),

@@ -44,7 +44,9 @@ rule compare_backends:
         test=of_fold("backends", "matrices/{fold}/test.npz"),
         code=code("compare_backends"),
     output:
-        backends="results/{dataset}/backends/backends.tsv",
+        backends=table(
+            "results/{dataset}/backends/backends.tsv", "Cost", "torch against JAX"
+        ),
     log:
         logs("compare_backends"),
     benchmark:
@@ -69,7 +71,11 @@ rule compare_generators:
     input:
         code=code("compare_generators"),
     output:
-        generators="results/{dataset}/backends/generators.tsv",
+        generators=table(
+            "results/{dataset}/backends/generators.tsv",
+            "Published study",
+            "tests of the random numbers",
+        ),
     log:
         logs("compare_generators"),
     benchmark:

@@ -90,14 +90,9 @@ rule compare_datasets:
         selected=studied("evaluation/selected.tsv"),
         code=code("compare_datasets"),
     output:
-        errors="results/across_datasets/errors.tsv",
-        tests=report(
-            "results/across_datasets/tests.tsv",
-            caption="../report/captions/tests.rst",
-            category="Tests",
-            labels={"data set": "all", "table": "tests across data sets"},
-        ),
-        verdict="results/across_datasets/verdict.json",
+        errors=table_across("errors.tsv", "Evaluation", "errors on every data set"),
+        tests=table_across("tests.tsv", "Tests", "tests across data sets"),
+        verdict=table_across("verdict.json", "Tests", "verdict across data sets"),
     log:
         "results/across_datasets/logs/compare_datasets.log",
     benchmark:
