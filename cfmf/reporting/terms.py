@@ -26,6 +26,8 @@ PATTERNS = {
     "term.published": r"published: (?P<what>.+)",
     "term.corrected": r"corrected: (?P<what>.+)",
     "term.not computed": r"not computed: (?P<what>.+)",
+    "term.no interval": r"none: (?P<what>.+)",
+    "term.gives none": r"(?P<what>.+) gives none",
     "term.fit failed": r"the fit failed: (?P<what>.+)",
     "term.one pair alone": r"(?P<what>.+), one pair alone",
     "term.lowest": r"lowest (?P<code>[\w-]+)",

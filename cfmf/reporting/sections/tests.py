@@ -33,6 +33,7 @@ def columns(words: Catalogue) -> list[Column]:
         Column("effect", words.plain("column.effect"), "value"),
         Column("ci_low", words.plain("column.low"), "value"),
         Column("ci_high", words.plain("column.high"), "value"),
+        Column("ci_method", words.plain("column.ci_method")),
         Column("note", words.plain("column.note")),
     ]
 
@@ -40,9 +41,10 @@ def columns(words: Catalogue) -> list[Column]:
 def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
     """Rows of tests.tsv as a table, without the columns that are empty in all of them."""
     rows = rows.copy()
-    text = ["test", "estimand", "stat_name", "effect_name", "note", "group_a", "group_b"]
+    said = ["test", "estimand", "stat_name", "effect_name", "ci_method", "note"]
+    text = [*said, "group_a", "group_b"]
     rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str)
-    for key in ("test", "estimand", "stat_name", "effect_name", "note"):
+    for key in said:
         rows[key] = terms(rows[key], words)
     pair = rows["group_a"] + " − " + rows["group_b"]
     rows["groups"] = pair.where(rows["group_b"] != "", rows["group_a"])

@@ -37,6 +37,12 @@ def written():
                 "test_row", "check_row", "_cannot",
             }:  # fmt: skip
                 found.update(said_of(node.args[0]))
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {
+                "interval", "within",
+            }:  # fmt: skip
+                found.update(said_of(node.args[-1]))
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "no_interval":
+                found.update(f"none: {text}" for text in said_of(node.args[0]))
             if isinstance(node, ast.keyword) and node.arg in WRITTEN:
                 found.update(said_of(node.value))
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in {
@@ -88,6 +94,18 @@ def test_texts_with_parts(text, english, chinese):
         found = term(text, Catalogue(language))
         assert (found.unescape() if "<b>" in text else found.striptags()) == said
         assert "<b>" not in found
+
+
+@pytest.mark.parametrize(
+    ("unit", "chinese"),
+    [("users", "用户"), ("folds", "折"), ("blocks", "区组"), ("runs", "运行")],
+)
+def test_every_resampling_names_what_it_resamples(unit, chinese):
+    words = Catalogue("zh")
+    found = term(f"percentile of 2000 resamples of {unit}", words)
+    assert found == f"对{chinese}重抽样 2000 次的百分位"
+    found = term(f"none: resamples of {unit} all give the same", words)
+    assert found == f"无：对{chinese}的重抽样结果全都相同"
 
 
 @pytest.mark.parametrize("language", languages())
