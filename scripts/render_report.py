@@ -8,14 +8,28 @@ from cfmf.reporting.study import load
 from cfmf.rules import job
 
 with job(snakemake) as (log, params):
-    known = provenance.collect(params.config, snakemake.input, params.command)
-    provenance.write(snakemake.output.provenance, known)
+    origin = Path(snakemake.output.provenance)
+    known = provenance.collect(
+        params.config,
+        snakemake.input,
+        params.command,
+        outputs=[path for path in crate.results(origin.parent) if path != origin],
+        logs=[
+            path.replace("/benchmarks/", "/logs/").removesuffix(".tsv") + ".log"
+            for path in params.benchmarks
+        ],
+    )
+    provenance.write(origin, known)
     only = [*snakemake.input, *params.benchmarks]
     study = load(Path("results"), snakemake.wildcards.dataset, only)
-    for page, plotly in (
-        (snakemake.output.interactive, "embedded"),
-        (snakemake.output.still, "svg"),
-        (snakemake.output.further, "folded"),
-    ):
+    pages = {
+        snakemake.output.interactive: "embedded",
+        snakemake.output.still: "svg",
+        snakemake.output.further: "folded",
+    }
+    for page, plotly in pages.items():
         render(study, Path(page), language=params.language, plotly=plotly)
-    crate.write(Path(snakemake.output.crate).parent, known)
+    # The pages tell what they were made from; what they are themselves is told beside them.
+    known["outputs"] |= provenance.hashes(pages)
+    provenance.write(origin, known)
+    crate.write(origin.parent, known)

@@ -64,18 +64,20 @@ def write(home: str | Path, known: Mapping[str, Any]) -> Path:
     crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, PROFILE, profile))
     terms = {"@type": "CreativeWork", "name": "Terms of use", "description": TERMS}
     crate.license = crate.add(ContextEntity(crate, "#terms", terms))
-    found = sorted({path for pattern in PATTERNS for path in home.glob(pattern)})
-    files = [_described(crate, home, path) for path in found if path.is_file()]
+    files = [_described(crate, home, path) for path in results(home)]
+    times = known.get("run", {})
     action = {
         "@type": "CreateAction",
         "name": known.get("command") or "snakemake",
-        "endTime": known.get("run", {}).get("started", ""),
+        "endTime": times.get("reported", ""),
         "description": json.dumps(
             {name: known[name] for name in ("git", "machine", "config") if name in known},
             ensure_ascii=False,
             default=str,
         ),
     }
+    if times.get("started"):
+        action["startTime"] = times["started"]
     run = crate.add(ContextEntity(crate, "#run", action))
     run["instrument"] = [
         _software(crate, name, version) for name, version in known.get("versions", {}).items()
@@ -87,6 +89,12 @@ def write(home: str | Path, known: Mapping[str, Any]) -> Path:
     with written_whole(home / NAME) as beside:
         beside.write_text(text, encoding="utf-8")
     return home / NAME
+
+
+def results(home: str | Path) -> list[Path]:
+    """The results of one data set that are worth keeping, in the order of their names."""
+    found = {path for pattern in PATTERNS for path in Path(home).glob(pattern)}
+    return sorted(path for path in found if path.is_file())
 
 
 def _software(crate: ROCrate, name: str, version: str) -> Any:

@@ -23,6 +23,7 @@ PACKAGES = [
     "pandas",
     "pyarrow",
     "torch",
+    "jax",
     "numba",
     "statsmodels",
     "scikit-posthocs",
@@ -38,6 +39,8 @@ def collect(
     inputs: Iterable[str | Path] = (),
     command: str = "",
     root: Path = Path(),
+    outputs: Iterable[str | Path] = (),
+    logs: Iterable[str | Path] = (),
 ) -> dict[str, Any]:
     """Everything needed to repeat a run and to judge its times.
 
@@ -51,6 +54,10 @@ def collect(
         The command that repeats the run.
     root
         The repository, to tell its commit.
+    outputs
+        Files to hash that the run made; those that are gone are left out.
+    logs
+        Of the jobs whose results are told, to say when the first of them started.
     """
     return {
         "command": command,
@@ -59,11 +66,35 @@ def collect(
         "git": git_state(root),
         "machine": machine(),
         "run": {
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "started": first_start(logs),
+            "reported": datetime.now(UTC).isoformat(timespec="seconds"),
             "seeds": dict(config.get("study") or {}).get("seeds", []),
         },
-        "inputs": {str(path): sha256(path) for path in map(Path, inputs) if path.is_file()},
+        "inputs": hashes(inputs),
+        "outputs": hashes(outputs),
     }
+
+
+def hashes(paths: Iterable[str | Path]) -> dict[str, str]:
+    """SHA-256 of files by path; those that are gone, and folders, are left out."""
+    return {str(path): sha256(path) for path in map(Path, paths) if path.is_file()}
+
+
+def first_start(logs: Iterable[str | Path]) -> str:
+    """When the first of some jobs started, ISO 8601 in UTC; empty where no log tells.
+
+    A log begins with the local time, as `cfmf.rules.job` writes it. Jobs whose results were there
+    already count with the time at which they once ran.
+    """
+    found = []
+    for path in map(Path, logs):
+        try:
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                told = lines.readline()[: len("2000-01-01 00:00:00")]
+            found.append(datetime.strptime(told, "%Y-%m-%d %H:%M:%S").astimezone(UTC))
+        except (OSError, ValueError):
+            continue
+    return min(found).isoformat(timespec="seconds") if found else ""
 
 
 def write(path: str | Path, known: Mapping[str, Any]) -> None:

@@ -23,7 +23,9 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         found.append(Text(words("provenance.command", command=code(known["command"]))))
     found.append(_facts(known, words))
     found += [
-        _pairs(name, known[name], words) for name in ("versions", "inputs") if known.get(name)
+        _pairs(name, known[name], words)
+        for name in ("versions", "inputs", "outputs")
+        if known.get(name)
     ]
     if known.get("config"):
         text = yaml.safe_dump(known["config"], allow_unicode=True, sort_keys=False)

@@ -549,7 +549,10 @@ def _rest(home: Path) -> None:
         "versions": {"numpy": "2"},
         "git": {"commit": "0" * 40, "dirty": False},
         "machine": {"cores": 2},
-        "run": {"started": "2026-01-01T00:00:00+00:00"},
+        "run": {
+            "started": "2026-01-01T00:00:00+00:00",
+            "reported": "2026-01-01T00:10:00+00:00",
+        },
         "inputs": {},
     }
     (home / "provenance.json").write_text(json.dumps(provenance))

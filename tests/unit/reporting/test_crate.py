@@ -23,6 +23,8 @@ def test_crate_is_read_back_with_files_hashes_and_command(results, tmp_path):
     assert read.version == "1.1"
     assert "MIT" in read.license["description"]
     run = read.dereference("#run")
+    assert run["startTime"] == "2026-01-01T00:00:00+00:00"
+    assert run["endTime"] == "2026-01-01T00:10:00+00:00"
     assert run["name"] == "snakemake --cores 2"
     assert metrics in run["result"]
     assert [one["name"] for one in run["instrument"]] == ["numpy"]

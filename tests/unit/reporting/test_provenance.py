@@ -3,6 +3,8 @@
 import hashlib
 import json
 import subprocess
+from datetime import datetime
+from importlib import metadata
 
 import numpy
 
@@ -12,15 +14,49 @@ from cfmf.reporting import provenance
 def test_everything_is_collected(tmp_path):
     (tmp_path / "input.tsv").write_text("a\tb\n")
     inputs = [tmp_path / "input.tsv", tmp_path / "gone"]
-    known = provenance.collect({"study": {"seeds": [1, 2]}}, inputs, "snakemake", tmp_path)
+    (tmp_path / "output.tsv").write_text("c\n")
+    known = provenance.collect(
+        {"study": {"seeds": [1, 2]}},
+        inputs,
+        "snakemake",
+        tmp_path,
+        outputs=[tmp_path / "output.tsv", tmp_path],
+    )
     provenance.write(tmp_path / "provenance.json", known)
     read = json.loads((tmp_path / "provenance.json").read_text())
     assert read["versions"]["numpy"] == numpy.__version__
     expected = hashlib.sha256(b"a\tb\n").hexdigest()
     assert read["inputs"] == {str(tmp_path / "input.tsv"): expected}
+    expected = hashlib.sha256(b"c\n").hexdigest()
+    assert read["outputs"] == {str(tmp_path / "output.tsv"): expected}
+    assert read["run"]["started"] == ""
+    assert datetime.fromisoformat(read["run"]["reported"]).tzinfo is not None
     assert read["machine"]["cores"] >= 1
     assert read["config"] == {"study": {"seeds": [1, 2]}}
     assert read["run"]["seeds"] == [1, 2]
+
+
+def test_jax_is_among_the_versions_where_it_is_installed():
+    try:
+        expected = metadata.version("jax")
+    except metadata.PackageNotFoundError:
+        expected = None
+    assert provenance.versions().get("jax") == expected
+
+
+def test_run_started_with_its_first_job(tmp_path):
+    """Logs as logging writes them, in local time, whichever order they are given in."""
+    for name, told in (
+        ("late", "2026-11-24 17:18:03,276 rule INFO rule started with 1 threads\nmore\n"),
+        ("early", "2026-11-24 17:17:50,645 rule INFO rule started with 1 threads\n"),
+        ("strange", "no time\n"),
+    ):
+        (tmp_path / name).write_text(told)
+    local = datetime(2026, 11, 24, 17, 17, 50).astimezone()
+    logs = [tmp_path / name for name in ("late", "early", "strange", "gone")]
+    assert datetime.fromisoformat(provenance.first_start(logs)) == local
+    assert provenance.first_start(logs).endswith("+00:00")
+    assert provenance.first_start(logs[2:]) == ""
 
 
 def test_git_state_tells_commit_and_changes(tmp_path):
