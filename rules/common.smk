@@ -9,6 +9,7 @@ sys.dont_write_bytecode = True
 os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import strip_wildcard_constraints
 from snakemake.utils import validate
 
 from cfmf.config import (
@@ -234,7 +235,8 @@ def job_measurements(wildcards):
     }
     found = []
     for made in workflow.rules:
-        pattern = str(made.benchmark or "")
+        # Snakemake writes what a wildcard may be into the pattern.
+        pattern = strip_wildcard_constraints(str(made.benchmark or ""))
         if not switched.get(made.name, True) or "{dataset}" not in pattern:
             continue
         point = "{method}/k~{k}_reg~{reg}"

@@ -61,6 +61,16 @@ def test_every_job_logs_and_is_measured(study):
     assert all(path.stat().st_size for path in logs.values())
 
 
+def test_report_tells_what_jobs_took_and_when_the_first_started(study):
+    found = study.results()
+    page = found["report.html"].read_text(encoding="utf-8")
+    (table,) = re.findall('<table data-name="jobs".*?</table>', page, re.DOTALL)
+    for rule in ("retrieve_ratings", "train_factorization", "measure_method"):
+        assert rule in table
+    run = json.loads(found["provenance.json"].read_text())["run"]
+    assert run["started"] < run["reported"]
+
+
 def test_second_run_has_nothing_to_do(study):
     status, output = study.tiny()
     assert status == 0
