@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,26 @@ def untimed(path):
     return pd.read_parquet(path).drop(columns="seconds").to_csv().encode()
 
 
+class Run(subprocess.Popen):
+    """A Snakemake whose output goes to a file: a pipe that nobody reads would stop it."""
+
+    def __init__(self, command, **options):
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115
+        super().__init__(
+            command,
+            stdout=self.file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,
+        )
+
+    def ended(self, timeout=None):
+        """All that was printed, once it has ended."""
+        self.wait(timeout)
+        self.file.seek(0)
+        return self.file.read().decode()
+
+
 class Checkout:
     """A copy of the workflow's files in which `snakemake` can be run and results looked at."""
 
@@ -47,21 +68,13 @@ class Checkout:
         return [str(Path(sys.executable).with_name("snakemake")), *where, *arguments]
 
     def start(self, *arguments, cores=2, **options):
-        return subprocess.Popen(
-            self.command(*arguments, cores=cores),
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            **options,
-        )
+        return Run(self.command(*arguments, cores=cores), cwd=self.folder, **options)
 
     def run(self, *arguments, timeout=1200, **options):
         """Exit status and all that was printed; nothing of it goes on after the time."""
         process = self.start(*arguments, **options)
         try:
-            output, _ = process.communicate(timeout=timeout)
+            output = process.ended(timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise

@@ -74,7 +74,7 @@ def queue():
 def wait_until(condition, process, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.ended()
         assert time.monotonic() < deadline, subprocess.check_output(["squeue", "--long"], text=True)
         time.sleep(0.2)
 
@@ -103,7 +103,7 @@ def test_interrupted_and_killed_study_ends_as_the_plain_one(squeue, gpus, undist
     process = cluster.start(*SLURM, *TINY, cores=None)
     wait_until(queue, process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.wait(120)
     assert process.returncode != 0
     deadline = time.monotonic() + 60
     while queue() and time.monotonic() < deadline:
@@ -112,9 +112,9 @@ def test_interrupted_and_killed_study_ends_as_the_plain_one(squeue, gpus, undist
 
     # A killed controller leaves them running; the rerun comes on top of them.
     process = cluster.start(*SLURM, *TINY, cores=None)
-    wait_until(lambda: cluster.results("factorization/*/*/metrics.tsv") and queue(), process, 1200)
+    wait_until(lambda: cluster.results("factorization/*/*/metrics.tsv") and queue(), process, 600)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
     left = queue()
     cluster.run(*TINY, "--unlock")
     status, output = cluster.run(*SLURM, *TINY, cores=None, timeout=1200)

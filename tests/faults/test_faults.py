@@ -62,14 +62,7 @@ def jobs_of(process):
 
 def disturbed_run(checkout, rng, kills):
     """Run the study, kill its jobs and at times Snakemake; its exit status and output."""
-    drain = open(checkout.folder / "output", "w")  # noqa: SIM115
-    process = subprocess.Popen(
-        checkout.command(*TINY, "--retries", "100"),
-        cwd=checkout.folder,
-        stdout=drain,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    process = checkout.start(*TINY, "--retries", "100")
     ahead = {}
     end = time.monotonic() + rng.uniform(20, 90)  # of Snakemake itself, while kills are wanted
     while process.poll() is None:
@@ -89,8 +82,7 @@ def disturbed_run(checkout, rng, kills):
             os.killpg(process.pid, signal.SIGKILL)
             kills.counted(signal.SIGKILL, "the whole run")
         time.sleep(0.02)
-    drain.close()
-    return process.returncode, (checkout.folder / "output").read_text()
+    return process.returncode, process.ended()
 
 
 class Kills:
@@ -261,7 +253,7 @@ def test_two_runs_at_once(tmp_path, undisturbed, faults):
     assert status != 0
     assert "Directory cannot be locked" in output
     assert "Traceback" not in output
-    output, _ = first.communicate(timeout=600)
+    output = first.ended(600)
     assert first.returncode == 0, output[-3000:]
     found = checkout.digests()
     assert {"similarity/f1.npz", "matrices/f3/train.npz"} <= set(found)
