@@ -19,12 +19,13 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to, and rename it to `path` when the block ends well.
 
     A job killed half way leaves `path` as it was: absent, or the old file. What it had begun beside
-    is removed by whoever writes `path` next. The suffix is kept, so that writers which look at it
-    (NumPy, pandas) see the one they expect.
+    is removed by whoever writes `path` next, and so is what a database kept beside that (SQLite's
+    journal). The suffix is kept, so that writers which look at it (NumPy, pandas) see the one they
+    expect.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for begun in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
+    for begun in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}*"):
         begun.unlink(missing_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:

@@ -1,5 +1,8 @@
 """Files are written whole or not at all, and damaged ones are noticed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -27,6 +30,24 @@ def test_suffix_is_kept_for_writers_that_look_at_it(tmp_path):
         assert beside.suffix == ".npz"
         beside.touch()
     assert (tmp_path / "deep" / "a.npz").exists()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path):
+    path = tmp_path / "study.db"
+    killed = f"""
+import os, signal, sqlite3
+from cfmf.files import written_whole
+with written_whole({str(path)!r}) as beside:
+    database = sqlite3.connect(beside)
+    database.execute("create table trials (value)")
+    database.execute("insert into trials values (1)")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2  # the database begun, and its journal
+    with written_whole(path) as beside:
+        beside.touch()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_sha256_of_known_bytes(tmp_path):
