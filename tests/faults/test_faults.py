@@ -249,7 +249,10 @@ def test_two_runs_at_once(tmp_path, undisturbed, faults):
         assert first.poll() is None
         time.sleep(0.1)
     time.sleep(1)
+    # Held until the second one has been tried, however long that takes to start.
+    first.send_signal(signal.SIGSTOP)
     status, output = checkout.tiny("similarity")
+    first.send_signal(signal.SIGCONT)
     assert status != 0
     assert "Directory cannot be locked" in output
     assert "Traceback" not in output
