@@ -31,7 +31,7 @@ def page(reports):
 
 
 @pytest.mark.parametrize(("width", "dark"), SIZES)
-@pytest.mark.parametrize("name", ["report", "static", "chinese"])
+@pytest.mark.parametrize("name", ["report", "static", "figures", "chinese"])
 def test_no_error_no_request_no_sideways_scroll(reports, name, width, dark):
     with Page(width, dark=dark) as opened:
         opened.open(reports[name])
@@ -63,9 +63,11 @@ def test_every_figure_is_drawn(page):
     page.run("document.getElementById('unfold').click()")
 
 
-def test_every_still_figure_is_drawn(reports):
+@pytest.mark.parametrize("name", ["static", "figures"])
+def test_every_still_figure_is_drawn(reports, name):
     with Page(1400) as opened:
-        opened.open(reports["static"])
+        opened.open(reports[name])
+        assert opened.run("document.querySelectorAll('.plot').length") > 3
         assert opened.run("typeof Plotly") == "undefined"
         empty = opened.run(
             "Array.from(document.querySelectorAll('.plot')).filter("
@@ -239,6 +241,7 @@ def test_all_can_be_reached_and_used_by_keyboard(reports):
         ("report", 390, False),
         ("report", 390, True),
         ("static", 1400, True),
+        ("figures", 390, True),
     ],
 )
 def test_axe_finds_no_serious_violation(reports, name, width, dark):
