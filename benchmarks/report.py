@@ -33,7 +33,8 @@ from data import COLUMNS, SIZES, dataset  # noqa: E402
 from cfmf.data.formats import read  # noqa: E402
 from cfmf.data.matrices import build_matrix  # noqa: E402
 from cfmf.data.sources import retrieve  # noqa: E402
-from cfmf.neighbours.similarity import save_similarity, user_similarity  # noqa: E402
+from cfmf.neighbours.similarity import user_similarity  # noqa: E402
+from cfmf.neighbours.stored import save_similarity  # noqa: E402
 from cfmf.reporting.render import render  # noqa: E402
 from cfmf.reporting.study import load  # noqa: E402
 
