@@ -1,6 +1,6 @@
 """How often each corrected test rejects a null hypothesis that is true, by simulation.
 
-Three nulls, at a nominal 5 %:
+Four nulls, at a nominal 5 %:
 
 independent
     RMSE of fold j, level k and seed s is a_j + g_jk + e_jks with normal fold effects, levels within
