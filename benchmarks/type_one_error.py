@@ -181,7 +181,7 @@ def main() -> None:
         for test, share in shares.items():
             print(f"{null:12} {words:28} {test:45} {share:.4f}", flush=True)
             name = f"type I error, {null}"
-            shown.append([null, size, test, repeats, share])
+            shown.append([null, words, test, repeats, share])
             found.append([name, test, f"{words}, {repeats} repeats", seconds, "", share, ""])
     path = ROOT / "benchmarks" / "results" / "type_one_error.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
