@@ -4,9 +4,10 @@
     python benchmarks/report.py --results PATH     from another study's results
 
 The larger study is the same one with 10,000 users × 10,000 items and 8,617,212 ratings in the place
-of its ratings, users, titles and similarities: what else a report is made of does not grow with
-them. Every rendering is a process of its own, so that its peak memory is its own too. `quality`
-tells the size of the page, or for a browser what it has done. Writes benchmarks/results/report.tsv.
+of its ratings, users, titles, matrices and similarities: what else a report is made of does not
+grow with them. Every rendering is a process of its own, so that its peak memory is its own too.
+`quality` tells the size of the page, or for a browser what it has done. Writes
+benchmarks/results/report.tsv.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from data import COLUMNS, SIZES, dataset  # noqa: E402
 from cfmf.data.formats import read  # noqa: E402
 from cfmf.data.matrices import build_matrix  # noqa: E402
 from cfmf.data.sources import retrieve  # noqa: E402
+from cfmf.files import save_matrix  # noqa: E402
 from cfmf.neighbours.similarity import user_similarity  # noqa: E402
 from cfmf.neighbours.stored import save_similarity  # noqa: E402
 from cfmf.reporting.render import render  # noqa: E402
@@ -52,10 +54,14 @@ def enlarge(home: Path, folder: Path) -> Path:
         parsed = read(Path(raw) / "raw", settings, 2)
     for name in ("ratings", "users", "items"):
         getattr(parsed, name).to_parquet(large / "ratings" / f"{name}.parquet")
-    train = np.flatnonzero((parsed.ratings["part"] == "train").to_numpy())
-    matrix = build_matrix(parsed.ratings, train, len(parsed.users), len(parsed.items))
+    matrices = {}
+    for part in ("train", "test"):
+        rows = np.flatnonzero((parsed.ratings["part"] == part).to_numpy())
+        matrices[part] = build_matrix(parsed.ratings, rows, len(parsed.users), len(parsed.items))
+        save_matrix(large / "matrices" / "u1" / f"{part}.npz", matrices[part])
     (large / "similarity").mkdir(exist_ok=True)
-    save_similarity(large / "similarity" / "u1.npz", user_similarity(matrix, threads=2))
+    similarity = user_similarity(matrices["train"], threads=2)
+    save_similarity(large / "similarity" / "u1.npz", similarity)
     return large
 
 

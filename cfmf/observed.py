@@ -17,6 +17,16 @@ def pairs(matrix: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32
     return row_numbers(matrix), matrix.indices
 
 
+def overlap(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> dict[str, int]:
+    """How many users (or items) are in train, in test, in both and in either; a mark for each."""
+    return {
+        "train": int(train.sum()),
+        "test": int(test.sum()),
+        "intersection": int((train & test).sum()),
+        "union": int((train | test).sum()),
+    }
+
+
 def root_mean_square(errors: NDArray[np.floating]) -> float:
     """Root of the mean square in float64, plain over all entries; NaN where there is none."""
     return float(np.sqrt(np.mean(np.square(errors, dtype=np.float64)))) if len(errors) else np.nan

@@ -37,7 +37,7 @@ SYSTEMS = [
 # those, and another, faster one for these.
 PLATFORMS = [
     *(
-        [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(newest, 16, -1))]
+        [f"manylinux_2_{glibc}_{machine}" for glibc in range(newest, 16, -1)]
         for machine in ("x86_64", "aarch64")
         for newest in (39, 28)
     ),

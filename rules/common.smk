@@ -258,6 +258,14 @@ def job_measurements(wildcards):
     return found
 
 
+def job_logs(wildcards):
+    """Logs of the jobs that `job_measurements` tells of: logs/ and benchmarks/ mirror each other."""
+    return [
+        path.replace("/benchmarks/", "/logs/").removesuffix(".tsv") + ".log"
+        for path in job_measurements(wildcards)
+    ]
+
+
 def logs(path):
     """The log of a job; logs/ mirrors the rules."""
     return f"results/{{dataset}}/logs/{path}.log"

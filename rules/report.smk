@@ -99,5 +99,6 @@ rule render_report:
         config=config,
         command=command_line(),
         benchmarks=job_measurements,
+        logs=job_logs,
     script:
         "../scripts/render_report.py"

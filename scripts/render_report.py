@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cfmf.reporting import crate, provenance
-from cfmf.reporting.render import render
+from cfmf.reporting.render import render_pages
 from cfmf.reporting.study import load
 from cfmf.rules import job
 
@@ -14,21 +14,17 @@ with job(snakemake) as (log, params):
         snakemake.input,
         params.command,
         outputs=[path for path in crate.results(origin.parent) if path != origin],
-        logs=[
-            path.replace("/benchmarks/", "/logs/").removesuffix(".tsv") + ".log"
-            for path in params.benchmarks
-        ],
+        logs=params.logs,
     )
     provenance.write(origin, known)
     only = [*snakemake.input, *params.benchmarks]
     study = load(Path("results"), snakemake.wildcards.dataset, only)
     pages = {
-        snakemake.output.interactive: "embedded",
-        snakemake.output.still: "svg",
-        snakemake.output.further: "folded",
+        Path(snakemake.output.interactive): "embedded",
+        Path(snakemake.output.still): "svg",
+        Path(snakemake.output.further): "folded",
     }
-    for page, plotly in pages.items():
-        render(study, Path(page), language=params.language, plotly=plotly)
+    render_pages(study, pages, params.language)
     # The pages tell what they were made from; what they are themselves is told beside them.
     known["outputs"] |= provenance.hashes(pages)
     provenance.write(origin, known)

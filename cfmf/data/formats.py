@@ -47,6 +47,7 @@ from cfmf.data.manifest import verified_manifest
 from cfmf.data.parallel import side_by_side
 from cfmf.data.text import read_titles
 from cfmf.files import written_whole
+from cfmf.observed import overlap
 
 log = logging.getLogger(__name__)
 
@@ -471,16 +472,10 @@ def _overlap(seen: list[NDArray[np.uint8]]) -> dict[str, Any]:
     """Distinct users and items of train and test, those in both, and those in either."""
     if not (seen[0] >> TEST & 1).any():
         return {}
-    overlap: dict[str, Any] = {}
-    for name, parts in zip(("users", "items"), seen, strict=True):
-        train, test = ((parts >> one & 1).astype(bool) for one in (TRAIN, TEST))
-        overlap[name] = {
-            "train": int(train.sum()),
-            "test": int(test.sum()),
-            "intersection": int((train & test).sum()),
-            "union": int((train | test).sum()),
-        }
-    return overlap
+    return {
+        name: overlap(*((parts >> one & 1).astype(bool) for one in (TRAIN, TEST)))
+        for name, parts in zip(("users", "items"), seen, strict=True)
+    }
 
 
 def write_ratings(path: Path, ratings: pd.DataFrame) -> None:

@@ -2,10 +2,10 @@
 
 A compiler may not reorder the additions of a float sum, and so cannot keep partial sums in a vector
 register, unless it is told that the order does not matter (`fastmath`). Then, though, the order is
-what the compiler chose that time: numba optimizes parallel code once more for its disk cache, and
-the process that compiled a function got other last digits than those that loaded it. Here the order
-is written down instead: `LANES` partial sums of fused multiply-adds, whose halves are added until
-one is left. Results depend neither on the process nor on the number of threads.
+what the compiler chose that time, and the process that compiled a parallel function got other last
+digits than those that loaded it from numba's disk cache. Here the order is written down instead:
+`LANES` partial sums of fused multiply-adds, whose halves are added until one is left. Results
+depend neither on the process nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ def inner_product(typing, left, row, right, other, length):  # type: ignore[no-u
             row_pointer(context, builder, signature.args[at], arguments[at], arguments[at + 1])
             for at in (0, 2)
         ]
-        number = context.get_value_type(left.dtype)
-        (total,) = fused_sums(builder, number, pointers, [(0, 1)], arguments[4])
+        (total,) = fused_sums(context, builder, left.dtype, pointers, [(0, 1)], arguments[4])
         return total
 
     return left.dtype(left, types.intp, right, types.intp, types.intp), generate
@@ -55,9 +54,8 @@ def inner_products_2_4(typing, rows, a, b, length):  # type: ignore[no-untyped-d
         places = [builder.add(first, first.type(step)) for step in range(2)]
         places += [builder.add(second, second.type(step)) for step in range(4)]
         pointers = [row_pointer(context, builder, rows, array, place) for place in places]
-        number = context.get_value_type(rows.dtype)
         pairs = [(left, right) for left in (0, 1) for right in range(2, 6)]
-        sums = fused_sums(builder, number, pointers, pairs, stop)
+        sums = fused_sums(context, builder, rows.dtype, pointers, pairs, stop)
         return context.make_tuple(builder, signature.return_type, sums)
 
     result = types.UniTuple(rows.dtype, 8)
@@ -74,23 +72,29 @@ def row_pointer(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> 
 
 
 def fused_sums(
-    builder: Any, number: Any, pointers: list[Any], pairs: list[tuple[int, int]], length: Any
+    context: Any,
+    builder: Any,
+    kind: Any,
+    pointers: list[Any],
+    pairs: list[tuple[int, int]],
+    length: Any,
 ) -> list[Any]:
     """Generate the inner products of pairs of rows, by their numbers in `pointers`."""
+    number = context.get_value_type(kind)
     wide, narrow = ir.VectorType(number, LANES), ir.VectorType(number, HALF)
     nothing = ir.Constant(wide, [0.0] * LANES)
     sums = [cgutils.alloca_once_value(builder, nothing) for _ in pairs]
-    name = f"llvm.fma.v{LANES}f{8 * number_bytes(number)}"
+    name = f"llvm.fma.v{LANES}f{kind.bitwidth}"
     fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(wide, [wide] * 3), name)
     widened = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(LANES)))
     zeros = ir.Constant(narrow, [0.0] * HALF)
 
-    def add(start: Any, kind: Any) -> None:
+    def add(start: Any, width: Any) -> None:
         loaded = []
         for pointer in pointers:
-            place = builder.bitcast(builder.gep(pointer, [start]), kind.as_pointer())
-            values = builder.load(place, align=number_bytes(number))
-            if kind is narrow:
+            place = builder.bitcast(builder.gep(pointer, [start]), width.as_pointer())
+            values = builder.load(place, align=kind.bitwidth // 8)
+            if width is narrow:
                 values = builder.shuffle_vector(values, zeros, widened)
             loaded.append(values)
         for total, (left, right) in zip(sums, pairs, strict=True):
@@ -119,8 +123,3 @@ def added_up(builder: Any, values: Any) -> Any:
         low, high = (builder.shuffle_vector(values, values, half) for half in halves)
         values = builder.fadd(low, high)
     return builder.extract_element(values, index(0))
-
-
-def number_bytes(number: Any) -> int:
-    """Size of a float type."""
-    return 4 if isinstance(number, ir.FloatType) else 8

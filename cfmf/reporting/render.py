@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,32 +33,50 @@ TEMPLATES = Path(__file__).with_name("assets") / "templates"
 
 
 def render(study: Study, output: Path, language: str = "en", plotly: str = "embedded") -> None:
-    """Write the report of a study, whole or not at all.
+    """Write one page of a study's report; see `render_pages`."""
+    render_pages(study, {output: plotly}, language)
+
+
+def render_pages(study: Study, pages: Mapping[Path, str], language: str = "en") -> None:
+    """Write the report of a study, in one or several pages, each whole or not at all.
 
     Parameters
     ----------
     study
         What `cfmf.reporting.study.load` returns.
-    output
-        The HTML file; it asks for nothing outside itself.
-    language
-        `en` or `zh`: the catalogue in report/strings whose words are shown first; a reader can
-        change to the others.
-    plotly
+    pages
+        The HTML files, which ask for nothing outside themselves, and the kind of figures of each.
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
         figures as still SVG, without folded figures and the longest folded tables, for pages that
         must stay under 1.5 MB. `folded`: those folded figures alone, as still SVG.
+    language
+        `en` or `zh`: the catalogue in report/strings whose words are shown first; a reader can
+        change to the others.
 
     Raises
     ------
     ValueError
         If there is no such language or kind of figure.
     """
-    if plotly not in KINDS:
-        raise ValueError(f"figures are 'embedded', 'svg' or 'folded', not {plotly!r}")
-    interactive = plotly == "embedded"
+    for kind in pages.values():
+        if kind not in KINDS:
+            raise ValueError(f"figures are 'embedded', 'svg' or 'folded', not {kind!r}")
     words = {name: Catalogue(name) for name in dict.fromkeys([language, *languages()])}
-    parts = {name: _parts(study, words[name], plotly) for name in words}
+    whole = {name: sections(study, words[name]) for name in words}
+    for output, kind in pages.items():
+        parts = {name: _parts(whole[name], words[name], kind) for name in words}
+        _write(study, output, language, words, parts, kind == "embedded")
+
+
+def _write(
+    study: Study,
+    output: Path,
+    language: str,
+    words: Mapping[str, Catalogue],
+    parts: Mapping[str, Sequence[Section]],
+    interactive: bool,
+) -> None:
+    """Write one page of the given sections in every language."""
     figures = {name: _figures(parts[name]) for name in words}
     page = _environment().get_template("report.html.j2")
     pages = {
@@ -95,11 +113,10 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
     )
 
 
-def _parts(study: Study, words: Catalogue, plotly: str) -> list[Section]:
-    parts = sections(study, words)
-    if plotly == "svg":
+def _parts(parts: list[Section], words: Catalogue, kind: str) -> list[Section]:
+    if kind == "svg":
         return [replace(part, blocks=light(part.blocks, words)) for part in parts]
-    if plotly == "folded":
+    if kind == "folded":
         return further(parts, words)
     return parts
 

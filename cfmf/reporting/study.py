@@ -15,6 +15,7 @@ import yaml
 
 from cfmf.files import load_matrix
 from cfmf.neighbours.stored import corner, distribution, load_similarity
+from cfmf.observed import overlap
 from cfmf.search import PUBLISHED_METHOD
 from cfmf.tables import MEASURED, read_table
 
@@ -263,16 +264,8 @@ def _matrices(files: _Files) -> Matrices | None:
             np.bincount(matrix.indices, minlength=matrix.shape[1]) > 0 for matrix in found.values()
         ],
     }
-    overlap = {
-        what: {
-            "train": int(train.sum()),
-            "test": int(test.sum()),
-            "intersection": int((train & test).sum()),
-            "union": int((train | test).sum()),
-        }
-        for what, (train, test) in present.items()
-    }
-    return Matrices(paths[0].parent.name, kinds, overlap)
+    shared = {what: overlap(*marks) for what, marks in present.items()}
+    return Matrices(paths[0].parent.name, kinds, shared)
 
 
 def _histories(paths: Iterable[Path]) -> dict[tuple[str, str, str], pd.DataFrame]:

@@ -9,16 +9,8 @@ from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import contrasts
+from tests.settings import BLOCK
 
-BLOCK = {
-    "alpha": 0.05,
-    "ci_level": 0.95,
-    "margin": 0.01,
-    "rope": 0.0,
-    "power": 0.8,
-    "bootstrap_repeats": 200,
-    "seed": 1,
-}
 A, B, N = [4, 1, 9, 2], [3, 1.5, 7, 2], [3, 1, 5, 2]
 SUMS = np.column_stack([A, B, N])
 
@@ -57,7 +49,7 @@ def pair():
 
 
 def test_bayesian_tail_is_the_one_sided_p(pair):
-    rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK)
+    rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK | {"rope": 0.0})
     t = next(row for row in rows if row["test"].startswith("corrected t"))
     lower = next(row for row in rows if row["stat_name"].startswith("P(first lower"))
     one_sided = stats.t.cdf(t["stat"], 9)
@@ -68,7 +60,7 @@ def test_corrected_t_is_the_formula_of_nadeau_and_bengio(pair):
     d = (pair[0] - pair[1]).to_numpy()
     ratio = 1 / 9
     expected = d.mean() / np.sqrt(d.var(ddof=1) * (1 / 10 + ratio))
-    t = contrasts.paired_contrast(*pair, ratio=ratio, block=BLOCK)[0]
+    t = contrasts.paired_contrast(*pair, ratio=ratio, block=BLOCK | {"rope": 0.0})[0]
     assert t["stat"] == pytest.approx(expected, rel=1e-12)
     assert t["p_raw"] == pytest.approx(2 * stats.t.sf(abs(expected), 9), rel=1e-9)
     half = stats.t.ppf(0.975, 9) * np.sqrt(d.var(ddof=1) * (1 / 10 + ratio))
@@ -78,7 +70,7 @@ def test_corrected_t_is_the_formula_of_nadeau_and_bengio(pair):
 def test_equivalence_is_two_one_sided_tests(pair):
     d = (pair[0] - pair[1]).to_numpy()
     error = np.sqrt(d.var(ddof=1) * (1 / 10 + 1 / 9))
-    rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK)
+    rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK | {"rope": 0.0})
     tost = next(row for row in rows if row["test"].startswith("TOST"))
     sides = [stats.t.sf((d.mean() + 0.01) / error, 9), stats.t.cdf((d.mean() - 0.01) / error, 9)]
     assert tost["p_raw"] == pytest.approx(max(sides), rel=1e-9)

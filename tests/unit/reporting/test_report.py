@@ -14,7 +14,7 @@ import pytest
 
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Note, Plot, Table, Text
-from cfmf.reporting.render import render
+from cfmf.reporting.render import render, render_pages
 from cfmf.reporting.sections import (
     data,
     discussion,
@@ -87,15 +87,11 @@ def read(html):
 def pages(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     made = {}
-    for language, kind in [
-        ("en", "embedded"),
-        ("en", "svg"),
-        ("en", "folded"),
-        ("zh", "embedded"),
-    ]:
-        path = folder / f"{language}-{kind}.html"
-        render(study, path, language, plotly=kind)
-        made[language, kind] = path.read_text(encoding="utf-8")
+    for language, kinds in {"en": ["embedded", "svg", "folded"], "zh": ["embedded"]}.items():
+        paths = {folder / f"{language}-{kind}.html": kind for kind in kinds}
+        render_pages(study, paths, language)
+        for path, kind in paths.items():
+            made[language, kind] = path.read_text(encoding="utf-8")
     return made
 
 

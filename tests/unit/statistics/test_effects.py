@@ -10,16 +10,8 @@ from scipy import stats
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import assumptions, blocked, contrasts, effects, names
 from cfmf.statistics import rows as tables
+from tests.settings import BLOCK
 
-BLOCK = {
-    "alpha": 0.05,
-    "ci_level": 0.95,
-    "margin": 0.01,
-    "rope": 0.005,
-    "power": 0.8,
-    "bootstrap_repeats": 200,
-    "seed": 1,
-}
 RESAMPLING = Resampling.of(BLOCK)
 values = st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=12)
 

@@ -7,16 +7,8 @@ import pytest
 
 from cfmf.statistics import contrasts, verdict
 from cfmf.statistics.rows import adjust
+from tests.settings import BLOCK
 
-BLOCK = {
-    "alpha": 0.05,
-    "ci_level": 0.95,
-    "margin": 0.01,
-    "rope": 0.005,
-    "power": 0.8,
-    "bootstrap_repeats": 200,
-    "seed": 1,
-}
 WOBBLE = [-0.002, 0.001, 0.0, -0.001, 0.002]
 
 
