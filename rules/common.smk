@@ -260,8 +260,13 @@ def job_measurements(wildcards):
 
 def job_logs(wildcards):
     """Logs of the jobs that `job_measurements` tells of: logs/ and benchmarks/ mirror each other."""
+    results = Path("results", wildcards.dataset)
     return [
-        path.replace("/benchmarks/", "/logs/").removesuffix(".tsv") + ".log"
+        str(
+            results
+            / "logs"
+            / Path(path).relative_to(results / "benchmarks").with_suffix(".log")
+        )
         for path in job_measurements(wildcards)
     ]
 
