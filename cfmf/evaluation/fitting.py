@@ -181,7 +181,7 @@ def fit(
     train
         Users × items; the stored entries are the ratings to learn from.
     asked
-        Its stored entries are pairs to predict; their values are not looked at.
+        Its stored entries are pairs to predict; their values, finite, are not looked at.
     scale
         Lowest and highest rating.
 

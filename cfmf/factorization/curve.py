@@ -80,7 +80,7 @@ class Curve:
     settings
         The solver, for messages and to tell checkpoints apart.
     advice
-        What to do about a loss that is no longer finite.
+        What to do about a loss or a validation RMSE that is no longer finite.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Curve:
         Raises
         ------
         FloatingPointError
-            If a loss is no longer finite.
+            If a loss or a validation RMSE is no longer finite.
         """
         run = self.fingerprint() if checkpoint.path else ""
         self.restore(checkpoint.load(run), training)
@@ -148,11 +148,15 @@ class Curve:
         loss, validation = measured[:, 0], measured[:, 2]
         delta = np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
         for task, row, change in zip(self.tasks, measured, delta, strict=True):
-            if not np.isfinite(row[0]):
-                raise FloatingPointError(
-                    f"the loss of {task.name} is {row[0]} at epoch {epoch} ({self.settings});"
-                    f" {self.advice}"
-                )
+            watched = [("loss", row[0])]
+            if task.validation is not None:
+                watched.append(("validation RMSE", row[2]))
+            for name, value in watched:
+                if not np.isfinite(value):
+                    raise FloatingPointError(
+                        f"the {name} of {task.name} is {value} at epoch {epoch} ({self.settings});"
+                        f" {self.advice}"
+                    )
             if task.report is not None:
                 named = {"loss": row[0], "delta_loss": change}
                 named |= dict(zip(WATCHED, row[1:], strict=True))

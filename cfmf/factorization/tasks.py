@@ -27,7 +27,7 @@ class Task:
     seed
         Of everything random.
     validation
-        Watched at every epoch where given, and decides when to stop.
+        Watched at every epoch where given, and decides when to stop; not empty.
     test
         Pairs to predict at the end.
     watch_test
@@ -44,6 +44,11 @@ class Task:
         Called after every measured epoch with its number and its loss, delta_loss and the RMSEs of
         `WATCHED`, NaN where a part is not watched; what it raises ends the training (a search
         prunes so).
+
+    Raises
+    ------
+    ValueError
+        If train or a given validation is empty, or a rating of any part is not a finite number.
     """
 
     train: sparse.csr_array
@@ -59,8 +64,14 @@ class Task:
     def __post_init__(self) -> None:
         if self.train.nnz == 0:
             raise ValueError(f"{self.name}: there is no rating to learn from")
-        if not np.isfinite(self.train.data).all():
-            raise ValueError(f"{self.name}: a rating to learn from is not a finite number")
+        if self.validation is not None and self.validation.nnz == 0:
+            raise ValueError(
+                f"{self.name}: validation has no rating, so nothing can tell when to stop; hold"
+                " more of the training ratings out"
+            )
+        for part, matrix in self.parts().items():
+            if not np.isfinite(matrix.data).all():
+                raise ValueError(f"{self.name}: a rating of the {part} part is not a finite number")
 
     def parts(self) -> dict[str, sparse.csr_array]:
         """The parts to predict at the end, by name."""

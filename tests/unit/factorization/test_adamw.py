@@ -8,6 +8,7 @@ import torch
 
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW, _Training
+from cfmf.factorization.curve import Curve, Stopping
 from cfmf.factorization.objective import start_factors
 from cfmf.factorization.tasks import Task
 from cfmf.observed import pairs, root_mean_square
@@ -284,9 +285,27 @@ def test_bad_settings_are_refused(options, message):
 def test_ratings_that_cannot_be_learned_from_are_refused(ratings):
     with pytest.raises(ValueError, match="no rating"):
         Task(ratings[:, :0])
-    ratings.data[3] = np.nan
-    with pytest.raises(ValueError, match="not a finite number"):
-        Task(ratings)
+    with pytest.raises(ValueError, match="fold u1: validation has no rating"):
+        Task(ratings, validation=ratings[:, :0], name="fold u1")
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_ratings_that_are_no_finite_numbers_are_refused(ratings, part, value):
+    parts = {name: ratings.copy() for name in ("train", "validation", "test")}
+    parts[part].data[3] = value
+    with pytest.raises(ValueError, match=f"of the {part} part is not a finite number"):
+        Task(**parts)
+
+
+def test_validation_error_that_is_no_longer_finite_stops_with_settings_and_epoch(low_rank):
+    """Else no epoch would ever be the best, and the start would be kept without a word."""
+    train, validation, _ = low_rank
+    solver = AdamW(k=3)
+    curve = Curve([Task(train, 2, validation, name="fold u1")], Stopping(9), solver, "lower it")
+    message = r"validation RMSE of fold u1 is nan at epoch 4 \(AdamW\(k=3, .*\); lower it"
+    with pytest.raises(FloatingPointError, match=message):
+        curve.record(4, np.array([[0.5, 1.0, np.nan, np.nan]]), 1.0)
 
 
 def test_predictions_of_cold_pairs_equal_the_formula(low_rank):
