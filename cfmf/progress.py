@@ -11,14 +11,22 @@ Item = TypeVar("Item")
 
 
 def progress(
-    items: Iterable[Item], label: str, total: int | None = None, every: float = 10.0
+    items: Iterable[Item],
+    label: str,
+    total: int | None = None,
+    every: float = 10.0,
+    before: int = 0,
 ) -> Iterator[Item]:
-    """Pass `items` on and log how far the loop is, at most once in `every` seconds."""
+    """Pass `items` on and log how far the loop is, at most once in `every` seconds.
+
+    Of the `total`, `before` were done by an earlier process, from whose checkpoint this one goes
+    on; the seconds told are this one's.
+    """
     log = logging.getLogger("cfmf.progress")
     if total is None and isinstance(items, Sized):
-        total = len(items)
+        total = before + len(items)
     start = said = time.monotonic()
-    for done, item in enumerate(items):
+    for done, item in enumerate(items, before):
         now = time.monotonic()
         if now - said >= every:
             said = now

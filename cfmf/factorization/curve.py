@@ -109,7 +109,8 @@ class Curve:
         self.restore(checkpoint.load(run), training)
         began = time.perf_counter() - (self.rows[-1][:, 6].max() if self.rows else 0.0)
         names = ", ".join(task.name for task in self.tasks)
-        for epoch in progress(self.epochs(), f"{names}: epochs", self.limits().max()):
+        limit, before = self.limits().max(), len(self.rows)
+        for epoch in progress(self.epochs(), f"{names}: epochs", limit, before=before):
             measured = training.measure()
             kept = self.record(epoch, measured, time.perf_counter() - began)
             if kept.any():

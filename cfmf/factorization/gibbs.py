@@ -261,8 +261,9 @@ class _Sampling:
         run = fingerprint(decides, *parts) if checkpoint.path else ""
         self.restore(checkpoint.load(run))
         began = time.perf_counter() - (self.history[-1][6] if self.history else 0.0)
-        sweeps = range(len(self.history), self.last)
-        for sweep in progress(sweeps, f"{self.task.name}: sweeps of k {settings.k}"):
+        before = len(self.history)
+        label = f"{self.task.name}: sweeps of k {settings.k}"
+        for sweep in progress(range(before, self.last), label, before=before):
             if self.out_of_time():
                 break
             try:

@@ -64,6 +64,14 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(low_rank, tmp_path, 
         solver.fit_tasks([task], path)
     monkeypatch.undo()
     assert list(tmp_path.iterdir())
+    counted = []
+
+    def progress(items, label, total=None, before=0):
+        counted.append(before)
+        yield from items
+
+    for module in ("curve", "gibbs"):
+        monkeypatch.setattr(f"cfmf.factorization.{module}.progress", progress)
     for _ in range(2):  # the second time, everything is done already
         [resumed] = solver.fit_tasks([task], path)
         for part, expected in whole.predictions.items():
@@ -71,6 +79,7 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(low_rank, tmp_path, 
         assert resumed.epochs == whole.epochs
         curves = [found.history.drop(columns="seconds") for found in (whole, resumed)]
         assert curves[0].equals(curves[1])
+    assert counted == [4, len(whole.history)]
 
 
 @pytest.mark.parametrize(
