@@ -5,25 +5,41 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
-from cfmf.files import written_whole
+from cfmf.factorization.tasks import Solver, Task
+from cfmf.files import sha256, written_whole
+from cfmf.imports import ROOT, imported_files
 
 EVERY_SECONDS = 60.0
 
 
-def fingerprint(settings: object, *matrices: sparse.csr_array | None) -> str:
-    """Hash of what decides a run, so that another run's state is never taken for it."""
-    digest = hashlib.sha256(repr(settings).encode())
-    for matrix in matrices:
-        if matrix is not None:
+def fingerprint(solver: Solver, tasks: Sequence[Task]) -> str:
+    """Hash of what decides a training and its measures, so that no other's state is taken for it.
+
+    That is the solver's settings, the factors it was given to start from, the files of the package
+    that it imports, and of every task all parts and all settings but its name and its report.
+    """
+    digest = hashlib.sha256(repr(solver).encode())
+    for array in getattr(solver, "start", None) or ():
+        _add(digest, array)
+    for path in imported_files(type(solver).__module__):
+        digest.update(f"{path} {sha256(ROOT / path)}".encode())
+    for task in tasks:
+        digest.update(repr((task.seed, task.watch_test, task.epochs, task.seconds)).encode())
+        for part, matrix in task.parts().items():
+            digest.update(f"{part} {matrix.shape}".encode())
             for array in (matrix.indptr, matrix.indices, matrix.data):
-                digest.update(np.ascontiguousarray(array).data)
+                _add(digest, array)
     return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, array: np.ndarray) -> None:
+    digest.update(f"{array.dtype} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
 
 
 class Checkpoint:

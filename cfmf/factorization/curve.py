@@ -13,7 +13,7 @@ import pandas as pd
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.model import Factorization
-from cfmf.factorization.tasks import HISTORY, WATCHED, Fitted, Task
+from cfmf.factorization.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 from cfmf.observed import pairs
 from cfmf.progress import progress
 
@@ -84,7 +84,7 @@ class Curve:
     """
 
     def __init__(
-        self, tasks: Sequence[Task], stopping: Stopping, settings: object, advice: str
+        self, tasks: Sequence[Task], stopping: Stopping, settings: Solver, advice: str
     ) -> None:
         self.tasks, self.stopping = tasks, stopping
         self.settings, self.advice = settings, advice
@@ -105,7 +105,7 @@ class Curve:
         FloatingPointError
             If a loss or a validation RMSE is no longer finite.
         """
-        run = self.fingerprint() if checkpoint.path else ""
+        run = fingerprint(self.settings, self.tasks) if checkpoint.path else ""
         self.restore(checkpoint.load(run), training)
         began = time.perf_counter() - (self.rows[-1][:, 6].max() if self.rows else 0.0)
         names = ", ".join(task.name for task in self.tasks)
@@ -126,13 +126,6 @@ class Curve:
             if checkpoint.due():
                 checkpoint.save(run, {**training.state(), **self.state()})
         checkpoint.save(run, {**training.state(), **self.state()})
-
-    def fingerprint(self) -> str:
-        """What tells this training from others."""
-        runs = [(task.seed, task.epochs, task.seconds) for task in self.tasks]
-        decides = (self.settings, runs)
-        parts = [part for task in self.tasks for part in (task.train, task.validation)]
-        return fingerprint(decides, *parts)
 
     def epochs(self) -> Iterator[int]:
         """Epochs still to measure: none after the end."""
@@ -226,7 +219,7 @@ def fit_one_by_one(
     tasks: Sequence[Task],
     start: Callable[[Task], SingleTraining],
     stopping: Stopping,
-    settings: object,
+    settings: Solver,
     advice: str,
     checkpoint: Path | None,
 ) -> list[Fitted]:

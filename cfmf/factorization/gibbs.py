@@ -256,9 +256,7 @@ class _Sampling:
     def run(self, checkpoint: Checkpoint) -> None:
         """Sweep as often as the settings or the task say, or until the time is out."""
         settings = self.settings
-        parts = (self.task.train, self.task.validation, self.task.test)
-        decides = (settings, self.task.seed, self.task.epochs, self.task.seconds)
-        run = fingerprint(decides, *parts) if checkpoint.path else ""
+        run = fingerprint(settings, [self.task]) if checkpoint.path else ""
         self.restore(checkpoint.load(run))
         began = time.perf_counter() - (self.history[-1][6] if self.history else 0.0)
         before = len(self.history)

@@ -7,7 +7,7 @@ both. JAX is optional; it comes with the environment of this method only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class JaxAdamW(AdamW):
         Factors U and V to start from; None draws them from keys split from the seed's.
     """
 
-    start: tuple[np.ndarray, np.ndarray] | None = None
+    start: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,6 +10,7 @@ import jax
 from cfmf.devices import DeviceError
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
+from cfmf.factorization.checkpoint import fingerprint
 from cfmf.factorization.jax_adamw import JaxAdamW
 from cfmf.factorization.objective import start_factors
 from cfmf.factorization.tasks import Task
@@ -41,6 +42,15 @@ def test_users_and_items_start_from_different_keys(make_matrix):
     [fitted] = found.fit_tasks([Task(square, epochs=0)])
     assert not np.allclose(fitted.model.user_factors, fitted.model.item_factors)
     assert abs(fitted.model.user_factors).max() > 1
+
+
+def test_checkpoint_of_another_start_is_not_resumed(ratings):
+    """Two starts of a thousand rows each, which print alike."""
+    first = tuple(np.ones((1000, 2), np.float32) for _ in range(2))
+    second = (first[0], first[1].copy())
+    second[1][500, 1] = 2
+    found = {fingerprint(JaxAdamW(k=2, start=start), [Task(ratings)]) for start in (first, second)}
+    assert len(found) == 2
 
 
 def test_noise_floor_is_reached_and_runs_repeat(low_rank):

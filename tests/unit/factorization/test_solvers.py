@@ -1,6 +1,7 @@
 """What every solver owes: the noise floor, and going on after a kill as if nothing had happened."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import torch
 
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.als import ALS
+from cfmf.factorization.checkpoint import fingerprint
 from cfmf.factorization.curve import Curve
 from cfmf.factorization.gibbs import Gibbs, _Sampling
 from cfmf.factorization.model import Factorization, Posterior
 from cfmf.factorization.sgd import SGD
 from cfmf.factorization.tasks import Task
+from cfmf.files import sha256
 from cfmf.observed import root_mean_square
 
 SOLVERS = {
@@ -119,6 +122,66 @@ def test_checkpoint_of_other_data_or_damaged_is_not_used(low_rank, tmp_path, cap
     [again] = solver.fit_tasks([Task(validation, 1)], path)
     assert "is damaged" in caplog.text
     assert again.model.user_factors.tobytes() == other.model.user_factors.tobytes()
+
+
+@pytest.fixture
+def three_parts(ratings, validation, make_matrix):
+    test = make_matrix(np.random.default_rng(6), *ratings.shape, 0.2)
+    return Task(ratings, 1, validation, test)
+
+
+def changed(matrix):
+    """The matrix with its last rating one higher."""
+    found = matrix.copy()
+    found.data[-1] += 1
+    return found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda task: {"train": changed(task.train)},
+        lambda task: {"validation": changed(task.validation)},
+        lambda task: {"test": changed(task.test)},
+        lambda task: {"validation": task.test, "test": task.validation},
+        lambda task: {"validation": None, "test": task.validation},
+        lambda task: {"watch_test": True},
+        lambda task: {"seed": 2},
+        lambda task: {"epochs": 7},
+        lambda task: {"seconds": 7.0},
+    ],
+)
+def test_checkpoint_of_another_task_is_not_resumed(three_parts, change):
+    solver = ALS(k=2)
+    alone = fingerprint(solver, [three_parts])
+    assert fingerprint(ALS(k=2), [replace(three_parts, name="another")]) == alone
+    assert fingerprint(solver, [replace(three_parts, **change(three_parts))]) != alone
+    assert fingerprint(ALS(k=2, reg=0.2), [three_parts]) != alone
+    assert fingerprint(solver, [three_parts] * 2) != alone
+
+
+def test_checkpoint_of_other_code_is_not_resumed(three_parts, monkeypatch):
+    solver = ALS(k=2)
+    before = fingerprint(solver, [three_parts])
+    code = {"curve.py": "an earlier state of the file"}
+    monkeypatch.setattr(
+        "cfmf.factorization.checkpoint.sha256", lambda path: code.get(path.name) or sha256(path)
+    )
+    assert fingerprint(solver, [three_parts]) != before
+    code["curve.py"] = ""
+    assert fingerprint(solver, [three_parts]) == before
+    code["gibbs.py"] = "ALS does not import it"
+    assert fingerprint(solver, [three_parts]) == before
+
+
+def test_checkpoint_of_another_test_part_is_not_resumed(low_rank, tmp_path):
+    """The curve that it holds was measured on the other."""
+    train, validation, test = low_rank
+    solver, path = AdamW(k=3, max_epochs=5), tmp_path / "state.npz"
+    for part in (test, validation):
+        [found] = solver.fit_tasks([Task(train, test=part, watch_test=True)], path)
+        last = root_mean_square(found.predictions["test"] - part.data)
+        assert found.history["test_rmse"].iloc[-1] == pytest.approx(last, rel=1e-5)
 
 
 @pytest.mark.parametrize("bounds", [None, (1.0, 5.0)])
