@@ -35,8 +35,8 @@ COLUMNS = {
         "assumptions": "family design group check function n stat_name stat p_value holds note",
         "medians": "arm method k n median mean interquartile_mean minimum maximum",
         "first_row": "dataset fold item wrong right",
-        "backends": "backend device dtype epochs repeats compile_seconds epoch_seconds"
-        " epoch_seconds_min epoch_seconds_max loss test_rmse loss_difference",
+        "backends": "backend device dtype epochs repeats setup_seconds compile_seconds"
+        " epoch_seconds epoch_seconds_min epoch_seconds_max loss test_rmse loss_difference",
         "generators": "seed n sample against statistic p_raw p_adj",
         "best_rows": "arm method k reg fold seed validation_rmse test_rmse edge",
     }.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,21 @@ def on_cores(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Seconds of one training: of its first epoch, of the median of the others, outside of all."""
+
+    first: float
+    epoch: float
+    outside: float
+
+    @classmethod
+    def by(cls, training: Fitted, total: float) -> Taken:
+        """What a training of `total` seconds and more than one epoch took, by its own clock."""
+        seconds = training.history["seconds"].to_numpy()
+        return cls(seconds[0], float(np.median(np.diff(seconds))), total - seconds[-1])
+
+
 def compare_backends(
     train: sparse.csr_array,
     test: sparse.csr_array,
@@ -57,16 +73,19 @@ def compare_backends(
     k, reg, learning_rate, seed
         Of the recipe.
     epochs, repeats
-        Epochs of one training, and how often it is repeated; backends take turns.
+        Epochs of one training, and how often it is repeated after a first one, which compiles;
+        backends take turns.
     device
         `cpu` or `cuda`.
 
     Returns
     -------
-    One row a backend: `backend device dtype epochs repeats compile_seconds epoch_seconds
-    epoch_seconds_min epoch_seconds_max loss test_rmse loss_difference`. Epoch seconds are the
-    median over repeats; compile seconds are what the first training took beyond the median; the
-    last columns are after the last epoch, the difference being relative to torch.
+    One row a backend, columns `COLUMNS["backends"]`. Epoch seconds are between the measures of two
+    epochs, the median of each training: the median, least and largest of these over the repeats.
+    Compile seconds are what the first epoch of the first training took beyond the repeats' first
+    epochs; set-up seconds what a repeat takes outside its epochs, for arrays, start and final
+    predictions, in the median. The last columns are after the last epoch, the difference being
+    relative to torch.
     """
     options: dict[str, Any] = {
         "k": k,
@@ -81,16 +100,17 @@ def compare_backends(
         start = start_factors(*train.shape, k, 1.0, seed)
         solvers["jax"] = JaxAdamW(**options, start=start, device=device)
     task = Task(train, seed, test=test, watch_test=True, epochs=epochs)
-    seconds: dict[str, list[float]] = {name: [] for name in solvers}
+    taken: dict[str, list[Taken]] = {name: [] for name in solvers}
     results: dict[str, Fitted] = {}
     for _ in range(repeats + 1):
         for name, solver in solvers.items():
             began = time.perf_counter()
             [results[name]] = solver.fit_tasks([task])
-            seconds[name].append(time.perf_counter() - began)
+            taken[name].append(Taken.by(results[name], time.perf_counter() - began))
     rows = []
     for name, found in results.items():
-        first, *later = seconds[name]
+        first, *later = taken[name]
+        epoch_seconds = [one.epoch for one in later]
         last = found.history.iloc[-1]
         reference = results["torch"].history["loss"].iloc[-1]
         rows.append(
@@ -100,10 +120,11 @@ def compare_backends(
                 "dtype": "float32",
                 "epochs": epochs,
                 "repeats": repeats,
-                "compile_seconds": first - float(np.median(later)),
-                "epoch_seconds": float(np.median(later)) / (epochs + 1),
-                "epoch_seconds_min": min(later) / (epochs + 1),
-                "epoch_seconds_max": max(later) / (epochs + 1),
+                "setup_seconds": float(np.median([one.outside for one in later])),
+                "compile_seconds": first.first - float(np.median([one.first for one in later])),
+                "epoch_seconds": float(np.median(epoch_seconds)),
+                "epoch_seconds_min": min(epoch_seconds),
+                "epoch_seconds_max": max(epoch_seconds),
                 "loss": last["loss"],
                 "test_rmse": last["test_rmse"],
                 "loss_difference": abs(last["loss"] - reference) / reference,

@@ -346,6 +346,8 @@ def _backends(study: Study, words: Catalogue) -> list[Block]:
             torch=number(torch["epoch_seconds"], "seconds"),
             jax=number(jax["epoch_seconds"], "seconds"),
             compile=number(jax["compile_seconds"], "seconds"),
+            setup_torch=number(torch["setup_seconds"], "seconds"),
+            setup_jax=number(jax["setup_seconds"], "seconds"),
             difference=number(float(f"{jax['loss_difference']:.1g}")),
         )
         found.append(Text(told))
@@ -353,6 +355,7 @@ def _backends(study: Study, words: Catalogue) -> list[Block]:
         Column("backend", words.plain("column.backend"), "code"),
         Column("device", words.plain("column.device"), "code"),
         Column("dtype", words.plain("column.dtype"), "code"),
+        Column("setup_seconds", words.plain("column.setup_seconds"), "seconds"),
         Column("compile_seconds", words.plain("column.compile_seconds"), "seconds"),
         Column("epoch_seconds", words.plain("column.epoch_seconds"), "seconds"),
         Column("epoch_seconds_min", words.plain("column.epoch_seconds_min"), "seconds"),

@@ -6,15 +6,16 @@ import pytest
 pytest.importorskip("jax", reason="JAX is not installed")
 
 import jax
+import jax.numpy as jnp
 
 from cfmf.devices import DeviceError
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.checkpoint import fingerprint
-from cfmf.factorization.jax_adamw import JaxAdamW
+from cfmf.factorization.jax_adamw import JaxAdamW, mean_square, on_device
 from cfmf.factorization.objective import start_factors
 from cfmf.factorization.tasks import Task
-from cfmf.observed import root_mean_square
+from cfmf.observed import pairs, root_mean_square
 
 PUBLISHED = dict(METHODS["mf-published"].options)
 
@@ -34,6 +35,25 @@ def test_torch_and_jax_agree_over_100_steps(low_rank, options):
     for name in ("user_factors", "item_factors", "user_bias", "item_bias"):
         ours, theirs = getattr(torch_one.model, name), getattr(jax_one.model, name)
         np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+def test_gradients_of_the_inner_products_are_those_that_jax_finds_itself(ratings):
+    ratings.data[:] = np.arange(ratings.nnz)
+    rng = np.random.default_rng(2)
+    blocks = [jnp.asarray(rng.normal(size=(rows, 3)), jnp.float32) for rows in ratings.shape]
+    part = on_device(ratings, 3.0)
+    users, items = pairs(ratings)
+
+    def plain(left, right):
+        return jnp.mean(jnp.square(jnp.sum(left[users] * right[items], 1) + 3 - ratings.data))
+
+    ours, theirs = (
+        jax.value_and_grad(function, argnums=(0, 1))(*blocks)
+        for function in (lambda left, right: mean_square(left, right, part), plain)
+    )
+    assert ours[0] == pytest.approx(float(theirs[0]))
+    for our, their in zip(ours[1], theirs[1], strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-5, atol=1e-6)
 
 
 def test_users_and_items_start_from_different_keys(make_matrix):
