@@ -49,21 +49,22 @@ class Baseline:
                 f"reg_user is {self.reg_user} and reg_item {self.reg_item}; neither may be negative"
             )
         train = checked(train)
-        users, items = row_numbers(train), train.indices
-        ratings = train.data.astype(np.float64)
-        self.mean = float(ratings.mean())
+        self.mean = float(train.data.mean(dtype=np.float64))
         user_count, item_count = train.shape
-        user_weight = np.maximum(np.bincount(users, minlength=user_count) + self.reg_user, 1e-12)
-        item_weight = np.maximum(np.bincount(items, minlength=item_count) + self.reg_item, 1e-12)
-        centred = ratings - self.mean
-        self.unknown_user = np.bincount(users, minlength=user_count) == 0
-        self.unknown_item = np.bincount(items, minlength=item_count) == 0
+        of_user = np.diff(train.indptr)
+        of_item = np.bincount(train.indices, minlength=item_count)
+        self.unknown_user, self.unknown_item = of_user == 0, of_item == 0
+        user_weight = np.maximum(of_user + self.reg_user, 1e-12)
+        item_weight = np.maximum(of_item + self.reg_item, 1e-12)
+        # Σ (x − μ − b) = Σ (x − μ) − Σ b: the first sum once, the second by two products a sweep.
+        matrix = train.astype(np.float64)
+        matrix.data -= self.mean
+        user_sum, item_sum = matrix @ np.ones(item_count), matrix.T @ np.ones(user_count)
+        matrix.data[:] = 1
         self.user_bias = np.zeros(user_count)
         for _ in range(self.sweeps):
-            left = centred - self.user_bias[users]
-            self.item_bias = np.bincount(items, left, minlength=item_count) / item_weight
-            left = centred - self.item_bias[items]
-            self.user_bias = np.bincount(users, left, minlength=user_count) / user_weight
+            self.item_bias = (item_sum - matrix.T @ self.user_bias) / item_weight
+            self.user_bias = (user_sum - matrix @ self.item_bias) / user_weight
         return self
 
     @property

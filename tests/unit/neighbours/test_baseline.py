@@ -36,6 +36,21 @@ def test_ten_sweeps_are_enough(ratings):
     np.testing.assert_allclose(fitted.item_bias, item_bias, atol=1e-3)
 
 
+def test_sweeps_are_the_alternating_closed_forms_of_the_residuals():
+    matrix = ratings_of(seed=6, half_stars=True)
+    users, items = pairs_of(matrix)
+    centred = matrix.data - matrix.data.mean(dtype=np.float64)
+    biases = [np.zeros(size) for size in matrix.shape]
+    for _ in range(3):
+        for own, other, which, weight in ((items, users, 1, 10), (users, items, 0, 15)):
+            left = np.bincount(own, centred - biases[1 - which][other])
+            biases[which] = left / (np.bincount(own) + weight)
+    fitted = Baseline(15, 10, sweeps=3).fit(matrix)
+    np.testing.assert_allclose(fitted.user_bias, biases[0], atol=1e-12)
+    np.testing.assert_allclose(fitted.item_bias, biases[1], atol=1e-12)
+    assert fitted.user_bias.dtype == fitted.item_bias.dtype == np.float64
+
+
 def test_without_regularization_a_full_table_is_row_mean_plus_column_mean():
     table = np.random.default_rng(0).integers(1, 6, (6, 4)).astype(float)
     users, items = np.indices(table.shape).reshape(2, -1)
