@@ -31,14 +31,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from cfmf.neighbours.compare import Comparison, combine, shrunk, turned
-from cfmf.observed import row_numbers
+from cfmf.neighbours.compare import Comparison, combine, shrunk
 from cfmf.progress import progress
 
 DENSE = 0.16
@@ -46,6 +46,7 @@ DENSE_BYTES = 256 * 2**20
 BLOCK_BYTES = 16 * 2**20
 MARK_BYTES = 256 * 2**20
 WHOLE_BYTES = 512 * 2**20
+FEW_VALUES = 16
 # Similarities are ranked in steps of 2^-20, so that equal ones do not change places with the
 # order of summation; below half a step a row is no neighbour at all.
 STEPS = np.float32(2**20)
@@ -92,33 +93,78 @@ def arrange(comparison: Comparison) -> Layout:
     """Sort the columns of a comparison into dense and sparse ones, and lay both out."""
     matrix = comparison.rows
     row_count, column_count = matrix.shape
-    columns = turned(matrix)
-    held = np.diff(columns.indptr)
+    held = np.bincount(matrix.indices, minlength=column_count)
     by_density = np.argsort(-held, kind="stable")
     allowed = DENSE_BYTES // (4 * row_count * len(comparison.values))
     chosen = by_density[: min(allowed, int(np.sum(held > DENSE * row_count)))]
     place = np.full(column_count, -1, dtype=np.int32)
     place[np.sort(chosen)] = np.arange(len(chosen))
 
-    at = place[matrix.indices]
-    scattered = at < 0
-    before = np.concatenate([[0], np.cumsum(scattered, dtype=np.int64)])
-    rows, at = row_numbers(matrix)[~scattered], at[~scattered]
-    dense = []
-    for values in comparison.values:
-        block = np.zeros((row_count, len(chosen)), dtype=np.float32)
-        block[rows, at] = values[~scattered]
-        dense.append(block)
-    return Layout(
-        row_starts=before[matrix.indptr].astype(np.uint64),
-        row_columns=matrix.indices[scattered].astype(np.uint32),
-        row_values=[values[scattered] for values in comparison.values],
-        column_starts=columns.indptr.astype(np.uint64),
-        column_rows=columns.indices.astype(np.uint32),
-        column_values=[values[columns.data] for values in comparison.values],
-        dense=dense,
-        order=columns.data,
+    column_starts = np.concatenate([[0], np.cumsum(held)]).astype(np.uint64)
+    scattered = matrix.nnz - int(held[chosen].sum())
+    value_count = len(comparison.values)
+    row_starts = np.zeros(row_count + 1, dtype=np.uint64)
+    row_columns = np.empty(scattered, dtype=np.uint32)
+    row_values = np.empty((value_count, scattered), dtype=np.float32)
+    column_rows = np.empty(matrix.nnz, dtype=np.uint32)
+    column_values = np.empty((value_count, matrix.nnz), dtype=np.float32)
+    dense = np.zeros((value_count, row_count, len(chosen)), dtype=np.float32)
+    order: NDArray[Any] = np.empty(matrix.nnz, dtype=np.int32 if matrix.nnz < 2**31 else np.int64)
+    _lay_out(
+        matrix.indptr,
+        matrix.indices,
+        np.stack(comparison.values),
+        place,
+        column_starts[:-1].copy(),
+        row_starts,
+        row_columns,
+        row_values,
+        column_rows,
+        column_values,
+        dense,
+        order,
     )
+    return Layout(
+        row_starts=row_starts,
+        row_columns=row_columns,
+        row_values=list(row_values),
+        column_starts=column_starts,
+        column_rows=column_rows,
+        column_values=list(column_values),
+        dense=list(dense),
+        order=order,
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _lay_out(  # type: ignore[no-untyped-def]
+    starts, columns, values, place, ends,
+    row_starts, row_columns, row_values, column_rows, column_values, dense, order
+):  # fmt: skip
+    """Fill the arrays of a `Layout` in one pass over the entries.
+
+    `place` is the number of a dense column, −1 for a sparse one; `ends` is where each column
+    begins, and becomes where it ends.
+    """
+    scattered = np.uint64(0)
+    for row in range(np.uint64(starts.size - 1)):
+        for entry in range(np.uint64(starts[row]), np.uint64(starts[row + np.uint64(1)])):
+            column = np.uint32(columns[entry])
+            at = ends[column]
+            ends[column] = at + np.uint64(1)
+            column_rows[at] = row
+            order[at] = entry
+            for which in range(values.shape[0]):
+                column_values[which, at] = values[which, entry]
+            if place[column] < 0:
+                row_columns[scattered] = column
+                for which in range(values.shape[0]):
+                    row_values[which, scattered] = values[which, entry]
+                scattered += np.uint64(1)
+            else:
+                for which in range(values.shape[0]):
+                    dense[which, row, place[column]] = values[which, entry]
+        row_starts[row + np.uint64(1)] = scattered
 
 
 @numba.njit(nogil=True, cache=True)
@@ -308,12 +354,79 @@ def _all_sums(  # type: ignore[no-untyped-def]
             column = pair_columns[pair]
             total = np.float32(0)
             weight = np.float32(0)
-            for entry in range(column_starts[column], column_starts[column + 1]):
+            for entry in range(column_starts[column], column_starts[column + np.uint64(1)]):
                 similarity = line[column_rows[entry]]
                 total += similarity * target[entry]
                 weight += similarity
             totals[pair] = total
             weights[pair] = weight
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _all_sums_by_value(  # type: ignore[no-untyped-def]
+    similarities, pair_starts, pair_columns, group_starts, grouped_rows, values, totals, weights
+):
+    for row in range(similarities.shape[0]):
+        line = similarities[row]
+        for pair in range(pair_starts[row], pair_starts[row + 1]):
+            group = np.uint64(pair_columns[pair]) * np.uint64(values.size)
+            total = np.float32(0)
+            weight = np.float32(0)
+            for value in values:
+                similarity = np.float32(0)
+                for entry in range(group_starts[group], group_starts[group + np.uint64(1)]):
+                    similarity += line[grouped_rows[entry]]
+                total += similarity * value
+                weight += similarity
+                group += np.uint64(1)
+            totals[pair] = total
+            weights[pair] = weight
+
+
+@numba.njit(nogil=True, cache=True)
+def _distinct(values, limit):  # type: ignore[no-untyped-def]
+    """The distinct ones of `values`, in the order of their first; none where they pass `limit`."""
+    found = np.empty(limit, dtype=values.dtype)
+    count = 0
+    for value in values:
+        which = 0
+        while which < count and found[which] != value:
+            which += 1
+        if which == limit:
+            return found[:0]
+        if which == count:
+            found[count] = value
+            count += 1
+    return found[:count]
+
+
+@numba.njit(nogil=True, cache=True)
+def _group(column_starts, column_rows, target, values, group_starts, grouped):  # type: ignore[no-untyped-def]
+    """Sort the rows that hold each column by their target, one of `values`, into `grouped`."""
+    size = np.uint64(values.size)
+    ends = np.empty(values.size, dtype=np.uint64)
+    for column in range(np.uint64(column_starts.size - 1)):
+        start, stop = column_starts[column], column_starts[column + np.uint64(1)]
+        ends[:] = 0
+        for entry in range(start, stop):
+            ends[_place_in(values, target[entry])] += np.uint64(1)
+        for value in range(size):
+            group_starts[column * size + value] = start
+            start += ends[value]
+            ends[value] = group_starts[column * size + value]
+        for entry in range(column_starts[column], stop):
+            value = _place_in(values, target[entry])
+            grouped[ends[value]] = column_rows[entry]
+            ends[value] += np.uint64(1)
+    group_starts[-1] = column_starts[-1]
+
+
+@numba.njit(nogil=True, cache=True)
+def _place_in(values, value):  # type: ignore[no-untyped-def]
+    which = np.uint64(0)
+    while values[which] != value:
+        which += np.uint64(1)
+    return which
 
 
 def block_sums(
@@ -528,12 +641,24 @@ def all_sums(
     columns: NDArray[np.int64],
     threads: int = 1,
 ) -> tuple[Floats, Floats]:
-    """Σ_v s_uv t_vi and Σ_v s_uv of each asked pair, over all other rows v that hold its column."""
+    """Σ_v s_uv t_vi and Σ_v s_uv of each asked pair, over all other rows v that hold its column.
+
+    Where the target has few values, as ratings have, the rows of a column are sorted by it: a
+    similarity is then added once, not twice, and not multiplied.
+    """
     layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
     size = block_rows(row_count)
     asked = ask(rows, columns, row_count)
     averaged = target[layout.order]
+    sum_up: Callable[..., None] = _all_sums
+    arrays: tuple[NDArray[Any], ...] = (layout.column_starts, layout.column_rows, averaged)
+    values = np.sort(_distinct(averaged, FEW_VALUES))
+    if len(values):
+        groups = np.empty((len(layout.column_starts) - 1) * len(values) + 1, dtype=np.uint64)
+        grouped = np.empty(len(averaged), dtype=np.uint16 if row_count <= 2**16 else np.uint32)
+        _group(layout.column_starts, layout.column_rows, averaged, values, groups, grouped)
+        sum_up, arrays = _all_sums_by_value, (groups, grouped, values)
     totals = np.empty(len(rows), dtype=np.float32)
     weights = np.empty(len(rows), dtype=np.float32)
     blocks = asked.blocks(size)
@@ -550,13 +675,11 @@ def all_sums(
             similarities = whole[start:stop]
         first, last = int(asked.starts[start]), int(asked.starts[stop])
         found = np.empty((2, last - first), dtype=np.float32)
-        _all_sums(
+        sum_up(
             similarities,
             asked.starts[start : stop + 1] - asked.starts[start],
             asked.columns[first:last],
-            layout.column_starts,
-            layout.column_rows,
-            averaged,
+            *arrays,
             found[0],
             found[1],
         )

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neighbour_references import Dense, matrix_of, ratings_of
+from scipy import sparse
 
 from cfmf.neighbours import kernels
 from cfmf.neighbours.baseline import Baseline
@@ -30,6 +31,28 @@ def test_equals_definition(monkeypatch, by, kind, shrinkage, dense):
     comparison = compare(ratings, by, kind, baseline, counted=shrinkage > 0)
     found = kernels.full_similarity(comparison, shrinkage)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_layout_holds_every_value_by_row_or_densely_and_by_column(monkeypatch):
+    monkeypatch.setattr(kernels, "DENSE", 0.45)
+    ratings = ratings_of(seed=3)
+    baseline = Baseline().fit(ratings)
+    comparison = compare(ratings, "users", "pearson-baseline", baseline)
+    layout = kernels.arrange(comparison)
+    by_column = ratings.tocsc()
+    np.testing.assert_array_equal(layout.column_starts, by_column.indptr)
+    np.testing.assert_array_equal(layout.column_rows, by_column.indices)
+    columns = np.flatnonzero(np.diff(by_column.indptr) > 0.45 * ratings.shape[0])
+    assert 0 < len(columns) < ratings.shape[1]
+    for which, values in enumerate(comparison.values):
+        whole = ratings.copy()
+        whole.data = values
+        sparse_part = (layout.row_values[which], layout.row_columns, layout.row_starts)
+        rebuilt = sparse.csr_array(sparse_part, ratings.shape).toarray()
+        rebuilt[:, columns] = layout.dense[which]
+        np.testing.assert_array_equal(rebuilt, whole.toarray())
+        np.testing.assert_array_equal(layout.column_values[which], whole.tocsc().data)
+        np.testing.assert_array_equal(values[layout.order], layout.column_values[which])
 
 
 def test_pearson_of_the_grouplens_example():
