@@ -84,7 +84,7 @@ def kept_arrays(model: Model) -> list[np.ndarray]:
     if hasattr(model, "train"):
         arrays += [model.train.data, model.train.indices, model.train.indptr]
     for holder in (model, getattr(model, "baseline", None)):
-        held = ("user_bias", "item_bias", "item_means")
+        held = ("user_bias", "item_bias")
         arrays += [getattr(holder, name) for name in held if hasattr(holder, name)]
     return arrays
 

@@ -50,9 +50,7 @@ METHODS = {
         {"reg_user": 10.0, "reg_item": 5.0},
         keeps=("users", "items"),
     ),
-    "user-cf-published": Method(
-        "cfmf.neighbours.user_cf:UserCF", on_gpu=True, keeps=("ratings", "items")
-    ),
+    "user-cf-published": Method("cfmf.neighbours.user_cf:UserCF", on_gpu=True, keeps=("ratings",)),
     "user-knn": Method("cfmf.neighbours.user_knn:UserKNN", KNN, on_gpu=True),
     "item-knn": Method("cfmf.neighbours.item_knn:ItemKNN", KNN, on_gpu=True),
 }

@@ -44,6 +44,7 @@ def explain(
         If the user or item is outside the training matrix.
     """
     users, items = checked_pairs(user, item, model.train.shape)
+    predicted = float(model.predict(users, items)[0])
     if isinstance(model, KNN):
         by, kind, shrinkage, damping = model.by, model.similarity, model.shrinkage, model.damping
         offset, target = offset_and_target(
@@ -58,8 +59,14 @@ def explain(
 
     similarities = kernels.similarity_row(comparison, row, shrinkage)
     held = comparison.rows.tocsc()[:, [column]].tocoo().coords[0]
-    limit = model.neighbours if isinstance(model, KNN) else max(len(held), 1)
-    chosen = held[kernels.nearest(similarities, held, limit)]
+    if isinstance(model, KNN):
+        chosen = held[kernels.nearest(similarities, held, model.neighbours)]
+    else:
+        # Everyone counts who rated the item, those of similarity 0 and below too.
+        others = held[held != row]
+        chosen = others[np.argsort(-similarities[others], kind="stable")]
+    if model.alone[0]:
+        chosen = chosen[:0]
     places = [_place(comparison.rows, neighbour, column) for neighbour in chosen]
     weights = similarities[chosen].astype(np.float64)
     shares = weights / (damping + weights.sum()) if len(chosen) else weights
@@ -77,7 +84,7 @@ def explain(
         }
     )
     table.attrs["expected"] = float(offset[0])
-    table.attrs["prediction"] = float(model.predict(users, items)[0])
+    table.attrs["prediction"] = predicted
     return table
 
 

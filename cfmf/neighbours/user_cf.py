@@ -14,6 +14,7 @@ from cfmf.neighbours.ratings import checked, checked_pairs, means
 from cfmf.observed import pairs, row_numbers
 
 Floats = NDArray[np.float32]
+ROUNDING = 1e-4
 
 
 @dataclass
@@ -27,7 +28,9 @@ class UserCF:
 
     Where nobody like the user rated the item the study's quotient is 0/0. Here the prediction is
     then the mean of the item's training ratings, or of all where it has none; `alone` marks these
-    pairs of the last `predict`, `fallbacks` counts them.
+    pairs of the last `predict`, `fallbacks` counts them. On a scale that reaches below 0 a cosine
+    may be negative, and the quotient no mean of ratings: where Σ_v s_uv is not above 0, or the
+    quotient lies outside the range of the training ratings, the pair falls back alike.
 
     Parameters
     ----------
@@ -51,12 +54,15 @@ class UserCF:
             If the matrix is not usable.
         """
         self.train = checked(train)
-        self.item_means = means(self.train.indices, self.train.data, self.train.shape[1])
+        low, high = float(self.train.data.min()), float(self.train.data.max())
+        self.middle = np.float32((low + high) / 2)
+        # A share above half of the range: a mean of equal ratings may be rounded away from them.
+        self.reach = np.float32((high - low) / 2 + ROUNDING * max(abs(low), abs(high)))
         return self
 
     @property
     def fallbacks(self) -> int:
-        """How many pairs of the last `predict` had no neighbour."""
+        """How many pairs of the last `predict` got a mean."""
         return int(np.count_nonzero(self.alone))
 
     def predict(self, users: ArrayLike, items: ArrayLike) -> Floats:
@@ -94,9 +100,9 @@ class UserCF:
         own = train[start:stop]
         users, items = pairs(own)
         totals, weights = self._sums(*checked_pairs(users + start, items, self.train.shape))
-        honest = self._quotient(items, totals, weights)
         # The user's own similarity, 1, joins both sums.
-        published = (totals + own.data) / (weights + np.float32(1))
+        published = self._quotient(items, totals + own.data, weights + np.float32(1))
+        honest = self._quotient(items, totals, weights)
         return {"rmse": honest, "rmse_contaminated": published}
 
     def _sums(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -110,6 +116,11 @@ class UserCF:
         return torch_device.all_sums(comparison, self.train.data, users, items, self.device)
 
     def _quotient(self, items: NDArray[np.integer], totals: Floats, weights: Floats) -> Floats:
-        self.alone = weights == 0
-        quotient = totals / np.where(self.alone, np.float32(1), weights)
-        return np.where(self.alone, self.item_means[items], quotient).astype(np.float32)
+        self.alone = weights <= 0
+        quotient = np.zeros_like(totals)
+        np.divide(totals, weights, out=quotient, where=~self.alone)
+        self.alone = self.alone | (np.abs(quotient - self.middle) > self.reach)
+        if self.alone.any():
+            item_means = means(self.train.indices, self.train.data, self.train.shape[1])
+            quotient[self.alone] = item_means[items[self.alone]]
+        return quotient

@@ -16,14 +16,24 @@ MODELS = [
 ]
 
 
+def around_zero(ratings):
+    """Ratings from −8 to 8, so that cosines have both signs."""
+    ratings = ratings.copy()
+    ratings.data = ratings.data * 4 - 12
+    return ratings
+
+
+@pytest.mark.parametrize("changed", [lambda ratings: ratings, around_zero], ids=["1-5", "-8-8"])
 @pytest.mark.parametrize("model", MODELS, ids=["all", "users", "items"])
-def test_contributions_add_up_to_the_prediction(ratings, model):
+def test_contributions_add_up_to_the_prediction(ratings, model, changed):
+    ratings = changed(ratings)
     model.fit(ratings)
     for user in range(0, ratings.shape[0], 5):
         for item in range(0, ratings.shape[1], 4):
             table = explain(model, user, item)
             predicted = model.predict([user], [item])[0]
             assert table.attrs["prediction"] == pytest.approx(predicted)
+            assert table.empty == model.alone[0]
             if len(table):
                 total = table.attrs["expected"] + table["contribution"].sum()
                 assert total == pytest.approx(predicted, abs=1e-5)
@@ -46,6 +56,19 @@ def test_neighbours_are_told_with_their_own_ratings(ratings, model):
         assert row.item == rated
         assert row.title == ("" if by_items else "Brazil")
     assert (np.diff(table["similarity"]) <= 2**-20).all()
+
+
+def test_all_neighbours_are_told_with_the_dissimilar_ones_last(ratings):
+    ratings = around_zero(ratings)
+    model = UserCF().fit(ratings)
+    users, items = np.indices(ratings.shape).reshape(2, -1)
+    model.predict(users, items)
+    place = int(np.flatnonzero(~model.alone)[0])
+    table = explain(model, users[place], items[place])
+    raters = ratings.tocsc().indices[slice(*ratings.tocsc().indptr[items[place] :][:2])]
+    assert sorted(table["neighbour"]) == sorted(set(raters) - {users[place]})
+    assert table["similarity"].iloc[-1] < 0
+    assert (np.diff(table["similarity"]) <= 0).all()
 
 
 def test_nobody_is_their_own_neighbour(ratings):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from neighbour_references import matrix_of, pairs_of, ratings_of
 
+from cfmf.neighbours import kernels
 from cfmf.neighbours.user_cf import UserCF
 
 
@@ -44,6 +45,45 @@ def test_pair_nobody_can_speak_for_gets_a_mean_and_is_counted():
     np.testing.assert_allclose(model.predict([2, 2, 0], [0, 3, 0]), [1.5, 3, 2])
     assert model.alone.tolist() == [True, True, False]
     assert model.fallbacks == 2
+
+
+def test_quotient_that_is_no_mean_of_ratings_is_a_counted_fallback():
+    # Ratings of −8 to 8: cosines of both signs, whose sum comes near 0 and below it.
+    ratings = ratings_of(seed=5)
+    ratings.data = ratings.data * 4 - 12
+    users, items = np.indices(ratings.shape).reshape(2, -1)
+    model = UserCF().fit(ratings)
+    predicted = model.predict(users, items)
+    expected = published(ratings, itself=False).ravel()
+    # The reference takes stored zeros for unknown pairs, so only items without any are compared.
+    counts = np.bincount(ratings.indices, minlength=17)
+    zeros = np.bincount(ratings.indices, ratings.data == 0, minlength=17) > 0
+    assert np.abs(predicted).max() <= 8 + 1e-3
+    assert 0 < model.fallbacks == model.alone.sum() < len(users)
+    means = np.bincount(ratings.indices, ratings.data) / counts
+    np.testing.assert_allclose(predicted[model.alone], means[items][model.alone], rtol=1e-5)
+    kept = ~model.alone & ~zeros[items]
+    np.testing.assert_allclose(predicted[kept], expected[kept], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("fewest", [0, 16], ids=["one-by-one", "by-value"])
+def test_sorting_raters_by_value_changes_nothing_but_rounding(monkeypatch, many, fewest):
+    monkeypatch.setattr(kernels, "FEW_VALUES", fewest)
+    users, items = np.indices(many.shape).reshape(2, -1)
+    expected = published(many, itself=False).ravel()
+    np.testing.assert_allclose(UserCF().fit(many).predict(users, items), expected, rtol=1e-5)
+
+
+def test_many_values_are_not_sorted_by(many):
+    assert not len(kernels._distinct(np.arange(17, dtype=np.float32), 16))
+    assert sorted(kernels._distinct(many.data, 16)) == [1, 2, 3, 4, 5]
+
+
+def test_item_means_are_computed_for_fallbacks_only(monkeypatch, many):
+    monkeypatch.setattr("cfmf.neighbours.user_cf.means", None)
+    model = UserCF().fit(many)
+    model.predict([0], [0])
+    assert model.fallbacks == 0
 
 
 def test_depends_neither_on_threads_nor_on_blocks(many):
