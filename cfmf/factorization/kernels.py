@@ -281,38 +281,62 @@ def draw_links(  # type: ignore[no-untyped-def]
                 residuals[row, a] -= weights[row] * total[a]
 
 
-@_compiled
+@_parallel
+def count_pairs(indptr, indices, members, firsts, item_groups):  # type: ignore[no-untyped-def]
+    """Pairs of each block that a group of users and one of items make: groups × groups.
+
+    Parameters
+    ----------
+    indptr, indices
+        Users × items, CSR.
+    members, firsts
+        The users group by group, and where each group starts, and the end.
+    item_groups
+        Group of each item, as many groups as of users.
+    """
+    groups = len(firsts) - 1
+    found = np.zeros((groups, groups), np.int64)
+    for group in prange(groups):
+        counts = np.zeros(groups, np.int64)
+        for user in members[firsts[group] : firsts[group + 1]]:
+            for j in range(indptr[user], indptr[user + 1]):
+                counts[item_groups[indices[j]]] += 1
+        found[group] = counts
+    return found
+
+
+@_parallel
 def deal_pairs(  # type: ignore[no-untyped-def]
-    indptr, indices, data, order, user_groups, item_groups, starts, users, items, values
+    indptr, indices, data, mean, members, firsts, item_groups, starts, users, items, values
 ):
-    """Put the pairs of a CSR matrix into the blocks that their user's and item's groups make.
+    """Put the pairs of a CSR matrix into the blocks of `count_pairs`, user by user.
 
     Parameters
     ----------
     indptr, indices, data
         Users × items, CSR.
-    order
-        The users in the order in which they are dealt.
-    user_groups, item_groups
-        Group of each user and item, as many groups of the ones as of the others.
+    mean
+        What is subtracted from the data.
+    members, firsts, item_groups
+        As `count_pairs` has them.
     starts
-        Where each block starts, and the end.
+        Groups × groups: where each block starts.
     users, items, values
         Of each pair, block by block; filled.
     """
-    groups = int(np.sqrt(len(starts) - 1))
-    places = starts[:-1].copy()
-    for user in order:
-        for j in range(indptr[user], indptr[user + 1]):
-            block = user_groups[user] * groups + item_groups[indices[j]]
-            place = places[block]
-            places[block] += 1
-            users[place], items[place], values[place] = user, indices[j], data[j]
+    for group in prange(len(firsts) - 1):
+        places = starts[group].copy()
+        for user in members[firsts[group] : firsts[group + 1]]:
+            for j in range(indptr[user], indptr[user + 1]):
+                block = item_groups[indices[j]]
+                place = places[block]
+                places[block] += 1
+                users[place], items[place], values[place] = user, indices[j], data[j] - mean
 
 
 @_parallel
 def descend(  # type: ignore[no-untyped-def]
-    starts, diagonals, users, items, values, left, right, user_penalty, item_penalty, k, rate
+    starts, diagonals, users, items, values, left, right, user_keeps, item_keeps, k, rates
 ):
     """One epoch of stochastic gradient descent over blocks of pairs.
 
@@ -326,10 +350,12 @@ def descend(  # type: ignore[no-untyped-def]
         Of each pair, block by block; values are ratings less their mean.
     left, right
         [U | b | 1 | 0] and [V | 1 | c | 0], replaced.
-    user_penalty, item_penalty
-        Rows × 2: a pair's penalty of its row's factors and bias.
-    k, rate
-        Number of factors, length of a step.
+    user_keeps, item_keeps
+        Rows × 2: the share of a row's factors and of its bias that a pair's penalty leaves.
+    k
+        Number of factors.
+    rates
+        Lengths of a step, of factors and of biases.
     """
     for diagonal in range(len(diagonals)):
         for place in prange(diagonals.shape[1]):
@@ -340,22 +366,22 @@ def descend(  # type: ignore[no-untyped-def]
                     left[users[j]],
                     right[items[j]],
                     values[j] - product,
-                    user_penalty[users[j]],
-                    item_penalty[items[j]],
+                    user_keeps[users[j]],
+                    item_keeps[items[j]],
                     k,
-                    rate,
+                    rates,
                 )
 
 
 @_inlined
-def _step_pair(p, q, error, user_penalty, item_penalty, k, rate):  # type: ignore[no-untyped-def]
+def _step_pair(p, q, error, user_keep, item_keep, k, rates):  # type: ignore[no-untyped-def]
     bias_p, bias_q = p[k], q[k + 1]
-    move = rate * error
-    one = p.dtype.type(1)  # the number 1 itself would turn the whole loop to float64
-    keep_p, keep_q = one - rate * user_penalty[0], one - rate * item_penalty[0]
+    keep_p, keep_q = user_keep[0], item_keep[0]
+    move_p, move_q = keep_p * rates[0] * error, keep_q * rates[0] * error
     for a in range(len(p)):
         old_p, old_q = p[a], q[a]
-        p[a] = keep_p * old_p + move * old_q
-        q[a] = keep_q * old_q + move * old_p
-    p[k], p[k + 1] = bias_p - rate * user_penalty[1] * bias_p + move, 1
-    q[k + 1], q[k] = bias_q - rate * item_penalty[1] * bias_q + move, 1
+        p[a] = keep_p * old_p + move_p * old_q
+        q[a] = keep_q * old_q + move_q * old_p
+    move = rates[1] * error
+    p[k], p[k + 1] = user_keep[1] * (bias_p + move), 1
+    q[k + 1], q[k] = item_keep[1] * (bias_q + move), 1

@@ -18,14 +18,13 @@ import numpy as np
 
 from cfmf.factorization.blocks import Blocks
 from cfmf.factorization.curve import Stopping, fit_one_by_one
-from cfmf.factorization.kernels import deal_pairs, descend
+from cfmf.factorization.kernels import count_pairs, deal_pairs, descend
 from cfmf.factorization.objective import (
     row_weights,
     silence_unrated,
     start_factors,
 )
 from cfmf.factorization.tasks import Fitted, Solver, Task
-from cfmf.observed import pairs
 
 BLOCKS = 8
 
@@ -34,15 +33,17 @@ BLOCKS = 8
 class SGD(Solver):
     """Matrix factorization by stochastic gradient descent, with biases.
 
-    Every pair moves its user's and its item's parameters against the gradient of its own share of
-    the objective of `cfmf.factorization.objective`, with ρ(v) = ½ ‖v‖².
+    Every pair moves its user's and its item's parameters against the gradient of its own squared
+    error, then towards 0 by its share of the penalties of `cfmf.factorization.objective` with
+    ρ(v) = ½ ‖v‖², exactly (p ← p / (1 + rate · share)), so that no penalty makes a step too long.
 
     Attributes
     ----------
     k, reg, weighting, bias_reg
         As the objective has them.
     learning_rate, decay
-        Epoch t takes steps of learning_rate / (1 + decay · t).
+        Epoch t takes steps of learning_rate / (1 + decay · t) for ratings of standard deviation 1;
+        for others those of the factors are divided by it.
     max_epochs, patience
         As `cfmf.factorization.adamw.AdamW`.
     initial_scale
@@ -95,17 +96,15 @@ class _Training(Blocks):
     def __init__(self, settings: SGD, task: Task) -> None:
         self.settings = settings
         m, n = task.train.shape
-        deviation = settings.initial_scale / settings.k**0.5
+        # The spread of the ratings: what makes steps of one length right for every rating scale.
+        self.spread = float(task.train.data.std(dtype=np.float64)) or 1.0
+        deviation = settings.initial_scale * (self.spread / settings.k) ** 0.5
         users, items = silence_unrated(
             *start_factors(m, n, settings.k, deviation, task.seed), task.train
         )
         super().__init__(task, users.astype(settings.dtype), items.astype(settings.dtype))
-        counts = np.diff(task.train.indptr), np.bincount(task.train.indices, minlength=n)
-        self.charges = [self.charges_of(count) for count in counts]
-        self.shares = [
-            (charge / np.maximum(count, 1)[:, None]).astype(settings.dtype)
-            for charge, count in zip(self.charges, counts, strict=True)
-        ]
+        self.counts = np.diff(task.train.indptr), np.bincount(task.train.indices, minlength=n)
+        self.charges = [self.charges_of(count) for count in self.counts]
         self.epoch = 0
         self.deal()
 
@@ -120,34 +119,46 @@ class _Training(Blocks):
         A user's parameters then stay next to the processor for all its pairs of a block.
         """
         rng = np.random.default_rng(self.task.seed)
-        train = self.task.train
+        train, dtype = self.task.train, self.settings.dtype
         m, n = train.shape
-        groups = rng.integers(0, BLOCKS, m), rng.integers(0, BLOCKS, n)
-        users, _ = pairs(train)
-        sizes = np.bincount(
-            groups[0][users] * BLOCKS + groups[1][train.indices], minlength=BLOCKS**2
-        )
+        user_groups, item_groups = rng.integers(0, BLOCKS, m), rng.integers(0, BLOCKS, n)
+        order = rng.permutation(m)
+        members = order[np.argsort(user_groups[order], kind="stable")]
+        firsts = np.concatenate([[0], np.cumsum(np.bincount(user_groups, minlength=BLOCKS))])
+        dealt = members, firsts, item_groups
+        sizes = count_pairs(train.indptr, train.indices, *dealt)
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
         self.users, self.items = (np.empty(train.nnz, np.int32) for _ in range(2))
-        self.values: np.ndarray = np.empty(train.nnz, self.settings.dtype)
+        self.values: np.ndarray = np.empty(train.nnz, dtype)
         deal_pairs(
             train.indptr,
             train.indices,
-            train.data,
-            rng.permutation(m),
-            *groups,
-            self.starts,
+            train.data.astype(dtype, copy=False),
+            dtype(self.mean),
+            *dealt,
+            self.starts[:-1].reshape(sizes.shape),
             self.users,
             self.items,
             self.values,
         )
-        self.values -= self.settings.dtype(self.mean)
+
+    def rates(self) -> np.ndarray:
+        """Lengths of this epoch's steps, of factors and of biases.
+
+        Factors of ratings c times as wide are √c times as long, biases c times.
+        """
+        settings = self.settings
+        rate = settings.learning_rate / (1 + settings.decay * self.epoch)
+        return np.array([rate / self.spread, rate])
+
+    def keeps_of(self, charges: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Rows × 2: what a step's share of the penalties leaves of a row's factors and bias."""
+        shares = charges / np.maximum(counts, 1)[:, None]
+        return (1 / (1 + self.rates() * shares)).astype(self.settings.dtype)
 
     def step(self) -> None:
         """An epoch: every pair once."""
-        settings = self.settings
         rng = np.random.default_rng([self.task.seed, self.epoch])
-        rate = settings.learning_rate / (1 + settings.decay * self.epoch)
         first = np.arange(BLOCKS)
         diagonals = [first * BLOCKS + (first + shift) % BLOCKS for shift in rng.permutation(BLOCKS)]
         descend(
@@ -158,9 +169,9 @@ class _Training(Blocks):
             self.values,
             self.left,
             self.right,
-            *self.shares,
-            settings.k,
-            settings.dtype(rate),
+            *(self.keeps_of(*side) for side in zip(self.charges, self.counts, strict=True)),
+            self.settings.k,
+            self.rates().astype(self.settings.dtype),
         )
         self.epoch += 1
 

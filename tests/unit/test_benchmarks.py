@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from benchmarks import common, factorization
 from cfmf.imports import ROOT
 
 SCRIPTS = [
@@ -20,3 +22,25 @@ def test_benchmark_tells_its_options(path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout
+
+
+def test_factorization_benchmark_measures_what_is_ours(tmp_path, monkeypatch):
+    def in_this_process(script, python, folder, system, options, threads):
+        curve = factorization.SYSTEMS[system](*common.stored(folder), options)
+        return {"curve": curve, "peak_mb": common.peak_megabytes()}
+
+    monkeypatch.setattr(factorization, "apart", in_this_process)
+    for name, settings in factorization.SETTINGS["ml-1m"].items():
+        if name.startswith("cfmf"):
+            monkeypatch.setitem(settings, "max_epochs", 3)
+    folder = common.store(tmp_path / "ml-1m", factorization.draw(300, 200, 6000, 600))
+    bench = factorization.Bench(1, peers=None)
+    for compare, _ in factorization.PARTS.values():
+        compare(bench, folder)
+    measured = {row[1] for row in bench.rows}
+    assert measured == {name for name in factorization.SYSTEMS if "cfmf" in name} | {
+        "dense masked step"
+    }
+    assert all(np.isfinite(row[5]) for row in bench.rows)
+    epochs = [row[5] for row in bench.rows if row[0] == "epoch"]
+    assert epochs[0] == pytest.approx(epochs[1], rel=1e-4)

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.adamw import _Training as Descent
@@ -15,7 +16,7 @@ from cfmf.factorization.tasks import Task
 
 
 def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
-    """For a rate towards 0, an epoch moves by -rate · N · ∇J, biases and penalties included."""
+    """For rates towards 0, an epoch moves by -rate · N · ∇J, biases and penalties included."""
     settings = SGD(k=3, reg=0.4, learning_rate=1e-7, initial_scale=1.0, dtype=np.float64)
     training = _Training(settings, Task(ratings))
     training.left[:, 3] = np.linspace(-1, 1, 12)
@@ -25,12 +26,14 @@ def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
     with torch.no_grad():
         descent.left[:], descent.right[:] = (torch.from_numpy(block) for block in before)
     assert training.measure()[0, 0] == pytest.approx(descent.measure()[0, 0], rel=1e-6)
+    assert training.rates() == pytest.approx([1e-7 / ratings.data.std(), 1e-7], rel=1e-6)
+    rates = np.where(np.arange(8) < 3, *training.rates())
     training.step()
     after = training.left, training.right
     for old, new, gradient in zip(
         before, after, (descent.left.grad, descent.right.grad), strict=True
     ):
-        moved = (new - old) / (-1e-7 * ratings.nnz)
+        moved = (new - old) / (-rates * ratings.nnz)
         np.testing.assert_allclose(moved, gradient, atol=2e-5)
 
 
@@ -49,6 +52,27 @@ def test_blocks_hold_every_pair_once_and_share_no_user_or_item_in_a_diagonal(low
         for side in (training.users, training.items):
             held = [set(side[blocks[i * BLOCKS + (i + shift) % BLOCKS]]) for i in range(BLOCKS)]
             assert sum(map(len, held)) == len(set.union(*held))
+
+
+def test_scale_of_the_ratings_does_not_matter(low_rank):
+    """Ratings c times as wide, with the penalties that belong to them, give predictions so too."""
+    train, validation, test = low_rank
+    plain = SGD(k=3, reg=0.1, max_epochs=30).fit(train, validation, test)
+    wide = SGD(k=3, reg=2.5, max_epochs=30).fit(25 * train, 25 * validation, test)
+    assert wide.epochs == plain.epochs
+    np.testing.assert_allclose(
+        wide.predictions["test"], 25 * plain.predictions["test"], rtol=1e-3, atol=1e-2
+    )
+
+
+def test_large_penalties_do_not_throw_parameters_about():
+    """Items rated once beside some that all have rated: weighting 0 charges their pairs a lot."""
+    users = np.concatenate([np.repeat(np.arange(2000), 20), np.arange(20)])
+    items = np.concatenate([np.tile(np.arange(20), 2000), 20 + np.arange(20)])
+    values = np.random.default_rng(1).integers(1, 6, len(users)).astype(np.float32)
+    train = sparse.csr_array((values, (users, items)))
+    fitted = SGD(k=4, reg=0.15, weighting=0, max_epochs=10).fit(train)
+    assert fitted.history["loss"].is_monotonic_decreasing
 
 
 def test_threads_do_not_change_a_bit(low_rank):
