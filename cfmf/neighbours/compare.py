@@ -155,12 +155,13 @@ def combine(kind: str, sums: list[Any], root: Callable[[Any], Any] = np.sqrt) ->
     are equal on every device.
     """
     if kind in ("cosine", "adjusted-cosine"):
-        return sums[0]
+        return sums[0].clip(min=-1, max=1)
     if kind == "pearson":
         xy, xx, yy, x, y, count = sums
         xy = count * xy - x * y
-        # What is left of n Σx² − (Σx)² after cancellation is noise below this share of it.
-        smallest = 1e-6 * count
+        # What is left of n Σx² − (Σx)² after cancellation is noise below this share of it: each
+        # addition of a constant may be rounded to the same side, so that the error grows with n.
+        smallest = (1e-6 + 5e-8 * count) * count
         scales = [count * xx - x * x, count * yy - y * y]
         varies = [scales[0] > smallest * xx, scales[1] > smallest * yy]
     else:
