@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cfmf.neighbours.compare import Comparison, combine, shrunk, turned
+from cfmf.neighbours.deadline import check
 
 BLOCK_ROWS = 512
 GATHERED = 2**24
@@ -160,6 +161,7 @@ def nearest_sums(
     shrinkages: list[float],
     neighbours: list[int],
     device: str,
+    until: float | None = None,
 ) -> Floats:
     """As `kernels.nearest_sums`, on a torch device."""
     where = torch.device(device)
@@ -169,6 +171,7 @@ def nearest_sums(
     shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(rows))
     result = np.zeros(shape, dtype=np.float32)
     for start, places, local in blocks_of(rows, where):
+        check(until)
         stop = min(start + BLOCK_ROWS, laid.shape[0])
         sums = block_sums(laid, comparison, start, stop)
         asked = torch.from_numpy(columns[places]).to(where)

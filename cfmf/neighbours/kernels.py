@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from cfmf.neighbours.compare import Comparison, combine, shrunk
+from cfmf.neighbours.deadline import check
 from cfmf.progress import progress
 
 DENSE = 0.16
@@ -499,12 +500,27 @@ def _libraries() -> ThreadpoolController:
 
 
 def in_threads(
-    work: Callable[[int], None], blocks: Iterable[int], threads: int, label: str
+    work: Callable[[int], None],
+    blocks: Iterable[int],
+    threads: int,
+    label: str,
+    until: float | None = None,
 ) -> None:
-    """Call `work` with each of `blocks`, `threads` at a time, each with one thread of BLAS."""
+    """Call `work` with each of `blocks`, `threads` at a time, each with one thread of BLAS.
+
+    Raises
+    ------
+    OutOfTimeError
+        If a block would begin after `until`, by the monotonic clock.
+    """
+
+    def work_in_time(block: int) -> None:
+        check(until)
+        work(block)
+
     with _libraries().limit(limits=1), ThreadPoolExecutor(threads) as pool:
         blocks = list(blocks)
-        for _ in progress(pool.map(work, blocks), label, total=len(blocks)):
+        for _ in progress(pool.map(work_in_time, blocks), label, total=len(blocks)):
             pass
 
 
@@ -537,6 +553,7 @@ def nearest_sums(
     shrinkages: list[float],
     neighbours: list[int],
     threads: int = 1,
+    until: float | None = None,
 ) -> Floats:
     """Σ_v s_uv t_vi for each target t, and Σ_v s_uv, over the nearest rows v that hold a column i.
 
@@ -551,11 +568,18 @@ def nearest_sums(
     neighbours
         Each K ≥ 1, ascending: how many of the rows with similarity above 0 that hold the column
         count. Of equally similar rows (in steps of 2⁻²⁰) the first ones are taken.
+    until
+        See `in_threads`.
 
     Returns
     -------
     Shrinkages × (targets, and the weights last) × neighbours × pairs, float32; all 0 where no
     neighbour holds the column.
+
+    Raises
+    ------
+    OutOfTimeError
+        If it is not done by `until`.
     """
     layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
@@ -569,7 +593,7 @@ def nearest_sums(
     blocks = asked.blocks(size)
     whole = None
     if len(shrinkages) == 1 and _symmetry_pays(row_count, size * len(blocks)):
-        whole = full_similarity(comparison, shrinkages[0], threads, layout)
+        whole = full_similarity(comparison, shrinkages[0], threads, layout, until)
 
     def work(start: int) -> None:
         stop = min(start + size, row_count)
@@ -595,7 +619,7 @@ def nearest_sums(
             )
             sums[which][:, :, asked.order[first:last]] = found
 
-    in_threads(work, blocks, threads, f"{comparison.kind} neighbours")
+    in_threads(work, blocks, threads, f"{comparison.kind} neighbours", until)
     return sums
 
 
@@ -690,12 +714,17 @@ def all_sums(
 
 
 def full_similarity(
-    comparison: Comparison, shrinkage: float, threads: int = 1, layout: Layout | None = None
+    comparison: Comparison,
+    shrinkage: float,
+    threads: int = 1,
+    layout: Layout | None = None,
+    until: float | None = None,
 ) -> Floats:
     """Similarity of every two rows, rows × rows, float32, exactly symmetric, 0 on the diagonal.
 
     Only the upper half is computed; every value is, to the last bit, what `similarities_of` gives
-    for the block of its row. `layout` is that of the comparison, if it is there already.
+    for the block of its row. `layout` is that of the comparison, if it is there already; `until` is
+    for `in_threads`.
     """
     layout = layout or arrange(comparison)
     row_count = comparison.rows.shape[0]
@@ -714,7 +743,7 @@ def full_similarity(
         matrix[start:stop, start:stop] = square + square.T
         matrix[stop:, start:stop] = matrix[start:stop, stop:].T
 
-    in_threads(work, range(0, row_count, size), threads, f"{comparison.kind} similarity")
+    in_threads(work, range(0, row_count, size), threads, f"{comparison.kind} similarity", until)
     in_threads(mirror, range(0, row_count, size), threads, "lower half")
     return matrix
 

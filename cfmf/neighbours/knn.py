@@ -154,6 +154,7 @@ def predict_settings(
     threads: int = 1,
     device: str = "cpu",
     fitted: Mapping[tuple[float, float], Baseline] | None = None,
+    until: float | None = None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Predictions of many settings at once; settings of one similarity share its computation.
 
@@ -167,6 +168,8 @@ def predict_settings(
         The parameters of `KNN`, each with every key.
     fitted
         Baselines that are already fitted to `train`, by (reg_user, reg_item).
+    until
+        When to give up, by the monotonic clock; None: never.
 
     Returns
     -------
@@ -176,6 +179,8 @@ def predict_settings(
     ------
     ValueError
         If a setting is out of its range or a pair outside the training matrix.
+    OutOfTimeError
+        If it is not done by `until`.
     """
     users, items = checked_pairs(users, items, train.shape)
     predicted = np.empty((len(settings), len(users)), dtype=np.float32)
@@ -202,7 +207,7 @@ def predict_settings(
         sizes = sorted({setting["neighbours"] for setting in group})
         targets = [target for _, target in offsets.values()]
         rows, columns = (users, items) if by == "users" else (items, users)
-        sums = summed(comparison, targets, rows, columns, shrinkages, sizes, threads, device)
+        sums = summed(comparison, targets, rows, columns, shrinkages, sizes, threads, device, until)
         for place, setting in zip(places, group, strict=True):
             kind = setting["prediction"]
             of_setting = sums[shrinkages.index(setting["shrinkage"])]
@@ -223,6 +228,7 @@ def summed(
     neighbours: list[int],
     threads: int,
     device: str,
+    until: float | None,
 ) -> Floats:
     """`kernels.nearest_sums`, or its twin in `device` for another device than `cpu`."""
     # Imported here so that a study without neighbours on a GPU never loads torch.
@@ -230,12 +236,12 @@ def summed(
         from cfmf.neighbours import kernels
 
         return kernels.nearest_sums(
-            comparison, targets, rows, columns, shrinkages, neighbours, threads
+            comparison, targets, rows, columns, shrinkages, neighbours, threads, until
         )
     from cfmf.neighbours import device as torch_device
 
     return torch_device.nearest_sums(
-        comparison, targets, rows, columns, shrinkages, neighbours, device
+        comparison, targets, rows, columns, shrinkages, neighbours, device, until
     )
 
 

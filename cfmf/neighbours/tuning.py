@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -13,13 +14,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from cfmf.neighbours import METHODS, method_class
+from cfmf.neighbours import METHODS, deadline, method_class
 from cfmf.neighbours.knn import KNN, predict_settings
 from cfmf.neighbours.ratings import checked
 from cfmf.observed import pairs, rmse
 from cfmf.tables import COLUMNS
 
 METRIC = "validation_rmse"
+
+log = logging.getLogger(__name__)
 
 
 def grid(method: str, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -74,18 +77,32 @@ def predict_all(
     settings: Sequence[Mapping[str, Any]],
     threads: int = 1,
     device: str = "cpu",
+    until: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Predictions of several settings of a method fitted to `train`.
+
+    Parameters
+    ----------
+    until
+        When to give up, by the monotonic clock; None: never.
 
     Returns
     -------
     Settings × pairs: predictions, float32, and whether they are fallbacks.
+
+    Raises
+    ------
+    OutOfTimeError
+        If it is not done by `until`.
     """
     found = method_class(method)
     if issubclass(found, KNN):
-        return predict_settings(found.by, checked(train), users, items, settings, threads, device)
+        return predict_settings(
+            found.by, checked(train), users, items, settings, threads, device, until=until
+        )
     predicted, alone = [], []
     for setting in settings:
+        deadline.check(until)
         model = fitted(method, train, setting, threads, device)
         predicted.append(model.predict(users, items))
         alone.append(model.alone)
@@ -119,26 +136,32 @@ def search(
 ) -> pd.DataFrame:
     """Validation RMSE of every setting of the grid, as a `trials` table.
 
-    All settings of one similarity share one pass over the data. Where `seconds` have
-    passed before a pass begins, its trials have the state OUT_OF_TIME and no value; without a limit
-    the table does not depend on the machine.
+    All settings of one similarity share one pass over the data. Where `seconds` have passed before
+    a pass is done, it is given up within a block of rows: its trials have the state OUT_OF_TIME and
+    no value. Only the first pass is never given up once it began, so that there is something to
+    choose from; how far it overran is logged. Without a limit the table does not depend on the
+    machine.
     """
     candidates = grid(method, settings)
     users, items = pairs(validation)
-    rows = []
-    begun = time.monotonic()
+    rows: list[tuple[Any, ...]] = []
+    limit = None if seconds is None else time.monotonic() + seconds
     numbered = enumerate(candidates)
     for _, same in groupby(numbered, key=lambda one: one[1].get("similarity")):
         group = list(same)
-        late = seconds is not None and time.monotonic() - begun >= seconds
-        values = [np.nan] * len(group)
-        if not late:
-            predicted, _ = predict_all(
-                method, fit, users, items, [setting for _, setting in group], threads, device
-            )
+        listed = [setting for _, setting in group]
+        until = limit if rows else None
+        try:
+            deadline.check(limit)
+            predicted, _ = predict_all(method, fit, users, items, listed, threads, device, until)
             values = [rmse(one, validation.data) for one in predicted]
+            state = "COMPLETE"
+        except deadline.OutOfTimeError:
+            values = [np.nan] * len(group)
+            state = "OUT_OF_TIME"
+        if limit is not None and not rows and (over := time.monotonic() - limit) > 0:
+            log.warning("%s overran the %g s of its search by %.1f s", method, seconds, over)
         for (trial, setting), value in zip(group, values, strict=True):
-            state = "OUT_OF_TIME" if late else "COMPLETE"
             rows.append((dataset, fold, method, trial, state, setting_text(setting), METRIC, value))
     return pd.DataFrame(rows, columns=COLUMNS["trials"])
 

@@ -1,5 +1,7 @@
 """Grids, trials and the choice among them."""
 
+from functools import partial
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,14 +93,36 @@ def test_no_time_left_is_said_and_not_guessed(parts):
     assert trials["value"].isna().all()
 
 
-def test_a_trial_that_began_in_time_counts(monkeypatch, parts):
-    clock = iter([0.0, 0.0, 9.0])  # at the start, before the first similarity, before the second
-    told = SimpleNamespace(monotonic=lambda: next(clock))
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_a_pass_is_given_up_within_a_block(monkeypatch, caplog, parts, device):
+    # A clock that moves on by a second whenever it is looked at; a block of 32 of 50 users.
+    ticks = count()
+    told = SimpleNamespace(monotonic=lambda: float(next(ticks)))
     monkeypatch.setattr("cfmf.neighbours.tuning.time", told)
+    monkeypatch.setattr("cfmf.neighbours.deadline.time", told)
+    monkeypatch.setattr("cfmf.neighbours.device.BLOCK_ROWS", 32)
+    monkeypatch.setattr("cfmf.neighbours.kernels.BLOCK_BYTES", 4 * 50 * 32)
+    search_of = partial(search, "user-knn", *parts, LISTS, device=device)
+    trials = search_of(seconds=4.5)
+    assert trials["state"].tolist() == ["COMPLETE"] * 4 + ["OUT_OF_TIME"] * 4
+    assert trials["value"].notna().tolist() == [True] * 4 + [False] * 4
+    assert not caplog.records
+    assert next(ticks) < 7
+    assert set(search_of(seconds=1000)["state"]) == {"COMPLETE"}
+
+
+def test_overrun_of_the_first_pass_is_logged(monkeypatch, caplog, parts):
+    clock = iter([0.0, 9.0, 10.0])  # at the start, after the first pass, before the second
+    monkeypatch.setattr(
+        "cfmf.neighbours.tuning.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    later = iter([1.0, 10.0])
+    monkeypatch.setattr(
+        "cfmf.neighbours.deadline.time", SimpleNamespace(monotonic=lambda: next(later))
+    )
     trials = search("user-knn", *parts, LISTS, seconds=5)
-    complete = trials["state"] == "COMPLETE"
-    assert 0 < complete.sum() < len(trials)
-    assert trials["value"].notna().equals(complete)
+    assert trials["state"].tolist() == ["COMPLETE"] * 4 + ["OUT_OF_TIME"] * 4
+    assert "user-knn overran the 5 s of its search by 4.0 s" in caplog.text
 
 
 def test_settings_of_one_similarity_share_its_computation(monkeypatch, parts):
