@@ -383,18 +383,28 @@ def _parse(  # type: ignore[no-untyped-def]
 
 
 def parse_block(block: Block, layout: Layout, scale: Scale, item_line: int = -1) -> Rows:
-    """Parse the lines of one block; line numbers count from 0 at the block's first line."""
+    """Parse the lines of one block; line numbers count from 0 at the block's first line.
+
+    Raises
+    ------
+    RuntimeError
+        If the kernel reads no further line, which would go on for ever.
+    """
     buffer = block.buffer
     columns = np.array(layout.columns, np.int64)
     separator = np.frombuffer(layout.separator.encode(), np.uint8)
-    # A column takes two bytes at least; memory that is not written to is not taken.
-    most = len(buffer) // (2 * len(columns)) + 1
+    # An unwanted column may be empty; memory that is not written to is not taken.
+    wanted = sum(role != SKIP for role in layout.columns)
+    shortest = wanted + len(separator) * (len(columns) - 1) + 1
+    most = len(buffer) // shortest + 1
     user, item, date = (np.empty(most, np.int64) for _ in range(3))
     rating = np.empty(most, np.float32)
     bad_lines = np.empty((4096, 4), np.int64)
     bad: list[tuple[int, int, bytes]] = []
-    at = lines = rows = 0
+    at = lines = rows = new_lines = 0
     while at < len(buffer):
+        if at and not new_lines:
+            raise RuntimeError(f"the parser stands still at byte {at} of a block of lines")
         at, new_lines, new_rows, bads, item_line = _parse(
             buffer,
             at,

@@ -159,6 +159,22 @@ def test_columns_that_are_not_needed_may_hold_anything():
     assert not bad
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("unwanted", [1, 8, 40])
+def test_rows_are_short_where_unwanted_columns_are_empty(unwanted, separator):
+    layout = Layout((USER, ITEM, RATING, *[SKIP] * unwanted), separator)
+    line = separator.join(["1", "2", "3", *[""] * unwanted]).encode()
+    rows, bad = parsed((line + b"\n") * 1000, layout)
+    assert rows == [(1, 2, 3.0, NO_DATE)] * 1000
+    assert not bad
+
+
+def test_a_kernel_that_stands_still_is_stopped(monkeypatch):
+    monkeypatch.setattr("cfmf.data.lines._parse", lambda _, at, *__: (max(at, 4), 0, 0, 0, -1))
+    with pytest.raises(RuntimeError, match="stands still at byte 4 of a block"):
+        parsed(b"1,2\n1,2\n", Layout((USER, ITEM), ","))
+
+
 @pytest.mark.parametrize("size", [3, 10, 1 << 16])
 def test_lines_that_name_the_item_hold_until_the_next(size):
     text = b"5,1,2005-01-01\n8:\n1,3,2005-01-01\r\n2,4,2005-01-02\n\nx:\n3,5,2005-01-03\n9:\n"
