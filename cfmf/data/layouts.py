@@ -274,7 +274,7 @@ def _table(
     transcoder = None
     # The fast path tells where a column ends by the first sign that is no part of a number, and
     # where an unwanted one ends by the separator's first sign.
-    plain = separator[0] not in "0123456789-." and separator.isascii()
+    plain = separator[0] not in "0123456789-.+eE" and separator.isascii()
     plain = plain and (len(separator) == 1 or SKIP not in columns)
     if quoted or not plain or table["ids"] == "text" or not known or is_wide(encoding):
         date_format = "" if known else table["dates"]

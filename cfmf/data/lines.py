@@ -35,10 +35,11 @@ REASONS = {
     BAD_COLUMN: "the number of columns is not that of the layout",
     NO_ITEM: "no line that names the item comes before",
 }
-RETURN, FEED, MINUS, POINT, COLON = (np.uint8(ord(sign)) for sign in "\r\n-.:")
+RETURN, FEED, MINUS, PLUS, POINT, COLON = (np.uint8(ord(sign)) for sign in "\r\n-+.:")
+SMALL_E, LARGE_E = (np.uint8(ord(sign)) for sign in "eE")
 # Unsigned, as mixing them with signed numbers would make floats of both.
-NONE, ONE, TWO, NINE, TEN, TWELVE, SEVENTEEN, NINETEEN, ZERO, HUNDRED = (
-    np.uint64(number) for number in (0, 1, 2, 9, 10, 12, 17, 19, ord("0"), 100)
+NONE, ONE, TWO, NINE, TEN, TWELVE, NINETEEN, ZERO, HUNDRED = (
+    np.uint64(number) for number in (0, 1, 2, 9, 10, 12, 19, ord("0"), 100)
 )
 TEN_THOUSAND, THIRTY_ONE, SIXTY_THREE = (np.uint64(number) for number in (10_000, 31, 63))
 LARGEST, MANY, ISO_DASHES = (np.uint64(number) for number in (2**63 - 1, 10**17, 2**4 | 2**7))
@@ -140,14 +141,44 @@ def _is_whole(value, marks, length):  # type: ignore[no-untyped-def]
 
 @compiled
 def _decimal(value, dashes, points, point, length):  # type: ignore[no-untyped-def]
-    """Whether a field is a number like 3, -2 or 4.5, and that number."""
+    """Whether a field is a number like 3 or -4.5 of up to 15 digits, and that number, exactly."""
     first = NONE if dashes == NONE else ONE
-    good = dashes <= ONE and first < length <= SEVENTEEN
+    good = dashes <= ONE and first < length <= SIXTEEN
     number = float(value)
     if points != NONE:
         good = good and points == ONE and first < point < length - ONE
         number /= _POWERS[(length - ONE - point) & THIRTY_ONE]
     return good, (number if dashes == NONE else -number)
+
+
+# C's function, which rounds as Python's float does: address of a text, and where to put its end.
+_strtod: Any = types.ExternalFunction("strtod", types.float64(types.uintp, types.uintp))
+
+
+@compiled
+def _behind_digits(buffer, at):  # type: ignore[no-untyped-def]
+    """The first byte from `at` on that is no digit."""
+    while np.uint64(buffer[at]) - ZERO <= NINE:
+        at += ONE
+    return at
+
+
+@compiled
+def _any_decimal(buffer, field):  # type: ignore[no-untyped-def]
+    """Whether a number like -2.5e-05 of any length begins at a byte, that number, and its end."""
+    first = field + ONE if buffer[field] == MINUS else field
+    end = _behind_digits(buffer, first)
+    good = end > first
+    if buffer[end] == POINT:
+        first = end + ONE
+        end = _behind_digits(buffer, first)
+        good = good and end > first
+    if buffer[end] in (SMALL_E, LARGE_E):
+        first = end + (TWO if buffer[end + ONE] in (PLUS, MINUS) else ONE)
+        end = _behind_digits(buffer, first)
+        good = good and end > first
+    number = _strtod(np.uintp(buffer.ctypes.data) + field, 0) if good else 0.0
+    return good, number, end
 
 
 @compiled
@@ -336,6 +367,9 @@ def _parse(  # type: ignore[no-untyped-def]
                 item[rows] = value
             elif role == RATING:
                 good, this_rating = _decimal(value, dashes, points, point, length)
+                if not good or byte in (SMALL_E, LARGE_E):
+                    good, this_rating, at = _any_decimal(buffer, field)
+                    byte = buffer[at]
                 rating[rows] = this_rating
             elif role == DATE and dates == 1:
                 good, date[rows] = _iso_date(value, dashes, points, length)

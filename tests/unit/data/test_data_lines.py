@@ -121,7 +121,14 @@ def test_valid_rows_come_back_unchanged(values, separator, end, last_end, size, 
         (b"1,2,three,4", BAD_RATING),
         (b"1,2,3.,4", BAD_RATING),
         (b"1,2,.5,4", BAD_RATING),
-        (b"1,2,3e0,4", BAD_RATING),
+        (b"1,2,3e,4", BAD_RATING),
+        (b"1,2,3e+,4", BAD_RATING),
+        (b"1,2,e3,4", BAD_RATING),
+        (b"1,2,3e0.5,4", BAD_RATING),
+        (b"1,2,+3,4", BAD_RATING),
+        (b"1,2,0x3,4", BAD_RATING),
+        (b"1,2,3.000000000000000000x,4", BAD_RATING),
+        (b"1,2,3e9999,4", OFF_SCALE),
         (b"1,2,nan,4", BAD_RATING),
         (b"1,2,,4", BAD_RATING),
         (b"1,2,--3,4", BAD_RATING),
@@ -157,6 +164,18 @@ def test_columns_that_are_not_needed_may_hold_anything():
     rows, bad = parsed(text, Layout((SKIP, ITEM, SKIP, USER, RATING), ","))
     assert rows == [(1, 2, 5.0, NO_DATE), (2, 3, 4.0, NO_DATE)]
     assert not bad
+
+
+def test_ratings_may_have_any_number_of_digits_and_an_exponent():
+    written = [b"0.30000000000000004", b"1e-05", b"3e0", b"4." + b"0" * 400, b"0." + b"1" * 700]
+    text = b"".join(b"1,2," + one + end for one in written for end in (b"\n", b"\r\n"))
+    rows, bad = parsed(text, Layout((USER, ITEM, RATING), ","))
+    assert not bad
+    assert [row[2] for row in rows[::2]] == [float(np.float32(float(one))) for one in written]
+    assert rows[::2] == rows[1::2]
+    assert parsed(
+        b"1,2,3e0\n1,3,3.0000000000000000001\n", Layout((USER, ITEM, RATING), ","), Scale()
+    )[0] == [(1, 2, 3.0, NO_DATE), (1, 3, 3.0, NO_DATE)]
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])
@@ -208,12 +227,13 @@ def as_python_reads(user, item, rating, day):
     """The row by Python's own int, float and date, or None where one of them is none."""
     try:
         ids = [int(one) for one in (user, item) if re.fullmatch(rb"[0-9]{1,19}", one)]
-        stars = float(rating) if re.fullmatch(rb"-?[0-9]+(\.[0-9]+)?", rating) else None
+        known = re.fullmatch(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", rating)
+        stars = float(rating) if known else None
         known = re.fullmatch(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}", day)
         moment = seconds(date.fromisoformat(day.decode())) if known else None
     except ValueError:
         return None
-    if len(ids) < 2 or max(ids) >= 2**63 or stars is None or moment is None or len(rating) > 17:
+    if len(ids) < 2 or max(ids) >= 2**63 or stars is None or moment is None:
         return None
     return (*ids, float(np.float32(stars)), moment)
 
@@ -222,7 +242,10 @@ FIELD = st.binary(max_size=12) | st.text("0123456789.-/:\x80\xff", max_size=12).
     lambda text: text.encode("latin-1")
 )
 NUMBER = st.integers(0, 10**19).map(lambda number: str(number).encode())
-STARS = st.sampled_from([b"1", b"5", b"3.5", b"04", b"10", b"5.", b"-1"])
+WRITTEN = st.sampled_from(
+    [b"1", b"5", b"3.5", b"04", b"10", b"5.", b"-1", b"1e-05", b"3E0", b"2e+1"]
+)
+STARS = WRITTEN | st.floats(-(10**17), 10**17).map(lambda stars: repr(stars).encode())
 DAY = st.dates(min_value=date(1, 1, 1)).map(lambda day: day.isoformat().encode())
 ALMOST = st.tuples(DAY, st.integers(0, 9), st.sampled_from(b"0129-/:;\x00\x80\xff")).map(
     lambda one: one[0][: one[1]] + bytes([one[2]]) + one[0][one[1] + 1 :]
