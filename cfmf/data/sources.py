@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from cfmf.data.archives import is_archive, unpack
-from cfmf.data.download import CONNECT_SECONDS, Download, check_download, download
+from cfmf.data.download import Download, check_download, download, reason, shown
 from cfmf.data.synthetic import write_netflix_files
 from cfmf.files import sha256
 
@@ -229,7 +229,7 @@ def _ways(dataset: Mapping[str, Any], destination: Path) -> Iterator[tuple[str, 
     for one in _configured(dataset) or source.downloads:
         files.setdefault(one.name, []).append(one)
     if files:
-        addresses = " ".join(_shown(one.url) for mirrors in files.values() for one in mirrors)
+        addresses = " ".join(shown(one.url) for mirrors in files.values() for one in mirrors)
         keep = _downloads_folder(destination)
         yield "download", addresses, lambda into: _from_servers(source, files, keep, into)
     if dataset["source"] == "movielens-100k":
@@ -257,14 +257,11 @@ def _configured(dataset: Mapping[str, Any]) -> list[Download]:
         parts = urlsplit(one["url"])
         name = one.get("name") or unquote(parts.path).rsplit("/", 1)[-1]
         if parts.scheme not in ("http", "https") or name in ("", ".", ".."):
-            raise ValueError(f"{one['url']!r} is no address of a file; mend `urls` of the data set")
+            raise ValueError(
+                f"{shown(one['url'])!r} is no address of a file; mend `urls` of the data set"
+            )
         downloads.append(Download(one["url"], name, one.get("sha256", "")))
     return downloads
-
-
-def _shown(url: str) -> str:
-    """An address without its query, which may hold a signature that is nobody's business."""
-    return url.split("?", 1)[0]
 
 
 def _downloads_folder(destination: Path) -> Path:
@@ -329,8 +326,10 @@ def _from_servers(
                     f" ({source.needs}); give its `name` in `urls`"
                 )
     finally:
+        # What a hash vouches for waits with the parts for the next run.
+        hashed = {one.name for mirrors in files.values() for one in mirrors if one.hashed}
         for path in keep.iterdir():
-            if path.suffix != ".part":
+            if path.suffix != ".part" and path.name not in hashed:
                 path.unlink()
         if not any(keep.iterdir()):
             keep.rmdir()
@@ -341,22 +340,14 @@ def _from_mirrors(mirrors: list[Download], keep: Path) -> tuple[Path, Download]:
     """Download a file from the first mirror that serves it; where it is, and that mirror."""
     errors = []
     for one in mirrors:
-        log.info("downloading %s", _shown(one.url))
+        log.info("downloading %s", shown(one.url))
         try:
             return download(one, keep), one
         except (requests.RequestException, ValueError) as error:
-            errors.append(f"{_shown(one.url)}: {_first_reason(error)}")
+            told = reason(error) if isinstance(error, requests.RequestException) else str(error)
+            errors.append(f"{shown(one.url)}: {told}")
             log.warning("%s", errors[-1])
     raise ValueError("; ".join(errors))
-
-
-def _first_reason(error: Exception) -> str:
-    """A network library's nested error in a few words."""
-    if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {CONNECT_SECONDS:.0f} s"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection (host unknown, refused or cut off)"
-    return str(error)
 
 
 def _from_package(into: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,31 +14,58 @@ import pytest
 
 from cfmf.data import download as downloads
 from cfmf.data import sources
-from cfmf.data.download import Download, download
+from cfmf.data.download import Download, download, part_path
 from cfmf.data.sources import retrieve
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves `content`; breaks off `breaks` times half way through what is asked for."""
+    """Serves `content`; breaks off `breaks` times half way through what is asked for.
+
+    `stalls` holds it up there so many times instead, until the client has gone. `tag` is the ETag
+    and `shift` what a wrong Content-Range is off by; `later` are attributes after a first answer.
+    `asked` takes the first bytes asked for.
+    """
 
     content = b""
     breaks = 0
+    stalls = 0
     ranges = True
+    tag = ""
+    shift = 0
+    status = 0
+    later = None
     asked = None
 
     def do_GET(self):
         start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
         self.asked.append(start)
-        data = self.content[start if self.ranges else 0 :]
-        if not data:
-            self.send_error(416)
+        if self.status:
+            self.send_error(self.status)
             return
-        self.send_response(206 if start and self.ranges else 200)
-        if start and self.ranges:
+        same = self.headers.get("If-Range", self.tag) == self.tag
+        partial = start and self.ranges and same
+        data = self.content[start if partial else 0 :]
+        if not data:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(self.content)}")
+            self.end_headers()
+            return
+        self.send_response(206 if partial else 200)
+        if partial:
             last = len(self.content) - 1
-            self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
+            self.send_header("Content-Range", f"bytes {start + self.shift}-{last}/{last + 1}")
+        if self.tag:
+            self.send_header("ETag", self.tag)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        for name, value in (self.later or {}).items():
+            setattr(type(self), name, value)
+        if type(self).stalls:
+            type(self).stalls -= 1
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            self.rfile.read(1)
+            return
         if type(self).breaks:
             type(self).breaks -= 1
             data = data[: len(data) // 2]
@@ -49,7 +77,20 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    """A server on this machine; set `content`, `breaks` and `ranges` of its handler."""
+    """A server on this machine, told what to do by the attributes of its handler."""
+    with serving() as handler:
+        yield handler
+
+
+@pytest.fixture
+def mirror():
+    """Another one."""
+    with serving() as handler:
+        yield handler
+
+
+@contextmanager
+def serving():
     handler = type("OwnHandler", (Handler,), {"asked": []})
     served = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
@@ -82,24 +123,84 @@ def test_download_goes_on_where_it_broke_off(server, tmp_path):
 
 def test_a_part_left_by_a_killed_run_is_continued(server, tmp_path):
     server.content = RATINGS
-    (tmp_path / "r.csv.part").write_bytes(RATINGS[:100])
-    download(Download(server.url, "r.csv", DIGEST), tmp_path)
+    wanted = Download(server.url, "r.csv", DIGEST)
+    part_path(wanted, tmp_path).write_bytes(RATINGS[:100])
+    download(wanted, tmp_path)
     assert server.asked == [100]
 
 
 def test_a_server_without_ranges_is_read_from_the_start(server, tmp_path):
     server.content, server.ranges = RATINGS, False
-    (tmp_path / "r.csv.part").write_bytes(b"something else")
-    path = download(Download(server.url, "r.csv", DIGEST), tmp_path)
+    wanted = Download(server.url, "r.csv", DIGEST)
+    part_path(wanted, tmp_path).write_bytes(b"something else")
+    path = download(wanted, tmp_path)
     assert path.read_bytes() == RATINGS
 
 
-def test_a_part_of_an_older_file_is_thrown_away(server, tmp_path):
+@pytest.mark.parametrize("older", [b"an older beginning", RATINGS + b"and more"])
+def test_a_part_of_an_older_file_is_thrown_away(server, tmp_path, older):
     server.content = RATINGS
-    (tmp_path / "r.csv.part").write_bytes(b"an older beginning")
+    wanted = Download(server.url, "r.csv", DIGEST)
+    part_path(wanted, tmp_path).write_bytes(older)
+    path = download(wanted, tmp_path)
+    assert path.read_bytes() == RATINGS
+    assert server.asked == [len(older), 0]
+
+
+def test_a_whole_part_needs_no_further_byte(server, tmp_path):
+    server.content = RATINGS
+    wanted = Download(server.url, "r.csv", DIGEST)
+    part_path(wanted, tmp_path).write_bytes(RATINGS)
+    assert download(wanted, tmp_path).read_bytes() == RATINGS
+    assert server.asked == [len(RATINGS)]
+
+
+@pytest.mark.parametrize("older", [b"an older beginning", RATINGS, RATINGS + b"and more"])
+def test_without_a_hash_nothing_of_an_older_run_is_used(server, tmp_path, older):
+    server.content = RATINGS
+    wanted = Download(server.url, "r.csv")
+    part_path(wanted, tmp_path).write_bytes(older)
+    (tmp_path / "r.csv").write_bytes(older)
+    assert download(wanted, tmp_path).read_bytes() == RATINGS
+    assert server.asked == [0]
+
+
+@pytest.mark.parametrize(("tag", "again"), [('"1"', True), ('W/"1"', False), ("", False)])
+def test_without_a_hash_a_break_is_mended_where_the_etag_vouches_for_the_beginning(
+    server, tmp_path, tag, again
+):
+    server.content, server.breaks, server.tag = RATINGS, 1, tag
+    assert download(Download(server.url, "r.csv"), tmp_path).read_bytes() == RATINGS
+    assert [start > 0 for start in server.asked] == [False, again]
+
+
+def test_without_a_hash_a_file_that_changed_after_the_break_is_read_afresh(server, tmp_path):
+    server.content, server.breaks, server.tag = RATINGS, 1, '"1"'
+    other = RATINGS.replace(b",3\n", b",4\n")
+    server.later = {"content": other, "tag": '"2"'}
+    assert download(Download(server.url, "r.csv"), tmp_path).read_bytes() == other
+
+
+def test_bytes_from_elsewhere_than_asked_for_are_refused(server, tmp_path):
+    server.content, server.breaks, server.shift, server.tag = RATINGS, 1, -7, '"1"'
+    assert download(Download(server.url, "r.csv"), tmp_path).read_bytes() == RATINGS
+    assert [start > 0 for start in server.asked] == [False, True, False]
+
+
+def test_a_transfer_that_stalls_is_gone_on_with(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "READ_SECONDS", 0.2)
+    server.content, server.stalls = RATINGS, 2
     path = download(Download(server.url, "r.csv", DIGEST), tmp_path)
     assert path.read_bytes() == RATINGS
-    assert server.asked == [18, 0]
+    assert server.asked[0] == 0 < server.asked[1] < server.asked[2]
+
+
+def test_a_server_that_never_sends_a_byte_is_left_at_once(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "READ_SECONDS", 0.2)
+    server.content, server.stalls = b"x", 9
+    with pytest.raises(downloads.requests.ConnectionError, match="Read timed out"):
+        download(Download(server.url, "r.csv", DIGEST), tmp_path)
+    assert server.asked == [0]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +236,63 @@ def test_mirrors_are_tried_in_order_and_the_manifest_tells(server, dataset, tmp_
     assert "secret" not in manifest["address"]
     assert manifest["files"] == {"ratings.csv": {"bytes": len(RATINGS), "sha256": DIGEST}}
     assert [one["way"] for one in manifest["attempts"]] == ["folder"]
+
+
+def test_of_live_mirrors_the_first_serves_and_a_wrong_one_is_passed_over(
+    server, mirror, dataset, tmp_path
+):
+    server.content = mirror.content = RATINGS
+    urls = [{"url": server.url, "sha256": DIGEST}, {"url": mirror.url, "sha256": DIGEST}]
+    retrieve(table(dataset, urls=urls), tmp_path / "raw")
+    assert (server.asked, mirror.asked) == ([0], [])
+    server.content = RATINGS[:-1] + b"4"
+    manifest = retrieve(table(dataset, urls=urls), tmp_path / "raw")
+    assert (server.asked, mirror.asked) == ([0, 0], [0])
+    assert manifest["files"]["ratings.csv"]["sha256"] == DIGEST
+
+
+def test_mirrors_do_not_go_on_with_each_other_s_beginning(
+    server, mirror, dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(downloads, "TRIES", 1)
+    server.content, server.breaks = RATINGS.replace(b",3\n", b",4\n"), 1
+    mirror.content = RATINGS
+    urls = [{"url": server.url}, {"url": mirror.url}]
+    manifest = retrieve(table(dataset, urls=urls), tmp_path / "raw")
+    assert mirror.asked == [0]
+    assert manifest["files"]["ratings.csv"]["sha256"] == DIGEST
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_finished_file_is_kept_for_the_next_run_where_a_hash_vouches_for_it(
+    server, mirror, dataset, tmp_path, hashed
+):
+    server.content = mirror.content = RATINGS
+    mirror.status = 503
+    first = {"url": server.url} | ({"sha256": DIGEST} if hashed else {})
+    urls = [first, {"url": mirror.url, "name": "test.csv", "sha256": DIGEST}]
+    block = table(dataset, urls=urls, table={"test": "test.csv"})
+    with pytest.raises(ValueError, match="the server answers 503"):
+        retrieve(block, tmp_path / "raw")
+    mirror.status = 0
+    retrieve(block, tmp_path / "raw")
+    assert only(tmp_path / "raw") == ["manifest.json", "ratings.csv", "test.csv"]
+    assert len(server.asked) == (1 if hashed else 2)
+
+
+@pytest.mark.parametrize("trouble", ["status", "breaks", "dead", "altered", "unnamed"])
+def test_what_signs_an_address_is_told_nowhere(server, dataset, tmp_path, caplog, trouble):
+    caplog.set_level("INFO")
+    server.content = RATINGS
+    server.status = 404 if trouble == "status" else 0
+    server.breaks = 9 if trouble == "breaks" else 0
+    address = "http://127.0.0.1:9/r.csv" if trouble == "dead" else server.url
+    address = address.rpartition("/")[0] + "/" if trouble == "unnamed" else address
+    address = address.replace("//", "//me:secret@") + "?signature=secret#secret"
+    urls = [{"url": address, "sha256": "0" * 64 if trouble == "altered" else DIGEST}]
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1") as error:
+        retrieve(table(dataset, urls=urls), tmp_path / "raw")
+    assert "secret" not in str(error.value) + caplog.text
 
 
 def test_where_nothing_serves_the_reasons_are_told_and_nothing_is_left(server, dataset, tmp_path):
