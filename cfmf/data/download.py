@@ -9,9 +9,10 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
+
+from cfmf.addresses import shown
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,6 @@ def part_path(wanted: Download, folder: Path) -> Path:
     """Where an interrupted transfer from one address waits; each mirror has its own."""
     digest = hashlib.sha256(wanted.url.encode()).hexdigest()[:8]
     return folder / f"{wanted.name}.{digest}.part"
-
-
-def shown(url: str) -> str:
-    """An address without query and password, which may sign it and are nobody's business."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def reason(error: requests.RequestException) -> str:

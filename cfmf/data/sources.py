@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
+from cfmf.addresses import shown
 from cfmf.data.archives import is_archive, unpack
-from cfmf.data.download import Download, check_download, download, reason, shown
+from cfmf.data.download import Download, check_download, download, reason
 from cfmf.data.synthetic import write_netflix_files
 from cfmf.files import sha256
 

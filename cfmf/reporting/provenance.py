@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from cfmf.addresses import shown_below
 from cfmf.files import sha256, written_whole
 
 PACKAGES = [
@@ -47,7 +48,7 @@ def collect(
     Parameters
     ----------
     config
-        The whole config, defaults filled in.
+        The whole config, defaults filled in; what signs an address is left out.
     inputs
         Files to hash; those that are gone are left out.
     command
@@ -61,7 +62,7 @@ def collect(
     """
     return {
         "command": command,
-        "config": dict(config),
+        "config": shown_below(config),
         "versions": versions(),
         "git": git_state(root),
         "machine": machine(),

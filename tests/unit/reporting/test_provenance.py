@@ -36,6 +36,19 @@ def test_everything_is_collected(tmp_path):
     assert read["run"]["seeds"] == [1, 2]
 
 
+def test_what_signs_an_address_is_left_out():
+    urls = [{"url": "https://me:pass@example.org/a/r.csv?signature=x", "sha256": ""}]
+    config = {"datasets": {"mine": {"urls": urls, "scale": {"step": 0.5}}}}
+    assert provenance.collect(config)["config"] == {
+        "datasets": {
+            "mine": {
+                "urls": [{"url": "https://example.org/a/r.csv", "sha256": ""}],
+                "scale": {"step": 0.5},
+            }
+        }
+    }
+
+
 def test_jax_is_among_the_versions_where_it_is_installed():
     try:
         expected = metadata.version("jax")
