@@ -283,15 +283,32 @@ def command_line():
     return " ".join(command + (["--configfile", *over] if over else []))
 
 
-def gpus(wildcards):
-    """GPUs that a training job asks for: one where there is one to be had, or none.
+def asks_for_gpu():
+    """Whether training jobs are to ask for a GPU, where the run starts.
 
     `device: auto` asks on a machine that has a GPU, so that without one the jobs run side by side
-    on the cores; `cuda` always asks, which is right where jobs are sent to another machine. A
-    method whose solver knows no GPU never asks.
+    on the cores; `cuda` always asks, which is right where jobs are sent to another machine. Under
+    `--resources gpu=0` none asks.
     """
-    wanted = config["device"] == "cuda" or (config["device"] == "auto" and has_gpu())
-    return int(wanted and on_gpu(wildcards.method))
+    limit = workflow.global_resources.get("gpu")
+    if limit is not None and limit.value == 0:
+        return False
+    return config["device"] == "cuda" or (config["device"] == "auto" and has_gpu())
+
+
+# A job reads the rules again, at times on a node that shows GPUs which nobody gave it: what was
+# decided where the run starts is handed down to it.
+if workflow.is_main_process:
+    os.environ["CFMF_GPU"] = str(int(asks_for_gpu()))
+
+
+envvars:
+    "CFMF_GPU",
+
+
+def gpus(wildcards):
+    """GPUs that a training job asks for, 0 or 1; a method whose solver knows no GPU never asks."""
+    return int(os.environ["CFMF_GPU"] == "1" and on_gpu(wildcards.method))
 
 
 def input_megabytes(input, names=()):
