@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cfmf.files import HOST
+
 Result = TypeVar("Result")
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 LOCKS = Path(".snakemake/gpus")
@@ -24,6 +26,10 @@ log = logging.getLogger(__name__)
 
 class DeviceError(RuntimeError):
     """A GPU was asked for and cannot be used; the message tells why and what to do."""
+
+
+class DeviceMemoryError(MemoryError):
+    """The device that computes lacks memory, not the machine; the message tells what to lower."""
 
 
 @cache
@@ -38,7 +44,8 @@ def gpu_count() -> int:
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    return done.stdout.count(b"GPU ") if done.returncode == 0 else 0
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return sum(line.startswith(b"GPU ") for line in lines)
 
 
 def has_gpu() -> bool:
@@ -58,10 +65,11 @@ def visible_devices() -> list[str]:
 def own_device(folder: Path = LOCKS) -> Iterator[str | None]:
     """Hold a visible GPU that no other job of this workflow holds; make it the only visible one.
 
-    Each GPU has a lock file in `folder`, and the system drops the lock when its process ends,
-    however it ends. Where all are held this waits. Where only one is visible there is nothing to
-    choose, and the batch system or Snakemake's `gpu` resource counts jobs: that one is taken as it
-    is, and so it is on clusters that call each job's GPU 0. Must come before the first use of CUDA.
+    Each GPU of each machine has a lock file in `folder`, and the system drops the lock when its
+    process ends, however it ends. Where all are held this waits. Where only one is visible there is
+    nothing to choose, and the batch system or Snakemake's `gpu` resource counts jobs: that one is
+    taken as it is, and so it is on clusters that call each job's GPU 0. Must come before the first
+    use of CUDA.
 
     Yields
     ------
@@ -91,7 +99,7 @@ def _first_free(folder: Path, names: list[str]) -> tuple[int, str]:
     while True:
         for name in names:
             file = "".join(letter if letter.isalnum() else "-" for letter in name)
-            lock = os.open(folder / f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(folder / f"{HOST}.{file}.lock", os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -188,7 +196,7 @@ def _on_gpu(work: Callable[[str], Result], name: str | None) -> Result:
     log.info("computing on GPU %s, %s", name, torch.cuda.get_device_name())
     try:
         return work("cuda")
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (torch.OutOfMemoryError, DeviceMemoryError) as error:
         # Solvers turn the first into the second, which tells the method and what to lower.
         torch.cuda.empty_cache()
         told = str(error).splitlines() or [type(error).__name__]

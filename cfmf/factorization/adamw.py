@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cfmf.devices import DeviceMemoryError
 from cfmf.factorization.checkpoint import Checkpoint
 from cfmf.factorization.curve import Curve, Stopping, fitted
 from cfmf.factorization.model import Factorization
@@ -118,7 +119,7 @@ class AdamW(Solver):
         ------
         FloatingPointError
             If a loss is no longer finite.
-        MemoryError
+        DeviceMemoryError
             If the GPU's memory does not suffice.
         """
         try:
@@ -132,7 +133,7 @@ class AdamW(Solver):
             curve.train(training, Checkpoint(checkpoint))
         except torch.cuda.OutOfMemoryError as error:
             pairs = sum(task.train.nnz for task in tasks)
-            raise MemoryError(
+            raise DeviceMemoryError(
                 f"the GPU has no memory left for k = {self.k}, {len(tasks)} runs side by side and"
                 f" {pairs:,} ratings: lower batch_size or k, or use the CPU"
             ) from error

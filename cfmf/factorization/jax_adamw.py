@@ -20,7 +20,7 @@ import numpy as np
 from jax.experimental.sparse import BCSR
 from scipy import sparse
 
-from cfmf.devices import DeviceError
+from cfmf.devices import DeviceError, DeviceMemoryError
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.model import Factorization
@@ -60,7 +60,7 @@ class JaxAdamW(AdamW):
         ------
         FloatingPointError
             If a loss is no longer finite.
-        MemoryError
+        DeviceMemoryError
             If the device's memory does not suffice.
         DeviceError
             If JAX has no such device.
@@ -74,7 +74,7 @@ class JaxAdamW(AdamW):
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            raise MemoryError(
+            raise DeviceMemoryError(
                 f"JAX has no memory left for k = {self.k} and {tasks[0].train.nnz:,} ratings:"
                 " lower k, or use the CPU"
             ) from error

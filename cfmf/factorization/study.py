@@ -15,13 +15,14 @@ import pandas as pd
 from scipy import sparse
 
 from cfmf.config import canonical
+from cfmf.devices import DeviceMemoryError
 from cfmf.factorization import method as method_named
 from cfmf.factorization.tasks import Fitted, Solver, Task
 from cfmf.observed import accuracy
 from cfmf.tables import COLUMNS
 
 GRIDS = ("k", "reg")
-TOLD = (FloatingPointError, MemoryError, ValueError)
+TOLD = (FloatingPointError, DeviceMemoryError, MemoryError, ValueError)
 Z_90 = 1.6448536269514722  # 90 % of a normal distribution lie within so many deviations
 
 

@@ -73,9 +73,25 @@ def test_the_only_visible_gpu_is_taken_without_a_lock(tmp_path, monkeypatch):
         assert first == second == "0"
 
 
+def test_lock_of_a_gpu_is_its_machines_own(tmp_path, monkeypatch):
+    # Nodes that share the folder call different GPUs by the same number.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with own_device(tmp_path) as here:
+        monkeypatch.setattr(devices, "HOST", "another")
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        with own_device(tmp_path) as there:
+            assert here == there == "0"
+
+
 def test_driver_is_asked_where_nothing_is_told(tmp_path, monkeypatch):
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'GPU 0: made up'\necho 'GPU 1: made up'\n")
+    lines = (
+        "GPU 0: RTX 4090 Laptop GPU (UUID: GPU-8f2a)",
+        "  MIG 1g.5gb (UUID: MIG-1)",
+        "GPU 1: x",
+    )
+    told = "".join(f"echo '{line}'\n" for line in lines)
+    program.write_text(f"#!/bin/sh\n{told}")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -137,7 +153,7 @@ def test_out_of_memory_is_told_and_falls_back_only_where_allowed(tmp_path, monke
 
 
 def test_point_whose_gpu_runs_out_of_memory_is_trained_on_the_cpu(tmp_path, monkeypatch, caplog):
-    """The solver says MemoryError where torch says OutOfMemoryError; both mean the same here."""
+    """The solver says DeviceMemoryError for torch's OutOfMemoryError: both mean the same here."""
     build(monkeypatch)
     monkeypatch.setattr(torch, "arange", lambda *_, **__: SimpleNamespace(sum=lambda: 6))
     real = adamw._Training
@@ -162,14 +178,17 @@ def test_point_whose_gpu_runs_out_of_memory_is_trained_on_the_cpu(tmp_path, monk
     assert "the CPU does it" in caplog.text
 
 
-def test_other_failures_are_not_taken_for_the_gpu(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "failure", [ValueError("bad settings"), MemoryError("of the machine, not of the GPU")], ids=type
+)
+def test_other_failures_are_not_taken_for_the_gpu(failure, tmp_path, monkeypatch):
     build(monkeypatch)
     monkeypatch.setattr(torch, "arange", lambda *_, **__: SimpleNamespace(sum=lambda: 6))
 
     def work(device):
-        raise ValueError("bad settings")
+        raise failure
 
-    with pytest.raises(ValueError, match="bad settings"):
+    with pytest.raises(type(failure), match=str(failure)):
         run_on_device(work, gpu=True, fallback=True, locks=tmp_path)
 
 
