@@ -5,7 +5,11 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
+import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +17,55 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+# A name of this machine that can stand in a file's; what runs on several may share a folder.
+HOST = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())
+ABANDONED_SECONDS = 86_400
+
+
+def new_beside(path: Path) -> Path:
+    """A name beside `path` to write to first, which no other writer has.
+
+    What killed writers of `path` had begun so is removed, and so is what a database kept beside
+    that (SQLite's journal). The suffix is kept, so that writers which look at it (NumPy, pandas)
+    see the one they expect.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for begun in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}*"):
+        if not _abandoned(begun):
+            continue
+        if begun.is_dir():
+            shutil.rmtree(begun, ignore_errors=True)
+        else:
+            begun.unlink(missing_ok=True)
+    writer = f"{HOST}.{os.getpid()}.{secrets.token_hex(4)}"
+    return path.with_name(f".{path.stem}.{writer}.partial{path.suffix}")
+
+
+def _abandoned(begun: Path) -> bool:
+    """Whether the writer of a name of `new_beside` is dead, or has written nothing for a day.
+
+    Of processes on another machine only their silence tells.
+    """
+    named = re.search(r"\.([\w-]+)\.(\d+)\.\w+\.partial", begun.name)
+    try:
+        if named and named[1] == HOST:
+            os.kill(int(named[2]), 0)  # signal 0 asks whether there is such a process
+        return time.time() - begun.stat().st_mtime > ABANDONED_SECONDS
+    except ProcessLookupError:
+        return True
+    except (FileNotFoundError, PermissionError):  # done meanwhile; alive, and another user's
+        return False
+
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to, and rename it to `path` when the block ends well.
 
-    A job killed half way leaves `path` as it was: absent, or the old file. What it had begun beside
-    is removed by whoever writes `path` next, and so is what a database kept beside that (SQLite's
-    journal). The suffix is kept, so that writers which look at it (NumPy, pandas) see the one they
-    expect.
+    A job killed half way leaves `path` as it was: absent, or the old file. Of two that write it at
+    once each writes a file of its own (see `new_beside`), and the last one stays.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for begun in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}*"):
-        begun.unlink(missing_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    beside = new_beside(path)
     try:
         yield beside
         os.replace(beside, path)

@@ -22,7 +22,7 @@ from cfmf.addresses import shown
 from cfmf.data.archives import is_archive, unpack
 from cfmf.data.download import Download, check_download, download, reason
 from cfmf.data.synthetic import write_netflix_files
-from cfmf.files import sha256
+from cfmf.files import new_beside, sha256
 
 log = logging.getLogger(__name__)
 
@@ -178,8 +178,7 @@ def retrieve(dataset: Mapping[str, Any], destination: Path) -> dict[str, Any]:
         If no place serves the files, with the reason of each.
     """
     destination = Path(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    building = destination.with_name(f".{destination.name}.partial")
+    building = new_beside(destination)
     attempts: list[dict[str, str]] = []
     try:
         for way, address, get in _ways(dataset, destination):

@@ -1,13 +1,15 @@
 """Files are written whole or not at all, and damaged ones are noticed."""
 
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from cfmf.files import load_matrix, save_matrix, sha256, written_whole
+from cfmf.files import HOST, load_matrix, new_beside, save_matrix, sha256, written_whole
 
 
 def test_failed_writing_leaves_the_old_file(tmp_path):
@@ -48,6 +50,39 @@ with written_whole({str(path)!r}) as beside:
     with written_whole(path) as beside:
         beside.touch()
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("own_process", [True, False])
+def test_two_writers_of_one_path_do_not_disturb_each_other(tmp_path, own_process):
+    path = tmp_path / "a.txt"
+    other = f"""
+from cfmf.files import written_whole
+with written_whole({str(path)!r}) as beside:
+    beside.write_text("other")
+"""
+    with written_whole(path) as beside:
+        beside.write_text("ha")
+        if own_process:
+            exec(other, {})  # noqa: S102
+        else:
+            subprocess.run([sys.executable, "-c", other], check=True)
+        assert path.read_text() == "other"
+        with open(beside, "a") as file:
+            file.write("lf")
+    assert path.read_text() == "half"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_another_machine_began_is_removed_only_when_old(tmp_path):
+    path = tmp_path / "a.txt"
+    names = [f".a.{host}.{os.getpid()}.0a.partial.txt" for host in (f"{HOST}-2", f"{HOST}-3", HOST)]
+    begun = [tmp_path / name for name in names]
+    for one in begun:
+        one.touch()
+    long_ago = time.time() - 2 * 86_400
+    os.utime(begun[1], (long_ago, long_ago))
+    new_beside(path)
+    assert sorted(tmp_path.iterdir()) == sorted([begun[0], begun[2]])
 
 
 def test_sha256_of_known_bytes(tmp_path):
