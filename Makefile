@@ -2,6 +2,7 @@
 # make jax     JAX too, for `snakemake … --configfile config/jax.yaml` (JAX=cuda: its CUDA build)
 # make test    checks and tests, but those of docs and test-surroundings
 # make docs    the documentation site
+# make verify  whether every result is still as it was written
 # make help    the rest
 
 VENV := .venv
@@ -17,7 +18,7 @@ CORES ?= all
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax environments test lint format types unit docs test-environments test-cluster \
+.PHONY: help study jax environments verify test lint format types unit docs test-environments test-cluster \
   test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
@@ -36,6 +37,9 @@ study: $(VENV)/study
 
 jax: $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt $(jax-$(JAX))
+
+verify: $(VENV)/study
+	$(BIN)/python -m cfmf.verify
 
 test: lint types unit
 

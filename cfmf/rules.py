@@ -12,25 +12,27 @@ from typing import Any
 
 from cfmf.files import DamagedError, set_aside, sha256, written_whole
 
+# Snakemake writes the one and the loggers the other, without hashes; the third holds them.
+UNHASHED = ("benchmarks", "logs", "hashes")
 ASIDE = "It was set aside as *.damaged; run the same command again, which makes it anew"
 
 
 def hash_file(path: str | Path) -> Path | None:
     """Where the SHA-256 of a result is kept, `results/{dataset}/hashes/…`; None for other files."""
     parts = Path(path).parts
-    if len(parts) < 3 or parts[0] != "results":
+    if len(parts) < 3 or parts[0] != "results" or parts[2] in UNHASHED:
         return None
     return Path(*parts[:2], "hashes", *parts[2:-1], f"{parts[-1]}.sha256")
 
 
-def _hashed(path: Path) -> Path:
+def hashed(path: Path) -> Path:
     """The file that is hashed: of a folder manifest.json, which holds the hashes of the others."""
     return path / "manifest.json" if path.is_dir() else path
 
 
 def record(paths: Iterable[str | Path]) -> None:
     """Keep the SHA-256 of results (of folders, their manifest's), so that readers know them."""
-    for path in map(_hashed, map(Path, paths)):
+    for path in map(hashed, map(Path, paths)):
         kept = hash_file(path)
         if kept and path.is_file():
             with written_whole(kept) as beside:
@@ -40,24 +42,30 @@ def record(paths: Iterable[str | Path]) -> None:
 def verify(paths: Iterable[str | Path]) -> None:
     """Compare results with the SHA-256 that was kept when they were written.
 
-    What differs is set aside, its name followed by `.damaged`, so that the next run makes it anew.
+    What differs is set aside, its name followed by `.damaged`, so that the next run makes it anew;
+    so is a result of which none was kept, for every job keeps them.
 
     Raises
     ------
     ValueError
-        If any differs.
+        If any differs or has no SHA-256.
     """
-    damaged = []
+    altered, unknown = [], []
     for path in map(Path, paths):
-        told = _hashed(path)
+        told = hashed(path)
         kept = hash_file(told)
-        if not kept or not kept.is_file() or not path.exists():
+        if not kept or not path.exists():
             continue
-        if not told.is_file() or kept.read_text("utf-8").split("  ")[0] != sha256(told):
-            set_aside(path)
-            damaged.append(str(path))
-    if damaged:
-        raise ValueError(f"{', '.join(damaged)}: not as it was written. {ASIDE}")
+        if not kept.is_file():
+            unknown.append(str(path))
+        elif not told.is_file() or kept.read_text("utf-8").split("  ")[0] != sha256(told):
+            altered.append(str(path))
+    found = {"not as it was written": altered, "no SHA-256 of it was kept": unknown}
+    complaints = [f"{', '.join(names)}: {what}" for what, names in found.items() if names]
+    for name in altered + unknown:
+        set_aside(name)
+    if complaints:
+        raise ValueError(f"{'; '.join(complaints)}. {ASIDE}")
 
 
 @contextmanager

@@ -39,11 +39,20 @@ def test_altered_result_is_told_and_set_aside(result):
     assert result.with_name("train.npz.damaged").read_bytes() == b"as Written"
 
 
-def test_what_has_no_hash_passes(result):
-    (result.parent / "folder").mkdir()
-    record([result.parent / "folder", "cfmf/files.py"])
-    verify([RESULT, "cfmf/files.py", "results/tiny/absent"])
+def test_only_of_results_a_hash_is_wanted(result):
+    log = "results/tiny/logs/x.log"
+    (result.parents[2] / "logs").mkdir()
+    (result.parents[4] / log).write_text("done")
+    record([log, "cfmf/files.py"])
+    verify([log, "cfmf/files.py", "results/tiny/absent"])
     assert not (result.parents[2] / "hashes").exists()
+
+
+def test_result_without_a_hash_is_told_and_set_aside(result):
+    with pytest.raises(ValueError, match=r"train\.npz: no SHA-256 of it was kept"):
+        verify([RESULT])
+    assert not result.exists()
+    assert result.with_name("train.npz.damaged").exists()
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_text("{ }"), lambda path: path.unlink()])
