@@ -13,19 +13,25 @@ BIN := $(VENV)/bin
 TORCH ?= default
 # Which build of JAX: `cpu`, or `cuda`, which adds NVIDIA's libraries to it.
 JAX ?= cpu
-jax-cuda = "$$(sed -n 's/^jax==/jax[cuda12]==/p' requirements/jax.txt)"
+jax-cuda = "$$(sed -n 's/^jax==/jax[cuda13]==/p' requirements/jax.txt)"
 CORES ?= all
+
+# Tools beside the locks.
+UV := uv==0.13.9
+AUDIT := pip-audit==2.10.1
+pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax environments verify test lint format types unit docs test-environments test-cluster \
+.PHONY: help study jax environments verify audit test lint format types unit docs test-environments test-cluster \
   test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo "make format  rewrite the code in the project's style"
 	@echo "make lock    renew the locks, envs/*.yaml and config/README.md from their single sources"
-	@echo "make environments  create the conda environments of --sdm conda (needs conda)"
+	@echo "make environments  create the conda environments of --sdm conda (needs conda); TORCH counts here too"
+	@echo "make audit   known vulnerabilities of all that is locked (needs the package index's advisories)"
 	@echo "make test-environments, test-cluster, test-faults  the same by name; test-surroundings: all three"
 	@echo "make check-gpu  every kernel on this machine's GPU against the CPU, with timings"
 	@echo "make benchmark  side-by-side runs against other libraries, in their own environment"
@@ -64,7 +70,7 @@ docs: $(VENV)/docs
 # What takes longer and touches more of the machine: conda environments, a Slurm (root, apt-get), and
 # kills, full disks and bad networks.
 test-environments: $(VENV)/develop
-	$(BIN)/python -m pytest -s --durations 5 tests/environments
+	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -s --durations 5 tests/environments
 
 test-cluster: $(VENV)/cluster
 	$(BIN)/python -m pytest -s --durations 5 tests/cluster
@@ -73,13 +79,23 @@ test-faults: $(VENV)/develop
 	$(BIN)/python -m pytest -s --durations 10 tests/faults
 
 test-surroundings: $(VENV)/cluster
-	$(BIN)/python -m pytest -s --durations 10 tests/environments tests/cluster tests/faults
+	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -s --durations 10 tests/environments tests/cluster tests/faults
 
 check-gpu: $(VENV)/study
 	$(BIN)/python -m benchmarks.check_gpu
 
 environments: $(VENV)/study
-	$(BIN)/snakemake --sdm conda --conda-create-envs-only --cores $(CORES)
+	$(torch-for-conda-$(TORCH)) $(BIN)/snakemake --sdm conda --conda-create-envs-only --cores $(CORES)
+
+# What the advisories do not know fails too: silence is no good news.
+audit: $(VENV)-audit/installed
+	$(pip-audit) $(addprefix --requirement ,$(wildcard requirements/*.txt))
+	$(pip-audit) --requirement benchmarks/requirements-peers.txt
+
+$(VENV)-audit/installed: Makefile
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet $(AUDIT)
+	@touch $@
 
 benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/data.py
@@ -139,8 +155,17 @@ $(VENV)/cluster: requirements/cluster.txt $(VENV)/develop
 
 # uv knows where the CPU builds lie; pip takes what is there for the rest.
 define install-torch-cpu
-$(BIN)/python -m pip install --quiet uv
+$(BIN)/python -m pip install --quiet $(UV)
 $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu "$$(grep ^torch== requirements/study.txt)"
 endef
 define install-torch-default
+endef
+
+# The same build in the conda environments, whose pip must be told where it lies.
+define torch-for-conda-cpu
+PIP_EXTRA_INDEX_URL="$$(grep ^torch== requirements/study.txt | $(BIN)/uv pip compile --quiet \
+  --torch-backend cpu --no-deps --no-header --emit-index-annotation - | sed -n 's/.*# from //p')" \
+  && test -n "$$PIP_EXTRA_INDEX_URL" && export PIP_EXTRA_INDEX_URL &&
+endef
+define torch-for-conda-default
 endef
