@@ -148,9 +148,22 @@ def test_schema_accepts_its_defaults_and_refuses_what_the_package_refuses():
         assert not validator.is_valid(wrong)
 
 
+def of_default_study(method):
+    return yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))["methods"][method]
+
+
+@pytest.mark.parametrize("method", ["user-knn", "item-knn"])
+def test_default_study_searches_similarity_neighbours_and_shrinkage_by_20_trials(method):
+    settings = of_default_study(method)
+    assert len(grid(method, settings)) == 20
+    for name in ("similarity", "neighbours", "shrinkage"):
+        assert len(settings[name]) > 1
+
+
+@pytest.mark.parametrize("lists", ["defaults", "default study"])
 @pytest.mark.parametrize(("method", "goal"), [("user-knn", 0.925), ("item-knn", 0.918)])
-def test_accuracy_on_movielens_is_at_least_that_of_the_peers(movielens, method, goal):
-    settings = defaults("knn")
+def test_accuracy_on_movielens_is_at_least_that_of_the_peers(movielens, method, goal, lists):
+    settings = defaults("knn") if lists == "defaults" else of_default_study(method)
     trials, _ = study.tune(method, movielens, settings)
     metrics = study.predict_selected(method, movielens, trials, settings).metrics
     test = metrics.query("split == 'test' and metric == 'rmse'")
