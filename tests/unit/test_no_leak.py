@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from cfmf.factorization import METHODS
 from cfmf.factorization.study import Run, train_point
 from cfmf.neighbours.study import predict_selected, tune
 
@@ -13,6 +14,8 @@ SETTINGS = {
     "mf": {"max_epochs": 20},
     "mf-bounded": {"max_epochs": 20},
     "mf-cubic": {"max_epochs": 20},
+    "mf-jax": {"max_epochs": 20},
+    "mf-sgd": {"max_epochs": 10},
     "als": {"max_epochs": 4},
     "gibbs": {"sweeps": 10, "burn_in": 2},
     "gibbs-implicit": {"sweeps": 10, "burn_in": 2},
@@ -59,8 +62,11 @@ def on_few(parts, test, predictions):
     return dense[np.repeat(np.arange(dense.shape[0]), np.diff(few.indptr)), few.indices]
 
 
-@pytest.mark.parametrize("method", SETTINGS)
+@pytest.mark.parametrize("method", METHODS)
 def test_factorization(parts, method):
+    if method == "mf-jax":
+        pytest.importorskip("jax", reason="JAX is not installed")
+
     def predicted(test):
         run = Run("f1", 1, parts["fit"], parts["validation"], parts["train"], parts[test])
         reg = None if method.startswith("gibbs") else 0.1
