@@ -114,6 +114,34 @@ def tuned_by_k(study: Study, split: str = "test") -> pd.DataFrame:
     return best[["method", "k", "fold", "value"]].dropna().reset_index(drop=True)
 
 
+def rises(study: Study) -> pd.DataFrame:
+    """What more factors than the best do to each method that was tried with several k.
+
+    Columns method, best_k (the least validation RMSE), best (test RMSE there), best_gap (test less
+    train RMSE there), largest_k, largest, largest_gap, and rise, largest less best. Means over
+    folds and seeds; reg is that of the least validation RMSE at each k, fold by fold.
+    """
+    keys = ["method", "k"]
+    means = pd.DataFrame(
+        {
+            split: tuned_by_k(study, split).groupby(keys, sort=False)["value"].mean()
+            for split in ("validation", "test", "train")
+        }
+    ).reset_index()
+    means["k"] = means["k"].astype(int)
+    means["gap"] = means["test"] - means["train"]
+    rows = []
+    for method, points in means.dropna(subset=["validation", "test"]).groupby("method", sort=False):
+        if len(points) < 2:
+            continue
+        row: dict[str, object] = {"method": method}
+        best, largest = least(points, "validation"), points.sort_values("k").iloc[-1]
+        for name, point in (("best", best), ("largest", largest)):
+            row |= {f"{name}_k": point["k"], name: point["test"], f"{name}_gap": point["gap"]}
+        rows.append({**row, "rise": largest["test"] - best["test"]})
+    return pd.DataFrame(rows)
+
+
 def over_folds(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Mean and standard deviation over folds: columns of `by`, mean, sd, folds."""
     grouped = values.groupby(by, sort=False)["value"]

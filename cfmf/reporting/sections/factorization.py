@@ -37,6 +37,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     return [
         Text(words("factorization.text")),
         *_by_k(points, words),
+        *_rises(study, words),
         *_side_by_side(points, study, words),
         *_variants(study, words),
         *_curves(study, words),
@@ -75,6 +76,35 @@ def _by_k(points: pd.DataFrame, words: Catalogue) -> list[Block]:
             [Table("rmse-by-k", words("factorization.k_table"), columns, rows)],
         ),
     ]
+
+
+def _rises(study: Study, words: Catalogue) -> list[Block]:
+    """Each method at its best k and at the largest: errors on test, and gaps to train."""
+    rises = numbers.rises(study)
+    if rises.empty:
+        return []
+    most = rises.sort_values("rise").iloc[-1]
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("best_k", words.plain("column.best_k"), "count"),
+        Column("best", words.plain("column.best_rmse"), "rmse"),
+        Column("best_gap", words.plain("column.best_gap"), "signed"),
+        Column("largest_k", words.plain("column.largest_k"), "count"),
+        Column("largest", words.plain("column.largest_rmse"), "rmse"),
+        Column("largest_gap", words.plain("column.largest_gap"), "signed"),
+        Column("rise", words.plain("column.rise"), "signed"),
+    ]
+    told = words(
+        "factorization.rises_text",
+        method=code(most["method"]),
+        best_k=number(int(most["best_k"])),
+        largest_k=number(int(most["largest_k"])),
+        rise=number(float(most["rise"]), "signed"),
+        best_gap=number(float(most["best_gap"]), "signed"),
+        largest_gap=number(float(most["largest_gap"]), "signed"),
+    )
+    title = words("factorization.rises_title")
+    return [Text(told), Table("rises-with-k", title, columns, records(rises))]
 
 
 def _side_by_side(points: pd.DataFrame, study: Study, words: Catalogue) -> list[Block]:

@@ -193,6 +193,38 @@ def test_variants_are_told_against_the_plain_model(study):
     assert not factorization._variants(study, Catalogue("en"))
 
 
+def test_rise_with_k_is_that_of_the_tables(page, study):
+    """From the metrics, by the rule that the text states; the best k is chosen without test."""
+    rows = study.tables["metrics"].query("metric == 'rmse' and k != ''")
+    wide = rows.pivot_table(index=["method", "fold", "k", "reg"], columns="split", values="value")
+    chosen = wide.loc[wide.groupby(["method", "fold", "k"])["validation"].idxmin()].reset_index()
+    chosen["k"] = chosen["k"].astype(int)
+    means = chosen.groupby(["method", "k"])[["validation", "test", "train"]].mean()
+    shown = page.table("rises-with-k").set_index("method").astype(float)
+    assert set(shown.index) == {"mf", "mf-published"}
+    for method, row in shown.iterrows():
+        curve = means.loc[method]
+        best, largest = curve.loc[curve["validation"].idxmin()], curve.loc[curve.index.max()]
+        assert row["best_k"] == best.name
+        assert row["largest_k"] == largest.name
+        for name, point in (("best", best), ("largest", largest)):
+            assert row[name] == pytest.approx(point["test"])
+            assert row[f"{name}_gap"] == pytest.approx(point["test"] - point["train"])
+        assert row["rise"] == pytest.approx(largest["test"] - best["test"])
+    assert shown.loc["mf-published", "rise"] > 0.2
+
+
+def test_best_k_and_rise_do_not_follow_the_test_error(study):
+    """Test errors turned round leave the best k where it was."""
+    metrics = study.tables["metrics"].copy()
+    of_test = (metrics["split"] == "test") & (metrics["metric"] == "rmse")
+    metrics.loc[of_test, "value"] *= -1
+    turned = numbers.rises(dataclasses.replace(study, tables={**study.tables, "metrics": metrics}))
+    plain = numbers.rises(study)
+    assert turned["best_k"].equals(plain["best_k"])
+    np.testing.assert_allclose(turned["rise"], -plain["rise"])
+
+
 def test_grid_search_and_folds_stand_in_the_tables(page, results):
     home = results / generated_study.DATASET
     trials = pd.concat(pd.read_csv(path, sep="\t") for path in home.glob("neighbours/*/trials.tsv"))
