@@ -40,7 +40,9 @@ class AdamW(Solver):
     k, reg
         Number of factors; strength of the penalty.
     learning_rate, epsilon
-        Of AdamW; its β are .9 and .999.
+        Of AdamW; its β are .9 and .999. A step moves a parameter by about learning_rate, whatever
+        the ratings' spread: with penalty `l2`, not bounded, ratings c times as wide take √c times
+        learning_rate and initial_scale and c times reg for the same errors, c times as large.
     max_epochs
         Steps taken at most.
     tolerance

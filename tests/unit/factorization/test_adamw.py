@@ -282,6 +282,20 @@ def test_bad_settings_are_refused(options, message):
         AdamW(**options)
 
 
+def test_settings_for_wider_ratings_are_as_documented(low_rank):
+    """Of ratings 16 times as wide: errors 16 times as large, at 4 times the steps and the start."""
+    train, validation, _ = low_rank
+    wide = [part.copy() for part in (train, validation)]
+    for part in wide:
+        part.data *= 16
+    settings = {"learning_rate": 0.05, "initial_scale": 0.1}
+    plain = AdamW(k=3, reg=0.05, **settings).fit(train, validation).history
+    wider = {name: 4 * value for name, value in settings.items()}
+    found = AdamW(k=3, reg=16 * 0.05, **wider).fit(*wide).history
+    least = found["validation_rmse"].min()
+    assert least == pytest.approx(16 * plain["validation_rmse"].min(), rel=0.005)
+
+
 def test_ratings_that_cannot_be_learned_from_are_refused(ratings):
     with pytest.raises(ValueError, match="no rating"):
         Task(ratings[:, :0])
