@@ -23,6 +23,7 @@ from cfmf.config import (
     seconds_a_run,
     track,
 )
+from cfmf.data.catalogue import local_files
 from cfmf.data.splits import fold_names
 from cfmf.devices import has_gpu
 from cfmf.imports import imported_files
@@ -211,6 +212,14 @@ def fetched(wildcards):
     """The raw files of a data set of the same ratings, which need not be fetched again."""
     same = SAME_RATINGS[wildcards.dataset]
     return [] if same == wildcards.dataset else f"results/{same}/raw"
+
+
+def local(wildcards):
+    """The files of a data set's local folder, so that an edit reruns what depends on them."""
+    dataset = config["datasets"][wildcards.dataset]
+    if fetched(wildcards):
+        return []
+    return [str(path) for path in local_files(dataset) if path.is_file()]
 
 
 def saved_folds(wildcards):

@@ -4,6 +4,7 @@
 rule retrieve_ratings:
     input:
         fetched=fetched,
+        local=local,
         code=code("retrieve_ratings"),
     output:
         raw=directory("results/{dataset}/raw"),

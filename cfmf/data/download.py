@@ -7,12 +7,12 @@ import logging
 import os
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
 from cfmf.addresses import shown
+from cfmf.data.catalogue import Download
 
 log = logging.getLogger(__name__)
 
@@ -21,22 +21,6 @@ READ_SECONDS = 30.0
 TRIES = 4
 LARGEST = 8 << 30
 SAY_EVERY = 5.0
-
-
-@dataclass(frozen=True)
-class Download:
-    """A file to download: address, name to save it under, and what to check it against."""
-
-    url: str
-    name: str
-    sha256: str = ""
-    md5: str = ""
-    size: int = 0
-
-    @property
-    def hashed(self) -> bool:
-        """Whether a hash tells the genuine bytes from others."""
-        return bool(self.sha256 or self.md5)
 
 
 def part_path(wanted: Download, folder: Path) -> Path:

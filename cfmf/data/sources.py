@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import logging
@@ -11,127 +10,24 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import requests
 
 from cfmf.addresses import shown
 from cfmf.data.archives import is_archive, unpack
-from cfmf.data.download import Download, check_download, download, reason
+from cfmf.data.catalogue import Download, Source, downloads_of, local_files, source_of
+from cfmf.data.download import check_download, download, reason
 from cfmf.data.synthetic import write_netflix_files
 from cfmf.files import new_beside, sha256
 
 log = logging.getLogger(__name__)
 
-GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 RECBOLE = "recbole==1.2.1"
 RECBOLE_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Files of a source and where to get them.
-
-    Parameters
-    ----------
-    needs
-        Alternatives for each thing that is needed, as patterns of file names.
-    takes
-        Patterns of files that are taken along where they exist.
-    renames
-        Names that mirrors give to files, and their own.
-    downloads
-        Archives or files; entries of one name are mirrors of each other.
-    """
-
-    needs: tuple[tuple[str, ...], ...]
-    takes: tuple[str, ...] = ()
-    renames: Mapping[str, str] = field(default_factory=dict)
-    downloads: tuple[Download, ...] = ()
-
-    def place(self, name: str) -> str | None:
-        """Path under the raw folder of a file, by its name without folders; None if unwanted."""
-        name = self.renames.get(name, name)
-        patterns = [pattern for group in self.needs for pattern in group] + list(self.takes)
-        for pattern in patterns:
-            folder, _, file = pattern.rpartition("/")
-            if fnmatch.fnmatchcase(name, file):
-                return f"{folder}/{name}" if folder else name
-        return None
-
-
-def _movielens(name: str, sha256: str, size: int, files: tuple[str, ...], md5: str = "") -> Source:
-    archive = Download(f"{GROUPLENS}{name}.zip", f"{name}.zip", sha256, md5, size)
-    return Source(tuple((file,) for file in files), downloads=(archive,))
-
-
-DAT = ("ratings.dat", "movies.dat")
-CSV = ("ratings.csv", "movies.csv")
-SUBSET = ("users.txt", "netflix_train.txt", "netflix_test.txt", "movie_titles.txt")
-SOURCES = {
-    "movielens-100k": Source(
-        needs=(("u.data",), ("u.item", "ml-100k.item")),
-        downloads=(
-            Download(
-                f"{GROUPLENS}ml-100k.zip",
-                "ml-100k.zip",
-                "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-                "0e33842e24a9c977be4e0107933c0723",
-                4_924_029,
-            ),
-        ),
-    ),
-    "movielens-1m": _movielens(
-        "ml-1m", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", 5_917_549, DAT
-    ),
-    "movielens-10m": _movielens(
-        "ml-10m",
-        "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
-        65_566_137,
-        DAT,
-    ),
-    "movielens-20m": _movielens(
-        "ml-20m",
-        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
-        198_702_078,
-        CSV,
-    ),
-    "movielens-25m": _movielens(
-        "ml-25m",
-        "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
-        261_978_986,
-        CSV,
-    ),
-    "movielens-32m": _movielens(
-        "ml-32m", "", 238_950_008, CSV, md5="d472be332d4daa821edc399621853b57"
-    ),
-    "movielens-latest-small": _movielens(
-        "ml-latest-small",
-        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
-        978_202,
-        CSV,
-    ),
-    "netflix-subset": Source(needs=tuple((name,) for name in SUBSET)),
-    "netflix-prize": Source(
-        needs=(
-            ("movie_titles.txt",),
-            ("training_set.tar", "combined_data_*.txt", "training_set/mv_*.txt"),
-        ),
-        takes=("probe.txt",),
-        renames={"movie_titles.csv": "movie_titles.txt"},
-        downloads=(
-            Download(
-                "https://archive.org/download/nf_prize_dataset.tar/nf_prize_dataset.tar.gz",
-                "nf_prize_dataset.tar.gz",
-                md5="a8f23d2d76461211c6b4c0ca6df2547d",
-                size=697_552_028,
-            ),
-        ),
-    ),
-}
 # Files whose content is known: what they are, by the SHA-256 (or MD5) of their bytes.
 GENUINE = {
     "bf8b8a8ffbae6595bc5a0b99a29c880478fb7c5436c22dc3fae20af75df3496e": "the study's users.txt",
@@ -213,7 +109,6 @@ Get = Callable[[Path], dict[str, Any]]
 
 def _ways(dataset: Mapping[str, Any], destination: Path) -> Iterator[tuple[str, str, Get]]:
     """Ways to get the files, in order: kind, address, and what does it."""
-    source = _source(dataset)
     if dataset["source"] == "synthetic":
         seed = f"seed {dataset['synthetic']['seed']}"
         yield (
@@ -224,10 +119,8 @@ def _ways(dataset: Mapping[str, Any], destination: Path) -> Iterator[tuple[str, 
         return
     if dataset["folder"]:
         folder = Path(dataset["folder"]).expanduser()
-        yield "folder", str(folder), lambda into: _from_folder(source, folder, into)
-    files: dict[str, list[Download]] = {}
-    for one in _configured(dataset) or source.downloads:
-        files.setdefault(one.name, []).append(one)
+        yield "folder", str(folder), lambda into: _from_folder(dataset, folder, into)
+    source, files = source_of(dataset), downloads_of(dataset)
     if files:
         addresses = " ".join(shown(one.url) for mirrors in files.values() for one in mirrors)
         keep = _downloads_folder(destination)
@@ -236,55 +129,30 @@ def _ways(dataset: Mapping[str, Any], destination: Path) -> Iterator[tuple[str, 
         yield "package", RECBOLE, _from_package
 
 
-def _source(dataset: Mapping[str, Any]) -> Source:
-    """The catalogue's entry, or one made from the description of a table."""
-    if dataset["source"] == "synthetic":
-        return SOURCES["netflix-subset"]
-    if dataset["source"] != "table":
-        return SOURCES[dataset["source"]]
-    table = dataset["table"]
-    names = (table["ratings"], table["test"], table["titles"]["file"])
-    for name in filter(None, names):
-        if Path(name).name != name:
-            raise ValueError(f"{name!r} is not the name of a file; give its folder as `folder`")
-    return Source(tuple((name.removesuffix(".gz"),) for name in names if name))
-
-
-def _configured(dataset: Mapping[str, Any]) -> list[Download]:
-    """Downloads of the config's `urls`."""
-    downloads = []
-    for one in dataset["urls"]:
-        parts = urlsplit(one["url"])
-        name = one.get("name") or unquote(parts.path).rsplit("/", 1)[-1]
-        if parts.scheme not in ("http", "https") or name in ("", ".", ".."):
-            raise ValueError(
-                f"{shown(one['url'])!r} is no address of a file; mend `urls` of the data set"
-            )
-        downloads.append(Download(one["url"], name, one.get("sha256", "")))
-    return downloads
-
-
 def _downloads_folder(destination: Path) -> Path:
     """Where an interrupted download waits to be continued."""
     return destination.with_name(f".{destination.name}.downloads")
 
 
-def _from_folder(source: Source, folder: Path, into: Path) -> dict[str, Any]:
+def _from_folder(dataset: Mapping[str, Any], folder: Path, into: Path) -> dict[str, Any]:
     """Copy the files of a local folder, or unpack the archives that it holds."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; mend `folder` of the data set")
-    archives = {one.name: one for one in source.downloads}
+    source, declared = source_of(dataset), downloads_of(dataset)
+    taken: dict[str, Path] = {}
     told: dict[str, dict[str, Any]] = {}
-    for path in sorted((*folder.iterdir(), *folder.glob("training_set/*"))):
-        placed = source.place(path.name.removesuffix(".gz"))
-        if path.name in archives:
-            check_download(archives[path.name], path, str(path))
-            told[path.name] = _unpacked(source, archives[path.name], path, into)
-        elif placed is None:
-            continue
-        elif not path.is_file():
+    for path in local_files(dataset):
+        if not path.is_file():
             raise ValueError(f"{path} is a directory, but a file of that name is needed")
-        elif path.name.endswith(".gz"):
+        one = _declared(path, declared.get(path.name, []))
+        placed = source.place(path.name.removesuffix(".gz"))
+        if placed is None:
+            told[path.name] = _unpacked(source, one, path, into)
+            continue
+        if placed in taken:
+            raise ValueError(f"{path} and {taken[placed]} are the same file; take one of them away")
+        taken[placed] = path
+        if path.name.endswith(".gz"):
             unpack(path, source.place, into)
         else:
             (into / placed).parent.mkdir(exist_ok=True)
@@ -292,10 +160,30 @@ def _from_folder(source: Source, folder: Path, into: Path) -> dict[str, Any]:
     return {"archives": told}
 
 
+def _declared(path: Path, mirrors: list[Download]) -> Download:
+    """The first of some mirrors whose hash a local file has; one without where none has any."""
+    hashed = [one for one in mirrors if one.hashed]
+    for one in hashed:
+        try:
+            check_download(one, path, str(path))
+        except ValueError:
+            if one is hashed[-1]:
+                raise
+        else:
+            return one
+    return Download("", path.name)
+
+
 def _unpacked(source: Source, one: Download, path: Path, into: Path) -> dict[str, Any]:
     """Unpack an archive; by which hash it was checked, whether the catalogue's, and its files."""
     before = set(into.rglob("*"))
-    unpack(path, source.place, into)
+    there = {file.relative_to(into).as_posix() for file in before}
+
+    def place(name: str) -> str | None:
+        placed = source.place(name)
+        return None if placed in there else placed
+
+    unpack(path, place, into)
     files = sorted(path for path in set(into.rglob("*")) - before if path.is_file())
     known = {hash for entry in source.downloads for hash in (entry.sha256, entry.md5) if hash}
     checked = {kind: getattr(one, kind) for kind in ("sha256", "md5") if getattr(one, kind)}
@@ -373,9 +261,9 @@ def _from_package(into: Path) -> dict[str, Any]:
 
 def _check_complete(dataset: Mapping[str, Any], folder: Path) -> None:
     """Check that all needed files are there, and that u.data is MovieLens 100K's."""
-    for alternatives in _source(dataset).needs:
-        if not any(any(folder.glob(pattern)) for pattern in alternatives):
-            raise ValueError(f"{' or '.join(alternatives)} is missing")
+    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    for lacking in source_of(dataset).lacks(there):
+        raise ValueError(f"{lacking} is missing")
     if dataset["source"] == "movielens-100k":
         found = _md5(folder / "u.data")
         if found != GENUINE_MD5["u.data"]:

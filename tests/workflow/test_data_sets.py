@@ -1,5 +1,7 @@
 """Studies of several data sets; apart from test_study.py, so that another worker can run them."""
 
+import json
+
 import pandas as pd
 import yaml
 
@@ -39,3 +41,20 @@ def test_temporal_track_fetches_no_rating_twice(checkout):
     status, output = checkout.run(*arguments)
     assert status == 0, output
     assert "input: results/ml-100k/raw" in output
+
+
+def test_an_edited_file_of_a_local_folder_is_read_again(checkout):
+    mine = checkout.folder / "mine"
+    mine.mkdir()
+    rows = [f"{user},{item},3" for user in range(10) for item in range(10)]
+    config = {"study": {"datasets": ["mine"]}}
+    config["datasets"] = {"mine": {"source": "table", "folder": "mine"}}
+    (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    audit = checkout.folder / "results/mine/ratings/audit.json"
+    for more in ([], ["11,1,3"]):
+        (mine / "ratings.csv").write_text("\n".join(["user,item,rating", *rows, *more]))
+        status, output = checkout.run("ratings", "--configfile", "mine.yaml")
+        assert status == 0, output
+        assert json.loads(audit.read_text())["rows_read"] == len(rows + more)
+    status, output = checkout.run("ratings", "--configfile", "mine.yaml")
+    assert "Nothing to be done" in output

@@ -14,7 +14,8 @@ import pytest
 
 from cfmf.data import download as downloads
 from cfmf.data import sources
-from cfmf.data.download import Download, download, part_path
+from cfmf.data.catalogue import SOURCES, Download, local_files
+from cfmf.data.download import download, part_path
 from cfmf.data.sources import retrieve
 
 
@@ -329,6 +330,76 @@ def test_a_folder_may_hold_gzip_files_and_replaces_an_older_raw_folder(dataset, 
     assert manifest["files"]["ratings.csv"]["sha256"] == DIGEST
 
 
+@pytest.fixture
+def mine(tmp_path, dataset):
+    """A folder of some files; `mine(files, **block)` is what is retrieved from it, by name."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+
+    def retrieved(files, **block):
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        block = table(dataset, folder=str(folder), **block)
+        retrieved.files = [path.name for path in local_files(block)]
+        retrieve(block, tmp_path / "raw")
+        return {path.name: path.read_bytes() for path in (tmp_path / "raw").glob("*.csv")}
+
+    return retrieved
+
+
+def test_an_archive_in_the_folder_serves_a_table(mine):
+    content = zipped("own/ratings.csv", RATINGS)
+    assert mine({"any.zip": content, "notes.txt": b"x"}) == {"ratings.csv": RATINGS}
+    assert mine.files == ["any.zip"]
+
+
+def test_an_archive_is_left_alone_where_the_folder_has_all_files(mine):
+    files = {"any.zip": zipped("ratings.csv", b"older"), "ratings.csv": RATINGS}
+    assert mine(files) == {"ratings.csv": RATINGS}
+    assert mine.files == ["ratings.csv"]
+
+
+def test_of_archives_the_one_that_urls_name_is_taken_and_files_beside_it_go_first(mine):
+    files = {
+        "a.zip": zipped("ratings.csv", b"another"),
+        "b.zip": zipped("ratings.csv", b"older", "test.csv", RATINGS),
+        "ratings.csv": RATINGS,
+    }
+    urls = [{"url": "http://127.0.0.1:9/b.zip"}]
+    found = mine(files, urls=urls, table={"test": "test.csv"})
+    assert found == {"ratings.csv": RATINGS, "test.csv": RATINGS}
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "any.zip"])
+def test_a_local_file_is_compared_with_its_declared_hash(mine, name):
+    content = RATINGS if name == "ratings.csv" else zipped("ratings.csv", RATINGS)
+    digest = hashlib.sha256(content).hexdigest()
+    wrong = {"url": f"http://127.0.0.1:9/{name}", "sha256": "0" * 64}
+    with pytest.raises(ValueError, match=rf"folder .*{name} has sha256 {digest} instead of 0000"):
+        mine({name: content}, urls=[wrong])
+    mine({name: content}, urls=[wrong, wrong | {"sha256": digest}])
+
+
+def test_a_file_beside_its_gzip_file_is_told(mine):
+    with pytest.raises(ValueError, match=r"ratings\.csv\.gz and .*ratings\.csv are the same file"):
+        mine({"ratings.csv": RATINGS, "ratings.csv.gz": gzip.compress(RATINGS)})
+
+
+def test_a_name_with_brackets_is_no_pattern(mine):
+    table = {"ratings": "ratings[1].csv"}
+    with pytest.raises(ValueError, match=r"ratings\[1\]\.csv is missing"):
+        mine({"ratings1.csv": RATINGS}, table=table)
+    assert mine({"ratings[1].csv": RATINGS}, table=table) == {"ratings[1].csv": RATINGS}
+
+
+def zipped(*names_and_contents):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for name, data in zip(names_and_contents[::2], names_and_contents[1::2], strict=True):
+            file.writestr(name, data)
+    return content.getvalue()
+
+
 def wheel(ratings):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as file:
@@ -407,8 +478,8 @@ def test_files_of_an_archive_with_the_catalogues_hash_are_genuine(
     content = archive(ratings="1::2::3::4\n", movies="2::Heat (1995)::Drama\n")
     digest = hashlib.sha256(content).hexdigest()
     catalogue = Download(server.url, "ml-1m.zip", digest, size=len(content))
-    source = replace(sources.SOURCES["movielens-1m"], downloads=(catalogue,))
-    monkeypatch.setitem(sources.SOURCES, "movielens-1m", source)
+    source = replace(SOURCES["movielens-1m"], downloads=(catalogue,))
+    monkeypatch.setitem(SOURCES, "movielens-1m", source)
     server.content = content
     folder = tmp_path / "mine"
     folder.mkdir()

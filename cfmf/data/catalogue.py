@@ -1,0 +1,218 @@
+"""Which files a source needs, where they can be got, and which of them a local folder holds."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cfmf.addresses import shown
+from cfmf.data.archives import is_archive
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file to download: address, name to save it under, and what to check it against."""
+
+    url: str
+    name: str
+    sha256: str = ""
+    md5: str = ""
+    size: int = 0
+
+    @property
+    def hashed(self) -> bool:
+        """Whether a hash tells the genuine bytes from others."""
+        return bool(self.sha256 or self.md5)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of a source and where to get them.
+
+    Parameters
+    ----------
+    needs
+        Alternatives for each thing that is needed, as patterns of file names.
+    takes
+        Patterns of files that are taken along where they exist.
+    renames
+        Names that mirrors give to files, and their own.
+    downloads
+        Archives or files; entries of one name are mirrors of each other.
+    """
+
+    needs: tuple[tuple[str, ...], ...]
+    takes: tuple[str, ...] = ()
+    renames: Mapping[str, str] = field(default_factory=dict)
+    downloads: tuple[Download, ...] = ()
+
+    def place(self, name: str) -> str | None:
+        """Path under the raw folder of a file, by its name without folders; None if unwanted."""
+        name = self.renames.get(name, name)
+        patterns = [pattern for group in self.needs for pattern in group] + list(self.takes)
+        for pattern in patterns:
+            folder, _, file = pattern.rpartition("/")
+            if fnmatch.fnmatchcase(name, file):
+                return f"{folder}/{name}" if folder else name
+        return None
+
+    def lacks(self, placed: Iterable[str]) -> list[str]:
+        """What is needed and not among some files, which are paths under the raw folder."""
+        placed = list(placed)
+        return [
+            # As it was written before glob.escape.
+            re.sub(r"\[([*?[])\]", r"\1", " or ".join(alternatives))
+            for alternatives in self.needs
+            if not any(fnmatch.filter(placed, pattern) for pattern in alternatives)
+        ]
+
+
+def _movielens(name: str, sha256: str, size: int, files: tuple[str, ...], md5: str = "") -> Source:
+    archive = Download(f"{GROUPLENS}{name}.zip", f"{name}.zip", sha256, md5, size)
+    return Source(tuple((file,) for file in files), downloads=(archive,))
+
+
+DAT = ("ratings.dat", "movies.dat")
+CSV = ("ratings.csv", "movies.csv")
+SUBSET = ("users.txt", "netflix_train.txt", "netflix_test.txt", "movie_titles.txt")
+SOURCES = {
+    "movielens-100k": Source(
+        needs=(("u.data",), ("u.item", "ml-100k.item")),
+        downloads=(
+            Download(
+                f"{GROUPLENS}ml-100k.zip",
+                "ml-100k.zip",
+                "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+                "0e33842e24a9c977be4e0107933c0723",
+                4_924_029,
+            ),
+        ),
+    ),
+    "movielens-1m": _movielens(
+        "ml-1m", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", 5_917_549, DAT
+    ),
+    "movielens-10m": _movielens(
+        "ml-10m",
+        "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
+        65_566_137,
+        DAT,
+    ),
+    "movielens-20m": _movielens(
+        "ml-20m",
+        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        198_702_078,
+        CSV,
+    ),
+    "movielens-25m": _movielens(
+        "ml-25m",
+        "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+        261_978_986,
+        CSV,
+    ),
+    "movielens-32m": _movielens(
+        "ml-32m", "", 238_950_008, CSV, md5="d472be332d4daa821edc399621853b57"
+    ),
+    "movielens-latest-small": _movielens(
+        "ml-latest-small",
+        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+        978_202,
+        CSV,
+    ),
+    "netflix-subset": Source(needs=tuple((name,) for name in SUBSET)),
+    "netflix-prize": Source(
+        needs=(
+            ("movie_titles.txt",),
+            ("training_set.tar", "combined_data_*.txt", "training_set/mv_*.txt"),
+        ),
+        takes=("probe.txt",),
+        renames={"movie_titles.csv": "movie_titles.txt"},
+        downloads=(
+            Download(
+                "https://archive.org/download/nf_prize_dataset.tar/nf_prize_dataset.tar.gz",
+                "nf_prize_dataset.tar.gz",
+                md5="a8f23d2d76461211c6b4c0ca6df2547d",
+                size=697_552_028,
+            ),
+        ),
+    ),
+}
+
+
+def source_of(dataset: Mapping[str, Any]) -> Source:
+    """The catalogue's entry, or one made from the description of a table.
+
+    Raises
+    ------
+    ValueError
+        If a table's file is given by a path.
+    """
+    if dataset["source"] == "synthetic":
+        return SOURCES["netflix-subset"]
+    if dataset["source"] != "table":
+        return SOURCES[dataset["source"]]
+    table = dataset["table"]
+    names = (table["ratings"], table["test"], table["titles"]["file"])
+    for name in filter(None, names):
+        if Path(name).name != name:
+            raise ValueError(f"{name!r} is not the name of a file; give its folder as `folder`")
+    return Source(tuple((glob.escape(name.removesuffix(".gz")),) for name in names if name))
+
+
+def downloads_of(dataset: Mapping[str, Any]) -> dict[str, list[Download]]:
+    """Mirrors of each file of the config's `urls`, or else of the catalogue, by its name.
+
+    Raises
+    ------
+    ValueError
+        If an address is none of a file.
+    """
+    files: dict[str, list[Download]] = {}
+    for one in _configured(dataset) or source_of(dataset).downloads:
+        files.setdefault(one.name, []).append(one)
+    return files
+
+
+def _configured(dataset: Mapping[str, Any]) -> list[Download]:
+    """Downloads of the config's `urls`."""
+    downloads = []
+    for one in dataset["urls"]:
+        parts = urlsplit(one["url"])
+        name = one.get("name") or unquote(parts.path).rsplit("/", 1)[-1]
+        if parts.scheme not in ("http", "https") or name in ("", ".", ".."):
+            raise ValueError(
+                f"{shown(one['url'])!r} is no address of a file; mend `urls` of the data set"
+            )
+        downloads.append(Download(one["url"], name, one.get("sha256", "")))
+    return downloads
+
+
+def local_files(dataset: Mapping[str, Any]) -> list[Path]:
+    """What is taken from the local folder of a data set: its files, and archives if one lacks.
+
+    Archives are those of the names of `downloads_of`, or where there are none, all.
+
+    Raises
+    ------
+    ValueError
+        If the config names a file by its path, or an address that is none of a file.
+    """
+    folder = Path(dataset["folder"]).expanduser()
+    if dataset["source"] == "synthetic" or not dataset["folder"] or not folder.is_dir():
+        return []
+    source = source_of(dataset)
+    found = sorted((*folder.iterdir(), *folder.glob("training_set/*")))
+    taken = {path: source.place(path.name.removesuffix(".gz")) for path in found}
+    files = [path for path, placed in taken.items() if placed]
+    if not source.lacks(placed for placed in taken.values() if placed):
+        return files
+    archives = [path for path in found if is_archive(path.name) and path not in files]
+    known = downloads_of(dataset)
+    return files + ([path for path in archives if path.name in known] or archives)
