@@ -150,7 +150,7 @@ def _kfold_per_user(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
 
 
 def _leave_last(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
-    """Each user's latest ratings; of equal dates the later row is the later one."""
+    """Each user's latest ratings but for the first; of equal dates the later row is the later."""
     last = _last_of_users(ratings, np.arange(len(ratings)), rule["leave"])
     return [(np.flatnonzero(~last), np.flatnonzero(last))]
 
@@ -223,9 +223,14 @@ def _rank_within_user(user: NDArray[np.int32], order: Rows) -> Rows:
 
 
 def _last_of_users(ratings: pd.DataFrame, rows: Rows, count: int) -> NDArray[np.bool_]:
-    """Whether each row is among the `count` latest of its user."""
+    """Whether each row is among the `count` latest of its user, and not the earliest of all.
+
+    So a user with few ratings keeps one to learn from.
+    """
     latest_first = np.lexsort((rows, _dates(ratings)[rows]))[::-1]
-    return _rank_within_user(ratings["user"].to_numpy()[rows], latest_first) < count
+    user = ratings["user"].to_numpy()[rows]
+    held = np.bincount(user)[user]
+    return _rank_within_user(user, latest_first) < np.minimum(count, held - 1)
 
 
 def saved_facts(folder: str | Path) -> dict[str, Any]:

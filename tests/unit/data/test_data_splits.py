@@ -97,6 +97,25 @@ def test_leave_last_tests_the_latest_of_each_user_and_validates_on_those_before(
     )
 
 
+@pytest.mark.parametrize(
+    ("leave", "sizes"),
+    [
+        (1, {1: (1, 0, 0), 2: (1, 0, 1), 3: (1, 1, 1), 4: (2, 1, 1)}),
+        (2, {1: (1, 0, 0), 2: (1, 0, 1), 3: (1, 0, 2), 4: (1, 1, 2), 5: (1, 2, 2), 6: (2, 2, 2)}),
+    ],
+)
+def test_leave_last_leaves_every_user_the_first_rating_to_learn_from(leave, sizes):
+    users = np.repeat(list(sizes), list(sizes))
+    ratings = pd.DataFrame({"user": users.astype(np.int32), "item": 0, "part": ""})
+    ratings["date"] = np.arange(len(users))[::-1].astype("datetime64[s]")
+    fold = split(ratings, rule("leave-last", leave=leave))["leave-last"]
+    for user, expected in sizes.items():
+        parts = [ratings.iloc[rows] for rows in (fold.fit, fold.validation, fold.test)]
+        assert tuple((part["user"] == user).sum() for part in parts) == expected
+        first = ratings[ratings["user"] == user]["date"].idxmin()
+        assert first in fold.fit
+
+
 def test_timeline_trains_on_the_past_of_each_window(ratings):
     folds = split(ratings, rule("timeline"))
     date = ratings["date"].to_numpy()
