@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ from cfmf.data.lines import (
 )
 from cfmf.data.manifest import verified_manifest
 from cfmf.data.parallel import side_by_side
-from cfmf.data.text import read_titles
+from cfmf.data.text import TEXT_REASONS, read_titles
 from cfmf.files import written_whole
 from cfmf.observed import overlap
 
@@ -54,6 +55,8 @@ log = logging.getLogger(__name__)
 ROWS_AT_ONCE = 1 << 20
 HEAD = 5
 LONGEST_REFUSED = 1000
+# Lines of a file that are no rows, or further lines of one.
+OTHER_LINES = ("header_lines", "item_lines", "blank_lines", "continuation_lines")
 COLUMNS = {"user": np.int32, "item": np.int32, "rating": np.float32, "date": np.int64}
 
 
@@ -131,8 +134,9 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     columns = _read_rows(files, Scale(**dataset["scale"]), checks, threads)
     if dataset["source"] == "table" and dataset["table"]["ids"] == "text":
         _restore_text_ids(files, columns)
+    probe_facts = {}
     if dataset["source"] == "netflix-prize" and (raw / "probe.txt").is_file():
-        _mark_probe(raw / "probe.txt", columns, checks)
+        probe_facts = _mark_probe(raw / "probe.txt", columns, checks)
     heads = {file.name: _head(file, columns) for file in files[:HEAD]}
     listed, user_facts = _read_users(raw, dataset, checks)
     titles, title_facts = _read_titles(raw, dataset, checks)
@@ -146,7 +150,9 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     if title_facts:
         _check_known("unknown_item", checks, np.isin(item_ids, titles["item_id"]), item, keep)
     seen = check_pairs(checks, user, item, columns["date"], columns["part"], keep, threads)
-    audit = _rating_facts(files, keep, heads, user_facts | title_facts)
+    other_facts = user_facts | title_facts | probe_facts
+    refused = Counter(file for (file, _, _), _ in checks.refused)
+    audit = _rating_facts(files, keep, refused, heads, other_facts)
 
     chosen = _choose_subset(user, item, keep, dataset["subset"]) if keep.any() else keep
     if not chosen.any():
@@ -222,7 +228,7 @@ def _read_file(
         blocks: Iterator[Block] = file_blocks(stream, file.name)
         if file.transcoder:
             layout = file.transcoder.output_layout
-            blocks = file.transcoder.blocks(stream)
+            blocks = file.transcoder.blocks(stream, file.name)
         lines = 0
         for block, rows in parse_blocks(blocks, layout, scale, threads):
             for index, reason, text in rows.bad:
@@ -237,16 +243,53 @@ def _read_file(
             lines += rows.lines
             file.rows_kept += len(rows.user)
             yield len(block.buffer), rows
+        file.lines = lines
+        if file.transcoder:
+            file.lines = file.transcoder.lines_read
+            file.continuation_lines = file.transcoder.continuation_lines
+    _account(file.name, _rows_and_lines(file))
+
+
+def _rows_and_lines(file: RatingFile) -> dict[str, int]:
+    """Rows of a file as they were read, and what its other lines are."""
+    return {
+        "rows_read": file.rows_kept + file.rows_refused,
+        "rows_kept": file.rows_kept,
+        "rows_refused": file.rows_refused,
+        "lines": file.lines,
+        **{kind: getattr(file, kind) for kind in OTHER_LINES},
+    }
+
+
+def _account(name: str, facts: Mapping[str, int]) -> None:
+    """Check that every line of a file is a row that was kept or refused, or known to be none.
+
+    Raises
+    ------
+    RuntimeError
+        If not: rows would be lost unseen.
+    """
+    others = sum(facts[kind] for kind in OTHER_LINES)
+    known = facts["rows_kept"] + facts["rows_refused"]
+    if facts["rows_read"] != known or facts["lines"] != facts["rows_read"] + others:
+        raise RuntimeError(
+            f"{name}: lines are lost in reading, which this program should not: {facts}"
+        )
 
 
 def _refuse_line(file: RatingFile, checks: Checks, reason: int, place: Place) -> None:
     """Note a line that is no row: of no account, or refused."""
     if reason == BLANK:
         file.blank_lines += 1
-    elif reason != ITEM_LINE and not (place[1] == 1 and file.header is not None):
+    elif reason == ITEM_LINE:
+        file.item_lines += 1
+    elif place[1] == 1 and file.header is not None:
+        file.header_lines += 1
+    else:
         file.rows_refused += 1
         check = "off_scale" if reason == OFF_SCALE else "malformed"
-        checks.refuse(check, [place], [REASONS[reason]])
+        text_ids = file.transcoder and file.transcoder.text_ids
+        checks.refuse(check, [place], [(TEXT_REASONS if text_ids else REASONS)[reason]])
 
 
 def _places(files: list[RatingFile], rows: NDArray[np.int64]) -> list[Place]:
@@ -275,8 +318,10 @@ def _restore_text_ids(files: list[RatingFile], columns: dict[str, NDArray[Any]])
         columns[name] = np.array(list(transcoder.codes[role]), np.str_)[columns[name]]
 
 
-def _mark_probe(path: Path, columns: dict[str, NDArray[Any]], checks: Checks) -> None:
-    """Give the ratings whose pairs probe.txt lists to the test part."""
+def _mark_probe(
+    path: Path, columns: dict[str, NDArray[Any]], checks: Checks
+) -> dict[str, dict[str, Any]]:
+    """Give the ratings whose pairs probe.txt lists to the test part; what the audit tells of it."""
     layout = Layout((USER,), item_lines=True)
     file = fixed_file(path, layout)
     blocks = [rows for _, rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
@@ -288,6 +333,10 @@ def _mark_probe(path: Path, columns: dict[str, NDArray[Any]], checks: Checks) ->
     probe = _pair_keys(user, item)
     order = np.argsort(probe, kind="stable")
     wanted = probe[order]
+    again = np.append(False, wanted[1:] == wanted[:-1])
+    places = _places([file], np.sort(order[again]))
+    checks.refuse("duplicates", places, ["the pair is listed before"] * len(places))
+    order, wanted = order[~again], wanted[~again]
     matched = np.zeros(len(wanted), bool)
     for start in range(0, len(columns["user"]), ROWS_AT_ONCE):
         block_rows = slice(start, start + ROWS_AT_ONCE)
@@ -297,6 +346,15 @@ def _mark_probe(path: Path, columns: dict[str, NDArray[Any]], checks: Checks) ->
         columns["part"][block_rows][hit] = TEST
         matched[found[hit]] = True
     checks.refuse("unmatched_probe", _places([file], np.sort(order[~matched])))
+    kept = int(matched.sum())
+    facts = _rows_and_lines(file)
+    facts |= {"rows_kept": kept, "rows_refused": facts["rows_read"] - kept}
+    about = {"kind": "probe", "encoding": file.encoding, "shape": [facts["rows_read"], 2]}
+    head = [
+        [one_user, one_item]
+        for one_user, one_item in zip(user[:HEAD].tolist(), item[:HEAD].tolist(), strict=True)
+    ]
+    return {path.name: {**about, **facts, "head": head}}
 
 
 def _pair_keys(user: NDArray[Any], item: NDArray[Any]) -> NDArray[np.int64]:
@@ -325,10 +383,7 @@ def _read_users(
     facts = {
         "kind": "users",
         "encoding": file.encoding,
-        "rows_read": file.rows_kept + file.rows_refused,
-        "rows_kept": file.rows_kept,
-        "rows_refused": file.rows_refused,
-        "blank_lines": file.blank_lines,
+        **_rows_and_lines(file),
         "shape": [file.rows_kept, 1],
         "head": [[int(one)] for one in ids[:HEAD]],
     }
@@ -348,13 +403,21 @@ def _read_titles(
     titles = read_titles(path, layout, text_ids)
     for line, reason, text in titles.bad:
         checks.refuse("malformed", [(path.name, line, text)], [reason])
-    head = titles.table.head(HEAD).astype(object)
-    facts = {
-        "kind": "titles",
+    lines = {
         "rows_read": titles.rows_read,
         "rows_kept": len(titles.table),
         "rows_refused": len(titles.bad),
+        "lines": titles.lines,
+        "header_lines": titles.header_lines,
+        "item_lines": 0,
         "blank_lines": titles.blank_lines,
+        "continuation_lines": titles.continuation_lines,
+    }
+    _account(path.name, lines)
+    head = titles.table.head(HEAD).astype(object)
+    facts = {
+        "kind": "titles",
+        **lines,
         "encoding": titles.encoding,
         "missing_years": int(titles.table["year"].isna().sum()),
         "shape": list(titles.table.shape),
@@ -394,23 +457,27 @@ def _head(file: RatingFile, columns: Mapping[str, NDArray[Any]]) -> list[list[An
 def _rating_facts(
     files: list[RatingFile],
     keep: NDArray[np.bool_],
+    refused: Counter[str],
     heads: Mapping[str, list[list[Any]]],
     other_files: dict[str, Any],
 ) -> dict[str, Any]:
-    """Rows read, kept and refused, per file and of all files of ratings."""
+    """Rows read, kept and refused, per file and of all files of ratings.
+
+    `refused` counts the rows that checks left out of each file.
+    """
     facts: dict[str, dict[str, Any]] = {}
     for file in files:
-        kept = int(np.count_nonzero(keep[file.first_row : file.first_row + file.rows_kept]))
-        read_rows = file.rows_kept + file.rows_refused
+        counts = _rows_and_lines(file)
+        kept = keep[file.first_row : file.first_row + file.rows_kept]
+        counts |= {
+            "rows_kept": int(np.count_nonzero(kept)),
+            "rows_refused": refused[file.name],
+        }
+        _account(file.name, counts)
         many = len(files) > HEAD and "/" in file.name
         name = f"{file.name.rsplit('/', 1)[0]}/*" if many else file.name
         one = facts.setdefault(name, {"kind": "ratings", "encoding": file.encoding})
-        for key, value in (
-            ("rows_read", read_rows),
-            ("rows_kept", kept),
-            ("rows_refused", read_rows - kept),
-            ("blank_lines", file.blank_lines),
-        ):
+        for key, value in counts.items():
             one[key] = one.get(key, 0) + value
         one["shape"] = [
             one["rows_read"],

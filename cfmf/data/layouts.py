@@ -40,8 +40,9 @@ class RatingFile:
     """One raw file of ratings: how to open it, its layout and the part that its rows belong to.
 
     `header` is the first line where that is no row, `size` the bytes of
-    the file. The counts are filled in by reading: `other_lines` are the numbers of all lines that
-    became no row, in order.
+    the file. The counts are filled in by reading: `lines` of all lines, `continuation_lines` of
+    those after the first of rows that are several lines; `other_lines` are the numbers of all rows
+    that were not kept, in order.
     """
 
     name: str
@@ -55,7 +56,11 @@ class RatingFile:
     first_row: int = 0
     rows_kept: int = 0
     rows_refused: int = 0
+    lines: int = 0
+    header_lines: int = 0
+    item_lines: int = 0
     blank_lines: int = 0
+    continuation_lines: int = 0
     other_lines: list[int] = field(default_factory=list)
 
     def contents(self, wanted: set[int]) -> dict[int, tuple[int, bytes]]:
@@ -64,7 +69,7 @@ class RatingFile:
             if not self.transcoder:
                 found = numbered_lines(stream, wanted)
                 return {number: (number, text) for number, text in found.items()}
-            blocks = self.transcoder.blocks(stream)
+            blocks = self.transcoder.blocks(stream, self.name)
             lines = (line for block in blocks for line in block.lines or [])
             return {number: line for number, line in enumerate(lines, 1) if number in wanted}
 
@@ -262,6 +267,11 @@ def _table(
     """A file of a delimited table: by the fast path where that can read it."""
     encoding = sniff(existing(path), table["encoding"])
     separator, quoted = table["separator"], table["quoted"]
+    if quoted and len(separator) > 1:
+        raise ValueError(
+            f"{path}: quoted fields are read between separators of one character alone, not"
+            f" {separator!r}; set `table.quoted` to false"
+        )
     line = first_line(path.open("rb"), encoding)
     wanted = {role: place for role, place in table["columns"].items() if place != ""}
     places = _places(path, line, separator, quoted, table["header"], wanted)
@@ -298,6 +308,11 @@ def _places(
     names = split_fields(line, separator, quoted)
     places = {}
     for role, place in wanted.items():
+        if header and isinstance(place, str) and names.count(place) > 1:
+            raise ValueError(
+                f"{path}: the {role} should be in column {place!r}, but {names.count(place)}"
+                f" columns of the first line {line[:100]!r} have that name; give its position"
+            )
         if isinstance(place, str):
             place = names.index(place) if header and place in names else -1
         if not 0 <= place < len(names):

@@ -460,6 +460,14 @@ def parse_block(block: Block, layout: Layout, scale: Scale, item_line: int = -1)
     return Rows(user[:rows], item[:rows], rating[:rows], date[:rows], lines, bad, item_line)
 
 
+def long_line(name: str) -> ValueError:
+    """The error about a line that is too long for any row."""
+    return ValueError(
+        f"{name} has a line of more than {LONGEST_LINE:,} bytes, so it is no table of ratings;"
+        " check that `folder` or `urls` in the config name the right file"
+    )
+
+
 def file_blocks(stream: BinaryIO, name: str, size: int = BLOCK_BYTES) -> Iterator[Block]:
     """Blocks of about `size` bytes of a stream; a last line without its line feed is given one.
 
@@ -481,10 +489,7 @@ def file_blocks(stream: BinaryIO, name: str, size: int = BLOCK_BYTES) -> Iterato
         feeds = np.flatnonzero(buffer[-LONGEST_LINE:] == FEED)
         if not len(feeds):
             if len(buffer) > LONGEST_LINE:
-                raise ValueError(
-                    f"{name} has a line of more than {LONGEST_LINE:,} bytes, so it is no table of"
-                    " ratings; check that `folder` or `urls` in the config name the right file"
-                )
+                raise long_line(name)
             tail = buffer
             continue
         cut = max(0, len(buffer) - LONGEST_LINE) + int(feeds[-1]) + 1

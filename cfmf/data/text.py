@@ -11,13 +11,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import pandas as pd
 from charset_normalizer import from_bytes
 
-from cfmf.data.lines import DATE, ITEM, USER, Block, Layout
+from cfmf.data.lines import (
+    BAD_ITEM,
+    BAD_USER,
+    DATE,
+    ITEM,
+    LONGEST_LINE,
+    REASONS,
+    USER,
+    Block,
+    Layout,
+    long_line,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +44,11 @@ MARKS = {
 }
 TITLE_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:/I+|[-–]\d{0,4})?\)(?:\s*\([A-Z]+\))?\s*")
 LINES_AT_ONCE = 50_000
+LONGEST_ID = 255
+TEXT_REASONS = REASONS | {
+    BAD_USER: f"the user is empty or of more than {LONGEST_ID} characters",
+    BAD_ITEM: f"the item is empty or of more than {LONGEST_ID} characters",
+}
 
 
 def detect_encoding(data: bytes, name: str) -> str:
@@ -67,11 +83,12 @@ def sniff(path: Path, declared: str = "") -> str:
     """
     if declared:
         try:
+            "".encode(declared)
             return codecs.lookup(declared).name.replace("-", "_")
-        except LookupError:
+        except (LookupError, UnicodeError):
             raise ValueError(
-                f"encoding {declared!r} of {path.name} is unknown; give a name that Python knows,"
-                " such as utf-8 or iso-8859-1, or leave it empty to detect it"
+                f"encoding {declared!r} of {path.name} is none of text; give a name that Python"
+                " knows, such as utf-8 or iso-8859-1, or leave it empty to detect it"
             ) from None
     with open(path, "rb") as file:
         sample = file.read(SAMPLE_BYTES)
@@ -112,11 +129,17 @@ class TitleLayout:
 
 @dataclass
 class Titles:
-    """A file of titles: `table` has columns item_id, title, year; `bad` line, reason, bytes."""
+    """A file of titles: `table` has columns item_id, title, year; `bad` line, reason, bytes.
+
+    `continuation_lines` are those after the first of rows that are several lines.
+    """
 
     table: pd.DataFrame
     rows_read: int
+    lines: int
+    header_lines: int
     blank_lines: int
+    continuation_lines: int
     encoding: str
     bad: list[tuple[int, str, bytes]]
 
@@ -133,7 +156,7 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
     Raises
     ------
     ValueError
-        If the file is empty or cannot be decoded.
+        If the file is empty, cannot be decoded or has a quote that is not closed.
     """
     data = path.read_bytes()
     encoding = layout.encoding or detect_encoding(data, path.name)
@@ -146,10 +169,13 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
             f"{path} is not {encoding} ({error}); save it as UTF-8 or ISO-8859-1"
         ) from None
     rows, bad, seen = [], [], set()
-    blank = 0
-    records = _records(io.StringIO(text, newline=""), layout.separator, layout.quoted, layout.limit)
-    for number, fields, line in records:
+    blank = header = continued = 0
+    lines = io.StringIO(text, newline="").readlines()
+    for one in _records(lines, layout.separator, layout.quoted, path.name, layout.limit):
+        number, fields, line = one.number, one.fields, one.text
+        continued += one.lines - 1
         if layout.header and number == 1:
+            header = 1
             continue
         if not line.strip("\r\n"):
             blank += 1
@@ -168,7 +194,8 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
     years = pd.array(np.array([one or 0 for one in year], np.int32), "Int32")
     years[np.array([one is None for one in year], bool)] = pd.NA
     table = pd.DataFrame({"item_id": item, "title": title, "year": years})
-    return Titles(table, len(rows) + len(bad), blank, encoding, bad)
+    read = len(rows) + len(bad)
+    return Titles(table, read, len(lines), header, blank, continued, encoding, bad)
 
 
 def _title_row(
@@ -199,13 +226,29 @@ def _title_row(
     return item, *split_title(title)
 
 
+@dataclass
+class Record:
+    """A row as it stands in a file: its first line's number, its fields, text and lines."""
+
+    number: int
+    fields: list[str]
+    text: str
+    lines: int = 1
+
+
 def _records(
-    lines: Iterable[str], separator: str, quoted: bool, limit: int = -1
-) -> Iterator[tuple[int, list[str], str]]:
-    """Number of the first line, fields and raw text of each record; quoted ones may span lines."""
+    lines: Iterable[str], separator: str, quoted: bool, name: str, limit: int = -1
+) -> Iterator[Record]:
+    """The rows of a file of that name; quoted ones may span lines.
+
+    Raises
+    ------
+    ValueError
+        If several lines are one row that cannot be read: nobody knows which rows are lost in it.
+    """
     if not quoted or len(separator) > 1:
         for number, line in enumerate(lines, 1):
-            yield number, line.rstrip("\r\n").split(separator, limit), line
+            yield Record(number, line.rstrip("\r\n").split(separator, limit), line)
         return
     consumed: list[str] = []
 
@@ -221,17 +264,23 @@ def _records(
             fields = next(reader)
         except StopIteration:
             return
-        except csv.Error:
+        except csv.Error as error:
             fields = []
-        raw = "".join(consumed)
-        number, first = first, first + len(consumed)
+            if len(consumed) > 1:
+                raise ValueError(
+                    f"{name} line {first}: {consumed[0][:80]!r} opens a quote that is not closed as"
+                    f" it should be ({error} in line {first + len(consumed) - 1}), so where the"
+                    " next row begins is not known; mend that line, or set `table.quoted` to false"
+                    " if quotes mean nothing in this file"
+                ) from None
+        yield Record(first, fields, "".join(consumed), len(consumed))
+        first += len(consumed)
         consumed.clear()
-        yield number, fields, raw
 
 
 def split_fields(line: str, separator: str, quoted: bool) -> list[str]:
     """Fields of one line."""
-    return next(_records([line], separator, quoted))[1]
+    return next(_records([line], separator, quoted, "")).fields
 
 
 @dataclass
@@ -241,6 +290,9 @@ class Transcoder:
     Text ids become numbers in order of appearance (kept in `codes`), dates of any format seconds
     since 1970. What cannot be brought into the form is passed on as "?", for the kernel to refuse:
     every rule about a row stays in one place.
+
+    `lines_read` and `continuation_lines`, those after the first of rows that are several lines,
+    are of the latest reading.
     """
 
     layout: Layout
@@ -249,6 +301,8 @@ class Transcoder:
     text_ids: bool = False
     date_format: str = ""
     codes: dict[int, dict[str, int]] = field(default_factory=lambda: {USER: {}, ITEM: {}})
+    lines_read: int = 0
+    continuation_lines: int = 0
 
     @property
     def output_layout(self) -> Layout:
@@ -256,19 +310,38 @@ class Transcoder:
         dates = "epoch" if self.date_format else self.layout.dates
         return Layout(self.layout.columns, "\t", dates)
 
-    def blocks(self, stream: BinaryIO) -> Iterator[Block]:
-        """Blocks of some lines each, with the number and the bytes of every line."""
+    def blocks(self, stream: BinaryIO, name: str) -> Iterator[Block]:
+        """Blocks of some lines each, with the number and the bytes of every line.
+
+        `name` is the file's, for errors.
+
+        Raises
+        ------
+        ValueError
+            If a line is longer than a mebibyte, or a quote is not closed.
+        """
         text = io.TextIOWrapper(stream, self.encoding, errors="replace", newline="")
+        self.lines_read = self.continuation_lines = 0
         lines: list[tuple[int, bytes]] = []
         output: list[str] = []
-        for number, fields, raw in _records(text, self.layout.separator, self.quoted):
-            lines.append((number, raw.rstrip("\r\n").encode()))
-            output.append(self._line(fields, raw))
+        physical = self._lines(text, name)
+        for row in _records(physical, self.layout.separator, self.quoted, name):
+            self.continuation_lines += row.lines - 1
+            lines.append((row.number, row.text.rstrip("\r\n").encode()))
+            output.append(self._line(row.fields, row.text))
             if len(output) == LINES_AT_ONCE:
                 yield self._block(output, lines)
                 lines, output = [], []
         if output:
             yield self._block(output, lines)
+
+    def _lines(self, text: TextIO, name: str) -> Iterator[str]:
+        """Lines of a text, counted; none is held whole that is too long."""
+        while line := text.readline(LONGEST_LINE):
+            if len(line) == LONGEST_LINE:
+                raise long_line(name)
+            self.lines_read += 1
+            yield line
 
     @staticmethod
     def _block(output: list[str], lines: list[tuple[int, bytes]]) -> Block:
@@ -288,7 +361,8 @@ class Transcoder:
     def _field(self, text: str, role: int) -> str:
         if role in (USER, ITEM) and self.text_ids:
             known = self.codes[role]
-            return str(known.setdefault(text, len(known))) if text else "?"
+            good = 0 < len(text) <= LONGEST_ID
+            return str(known.setdefault(text, len(known))) if good else "?"
         if role == DATE and self.date_format:
             try:
                 moment = datetime.strptime(text, self.date_format)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cfmf.data.audit import Checks
 from cfmf.data.formats import parse, read
 from cfmf.data.layouts import NETFLIX_TITLES
 from cfmf.data.sources import retrieve
-from cfmf.data.text import read_titles
+from cfmf.data.text import TitleLayout, Transcoder, read_titles
 from cfmf.files import DamagedError
 
 
@@ -248,6 +249,88 @@ def test_lines_of_a_quoted_table_are_told_by_the_number_of_the_line(tmp_path, da
     assert reasons(parsed) == [("ratings.csv", 4, b'c,"x",three'), ("ratings.csv", 5, b'"d"e,x,3')]
 
 
+def test_a_stray_quote_takes_no_row_with_it(tmp_path, dataset, drop_all):
+    rows = [f"u{number},i,3" for number in range(30_000)]
+    for stray, told in (
+        ('a,"x,3', "field larger than field limit"),
+        ('a,"x,3\nb,"y",3', "',' expected after '\"'"),
+    ):
+        content = "\n".join(["user,item,rating", *rows[:3], stray, *rows[3:]])
+        (tmp_path / "ratings.csv").write_text(content + "\n")
+        block = dataset(source="table", table={"quoted": True, "ids": "text"}, audit=drop_all)
+        with pytest.raises(ValueError, match=rf"ratings\.csv line 5: 'a,\"x,3.*{told}"):
+            read(tmp_path, block)
+    (tmp_path / "ratings.csv").write_text("\n".join(["user,item,rating", *rows, 'a,"x,3']))
+    parsed = read(tmp_path, block)
+    assert reasons(parsed) == [("ratings.csv", 30_002, b'a,"x,3')]
+    assert parsed.audit["rows_kept"] == 30_000
+
+
+def test_a_stray_quote_among_titles_takes_no_title_with_it(tmp_path):
+    (tmp_path / "t.csv").write_text('1,"Heat,1995\n2,Alien,1979\n3,"Up",2009\n')
+    with pytest.raises(ValueError, match=r"t\.csv line 1: .* opens a quote"):
+        read_titles(tmp_path / "t.csv", TitleLayout(",", year=2, quoted=True))
+
+
+def test_every_line_of_a_file_is_accounted_for(tmp_path, dataset, drop_all):
+    content = b'user,item,rating\n\n"a\nb",x,3\r\nc,x,three\n\n"d\n\ne",x,4'
+    (tmp_path / "ratings.csv").write_bytes(content)
+    block = dataset(source="table", table={"quoted": True, "ids": "text"}, audit=drop_all)
+    facts = read(tmp_path, block).audit["files"]["ratings.csv"]
+    assert {key: one for key, one in facts.items() if "rows" in key or "lines" in key} == {
+        "rows_read": 3,
+        "rows_kept": 2,
+        "rows_refused": 1,
+        "lines": 9,
+        "header_lines": 1,
+        "item_lines": 0,
+        "blank_lines": 2,
+        "continuation_lines": 3,
+    }
+
+
+@pytest.mark.parametrize("lost", ["lines", "rows_kept", "refused"])
+def test_a_line_lost_in_reading_stops_the_run(tmp_path, dataset, drop_all, monkeypatch, lost):
+    (tmp_path / "ratings.csv").write_bytes(b"user,item,rating\na,x,3\nb,x,3\nc,x,9\n")
+    block = dataset(source="table", table={"ids": "text"}, audit=drop_all)
+    if lost == "lines":
+        lines = Transcoder._lines
+        monkeypatch.setattr(Transcoder, "_lines", lambda *rest: list(lines(*rest))[:-1])
+    elif lost == "rows_kept":
+        apply = Checks.apply
+
+        def forgetful(checks, check, rows, keep):
+            apply(checks, check, rows, keep)
+            keep[0] = False
+
+        monkeypatch.setattr(Checks, "apply", forgetful)
+    else:
+        monkeypatch.setattr(Checks, "refuse", lambda *_: None)
+    with pytest.raises(RuntimeError, match=r"ratings\.csv: lines are lost in reading"):
+        read(tmp_path, block)
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_a_text_id_is_told_where_it_is_none(tmp_path, dataset, drop_all, quoted):
+    long = "x" * 256
+    content = f"user,item,rating\n{long},y,3\n{long[1:]},y,3\na,{long},3\n,y,3\n"
+    (tmp_path / "ratings.csv").write_text(content)
+    table = {"quoted": quoted, "ids": "text"}
+    parsed = read(tmp_path, dataset(source="table", table=table, audit=drop_all))
+    assert parsed.users["user_id"].tolist() == [long[1:]]
+    assert [reason for _, reason in parsed.refused] == [
+        "the user is empty or of more than 255 characters",
+        "the item is empty or of more than 255 characters",
+        "the user is empty or of more than 255 characters",
+    ]
+
+
+def test_a_text_table_of_one_endless_line_is_refused(tmp_path, dataset):
+    (tmp_path / "ratings.csv").write_bytes(b"user,item,rating\n" + b"x" * (3 << 20))
+    with pytest.raises(ValueError, match=r"ratings\.csv has a line of more than 1,048,576 bytes"):
+        read(tmp_path, dataset(source="table", table={"ids": "text"}))
+
+
 @pytest.mark.parametrize(
     ("source", "ratings", "titles"),
     [
@@ -380,6 +463,35 @@ def test_probe_pairs_without_a_rating_stop_or_are_told(prize, dataset, drop_all)
     assert parsed.audit["rows_refused"] == 0
 
 
+def test_probe_is_in_the_audit_and_a_pair_listed_twice_is_a_duplicate(prize, dataset, drop_all):
+    dress(prize, "combined")
+    (prize / "probe.txt").write_bytes(b"1:\n9\n9\n4\nx\n\n2:\n3\n")
+    block = dataset(source="netflix-prize", audit=drop_all | {"malformed": "error"})
+    with pytest.raises(ValueError, match=r"^malformed: .*probe\.txt line 5"):
+        read(prize, block)
+    block = dataset(source="netflix-prize", audit=drop_all | {"duplicates": "error"})
+    with pytest.raises(ValueError, match=r"^duplicates: .*probe\.txt line 3: b'9', the pair is"):
+        read(prize, block)
+    parsed = read(prize, dataset(source="netflix-prize", audit=drop_all))
+    assert parsed.audit["files"]["probe.txt"] == {
+        "kind": "probe",
+        "encoding": "utf_8",
+        "shape": [5, 2],
+        "rows_read": 5,
+        "rows_kept": 2,
+        "rows_refused": 3,
+        "lines": 8,
+        "header_lines": 0,
+        "item_lines": 2,
+        "blank_lines": 1,
+        "continuation_lines": 0,
+        "head": [[9, 1], [9, 1], [4, 1], [3, 2]],
+    }
+    counts = {name: one["count"] for name, one in parsed.audit["checks"].items()}
+    assert (counts["duplicates"], counts["unmatched_probe"], counts["malformed"]) == (1, 1, 1)
+    assert (parsed.ratings["part"] == "test").sum() == 2
+
+
 # --- real files ---
 
 
@@ -419,16 +531,24 @@ def test_real_netflix_titles(real_data):
 
 def test_real_netflix_files_agree_where_they_overlap(real_data, dataset, tmp_path):
     netflix = real_data / "netflix"
-    block = dataset(source="netflix-prize")
+    named = {"user": "UserID", "item": "MovieID", "rating": "Rating", "date": "Date"}
+    table = {"ratings": "netflix-user-ratings-10k.csv", "columns": named, "dates": "iso"}
+    blocks = {
+        "files": dataset(source="netflix-prize"),
+        "combined": dataset(source="netflix-prize"),
+        "excerpt": dataset(source="table", table=table),
+    }
     tables = {}
-    for kind in ("files", "combined"):
+    for kind, block in blocks.items():
         raw = tmp_path / kind
         raw.mkdir()
         shutil.copyfile(netflix / "movie_titles.txt", raw / "movie_titles.txt")
         if kind == "files":
             shutil.copytree(netflix / "training_set_1-10", raw / "training_set")
-        else:
+        elif kind == "combined":
             shutil.copyfile(netflix / "combined_data_1_movies1-20.txt", raw / "combined_data_1.txt")
+        else:
+            shutil.copyfile(netflix / table["ratings"], raw / table["ratings"])
         parsed = read(raw, block)
         tables[kind] = pd.DataFrame(
             {
@@ -442,11 +562,10 @@ def test_real_netflix_files_agree_where_they_overlap(real_data, dataset, tmp_pat
     assert (len(combined), combined["user"].nunique()) == (42_813, 38_152)
     first_ten = combined[combined["item"] <= 10].reset_index(drop=True)
     pd.testing.assert_frame_equal(tables["files"], first_ten)
-    excerpt = pd.read_csv(netflix / "netflix-user-ratings-10k.csv", parse_dates=["Date"])
-    both = excerpt.merge(combined, left_on=["MovieID", "UserID"], right_on=["item", "user"])
-    assert len(both) > 0
-    assert (both["Rating"] == both["rating"]).all()
-    assert (both["Date"] == both["date"]).all()
+    both = tables["excerpt"].merge(combined, on=["item", "user"])
+    assert (len(tables["excerpt"]), len(both)) == (10_000, 5)
+    assert (both["rating_x"] == both["rating_y"]).all()
+    assert (both["date_x"] == both["date_y"]).all()
 
 
 def test_real_movielens_1m_ratings(real_data, dataset, tmp_path):
