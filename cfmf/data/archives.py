@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import logging
+import lzma
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,8 @@ LARGEST = 8 << 30
 # Text of ratings packs to a tenth; a member that grows 200-fold and more is a bomb.
 LARGEST_RATIO = 200
 SMALL = 1 << 20
+# What a tar may hold between two members: headers, long names and the filling of blocks.
+LARGEST_HEADERS = 1 << 20
 SUFFIXES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".gz")
 
 
@@ -69,6 +72,7 @@ def unpack(
         EOFError,
         gzip.BadGzipFile,
         zlib.error,
+        lzma.LZMAError,
         NotImplementedError,
         RuntimeError,
     ) as error:
@@ -102,24 +106,46 @@ def _unpack_tar(
 ) -> None:
     opened: Any = gzip.open if archive.name.endswith("gz") else open
     # As a stream: a tar has no directory, and each member's declared size is checked on the way.
-    with opened(archive, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as file:
+    with opened(archive, "rb") as stream:
+        rationed = _Rationed(stream, archive)
         total = 0
-        for member in file:
-            target = _target(archive, member.name, place, into)
-            total += member.size
-            if total > largest:
-                raise _bomb(archive, member.name, total)
-            if target is None or member.isdir():
-                continue
-            packed = file.extractfile(member) if member.isreg() else None
-            if packed is None:
-                raise ValueError(f"{archive.name}: {member.name} is no plain file; refused")
-            _copy(packed, target, member.size, archive)
+        with tarfile.open(fileobj=cast(Any, rationed), mode="r|") as file:
+            for member in file:
+                rationed.left = member.size + LARGEST_HEADERS
+                target = _target(archive, member.name, place, into)
+                total += member.size
+                if total > largest:
+                    raise _bomb(archive, member.name, total)
+                if target is None or member.isdir():
+                    continue
+                packed = file.extractfile(member) if member.isreg() else None
+                if packed is None:
+                    raise ValueError(f"{archive.name}: {member.name} is no plain file; refused")
+                _copy(packed, target, member.size, archive)
         # gzip's checksum stands at the very end, behind what tar reads.
         while data := stream.read(1 << 20):
             total += len(data)
             if total > largest:
                 raise _bomb(archive, "the end", total)
+
+
+class _Rationed:
+    """A stream of which tarfile may read a member and headers at a time.
+
+    For it reads a name or a header of any declared size into memory before it shows the member.
+    """
+
+    def __init__(self, stream: Readable, archive: Path) -> None:
+        self.stream, self.archive = stream, archive
+        self.left = LARGEST_HEADERS
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, `size` at most."""
+        data = self.stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise _bomb(self.archive, "a header", LARGEST_HEADERS)
+        return data
 
 
 def _unpack_gzip(

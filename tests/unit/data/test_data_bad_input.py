@@ -143,6 +143,24 @@ def understated():
     return content.replace((800).to_bytes(4, "little"), (10).to_bytes(4, "little"))
 
 
+def long_header(kind):
+    """A tar.gz that begins with a name or a header of its own of a gigabyte."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = kind, 1 << 30
+    content = io.BytesIO()
+    with gzip.open(content, "wb", compresslevel=1) as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(8):
+            file.write(bytes(1 << 20))
+    return content.getvalue()
+
+
+def altered_lzma():
+    """A zip packed with LZMA whose bytes were altered."""
+    content = zipped(("ratings.csv", NOISE), compression=zipfile.ZIP_LZMA)
+    return content[:60] + bytes(200) + content[260:]
+
+
 NOISE = bytes(range(256)) * 40
 GOOD = {
     "a.zip": zipped(("ratings.csv", NOISE)),
@@ -192,6 +210,9 @@ ARCHIVES = {
     ),
     "zip cut short": ("a.zip", GOOD["a.zip"][:-40], DAMAGED),
     "tar.gz cut short": ("a.tar.gz", GOOD["a.tar.gz"][:-40], DAMAGED),
+    "zip with altered LZMA": ("a.zip", altered_lzma(), DAMAGED),
+    "tar with a name of a gigabyte": ("a.tar.gz", long_header(b"L"), "would unpack to"),
+    "tar with a header of a gigabyte": ("a.tar.gz", long_header(b"x"), "would unpack to"),
     "gz cut short": ("ratings.csv.gz", GOOD["ratings.csv.gz"][:-40], DAMAGED),
     "zip with altered bytes": ("a.zip", altered(GOOD["a.zip"]), DAMAGED),
     "tar.gz with altered bytes": ("a.tar.gz", altered(GOOD["a.tar.gz"]), DAMAGED),
@@ -223,7 +244,27 @@ TABLES = {
     "an encoding that does not exist": (
         b"user,item,rating\n1,2,3\n",
         {"encoding": "utf-99"},
-        "encoding 'utf-99' of ratings.csv is unknown",
+        "encoding 'utf-99' of ratings.csv is none of text",
+    ),
+    "an encoding that is none of text": (
+        b"user,item,rating\n1,2,3\n",
+        {"encoding": "hex"},
+        "encoding 'hex' of ratings.csv is none of text",
+    ),
+    "a name that two columns have": (
+        b"user,item,rating,rating\n1,2,3,4\n",
+        {},
+        "2 columns of the first line",
+    ),
+    "quotes between separators of two characters": (
+        b"user::item::rating\n1::2::3\n",
+        {"quoted": True, "separator": "::"},
+        "quoted fields are read between separators of one character alone",
+    ),
+    "a quote that is not closed": (
+        b'user,item,rating\n1,"2,3\n1,3,3\n',
+        {"quoted": True},
+        "ratings.csv line 2: '1,\"2,3\\n' opens a quote that is not closed",
     ),
     "a path as the name of a file": (
         b"user,item,rating\n1,2,3\n",
