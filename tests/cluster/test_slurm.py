@@ -141,6 +141,9 @@ def test_job_beyond_its_memory_comes_back_with_more(squeue, tmp_path):
     assert status == 0, output
     asked = re.findall(r"rule parse_ratings:.*?\bmem_mb=(\d+)", output, re.DOTALL)
     assert asked[:2] == ["200", "400"]
+    # Slurm killed the first one, which did not fail of itself.
+    killed = (checkout.folder / ".snakemake/slurm_logs/rule_parse_ratings").rglob("*.log")
+    assert any("exceeded memory limit" in path.read_text() for path in killed)
     assert (checkout.folder / "results/tiny/ratings/audit.json").exists()
 
 

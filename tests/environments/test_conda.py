@@ -22,7 +22,7 @@ from tests.checkout import ROOT, Checkout
 from tests.unit.test_environments import STAGES, files_of, scripts
 
 HERE = Path(__file__).parent
-BUILDERS = ["py-rattler==0.28.0", "pyyaml", "zstandard", "packaging"]
+BUILDERS = ["py-rattler==0.28.0", "pyyaml==6.0.3", "zstandard==0.25.0", "packaging==25.0"]
 
 # What the tiny study leaves out and needs an environment of its own.
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
