@@ -1,6 +1,6 @@
 """How often each corrected test rejects a null hypothesis that is true, by simulation.
 
-Four nulls, at a nominal 5 %:
+Five nulls, at a nominal 5 %:
 
 independent
     RMSE of fold j, level k and seed s is a_j + g_jk + e_jks with normal fold effects, levels within
@@ -10,6 +10,9 @@ shared
     The same, but g_jk has the correlation 1/J between folds that Nadeau & Bengio (2003) give to
     folds which share their training ratings. This is what the corrected t and the tests with
     "Nadeau-Bengio" in their name assume; tests that take folds as independent reject too often.
+unequal
+    As `independent`, but the first level has one run a fold and the others three, as a method
+    without seeds beside some with: runs are no replicates of their fold.
 margin
     Two levels that differ by just the margin of equivalence, folds as in `shared`: a test of
     equivalence must not reject more often than nominal.
@@ -46,6 +49,8 @@ from cfmf.statistics import blocked, blocks, contrasts, names  # noqa: E402
 from cfmf.statistics.rows import Row, adjust  # noqa: E402
 
 ALPHA = 0.05
+STREAMS = {"independent": 0, "shared": 1, "unequal": 4}
+"""Random numbers of each null of levels; those of the others are 2 and 3."""
 LEVELS = ["1", "4", "16", "64"]
 SEEDS = 3
 FOLD_SPREAD, LEVEL_SPREAD, SEED_SPREAD = 0.01, 0.003, 0.002
@@ -72,6 +77,11 @@ def draw(generator: np.random.Generator, folds: int, correlation: float) -> pd.D
     index = pd.MultiIndex.from_product([range(folds), LEVELS, range(SEEDS)])
     frame = pd.Series(runs.ravel(), index=index.set_names(["fold", "k", "seed"])).rename("value")
     return frame.reset_index()
+
+
+def without_seeds(values: pd.DataFrame, level: str) -> pd.DataFrame:
+    """The runs with one seed only of a level."""
+    return values[(values["k"] != level) | (values["seed"] == 0)]
 
 
 def rows_of(values: pd.DataFrame) -> list[Row]:
@@ -114,12 +124,13 @@ def judged(rows: list[Row]) -> pd.DataFrame:
 
 def of_levels(null: str, folds: int, repeats: int, seed: int) -> dict[str, float]:
     """Share of rejections of every test under one null."""
-    generator = np.random.default_rng([seed, folds, null == "shared"])
+    generator = np.random.default_rng([seed, folds, STREAMS[null]])
     correlation = 1 / folds if null == "shared" else 0.0
     counts: Counter[str] = Counter()
     names: list[str] = []
     for _ in progress(range(repeats), f"{null}, {folds} folds"):
-        rows = rows_of(draw(generator, folds, correlation))
+        values = draw(generator, folds, correlation)
+        rows = rows_of(without_seeds(values, LEVELS[0]) if null == "unequal" else values)
         names = names or list(judged(rows)["test"].unique())
         counts += rejections(rows)
     return {name: counts[name] / repeats for name in names}
@@ -165,7 +176,7 @@ def main() -> None:
     arguments = parser.parse_args()
     repeats, seed = arguments.repeats, arguments.seed
     gc.freeze()  # statsmodels' multipletests collects garbage at every call: leave it little to see
-    jobs = [(null, folds) for null in ("independent", "shared") for folds in (5, 10)]
+    jobs = [(null, folds) for null in STREAMS for folds in (5, 10)]
     found: list[list[object]] = []
     shown: list[list[object]] = []
     for null, size in [*jobs, ("margin", 5), ("margin", 10), ("users", 300)]:
@@ -176,7 +187,8 @@ def main() -> None:
             shares, words = of_margin(size, repeats, seed), f"{size} folds"
         else:
             shares = of_levels(null, size, repeats, seed)
-            words = f"{size} folds, {len(LEVELS)} levels, {SEEDS} seeds"
+            seeds = f"1 or {SEEDS} seeds" if null == "unequal" else f"{SEEDS} seeds"
+            words = f"{size} folds, {len(LEVELS)} levels, {seeds}"
         seconds = time.perf_counter() - start
         for test, share in shares.items():
             print(f"{null:12} {words:28} {test:45} {share:.4f}", flush=True)

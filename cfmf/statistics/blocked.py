@@ -239,9 +239,10 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
     Parameters
     ----------
     values
-        Columns fold, seed, value and the factor, one row a run; several seeds a cell let the
-        model tell the levels' own variation between folds from noise. With one seed the two are
-        one, and only folds are random.
+        Columns fold, seed, value and the factor, one row a run; several seeds in every cell let
+        the model tell the levels' own variation between folds from noise. Where a cell has one run
+        the two are one: only folds are random, and the runs of other cells are averaged first, for
+        as observations of their own they would be replicates of their fold.
     factor
         Name of the factor's column.
     level
@@ -254,6 +255,10 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
     """
     frame = values.rename(columns={factor: "level"})
     levels, blocks = frame["level"].nunique(), frame["fold"].nunique()
+    runs = frame.groupby(["fold", "level"]).size()
+    repeated = bool(runs.min() > 1)
+    if not repeated:
+        frame = frame.groupby(["fold", "level"], as_index=False)["value"].mean()
     size = {"n_blocks": blocks, "n_obs": len(frame)}
     if blocks < 2:
         return [_cannot("mixed model", "needs two blocks", **size)]
@@ -263,10 +268,12 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
         return [_cannot("mixed model", "all values are the same", **size)]
     frame["value"] = (frame["value"] - frame["value"].mean()) / spread
     components = {"fold": "0 + C(fold)"}
-    repeated = frame.groupby(["fold", "level"]).size().min() > 1
     if repeated:
         components["level within fold"] = "0 + C(fold):C(level)"
-    note = "folds and levels within folds random" if repeated else "folds random; one run a cell"
+        note = "folds and levels within folds random"
+    else:
+        single = runs.max() == 1
+        note = "folds random; one run a cell" if single else "folds random; runs of a cell averaged"
     try:
         fitted, converged, trouble = fit_mixed(frame, "value ~ C(level)", components)
         fixed = fitted.fe_params.iloc[1:].to_numpy()

@@ -16,7 +16,7 @@ SIMULATED = Path(__file__).parents[1] / "assets" / "type_one_error.tsv"
 NOMINAL = 0.05
 KEPT = 0.03, 0.07
 """Shares between these count as nominal: 400 repeats at 5 % have a standard error of 1.1 %."""
-OF_LEVELS = ["independent", "shared"]
+OF_LEVELS = ["independent", "unequal", "shared"]
 NAMED = {
     "t": f"{names.CORRECTED_T}, one pair alone",
     "anova": names.ANOVA,
@@ -90,7 +90,7 @@ def reason(null: str, test: str, folds: int, share: float) -> str:
         return "least_p"
     if share > high:
         return "shared" if null == "shared" and "Nadeau-Bengio" not in test else "unexplained"
-    if "Nadeau-Bengio" in test and null == "independent":
+    if "Nadeau-Bengio" in test and null != "shared":
         return "widened"
     return "epsilon" if "Greenhouse-Geisser" in test else "unexplained"
 

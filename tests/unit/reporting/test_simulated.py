@@ -2,10 +2,11 @@
 
 import re
 
+import pandas as pd
 import pytest
 from scipy import stats
 
-from cfmf.reporting.page import Points
+from cfmf.reporting.page import Fold, Points
 from cfmf.reporting.sections import simulated
 from cfmf.reporting.strings import Catalogue
 from cfmf.reporting.terms import term
@@ -27,6 +28,19 @@ def test_every_share_out_of_range_stands_in_a_sentence_that_knows_why(language):
     assert words("simulated.outside_unexplained", tests="") not in said
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_null_of_unequal_runs_has_words_and_columns(language, tmp_path, monkeypatch):
+    rows = pd.read_csv(simulated.SIMULATED, sep="\t")
+    like = rows[rows["null"] == "independent"].assign(null="unequal")
+    path = tmp_path / "type_one_error.tsv"
+    pd.concat([rows[rows["null"] != "unequal"], like]).to_csv(path, sep="\t", index=False)
+    monkeypatch.setattr(simulated, "SIMULATED", path)
+    words = Catalogue(language)
+    (fold,) = (block for block in simulated.blocks(words) if isinstance(block, Fold))
+    told = [column.heading for column in fold.blocks[0].columns]
+    assert words("simulated.null_unequal", folds=10).striptags() in told
+
+
 @pytest.mark.parametrize(
     ("null", "test", "folds", "share", "why"),
     [
@@ -37,6 +51,8 @@ def test_every_share_out_of_range_stands_in_a_sentence_that_knows_why(language):
         ("shared", "corrected t (Nadeau-Bengio)", 5, 0.2, "unexplained"),
         ("independent", "corrected t (Nadeau-Bengio)", 5, 0.01, "widened"),
         ("shared", "corrected t (Nadeau-Bengio)", 5, 0.01, "unexplained"),
+        ("unequal", "corrected t (Nadeau-Bengio)", 5, 0.01, "widened"),
+        ("unequal", "mixed model, Wald", 5, 0.375, "unexplained"),
         ("independent", "repeated-measures ANOVA, Greenhouse-Geisser", 10, 0.0275, "epsilon"),
         ("independent", "repeated-measures ANOVA, seeds as blocks", 10, 0.35, "seeds"),
         ("shared", "Wilcoxon signed-rank", 5, 0.0, "least_p"),

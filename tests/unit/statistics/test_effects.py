@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.statistics import assumptions, blocked, contrasts, effects, names
+from cfmf.statistics import assumptions, blocked, blocks, contrasts, effects, names
 from cfmf.statistics import rows as tables
 from tests.settings import BLOCK
 
@@ -74,6 +74,22 @@ def test_mixed_model_equals_anova_with_one_run_a_cell():
     assert mixed["converged"]
     assert mixed["stat"] == pytest.approx(anova["stat"], rel=1e-3)
     assert (mixed["df1"], mixed["df2"]) == (anova["df1"], anova["df2"])
+
+
+def test_mixed_model_averages_runs_where_a_cell_has_one():
+    """Runs of a fold are no replicates of it: beside a level with one run they count as one."""
+    rng = np.random.default_rng(7)
+    cells = rng.normal(0, 1, (8, 1, 1)) + rng.normal(0, 1, (8, 4, 1))
+    runs = cells + rng.normal(0, 0.1, (8, 4, 3))
+    index = pd.MultiIndex.from_product([range(8), list("abcd"), range(3)])
+    frame = pd.Series(runs.ravel(), index.set_names(["fold", "k", "seed"]), name="value")
+    frame = frame.reset_index()
+    frame = frame[(frame["k"] != "a") | (frame["seed"] == 0)]
+    (mixed,) = blocked.mixed_model(frame, "k", 0.95)
+    anova = blocked.repeated_measures_anova(blocks.table(frame, "k"), RESAMPLING)[0]
+    assert mixed["note"] == "folds random; runs of a cell averaged"
+    assert mixed["n_obs"] == 8 * 4
+    assert mixed["stat"] == pytest.approx(anova["stat"], rel=1e-3)
 
 
 def test_contrast_is_antisymmetric():
