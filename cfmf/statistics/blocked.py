@@ -258,7 +258,7 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
     runs = frame.groupby(["fold", "level"]).size()
     repeated = bool(runs.min() > 1)
     if not repeated:
-        frame = frame.groupby(["fold", "level"], as_index=False)["value"].mean()
+        frame = frame.groupby(["fold", "level"])["value"].mean().reset_index()
     size = {"n_blocks": blocks, "n_obs": len(frame)}
     if blocks < 2:
         return [_cannot("mixed model", "needs two blocks", **size)]

@@ -43,7 +43,11 @@ def widened(differences: ArrayLike, ratio: float) -> NDArray[np.float64]:
 
 
 def paired_contrast(
-    first: pd.Series, second: pd.Series, ratio: float, block: dict[str, float]
+    first: pd.Series,
+    second: pd.Series,
+    ratio: float,
+    block: dict[str, float],
+    comparisons: int = 1,
 ) -> list[Row]:
     """Every paired analysis of two levels: rows of the `tests` table.
 
@@ -59,6 +63,9 @@ def paired_contrast(
     block
         alpha, ci_level, margin, rope, power, bootstrap_repeats and seed, as the schema of the
         statistics block tells.
+    comparisons
+        Contrasts of the family that Holm adjusts together. Power is that at alpha over their
+        number, Holm's strictest step: of any other step it is a lower bound.
     """
     groups = {"group_a": str(first.name), "group_b": str(second.name)}
     d = first.to_numpy(dtype=np.float64) - second.to_numpy(dtype=np.float64)
@@ -81,7 +88,7 @@ def paired_contrast(
         _corrected_t(wide, ratio, block["ci_level"]),
         *_bayesian(wide, block["rope"], block["ci_level"]),
         _equivalence(wide, block["margin"], block["alpha"]),
-        *_power(wide, block),
+        _power(wide, block, comparisons),
         _wilcoxon(d, resampling),
         _cliff(first, second, resampling),
     ]
@@ -154,30 +161,32 @@ def _equivalence(wide: NDArray[np.float64], margin: float, alpha: float) -> Row:
     )
 
 
-def _power(wide: NDArray[np.float64], block: dict[str, float]) -> list[Row]:
+def _power(wide: NDArray[np.float64], block: dict[str, float], comparisons: int) -> Row:
     """What the corrected t could see: the least difference at the wanted power, and at the margin.
 
     With the spread of the differences as found; a larger design would show smaller ones. The
     interval of the least difference is that of the spread.
     """
     power, spread = TTestPower(), float(wide.std(ddof=1))
-    least = least_difference(spread, wide.size, block["alpha"], block["power"])
+    alpha = block["alpha"] / comparisons
+    least = least_difference(spread, wide.size, alpha, block["power"])
     level = block["ci_level"]
     low, high = (least * factor for factor in deviation_factors(wide.size - 1, level))
-    at_margin = power.power(block["margin"] / spread, nobs=wide.size, alpha=block["alpha"])
-    return [
-        test_row(
-            names.POWER,
-            "statsmodels.stats.power.TTestPower",
-            stat_name="power at the margin",
-            stat=float(np.nan_to_num(at_margin, nan=1.0)),
-            margin=block["margin"],
-            effect_name="least difference seen",
-            effect=least,
-            **interval(low, high, level, "chi2 of the standard deviation"),
-            note=f"at power {block['power']:g}",
-        )
-    ]
+    at_margin = power.power(block["margin"] / spread, nobs=wide.size, alpha=alpha)
+    return test_row(
+        names.POWER,
+        "statsmodels.stats.power.TTestPower",
+        stat_name="power at the margin",
+        stat=float(np.nan_to_num(at_margin, nan=1.0)),
+        family_size=comparisons,
+        margin=block["margin"],
+        effect_name="least difference seen",
+        effect=least,
+        **interval(low, high, level, "chi2 of the standard deviation"),
+        note=f"alpha over {comparisons} comparisons; at power {block['power']:g}"
+        if comparisons > 1
+        else f"at power {block['power']:g}",
+    )
 
 
 def least_difference(spread: float, folds: int, alpha: float, power: float) -> float:

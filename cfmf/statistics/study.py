@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -178,10 +179,12 @@ def _levels_of_k(method: str, cells: pd.DataFrame, block: Mapping[str, Any], rat
         rows += about(
             _omnibus(values, table, "k", block, ratio), estimand=estimand, factor="k", **context
         )
-        for i, first in enumerate(table.columns):
-            for second in table.columns[i + 1 :]:
-                found = contrasts.paired_contrast(table[first], table[second], ratio, dict(block))
-                rows += about(found, estimand=estimand, factor="k", **context)
+        pairs = list(combinations(table.columns, 2))
+        for first, second in pairs:
+            found = contrasts.paired_contrast(
+                table[first], table[second], ratio, dict(block), len(pairs)
+            )
+            rows += about(found, estimand=estimand, factor="k", **context)
         found = assumptions.of_blocks(table, block["alpha"])
         checks += about(found, design=BLOCKED, family=f"k of {method}, {estimand}")
         runs = table.melt(var_name="k")
@@ -227,7 +230,10 @@ def _methods(
         pairs.append((CHAMPIONS, *best))
     scored = set(user_errors["method"])
     for family, first, second in pairs:
-        found = contrasts.paired_contrast(table[first], table[second], ratio, dict(block))
+        comparisons = sum(pair[0] == family for pair in pairs)
+        found = contrasts.paired_contrast(
+            table[first], table[second], ratio, dict(block), comparisons
+        )
         rows += about(found, family=family, design=BLOCKED, **context)
         if {first, second} <= scored:
             found = contrasts.user_bootstrap(user_errors, first, second, Resampling.of(block))

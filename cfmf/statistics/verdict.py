@@ -49,6 +49,11 @@ ENGLISH = {
         "With {folds} folds the comparison of {first} with {second} would see a difference of"
         " {least:.4f} or more in {power:.0%} of such studies; smaller ones it may well miss."
     ),
+    "power_family": (
+        "With {folds} folds the comparison of {first} with {second}, one of {comparisons} that Holm"
+        " adjusts together, would see a difference of {least:.4f} or more in at least {power:.0%}"
+        " of such studies; smaller ones it may well miss."
+    ),
     "users": (
         "With the fitted models as they are and other users drawn, the RMSE of {first} less that"
         " of {second} is {difference:.4f} ({level:.0%} interval {low:.4f} to {high:.4f})."
@@ -193,12 +198,14 @@ def of_sight(tests: pd.DataFrame, first: str, second: str) -> list[Sentence]:
     found = []
     power, users = _row(rows, names.POWER), _row(rows, names.USER_BOOTSTRAP)
     if power is not None:
+        comparisons = int(power["family_size"])
         found.append(
             sentence(
-                "power",
+                "power" if comparisons == 1 else "power_family",
                 first=first,
                 second=second,
                 folds=int(power["n_blocks"]),
+                comparisons=comparisons,
                 least=float(power["effect"]),
                 power=float(str(power["note"]).split()[-1]),
             )

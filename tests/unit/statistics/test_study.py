@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from cfmf.evaluation import collect
-from cfmf.statistics import blocks, names, study
+from cfmf.statistics import blocks, contrasts, names, study
 from cfmf.tables import COLUMNS
 
 
@@ -102,6 +103,21 @@ def test_holm_multiplies_by_the_number_of_comparisons_left(results):
     p = np.sort(rows["p_raw"])
     expected = np.minimum(np.maximum.accumulate(p * np.arange(6, 0, -1)), 1)
     np.testing.assert_allclose(np.sort(rows["p_adj"]), expected)
+
+
+def test_power_is_that_at_the_strictest_step_of_holm(results, block):
+    rows = results.tests[results.tests["design"] == names.BLOCKED]
+    t, power = (rows[rows["test"] == name] for name in (names.CORRECTED_T, names.POWER))
+    assert power["family_size"].tolist() == t["family_size"].tolist()
+    assert set(power["family_size"]) == {3, 6}
+    for size, found in power.groupby("family_size"):
+        # The interval is of the spread, which the t's own interval tells too.
+        half = (t["ci_high"] - t["ci_low"])[t["family_size"] == size] / 2
+        spread = half.to_numpy() / stats.t.isf(0.025, 4) * np.sqrt(5)
+        least = [contrasts.least_difference(one, 5, 0.05 / size, block["power"]) for one in spread]
+        np.testing.assert_allclose(found["effect"], least)
+    [said] = [one for one in results.verdict if one["key"] == "power_family"]
+    assert said["numbers"]["comparisons"] == 3
 
 
 def test_verdict_names_the_better_method_and_by_how_much(results):
