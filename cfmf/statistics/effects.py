@@ -97,16 +97,17 @@ def noncentrality(f: float, df1: float, df2: float, share: float) -> float:
 def concordance_interval(chi2: float, blocks: int, groups: int, level: float) -> Interval:
     """Interval of Kendall's W by inverting the noncentral χ² of Friedman's statistic.
 
-    The noncentrality takes the place of the statistic in W = χ²/(J(K-1)), after which both ends
-    are kept in [0, 1]. With few blocks the χ² is an approximation, and so is this.
+    The noncentrality takes the place of the statistic in W = χ²/(J(K-1)), and the upper end is at
+    most 1. Blocks that agree less than by chance have no noncentrality to match: the upper end is
+    then W itself. With few blocks the χ² is an approximation, and so is this.
     """
     if not np.isfinite(chi2):
         return float("nan"), float("nan")
     df = groups - 1
     tail = (1 - level) / 2
     nc = special.chndtrinc(chi2, df, np.array([1 - tail, tail]))
-    low, high = np.clip((np.nan_to_num(nc) + df) / (blocks * df), 0, 1)
-    return float(low), float(high)
+    low, high = np.nan_to_num(nc) / (blocks * df)
+    return float(low), float(np.clip(high, chi2 / (blocks * df), 1))
 
 
 def deviation_factors(df: float, level: float) -> Interval:

@@ -42,8 +42,15 @@ def test_interval_of_concordance_inverts_the_noncentral_chi2():
     chi2, blocks, groups = 14.0, 20, 4
     low, high = effects.concordance_interval(chi2, blocks, groups, 0.9)
     for share, tail in ((low, 0.95), (high, 0.05)):
-        noncentrality = share * blocks * (groups - 1) - (groups - 1)
+        noncentrality = share * blocks * (groups - 1)
         assert stats.ncx2.cdf(chi2, groups - 1, noncentrality) == pytest.approx(tail, abs=1e-4)
+
+
+@given(st.floats(0, 1), st.integers(2, 30), st.integers(3, 11))
+def test_interval_of_concordance_holds_its_estimate(w, blocks, groups):
+    low, high = effects.concordance_interval(w * blocks * (groups - 1), blocks, groups, 0.95)
+    assert 0 <= low <= w + 1e-9
+    assert w - 1e-9 <= high <= 1 + 1e-9
 
 
 def test_epsilon_is_one_under_sphericity_and_least_when_one_contrast_has_all():
