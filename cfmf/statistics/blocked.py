@@ -303,7 +303,8 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
 def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     """Friedman's test with Kendall's W, and the F of Iman & Davenport (Demšar 2006, sec. 3.2.2).
 
-    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not.
+    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not. Where all blocks
+    rank the levels alike, F has no error to divide by and neither value nor p.
     """
     blocks, levels = table.shape
     size = {"n_blocks": blocks, "n_obs": table.size}
@@ -313,7 +314,8 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     mean_ranks = ranks(table).mean()
     plain = 12 * blocks / (levels * (levels + 1)) * np.sum(np.square(mean_ranks - (levels + 1) / 2))
     room = blocks * (levels - 1) - plain
-    f = (blocks - 1) * plain / room if room > 1e-9 else np.inf
+    alike = room < 1e-9
+    f = np.nan if alike else (blocks - 1) * plain / room
     df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
     ends, plain_ends = (
         interval(*concordance_interval(x, blocks, levels, level), level, "noncentral chi2")
@@ -344,7 +346,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             effect_name="Kendall W without correction for ties",
             effect=float(plain) / (blocks * df1),
             **plain_ends,
-            note="" if np.isfinite(f) else AGREE,
+            note=AGREE if alike else "",
         ),
         *(
             test_row(
@@ -394,8 +396,10 @@ def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Ro
         return [_cannot(names.CONOVER, "needs three levels and two blocks", **size)]
     mean_ranks = ranks(table).mean()
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Blocks in full agreement leave no error to divide by: p is then 0, or NaN for ties.
         conover = scikit_posthocs.posthoc_conover_friedman(table)
+    if ranks(table).nunique().max() == 1:
+        # Blocks in full agreement leave no error to divide by; the library calls that p = 0.
+        conover[:] = np.nan
     nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(table)
     cd = critical_difference(levels, blocks, alpha)
     wide = critical_difference(levels, blocks, 1 - level)

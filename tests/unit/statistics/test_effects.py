@@ -53,6 +53,20 @@ def test_interval_of_concordance_holds_its_estimate(w, blocks, groups):
     assert w - 1e-9 <= high <= 1 + 1e-9
 
 
+@pytest.mark.parametrize("blocks", [2, 5])
+def test_full_agreement_of_ranks_rejects_nothing_that_has_no_error(blocks):
+    """p = 0 would be certainty from as few as two blocks; what has an error is judged by it."""
+    sure = pd.DataFrame(np.arange(4.0) + np.arange(blocks)[:, None], columns=list("abcd"))
+    rows = blocked.friedman(sure, 0.95) + blocked.rank_comparisons(sure, 0.05, 0.95)
+    tests = tables.adjust(rows, 0.05)
+    without = tests[tests["test"].isin(["Friedman, Iman-Davenport", names.CONOVER])]
+    assert (without["note"] == blocked.AGREE).all()
+    assert without[["p_raw", "p_adj"]].isna().all(axis=None)
+    assert not without["reject"].eq(True).any()
+    (friedman,) = tests.loc[tests["test"] == names.FRIEDMAN, "p_raw"]
+    assert friedman == pytest.approx(stats.chi2.sf(3 * blocks, 3))
+
+
 def test_epsilon_is_one_under_sphericity_and_least_when_one_contrast_has_all():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(6, 1))

@@ -81,6 +81,8 @@ def test_interval_of_ranks_stays_where_ranks_can_be():
     rows = blocked.rank_comparisons(sure, 0.05, 0.95) + blocked.many_to_one(sure, "a", 0.95)
     for row in rows:
         if row["test"] == "Conover":
+            assert np.isnan(row["p_raw"])
+            assert row["note"] == blocked.AGREE
             assert row["ci_method"] == f"none: {blocked.AGREE}"
         elif row["effect_name"]:
             assert -3 <= row["ci_low"] <= row["effect"] <= row["ci_high"] <= 3
