@@ -26,7 +26,14 @@ from cfmf.statistics.effects import (
     partial_eta_interval,
     partial_eta_squared,
 )
-from cfmf.statistics.intervals import error_told, interval, no_interval, resampled, within
+from cfmf.statistics.intervals import (
+    LEAST_FOLDS,
+    error_told,
+    interval,
+    no_interval,
+    resampled,
+    within,
+)
 from cfmf.statistics.rows import Row, test_row
 
 AGREE = "all blocks rank the levels alike, which leaves no error to divide by"
@@ -109,7 +116,7 @@ def repeated_measures_anova(
     """Repeated-measures analysis of variance: plain, Greenhouse-Geisser, and for shared ratings.
 
     Effects: partial η² with an interval from the noncentral F; generalised η² and ω² with those of
-    resampled blocks.
+    resampled blocks, of which it takes ten.
 
     Parameters
     ----------
@@ -178,7 +185,7 @@ def _resampled_shares(table: pd.DataFrame, resampling: Resampling) -> list[Row]:
     def of_blocks(chosen: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         return shares_of_variance(values[chosen.astype(np.intp)])
 
-    return resampled([np.arange(len(values))], of_blocks, resampling, "blocks")
+    return resampled([np.arange(len(values))], of_blocks, resampling, "blocks", least=LEAST_FOLDS)
 
 
 def _partial_eta(f: float, df1: float, df2: float, level: float) -> Row:

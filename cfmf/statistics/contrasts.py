@@ -21,7 +21,7 @@ from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import names
 from cfmf.statistics.blocked import inflation
 from cfmf.statistics.effects import cliff_delta, deviation_factors, rank_biserial
-from cfmf.statistics.intervals import interval, no_interval, resampled
+from cfmf.statistics.intervals import LEAST_FOLDS, interval, no_interval, resampled
 from cfmf.statistics.rows import Row, test_row
 
 DIFFERENCE = "difference of RMSE"
@@ -205,7 +205,7 @@ def _wilcoxon(d: NDArray[np.float64], resampling: Resampling) -> Row:
         p_raw=float(found.pvalue),
         effect_name="matched rank-biserial",
         effect=float(rank_biserial(d)),
-        **resampled([d], rank_biserial, resampling, "folds")[0],
+        **resampled([d], rank_biserial, resampling, "folds", least=LEAST_FOLDS)[0],
         note=f"takes folds as independent; with {d.size} folds p cannot be below {least:.3g}",
     )
 

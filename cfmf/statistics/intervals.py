@@ -15,6 +15,10 @@ from scipy import stats
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics.rows import Row
 
+LEAST_FOLDS = 10
+"""Folds below which percentiles come out too narrow: of five, the 95 % interval of omega squared or
+of a rank-biserial correlation leaves out 0 under 13 % of true nulls (simulated)."""
+
 Number = float | np.floating | NDArray[np.float64]
 
 
@@ -77,6 +81,7 @@ def resampled(
     resampling: Resampling,
     units: str,
     paired: bool = False,
+    least: int = 2,
 ) -> list[Row]:
     """Percentile intervals of one effect or several, by `scipy.stats.bootstrap`.
 
@@ -95,14 +100,19 @@ def resampled(
         Number of resamples, seed and level.
     units
         What is resampled, in words.
+    least
+        Units of a sample below which there is no interval.
 
     Returns
     -------
     The columns of an interval, for each effect.
     """
-    if min(len(sample) for sample in samples) < 2:
+    smallest = min(len(sample) for sample in samples)
+    if smallest < least:
         effects = np.size(statistic(*samples, axis=-1))
-        return [no_interval(f"needs two {units} of every group")] * effects
+        if smallest < 2:
+            return [no_interval(f"needs two {units} of every group")] * effects
+        return [no_interval(f"of fewer than {least} {units} it is too narrow")] * effects
     with np.errstate(invalid="ignore", divide="ignore"):
         found = stats.bootstrap(
             samples,

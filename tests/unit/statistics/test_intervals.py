@@ -105,7 +105,18 @@ def test_without_interval_the_reason_is_told():
     assert same == {"ci_method": "none: resamples of folds all give the same"}
     rows = intervals.resampled([np.ones(1), np.ones(3)], _two_effects, few, "runs")
     assert rows == [{"ci_method": "none: needs two runs of every group"}] * 2
+    (few_folds,) = intervals.resampled([np.arange(5.0)], np.mean, few, "folds", least=10)
+    assert few_folds == {"ci_method": "none: of fewer than 10 folds it is too narrow"}
     assert intervals.within(1.0, float("nan"), 3, 0.95, "t") == {"ci_method": "none: t gives none"}
+
+
+@pytest.mark.parametrize(("blocks", "has"), [(9, False), (10, True)])
+def test_shares_of_variance_have_an_interval_from_ten_folds_on(blocks, has):
+    table = pd.DataFrame(np.random.default_rng(1).normal(size=(blocks, 4)), columns=list("abcd"))
+    rows = blocked.repeated_measures_anova(table, Resampling(repeats=50))
+    named = ("omega squared", "generalised eta squared")
+    shares = [row for row in rows if row["effect_name"] in named]
+    assert [row["ci_method"].startswith("percentile") for row in shares] == [has] * 2
 
 
 def _two_effects(first, second, axis=-1):
