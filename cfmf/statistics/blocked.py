@@ -322,6 +322,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
     plain = 12 * blocks / (levels * (levels + 1)) * np.sum(np.square(mean_ranks - (levels + 1) / 2))
     room = blocks * (levels - 1) - plain
     alike = room < 1e-9
+    least = least_friedman_p(blocks, levels)
     f = np.nan if alike else (blocks - 1) * plain / room
     df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
     ends, plain_ends = (
@@ -340,6 +341,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             effect_name="Kendall W",
             effect=float(chi2) / (blocks * df1),
             **ends,
+            note=f"with {blocks} blocks of {levels} levels p cannot be below {least:.3g}",
         ),
         test_row(
             "Friedman, Iman-Davenport",
@@ -367,6 +369,11 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             for name, rank in mean_ranks.items()
         ),
     ]
+
+
+def least_friedman_p(blocks: int, levels: int) -> float:
+    """P of Friedman's test where all blocks rank the levels alike: χ² is then J(K-1)."""
+    return float(stats.chi2.sf(blocks * (levels - 1), levels - 1))
 
 
 def ranks(table: pd.DataFrame) -> pd.DataFrame:

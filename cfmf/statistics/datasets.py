@@ -16,8 +16,10 @@ from cfmf.statistics.names import DATASETS, E3, FRIEDMAN
 from cfmf.statistics.rows import Row, about, adjust, test_row
 from cfmf.statistics.verdict import Sentence, sentence
 
-LEAST = 3
-"""Data sets below which Friedman's test is not made: two can never reach p < .05."""
+LEAST = 2
+"""Data sets of different ratings from which Friedman's test is made."""
+METHODS = 3
+"""Methods from which orders are compared."""
 
 
 def across(table: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
@@ -38,8 +40,8 @@ def across(table: pd.DataFrame, block: Mapping[str, Any]) -> pd.DataFrame:
     if E3 not in declared(block):
         why = "the config does not declare the estimand E3"
         rows: list[Row] = [test_row(FRIEDMAN, "", note=f"not computed: {why}", **size)]
-    elif len(wide) < LEAST or wide.shape[1] < LEAST:
-        why = f"needs {LEAST} data sets of different ratings and {LEAST} methods on all of them"
+    elif len(wide) < LEAST or wide.shape[1] < METHODS:
+        why = f"needs {LEAST} data sets of different ratings and {METHODS} methods on all of them"
         rows = [test_row(FRIEDMAN, "", note=f"not computed: {why}", **size)]
     else:
         rows = [
@@ -59,8 +61,8 @@ def _tracks(table: pd.DataFrame) -> list[Row]:
     for first, second in pairs_of_tracks(table):
         both = beside(table, first, second)
         known = {"group_a": first, "group_b": second, "n_obs": len(both)}
-        if len(both) < LEAST:
-            why = f"not computed: needs {LEAST} methods on both"
+        if len(both) < METHODS:
+            why = f"not computed: needs {METHODS} methods on both"
             rows.append(test_row("Kendall tau of the orders", "", note=why, **known))
             continue
         found = stats.kendalltau(both["first"], both["second"])
@@ -88,7 +90,8 @@ def verdict(table: pd.DataFrame, tests: pd.DataFrame, block: Mapping[str, Any]) 
     if E3 not in declared(block):
         said.append(sentence("undeclared", names=E3))
     elif pd.isna(friedman["p_raw"]):
-        said.append(sentence("datasets_few", datasets=len(wide), needed=LEAST))
+        numbers = {"datasets": len(wide), "methods": wide.shape[1]}
+        said.append(sentence("datasets_few", **numbers, needed=LEAST, least_methods=METHODS))
     else:
         order = blocked.ranks(wide).mean().sort_values(kind="stable")
         told = ", ".join(f"{name} {rank:.2f}" for name, rank in order.items())
@@ -101,6 +104,10 @@ def verdict(table: pd.DataFrame, tests: pd.DataFrame, block: Mapping[str, Any]) 
                 concordance=float(friedman["effect"]),
             )
         )
+        least = blocked.least_friedman_p(*wide.shape)
+        if least >= block["alpha"]:
+            numbers = {"datasets": len(wide), "methods": wide.shape[1]}
+            said.append(sentence("datasets_reach", **numbers, p=least, alpha=block["alpha"]))
     for first, second in pairs_of_tracks(table):
         both = beside(table, first, second)
         best = [both.sort_values(side)["method"].iloc[0] for side in ("first", "second")]

@@ -104,12 +104,17 @@ ENGLISH = {
         " annotate the results and choose nothing."
     ),
     "datasets_few": (
-        "The study has {datasets} data set(s) of different ratings; Friedman's test over data sets"
-        " needs at least {needed}, so their figures are set beside each other and not tested."
+        "The study has {datasets} data set(s) of different ratings and {methods} methods on all of"
+        " them; Friedman's test over data sets needs {needed} and {least_methods}, so their figures"
+        " are set beside each other and not tested."
     ),
     "datasets_order": (
         "Over {datasets} data sets the methods' mean ranks are, best first: {order}; Friedman's"
         " test gives p = {p:.2g} (Kendall W {concordance:.2f})."
+    ),
+    "datasets_reach": (
+        "With {datasets} data sets and {methods} methods that p cannot be below {p:.2g}, however"
+        " well they agree, and so not below {alpha:g}: no order could be shown."
     ),
     "tracks": (
         "Trained on the past ({temporal}) the best method is {second}, with folds drawn at random"

@@ -56,12 +56,31 @@ def test_three_data_sets_are_blocks_of_means_over_folds(three, block):
     assert [one["key"] for one in said] == ["datasets_order"]
 
 
-def test_two_data_sets_are_told_and_not_tested(three, block):
+def test_one_data_set_is_told_and_not_tested(three, block):
+    rows = three[1]
+    _, tests, said = datasets.tables(rows[rows["dataset"] == "a"], random_track("a"), block)
+    assert tests["p_raw"].isna().all()
+    assert tests["note"].str.startswith("not computed: needs 2 data sets").all()
+    assert [one["key"] for one in said] == ["datasets_few"]
+
+
+def test_two_data_sets_of_few_methods_are_tested_and_told_to_show_no_order(three, block):
     rows = three[1]
     _, tests, said = datasets.tables(rows[rows["dataset"] != "c"], random_track("a", "b"), block)
-    assert tests["p_raw"].isna().all()
-    assert tests["note"].str.startswith("not computed: needs 3 data sets").all()
-    assert [one["key"] for one in said] == ["datasets_few"]
+    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    assert friedman["n_blocks"] == 2
+    assert friedman["note"] == "with 2 blocks of 4 levels p cannot be below 0.112"
+    assert [one["key"] for one in said] == ["datasets_order", "datasets_reach"]
+    assert said[1]["numbers"]["p"] == pytest.approx(stats.chi2.sf(6, 3))
+
+
+def test_two_data_sets_can_show_the_order_of_many_methods(block):
+    values = {f"m{place}": 0.9 + place / 100 for place in range(9)}
+    rows = pd.concat(selected(name, values) for name in "ab")
+    _, tests, said = datasets.tables(rows, random_track("a", "b"), block)
+    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    assert friedman["reject"]
+    assert [one["key"] for one in said] == ["datasets_order"]
 
 
 def test_methods_are_not_tested_over_data_sets_where_their_estimand_is_not_declared(three, block):
