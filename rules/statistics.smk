@@ -50,6 +50,8 @@ rule test_statistics:
         metrics="results/{dataset}/evaluation/metrics.tsv",
         selected="results/{dataset}/evaluation/selected.tsv",
         user_errors="results/{dataset}/evaluation/user_errors.parquet",
+        trials=of_methods("neighbours/{method}/trials.tsv", "neighbours"),
+        searched=of_searches("trials"),
         code=code("test_statistics"),
     output:
         tests=table("results/{dataset}/statistics/tests.tsv", "Tests", "tests"),
@@ -81,6 +83,7 @@ rule test_statistics:
         runtime=minutes(60, 2),
     params:
         settings=lookup(within=config, dpath="statistics"),
+        ranges=lookup(within=config, dpath="tuning/search"),
     script:
         "../scripts/test_statistics.py"
 

@@ -1,14 +1,22 @@
 """The published battery and the tests that the design supports, with a verdict in words."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from cfmf.evaluation.collect import collect
 from cfmf.files import written_whole
 from cfmf.rules import job
 from cfmf.statistics.study import analyse
 from cfmf.tables import read_table, write_table
+
+
+def trials(paths: Sequence[str]) -> pd.DataFrame | None:
+    """All tables of trials in one; None where there are none."""
+    return collect([read_table(path, "trials") for path in paths], "trials") if paths else None
+
 
 with job(snakemake) as (log, params):
     folds = json.loads(Path(snakemake.input.folds).read_text())["folds"].values()
@@ -20,6 +28,9 @@ with job(snakemake) as (log, params):
         params.settings,
         search=pd.read_parquet(snakemake.input.search) if snakemake.input.search else None,
         ratio=sum(ratios) / len(ratios),
+        trials=trials(snakemake.input.trials),
+        searched=trials(snakemake.input.searched),
+        ranges=params.ranges,
     )
     for kind in ("tests", "assumptions", "medians", "best_rows"):
         write_table(snakemake.output[kind], getattr(results, kind), kind)

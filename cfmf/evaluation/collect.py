@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +24,8 @@ SLICES = {
 BY_DATE = "date of the rating"
 EACH_USER = "each user's own RMSE"
 MOST_PERIODS = 12
+NEAR = 0.05
+"""Share of a searched range, in the logarithm, that counts as its edge."""
 
 Predictions = Callable[[str, str, str], pd.DataFrame]
 Matrices = Callable[[str], tuple[sparse.csr_array, sparse.csr_array]]
@@ -114,11 +117,12 @@ def choose(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def edge(
-    best: dict[str, object], settings: pd.DataFrame, names: Sequence[str] = ("k", "reg")
+    best: Mapping[str, object], settings: pd.DataFrame, names: Sequence[str] = ("k", "reg")
 ) -> str:
     """On which ends of the grid `settings` the setting `best` lies, in words; empty when inside.
 
-    An end is told only where there are at least three values: of two, each is an end.
+    An end is told only where there are at least three values: of two, each is an end. Nor is the
+    lowest where it is 0, for nothing lies below.
     """
     found = []
     for name in names:
@@ -126,11 +130,74 @@ def edge(
         if len(values) < 3:
             continue
         value = float(str(best[name]))
-        if value == values.min():
+        if value == values.min() != 0:
             found.append(f"lowest {name}")
         elif value == values.max():
             found.append(f"highest {name}")
     return "; ".join(found)
+
+
+def setting_parts(text: object) -> dict[str, str]:
+    """The parts of a setting such as `neighbours=40 shrinkage=100`; none of a missing one."""
+    return dict(re.findall(r"([\w-]+)\s*[=:~]\s*([^,;\s]+)", text)) if isinstance(text, str) else {}
+
+
+def trial_edges(
+    trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]] | None = None
+) -> pd.DataFrame:
+    """On which ends of what was tried the setting lies that trials on validation chose.
+
+    Parameters
+    ----------
+    trials
+        A `trials` table; the complete trial of least validation RMSE is the choice, the first of
+        equals.
+    ranges
+        Least and greatest value of each part of a setting that a search drew from, as `near_edge`
+        takes them. Without them the ends are those of the values tried, as in `edge`.
+
+    Returns
+    -------
+    Columns fold, method, edge: one row for each that has a complete trial.
+    """
+    rows = trials[trials["metric"] == "validation_rmse"]
+    found = []
+    for (fold, method), tried in rows.groupby(["fold", "method"], sort=False):
+        complete = tried[tried["state"] == "COMPLETE"].sort_values(["value", "trial"])
+        if complete.empty:
+            continue
+        best = setting_parts(complete.iloc[0]["setting"])
+        if ranges is None:
+            settings = pd.DataFrame([setting_parts(setting) for setting in tried["setting"]])
+            where = edge(best, settings, list(settings.columns))
+        else:
+            where = near_edge(best, ranges)
+        found.append({"fold": fold, "method": method, "edge": where})
+    return pd.DataFrame(found, columns=["fold", "method", "edge"])
+
+
+def near_edge(best: Mapping[str, str], ranges: Mapping[str, Sequence[float]]) -> str:
+    """Near which bounds of its search a setting lies, in the words of `edge`.
+
+    Near is within a twentieth of the range in the logarithm, in which the search is uniform: a
+    value that is drawn meets a bound hardly ever.
+    """
+    found = []
+    for name, (low, high) in ranges.items():
+        if name not in best or low == high:
+            continue
+        place = np.log(float(best[name]) / low) / np.log(high / low)
+        if place <= NEAR:
+            found.append(f"lowest {name}")
+        elif place >= 1 - NEAR:
+            found.append(f"highest {name}")
+    return "; ".join(found)
+
+
+def late_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """How many trials of each method are not COMPLETE: columns method, cut, runs."""
+    late = trials["state"] != "COMPLETE"
+    return late.groupby(trials["method"], sort=False).agg(cut="sum", runs="size").reset_index()
 
 
 def selected_rows(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:

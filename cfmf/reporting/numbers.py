@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 
@@ -164,11 +162,6 @@ def measure(
     for name, value in where.items():
         rows = rows[rows[name] == value]
     return float(rows["value"].mean()) if len(rows) else None
-
-
-def settings_in(text: str) -> dict[str, str]:
-    """The parts of a setting such as `neighbours=40, shrinkage=100`."""
-    return dict(re.findall(r"([\w-]+)\s*[=:~]\s*([^,;\s]+)", text))
 
 
 def frontier(points: pd.DataFrame) -> pd.Series:

@@ -32,6 +32,10 @@ PATTERNS = {
     "term.one pair alone": r"(?P<what>.+), one pair alone",
     "term.lowest": r"lowest (?P<code>[\w-]+)",
     "term.highest": r"highest (?P<code>[\w-]+)",
+    "term.incomplete": (
+        r"(?P<cut>\d+) of the (?P<runs>\d+) runs (?P<where>of the grid|at the chosen settings)"
+        r" of (?P<method>[\w-]+) are not COMPLETE .*"
+    ),
     "term.with k": r"(?P<method>[\w-]+) with k=(?P<code>\w+)",
 }
 """Texts with a part that varies, and the key of the text that says the same."""

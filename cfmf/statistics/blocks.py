@@ -77,6 +77,21 @@ def cuts(metrics: pd.DataFrame) -> pd.DataFrame:
     return found.astype(int).reset_index()
 
 
+def late_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """The same for the runs at the settings that were chosen, where there are any.
+
+    Parameters
+    ----------
+    metrics
+        `metrics` table of all methods.
+    chosen
+        What `cfmf.evaluation.collect.choose` returns.
+    """
+    keys = ["dataset", "fold", "method", "k", "reg"]
+    late = cuts(metrics.merge(chosen[keys], on=keys))
+    return late[late["cut"] > 0]
+
+
 def number(text: str) -> tuple[float, str]:
     """Key that sorts texts of numbers by value, and other texts after them."""
     try:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cfmf.config import family
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.evaluation.collect import choose
+from cfmf.evaluation.collect import choose, late_trials, trial_edges
 from cfmf.search import PUBLISHED_METHOD
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names, published, verdict
 from cfmf.statistics.names import BLOCKED, CHAMPIONS, COMPLETE, E1, E2, E3, GRID, PRUNED, USERS
@@ -22,6 +22,9 @@ NEEDED = (
     *("control", "primary", "estimands", "alpha", "ci_level", "margin", "rope", "power"),
     *("bootstrap_repeats", "seed"),
 )
+
+SEARCHED = ("k", "reg", "neighbours", "shrinkage")
+"""Parts of a setting that the config gives a range to search in."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ def analyse(
     *,
     search: pd.DataFrame | None = None,
     ratio: float | None = None,
+    trials: pd.DataFrame | None = None,
+    searched: pd.DataFrame | None = None,
+    ranges: Mapping[str, Any] | None = None,
 ) -> Results:
     """Every analysis of one data set: the published battery and the tests of the design.
 
@@ -61,6 +67,12 @@ def analyse(
         params_k, params_lmd, value, state. Without it the battery runs on the grids alone.
     ratio
         Test ratings over train ratings of a fold. Without it 1/(J-1), which J disjoint folds have.
+    trials
+        `trials` table of the neighbour methods' grids.
+    searched
+        `trials` table of the searches on validation.
+    ranges
+        The `tuning.search` block of the config, whose pairs of numbers these drew from.
 
     Raises
     ------
@@ -73,23 +85,42 @@ def analyse(
     folds = int(selected["fold"].nunique())
     if ratio is None:
         ratio = 1 / max(folds - 1, 1)
+    chosen = choose(metrics)
+    if trials is not None:
+        chosen = with_trial_edges(chosen, trials)
+    late = blocks.late_choices(metrics, chosen)
+    compared = selected[~selected["method"].isin(late["method"])]
     grids, refused = complete_grids(metrics, [e for e in blocks.declared(block) if e != E3])
     parts = [
         _published(grids, search, block),
         (refused, [], []),
+        (incomplete_choices(late) if E3 in blocks.declared(block) else [], [], []),
         *(_levels_of_k(method, cells, block, ratio) for method, cells in grids.items()),
-        _methods(selected, user_errors, block, ratio),
+        _methods(compared, user_errors, block, ratio),
     ]
     tests = adjust([row for part in parts for row in part[0]], block["alpha"])
     checks = pd.DataFrame(
         [row for part in parts for row in part[1]], columns=COLUMNS["assumptions"]
     )
     medians = pd.DataFrame([row for part in parts for row in part[2]], columns=COLUMNS["medians"])
-    chosen = choose(metrics)
     rows = pd.DataFrame(_best_rows(grids, chosen, search), columns=COLUMNS["best_rows"])
-    words = _verdict(tests, checks, medians, chosen, selected, block)
+    words = _verdict(tests, checks, medians, chosen, selected, compared, block)
+    if searched is not None:
+        bounds = {name: ends for name, ends in (ranges or {}).items() if name in SEARCHED}
+        words += verdict.of_edges(trial_edges(searched, bounds), "edge_search")
     words += verdict.of_cuts(blocks.cuts(metrics))
+    if E3 in blocks.declared(block):
+        words += verdict.of_cuts(late, "refused")
+    if trials is not None:
+        words += verdict.of_cuts(late_trials(trials), "cut_trials")
     return Results(tests, checks, medians, rows, words)
+
+
+def with_trial_edges(chosen: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """What `choose` returns, with the edges of those methods that chose among trials."""
+    found = trial_edges(trials).set_index(["fold", "method"])["edge"]
+    places = zip(chosen["fold"], chosen["method"], chosen["edge"], strict=True)
+    return chosen.assign(edge=[found.get((fold, method), edge) for fold, method, edge in places])
 
 
 def methods_with_grids(metrics: pd.DataFrame) -> list[str]:
@@ -121,6 +152,29 @@ def complete_grids(
                 for first in estimands[:1]
             ]
     return grids, refused
+
+
+def incomplete_choices(late: pd.DataFrame) -> list[Row]:
+    """A row for each method that E3 leaves out, because runs at its settings are not COMPLETE.
+
+    Parameters
+    ----------
+    late
+        What `blocks.late_choices` returns.
+    """
+    context = {"family": "methods", "estimand": E3, "design": BLOCKED, "factor": "method"}
+    return [
+        test_row(
+            "chosen setting",
+            "",
+            **context,
+            group_a=method,
+            note=f"not computed: {cut} of the {runs} runs at the chosen settings of {method} are"
+            f" not COMPLETE ({cut} OUT_OF_TIME); raise tuning.seconds: only complete runs are"
+            " compared",
+        )
+        for method, cut, runs in zip(late["method"], late["cut"], late["runs"], strict=True)
+    ]
 
 
 Part = tuple[list[Row], list[Row], list[Row]]
@@ -306,10 +360,10 @@ def _verdict(
     medians: pd.DataFrame,
     chosen: pd.DataFrame,
     selected: pd.DataFrame,
+    compared: pd.DataFrame,
     block: Mapping[str, Any],
 ) -> list[verdict.Sentence]:
-    values = blocks.of_methods(selected)
-    table = blocks.table(values, "method")
+    table = blocks.table(blocks.of_methods(compared), "method")
     said = []
     if table.shape[1] > 1 and E3 in blocks.declared(block):
         control, primary = roles(table, block)
@@ -330,10 +384,12 @@ def _verdict(
         said += verdict.of_sight(against, primary, control)
         for method in others:
             said += verdict.of_contrast(against, str(method), control, block["alpha"])
+    values = blocks.of_methods(selected)
     if out := blocks.lacking(values, "method"):
         said.append(verdict.sentence("left_out", names=", ".join(out)))
-    if table.shape[1]:
-        said += verdict.of_methods(table)
+    described = blocks.table(values, "method")
+    if described.shape[1]:
+        said += verdict.of_methods(described)
         said += verdict.of_omnibus(tests[tests["family"] == "methods"], "methods")
     said += _orders_of_k(medians, tests, block)
     said += verdict.of_edges(chosen)

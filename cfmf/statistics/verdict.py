@@ -87,9 +87,21 @@ ENGLISH = {
         "In {folds} of {all_folds} folds the setting chosen for {method} lies on the edge of its"
         " grid ({where}); a wider grid could be better."
     ),
+    "edge_search": (
+        "In {folds} of {all_folds} folds the search chose for {method} a setting at a bound of its"
+        " ranges ({where}); wider ranges could be better."
+    ),
     "cut": (
         "The time for tuning ended {cut} of {runs} trainings of {method} before their own rules"
         " did: its k are not compared with each other, and its error depends on the machine."
+    ),
+    "refused": (
+        "{method} is left out of the tests between methods: the time for tuning ended {cut} of"
+        " {runs} trainings at its chosen settings, and only complete ones are compared."
+    ),
+    "cut_trials": (
+        "The time for tuning was spent before {cut} of {runs} trials of {method}: its settings were"
+        " chosen among the others, and depend on the machine."
     ),
     "few_folds": (
         "Inference rests on {folds} folds; at least 10 folds with 3 seeds are advised before a"
@@ -128,7 +140,7 @@ ENGLISH = {
     ),
     "left_out": "{names} lack a fold and are left out of the comparison of methods.",
     "undeclared": ("Not among the estimands that the config declares, and so not tested: {names}."),
-    "absent": "{wanted} was not run; {taken} takes its place as {role}.",
+    "absent": ("{wanted} is not among the methods compared; {taken} takes its place as {role}."),
 }
 
 
@@ -295,8 +307,16 @@ def of_undeclared(declared: list[str]) -> list[Sentence]:
     return [sentence("undeclared", names=", ".join(left))] if left else []
 
 
-def of_edges(chosen: pd.DataFrame) -> list[Sentence]:
-    """Which methods' chosen settings lie on the edge of their grids."""
+def of_edges(chosen: pd.DataFrame, key: str = "edge") -> list[Sentence]:
+    """Which methods' chosen settings lie on the edge of what was tried.
+
+    Parameters
+    ----------
+    chosen
+        Columns method and edge, one row a fold.
+    key
+        Of the sentence: `edge` of grids, `edge_search` of searches.
+    """
     found = []
     for method, rows in chosen.groupby("method", sort=False):
         on_edge = rows[rows["edge"] != ""]
@@ -304,7 +324,7 @@ def of_edges(chosen: pd.DataFrame) -> list[Sentence]:
             where = sorted({part for edge in on_edge["edge"] for part in edge.split("; ")})
             found.append(
                 sentence(
-                    "edge",
+                    key,
                     method=str(method),
                     folds=len(on_edge),
                     all_folds=len(rows),
@@ -314,10 +334,19 @@ def of_edges(chosen: pd.DataFrame) -> list[Sentence]:
     return found
 
 
-def of_cuts(cuts: pd.DataFrame) -> list[Sentence]:
-    """Which methods' trainings the time for tuning ended; columns method, cut, runs."""
+def of_cuts(cuts: pd.DataFrame, key: str = "cut") -> list[Sentence]:
+    """Which methods the time for tuning cut short.
+
+    Parameters
+    ----------
+    cuts
+        Columns method, cut, runs.
+    key
+        Of the sentence: `cut` of trainings, `refused` of those at chosen settings, `cut_trials` of
+        a neighbour method's trials.
+    """
     return [
-        sentence("cut", method=str(method), cut=int(cut), runs=int(runs))
+        sentence(key, method=str(method), cut=int(cut), runs=int(runs))
         for method, cut, runs in zip(cuts["method"], cuts["cut"], cuts["runs"], strict=True)
         if cut
     ]

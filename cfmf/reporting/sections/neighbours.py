@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cfmf.config import family
+from cfmf.evaluation.collect import setting_parts
 from cfmf.figures import comparison as figures
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
@@ -152,7 +153,7 @@ def profile(rows: pd.DataFrame) -> tuple[str, str, pd.DataFrame] | None:
     Returns the numeric part with most values, the other part that moves the error most (empty
     where only one part varies), and columns x, line, value; None where no numeric part varies.
     """
-    parts = pd.DataFrame([numbers.settings_in(setting) for setting in rows["setting"]])
+    parts = pd.DataFrame([setting_parts(setting) for setting in rows["setting"]])
     parts = parts.loc[:, [parts[name].unique().size > 1 for name in parts]].assign(
         value=rows["value"].to_numpy()
     )

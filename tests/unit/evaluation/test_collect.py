@@ -62,6 +62,72 @@ def test_edges_of_the_grid_are_told(best, edge):
     assert collect.choose(grid(validation)).iloc[0]["edge"] == edge
 
 
+def trials(settings, values, states=None, method="user-knn"):
+    """Trials of one method in fold u1."""
+    return pd.DataFrame(
+        {
+            "dataset": "d",
+            "fold": "u1",
+            "method": method,
+            "trial": range(len(settings)),
+            "state": states or "COMPLETE",
+            "setting": settings,
+            "metric": "validation_rmse",
+            "value": values,
+        }
+    )
+
+
+NEIGHBOURS = [f"similarity=cosine shrinkage={s} neighbours={n}" for s in (0, 50, 200)
+              for n in (10, 40, 160)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("best", "edge"),
+    [
+        ("similarity=cosine shrinkage=50 neighbours=40", ""),
+        ("similarity=cosine shrinkage=50 neighbours=10", "lowest neighbours"),
+        ("similarity=cosine shrinkage=200 neighbours=160", "highest shrinkage; highest neighbours"),
+        ("similarity=cosine shrinkage=0 neighbours=40", ""),  # nothing lies below 0
+    ],
+)
+def test_edges_of_a_neighbour_grid_are_told(best, edge):
+    found = collect.trial_edges(
+        trials(NEIGHBOURS, [0.9 - 0.1 * (one == best) for one in NEIGHBOURS])
+    )
+    assert found.to_dict("records") == [{"fold": "u1", "method": "user-knn", "edge": edge}]
+
+
+def test_edge_is_that_of_the_best_complete_trial():
+    settings = [f"neighbours={n}" for n in (10, 40, 160)]
+    states = ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert collect.trial_edges(trials(settings, [0.9, 0.8, 0.1], states))["edge"].tolist() == [""]
+    assert collect.trial_edges(trials([np.nan], [0.9]))["edge"].tolist() == [""]
+    assert collect.trial_edges(trials(settings, [0.9] * 3, ["OUT_OF_TIME"] * 3)).empty
+
+
+@pytest.mark.parametrize(
+    ("setting", "edge"),
+    [
+        ("k=8 reg=0.03", ""),
+        ("k=1 reg=0.03", "lowest k"),
+        ("k=60 reg=0.0102", "highest k; lowest reg"),
+        ("k=8 reg=0.098", "highest reg"),
+    ],
+)
+def test_bounds_of_a_search_are_told(setting, edge):
+    ranges = {"k": [1, 64], "reg": [0.01, 0.1], "neighbours": [5, 200]}
+    found = collect.trial_edges(trials([setting, "k=9 reg=0.05"], [0.8, 0.9], method="mf"), ranges)
+    assert found["edge"].tolist() == [edge]
+
+
+def test_trials_that_are_not_complete_are_counted():
+    found = collect.late_trials(
+        trials(["a=1", "a=2", "a=3"], 0.9, ["COMPLETE"] + ["OUT_OF_TIME"] * 2)
+    )
+    assert found.to_dict("records") == [{"method": "user-knn", "cut": 2, "runs": 3}]
+
+
 def test_methods_without_a_grid_are_chosen_as_they_are():
     rows = [
         row("baseline", "", "", "", "test", 0.94),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cfmf.evaluation.collect import setting_parts
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Note, Plot, Table, Text
 from cfmf.reporting.render import render, render_pages
@@ -523,7 +524,7 @@ def test_unknown_kind_of_figure_is_refused(study, tmp_path):
 
 
 def test_setting_is_taken_apart():
-    assert numbers.settings_in("similarity=pearson-baseline neighbours=40, reg: 0.1") == {
+    assert setting_parts("similarity=pearson-baseline neighbours=40, reg: 0.1") == {
         "similarity": "pearson-baseline",
         "neighbours": "40",
         "reg": "0.1",

@@ -84,6 +84,14 @@ def test_sums_of_squares_have_words(source):
         ("highest k, lowest reg", "largest k, least reg", "k 最大端，reg 最小端"),
         ("k of mf, E1 tuned reg", "k of mf, E1, reg tuned", "mf 的各个 k，E1，reg 经调参"),
         ("mf with k=64", "mf with k = 64", "mf（k = 64）"),
+        (
+            "not computed: 2 of the 10 runs at the chosen settings of mf are not COMPLETE"
+            " (2 OUT_OF_TIME); raise tuning.seconds: only complete runs are compared",
+            "not computed: 2 of 10 runs at the chosen settings of mf were ended by the time for"
+            " tuning; with more of it they can be compared (tuning.seconds)",
+            "未计算：mf 的选定设置中，10 次运行有 2 次被调参时间提前结束；"
+            "给足时间（tuning.seconds）才能比较",
+        ),
         ("500 or more", "500 or more", "500 及以上"),
         ("a library's <b>own</b> words", "a library's <b>own</b> words",
          "a library's <b>own</b> words"),

@@ -240,6 +240,49 @@ def test_loader_refuses_all_but_complete_runs_and_the_study_tells(small, block):
     assert (found.tests["family"] == "methods against user-knn").any()  # at the budget, as declared
 
 
+def test_methods_whose_chosen_runs_ran_out_of_time_are_not_compared(small, block):
+    metrics, users = small(singles=("user-knn", "item-knn"))
+    runs = metrics[(metrics["method"] == "mf") & (metrics["split"] == "test")]
+    late = pd.concat([metrics, runs.assign(split="fit", metric="out_of_time", value=1.0)])
+    found = analysed((late, users), block)
+    tests = found.tests[found.tests["estimand"] == names.E3]
+    refused = tests[(tests["group_a"] == "mf") | (tests["group_b"] == "mf")]
+    assert refused["note"].str.startswith("not computed: 10 of the 10 runs at the chosen").all()
+    assert len(refused) == 1
+    assert tests["p_raw"].notna().any()  # the neighbour methods still are
+    keys = [one["key"] for one in found.verdict]
+    assert "refused" in keys
+    assert "champions" not in keys
+    [absent] = [one["numbers"] for one in found.verdict if one["key"] == "absent"]
+    assert (absent["wanted"], absent["taken"]) == ("mf", "item-knn")
+    [order] = [one["text"] for one in found.verdict if one["key"] == "order_methods"]
+    assert "mf" in order  # described, not tested
+
+
+def test_edges_and_cuts_of_trials_reach_the_verdict_and_the_best_rows(small, block):
+    settings = [f"neighbours={n} shrinkage=50" for n in (10, 40, 160)]
+    rows = [
+        ("made", fold, "user-knn", trial, "COMPLETE", setting, "validation_rmse", 0.9 - trial / 100)
+        for fold in ("u1", "u2", "u3", "u4", "u5")
+        for trial, setting in enumerate(settings)
+    ]
+    grid = pd.DataFrame(rows, columns=COLUMNS["trials"])
+    late = grid.assign(state=np.where(grid.index == 0, "OUT_OF_TIME", "COMPLETE"))
+    search = grid.assign(method="mf", setting="k=16 reg=0.199")
+    ranges = {"trials": 20, "seed": 1, "k": [1, 64], "reg": [0.01, 0.2]}
+    found = analysed(small(), block, trials=late, searched=search, ranges=ranges)
+    said = {(one["key"], one["numbers"].get("method")): one["numbers"] for one in found.verdict}
+    assert said["edge", "user-knn"]["where"] == "highest neighbours"
+    assert said["edge", "user-knn"]["folds"] == 5
+    assert said["edge_search", "mf"]["where"] == "highest reg"
+    assert (said["cut_trials", "user-knn"]["cut"], said["cut_trials", "user-knn"]["runs"]) == (
+        1,
+        15,
+    )
+    best = found.best_rows[found.best_rows["arm"] == names.SETTING_ON_VALIDATION]
+    assert set(best.loc[best["method"] == "user-knn", "edge"]) == {"highest neighbours"}
+
+
 def test_block_without_a_key_is_refused(small, block):
     lacking = {key: value for key, value in block.items() if key != "margin"}
     with pytest.raises(ValueError, match=r"lacks \['margin'\]"):
