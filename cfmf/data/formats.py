@@ -420,6 +420,7 @@ def _read_titles(
         **lines,
         "encoding": titles.encoding,
         "missing_years": int(titles.table["year"].isna().sum()),
+        "odd_years": titles.odd_years,
         "shape": list(titles.table.shape),
         "head": head.where(head.notna(), None)[["item_id", "year", "title"]].to_numpy().tolist(),
     }

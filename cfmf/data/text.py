@@ -43,6 +43,9 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf_16",
 }
 TITLE_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:/I+|[-–]\d{0,4})?\)(?:\s*\([A-Z]+\))?\s*")
+# Programs that know no whole number beside missing ones write 1995.0.
+YEAR = re.compile(r"(\d{4})(?:\.0+)?", re.ASCII)
+NO_YEAR = ("", "NULL")
 LINES_AT_ONCE = 50_000
 LONGEST_ID = 255
 TEXT_REASONS = REASONS | {
@@ -131,7 +134,9 @@ class TitleLayout:
 class Titles:
     """A file of titles: `table` has columns item_id, title, year; `bad` line, reason, bytes.
 
-    `continuation_lines` are those after the first of rows that are several lines.
+    `continuation_lines` are those after the first of rows that are several lines; `odd_years`
+    counts the rows kept whose column of the year holds something else, so that it is taken from the
+    title, or missing.
     """
 
     table: pd.DataFrame
@@ -140,6 +145,7 @@ class Titles:
     header_lines: int
     blank_lines: int
     continuation_lines: int
+    odd_years: int
     encoding: str
     bad: list[tuple[int, str, bytes]]
 
@@ -169,7 +175,7 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
             f"{path} is not {encoding} ({error}); save it as UTF-8 or ISO-8859-1"
         ) from None
     rows, bad, seen = [], [], set()
-    blank = header = continued = 0
+    blank = header = continued = odd_years = 0
     lines = io.StringIO(text, newline="").readlines()
     for one in _records(lines, layout.separator, layout.quoted, path.name, layout.limit):
         number, fields, line = one.number, one.fields, one.text
@@ -186,6 +192,7 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
                 raise ValueError("the item has a title already")
             seen.add(row[0])
             rows.append(row)
+            odd_years += layout.year is not None and not _tells_year(fields[layout.year])
         except ValueError as error:
             bad.append((number, str(error), line.rstrip("\r\n").encode()))
     if not rows and not bad:
@@ -195,7 +202,14 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
     years[np.array([one is None for one in year], bool)] = pd.NA
     table = pd.DataFrame({"item_id": item, "title": title, "year": years})
     read = len(rows) + len(bad)
-    return Titles(table, read, len(lines), header, blank, continued, encoding, bad)
+    if odd_years:
+        log.warning("%s: %d years are neither a year nor missing", path.name, odd_years)
+    return Titles(table, read, len(lines), header, blank, continued, odd_years, encoding, bad)
+
+
+def _tells_year(text: str) -> bool:
+    """Whether a column of the year holds a year, or that there is none."""
+    return text.strip() in NO_YEAR or YEAR.fullmatch(text.strip()) is not None
 
 
 def _title_row(
@@ -217,9 +231,9 @@ def _title_row(
     if layout.year is None:
         return item, *split_title(title)
     year = fields[layout.year].strip()
-    if year.isascii() and year.isdigit() and len(year) == 4:
-        return item, title.strip(), int(year)
-    if year in ("", "NULL"):
+    if match := YEAR.fullmatch(year):
+        return item, title.strip(), int(match[1])
+    if year in NO_YEAR:
         return item, title.strip(), None
     if layout.limit > 0:
         raise ValueError("the year is neither a year nor NULL")

@@ -272,6 +272,17 @@ def test_a_stray_quote_among_titles_takes_no_title_with_it(tmp_path):
         read_titles(tmp_path / "t.csv", TitleLayout(",", year=2, quoted=True))
 
 
+def test_years_written_as_fractions_are_years_and_odd_ones_are_counted(tmp_path, dataset):
+    (tmp_path / "ratings.csv").write_bytes(b"user,item,rating\n1,1,3\n1,2,3\n1,3,3\n1,4,3\n")
+    titles = "item,title,year\n1,Heat,1995.0\n2,Up,\n3,Alien (1979),soon\n4,Big,1988.5\n"
+    (tmp_path / "titles.csv").write_text(titles)
+    told = {"file": "titles.csv", "year": "year"}
+    parsed = read(tmp_path, dataset(source="table", table={"titles": told}))
+    assert parsed.items["year"].tolist() == [1995, pd.NA, 1979, pd.NA]
+    facts = parsed.audit["files"]["titles.csv"]
+    assert (facts["missing_years"], facts["odd_years"], facts["rows_refused"]) == (2, 2, 0)
+
+
 def test_every_line_of_a_file_is_accounted_for(tmp_path, dataset, drop_all):
     content = b'user,item,rating\n\n"a\nb",x,3\r\nc,x,three\n\n"d\n\ne",x,4'
     (tmp_path / "ratings.csv").write_bytes(content)
