@@ -38,6 +38,7 @@ ADVICE = {
     "duplicates": "set audit.duplicates to `keep-last` to keep the latest of each",
 }
 SHOWN = 5
+LONGEST_REFUSED = 1000
 
 # Where a row stood: file, line number (from 1), bytes of the line.
 Place = tuple[str, int, bytes]
@@ -204,6 +205,8 @@ class Checks:
         self.counts[check] += len(places)
         if places and self.policies[check] == "error":
             raise ValueError(self.complaint(check, places[:SHOWN], len(places), reasons))
+        # A line may have a mebibyte.
+        places = [(file, line, text[:LONGEST_REFUSED]) for file, line, text in places]
         self.refused += zip(places, reasons or [MEANING[check]] * len(places), strict=True)
 
     def apply(self, check: str, rows: NDArray[np.int64], keep: NDArray[np.bool_]) -> None:

@@ -54,7 +54,6 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 1 << 20
 HEAD = 5
-LONGEST_REFUSED = 1000
 # Lines of a file that are no rows, or further lines of one.
 OTHER_LINES = ("header_lines", "item_lines", "blank_lines", "continuation_lines")
 COLUMNS = {"user": np.int32, "item": np.int32, "rating": np.float32, "date": np.int64}
@@ -568,4 +567,4 @@ def write_refused(path: Path, refused: list[tuple[Place, str]]) -> None:
     with written_whole(path) as beside, open(beside, "w", encoding="utf-8") as file:
         file.write("file\tline\treason\tbytes\n")
         for (name, line, text), reason in refused:
-            file.write(f"{name}\t{line}\t{reason}\t{text[:LONGEST_REFUSED]!r}\n")
+            file.write(f"{name}\t{line}\t{reason}\t{text!r}\n")

@@ -78,6 +78,11 @@ def test_refused_rows_are_told_with_their_line_and_bytes(subset, drop_all):
     ]
 
 
+def test_of_a_long_refused_row_the_beginning_is_kept(subset, drop_all):
+    train = subset.files["train"] + b"x" * 100_000 + b"\n"
+    assert reasons(subset(train=train, audit=drop_all)) == [("netflix_train.txt", 4, b"x" * 1000)]
+
+
 def test_keep_last_keeps_the_latest_date_and_of_equal_ones_the_later_row(subset):
     train = b"7 2 1 2005-01-02\n7 2 2 2005-01-03\n7 2 3 2005-01-03\n7 2 4 2005-01-01\n"
     train += b"9 2 5 2005-01-01\n"
