@@ -79,7 +79,7 @@ def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> 
 
 
 def foremost(slices: pd.DataFrame, each: int = 2) -> list[str]:
-    """Methods to draw first, so that lines can be told apart: the best of every family.
+    """Methods to draw with intervals, so that these can be told apart: the best of every family.
 
     Published methods count only where there are no others. `slices` has `method value`.
     """
@@ -96,8 +96,8 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
     """RMSE of every method at the levels of a slice.
 
     `slices` has `method level value low high`, levels in the order to draw; `low` and `high` are
-    the ends of the interval, NaN where there is none. Methods stand side by side at a level, so
-    that their intervals do not cover each other; all but `foremost` wait in the legend.
+    the ends of the interval, NaN where there is none. `foremost` stand side by side at a level, so
+    that their intervals do not cover each other; the others are thin lines without intervals.
     """
     drawn = figure(400)
     levels = list(dict.fromkeys(slices["level"]))
@@ -105,23 +105,27 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
     shown = foremost(slices)
     for number, method in enumerate(methods):
         rows = slices[slices["method"] == method]
-        place = shown.index(method) if method in shown else 0
-        shift = 0.09 * (place - (len(shown) - 1) / 2)
+        first = method in shown
+        shift = 0.09 * (shown.index(method) - (len(shown) - 1) / 2) if first else 0.0
+        bars = {
+            "type": "data",
+            "symmetric": False,
+            "array": (rows["high"] - rows["value"]).fillna(0).tolist(),
+            "arrayminus": (rows["value"] - rows["low"]).fillna(0).tolist(),
+            "thickness": 1.1,
+        }
         drawn.add_scatter(
             x=[round(levels.index(level) + shift, 3) for level in rows["level"]],
             y=rows["value"].tolist(),
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": (rows["high"] - rows["value"]).fillna(0).tolist(),
-                "arrayminus": (rows["value"] - rows["low"]).fillna(0).tolist(),
-                "thickness": 1.1,
-            },
+            error_y=bars if first else None,
             mode="lines+markers",
-            line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
-            marker={"symbol": symbol(method), "size": 7},
+            line={
+                "color": colour(method),
+                "dash": DASHES[number % len(DASHES)],
+                "width": 2 if first else 1,
+            },
+            marker={"symbol": symbol(method), "size": 7 if first else 4},
             name=method,
-            visible=True if method in shown else "legendonly",
             customdata=rows["level"].tolist(),
             hovertemplate="%{customdata}: %{y:.4f}",
         )

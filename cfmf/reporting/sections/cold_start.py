@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from cfmf.evaluation.collect import EACH_USER
 from cfmf.figures import comparison as figures
+from cfmf.figures.style import published
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.reporting.strings import Catalogue, code, number
@@ -23,7 +24,11 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     pooled, slices = study.extra.get("intervals"), study.table("slices")
     if pooled is not None:
         pooled = pooled[pooled["slice"] != EACH_USER]
-        found += [_plot(str(name), pooled, words) for name in pooled["slice"].unique()]
+        names = list(map(str, pooled["slice"].unique()))
+        found += [_plot(name, pooled, words) for name in names]
+        apart = [_as_published(name, pooled, words) for name in names if _two_scales(pooled)]
+        if apart:
+            found.append(Fold(words("cold-start.published"), apart))
         title = words("cold-start.intervals_table")
         found.append(Fold(title, [_intervals("intervals", title, pooled, words)]))
     if slices is not None:
@@ -63,28 +68,63 @@ def levels_of(rows: pd.DataFrame, metric: str = "rmse") -> pd.DataFrame:
     return order.drop(columns="order").reset_index(drop=True)
 
 
+def _two_scales(rows: pd.DataFrame) -> bool:
+    """Whether the methods as published, which are off the scale of the others, are among others."""
+    return len(set(map(published, rows["method"]))) == 2
+
+
+def _on_one_scale(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows to draw in one figure: without the methods as published, where there are others."""
+    return rows[~rows["method"].map(published)] if _two_scales(rows) else rows
+
+
+def _drawn(caption: Markup, rows: pd.DataFrame, words: Catalogue) -> Markup:
+    """A caption, with a sentence on what is drawn thin and what in another figure."""
+    said = [caption]
+    here = _on_one_scale(rows)
+    if len(figures.foremost(here)) < here["method"].nunique():
+        said.append(words("cold-start.thin"))
+    if _two_scales(rows):
+        said.append(words("cold-start.apart"))
+    return Markup(" ").join(said)
+
+
+def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
+    """One slice's errors of the methods as published, on a scale of their own."""
+    rows = levels_of(rows[(rows["slice"] == name) & rows["method"].map(published)])
+    what = words.otherwise(f"slice.{name}", name)
+    return Plot(
+        f"published-{_slug(name)}",
+        words("cold-start.published_title", what=what),
+        words("cold-start.published_caption"),
+        figures.by_level(
+            rows.assign(level=terms(rows["level"], words)), what.striptags(), words.plain
+        ),
+    )
+
+
 def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
     rows = levels_of(pooled[pooled["slice"] == name])
     coldest = rows[rows["level"] == rows["level"].iloc[0]]
     best = numbers.least(coldest, "value")
     what = words.otherwise(f"slice.{name}", name)
+    caption = words(
+        "cold-start.slice_caption",
+        what=what,
+        level=term(best["level"], words),
+        method=code(best["method"]),
+        rmse=number(float(best["value"]), "rmse"),
+        low=number(float(best["low"]), "rmse"),
+        high=number(float(best["high"]), "rmse"),
+        n=number(int(best["n"]), "count"),
+        users=number(int(best["users"]), "count"),
+    )
+    shown = _on_one_scale(rows.assign(level=terms(rows["level"], words)))
     return Plot(
         f"slice-{_slug(name)}",
         words("cold-start.slice_title", what=what),
-        words(
-            "cold-start.slice_caption",
-            what=what,
-            level=term(best["level"], words),
-            method=code(best["method"]),
-            rmse=number(float(best["value"]), "rmse"),
-            low=number(float(best["low"]), "rmse"),
-            high=number(float(best["high"]), "rmse"),
-            n=number(int(best["n"]), "count"),
-            users=number(int(best["users"]), "count"),
-        ),
-        figures.by_level(
-            rows.assign(level=terms(rows["level"], words)), what.striptags(), words.plain
-        ),
+        _drawn(caption, rows, words),
+        figures.by_level(shown, what.striptags(), words.plain),
     )
 
 
@@ -131,22 +171,37 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     lengths = list(dict.fromkeys(rows["level"]))
     first = rows[rows["level"] == lengths[0]]
     best = numbers.least(first, "value")
-    rows["level"] = terms(rows["level"], words)
-    title = words("cold-start.trimmed_table")
-    return [
+    caption = words(
+        "cold-start.trimmed_caption",
+        users=number(int(rows["users"].max()), "count"),
+        least=number(int(first["users"].min()), "count"),
+        length=lengths[0],
+        method=code(best["method"]),
+        rmse=number(float(best["value"]), "rmse"),
+        level=number(float(trimmed["ci_level"].iloc[0]), "percent"),
+    )
+    shown = _on_one_scale(rows.assign(level=terms(rows["level"], words)))
+    found: list[Block] = [
         Plot(
             "trimmed",
             words("cold-start.trimmed_title"),
-            words(
-                "cold-start.trimmed_caption",
-                users=number(int(rows["users"].max()), "count"),
-                least=number(int(first["users"].min()), "count"),
-                length=lengths[0],
-                method=code(best["method"]),
-                rmse=number(float(best["value"]), "rmse"),
-                level=number(float(trimmed["ci_level"].iloc[0]), "percent"),
-            ),
-            figures.by_level(rows, words.plain("axis.left"), words.plain),
-        ),
-        Fold(title, [_intervals("trimmed", title, trimmed, words)]),
+            _drawn(caption, rows, words),
+            figures.by_level(shown, words.plain("axis.left"), words.plain),
+        )
     ]
+    if _two_scales(rows):
+        found.append(_as_published(str(rows["slice"].iloc[0]), trimmed, words))
+    title = words("cold-start.trimmed_table")
+    fold = Fold(title, [_intervals("trimmed", title, trimmed, words)])
+    return [*found, _by_length(rows, lengths, words), fold]
+
+
+def _by_length(rows: pd.DataFrame, lengths: list[str], words: Catalogue) -> Table:
+    """RMSE of every method, a column for each length of the history, best first at the shortest."""
+    wide = rows.pivot_table(index="method", columns="level", values="value")
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        *(Column(length, term(length, words).striptags(), "rmse") for length in lengths),
+    ]
+    shown = wide.sort_values(lengths[0]).reset_index()
+    return Table("trimmed-rmse", words("cold-start.trimmed_rmse"), columns, records(shown))

@@ -281,9 +281,19 @@ def test_unknown_method_has_a_colour_of_its_own_that_stays():
     assert colour("mf-something") == colour("mf-something")
 
 
-def test_best_of_every_family_are_drawn_first():
-    order = ["mf-published", "als", "baseline", "gibbs", "user-knn", "mf", "item-knn"]
-    errors = pd.DataFrame({"method": order, "value": [0.5, 0.93, 0.95, 0.89, 0.92, 0.91, 0.9]})
-    first = comparison.foremost(errors)
+ORDER = ["mf-published", "als", "baseline", "gibbs", "user-knn", "mf", "item-knn"]
+ERRORS = pd.DataFrame({"method": ORDER, "value": [0.5, 0.93, 0.95, 0.89, 0.92, 0.91, 0.9]})
+
+
+def test_best_of_every_family_are_drawn_with_intervals():
+    first = comparison.foremost(ERRORS)
     assert first == ["baseline", "gibbs", "user-knn", "mf", "item-knn"]
-    assert comparison.foremost(errors.head(1)) == ["mf-published"]
+    assert comparison.foremost(ERRORS.head(1)) == ["mf-published"]
+
+
+def test_every_method_is_drawn_at_every_level():
+    drawn = comparison.by_level(ERRORS.assign(level="0", low=0.1, high=1), "ratings", words)
+    assert [trace.name for trace in drawn.data] == ORDER
+    assert all(trace.visible is not False and trace.visible != "legendonly" for trace in drawn.data)
+    barred = [trace.name for trace in drawn.data if trace.error_y.array is not None]
+    assert barred == comparison.foremost(ERRORS)
