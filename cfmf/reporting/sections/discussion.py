@@ -28,6 +28,9 @@ BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untesta
 
 UNTUNED = {"k": 50.0, "reg": 0.01}
 """The study's first setting, of its learning curves."""
+OF_ITEMS = "item's ratings in train"
+RARE = ("1-9", "10-19")
+"""Levels of that slice whose items are rarely rated."""
 ENDS = {"rmse": "value", "low": "low", "high": "high"}
 
 
@@ -214,10 +217,28 @@ def _coldest(study: Study, name: str, method: str) -> pd.DataFrame | None:
         return None
     level = by_level(rows, name)["level"].iloc[0]
     cold = rows[rows["level"] == level].set_index("fold")["value"]
-    others = rows[rows["level"] != level]
-    squared = (others["n"] * others["value"] ** 2).groupby(others["fold"]).sum()
-    rest = (squared / others.groupby("fold")["n"].sum()) ** 0.5
+    rest = _pooled(rows[rows["level"] != level])
     return pd.DataFrame({"level": level, "cold": cold, "rest": rest}).dropna()
+
+
+def _pooled(rows: pd.DataFrame) -> pd.Series:
+    """RMSE by fold of some levels of a slice together, from theirs and their test ratings."""
+    squared = (rows["n"] * rows["value"] ** 2).groupby(rows["fold"]).sum()
+    return (squared / rows.groupby("fold")["n"].sum()) ** 0.5
+
+
+def _rarely_rated(study: Study, method: str) -> pd.Series | None:
+    """RMSE of a method by fold on the items of `RARE`; None unless every fold has any in test.
+
+    Items without a rating in train do not count: no method knows anything of them.
+    """
+    slices = study.table("slices")
+    if slices is None:
+        return None
+    rows = slices[(slices["slice"] == OF_ITEMS) & (slices["method"] == method)]
+    rows = rows[rows["metric"] == "rmse"]
+    found = _pooled(rows[rows["level"].isin(RARE) & (rows["n"] > 0)])
+    return found if len(found) and set(found.index) == set(rows["fold"]) else None
 
 
 def _by_folds(difference: pd.Series) -> str:
@@ -274,19 +295,18 @@ def _new_users(study: Study) -> Judgement | None:
 
 def _cold_items(study: Study) -> Judgement | None:
     other = _best(study, "factorization")
-    name = "item's ratings in train"
-    ours = _coldest(study, name, "user-knn")
-    theirs = _coldest(study, name, other) if other else None
+    ours = _rarely_rated(study, "user-knn")
+    theirs = _rarely_rated(study, other) if other else None
     if ours is None or theirs is None:
         return None
-    worse = (ours["cold"] - theirs["cold"]).dropna()
+    worse = ours - theirs
     return Judgement(
         _by_folds(worse),
         {
-            "cold": number(float(ours["cold"].mean()), "rmse"),
-            "other": number(float(theirs["cold"].mean()), "rmse"),
+            "cold": number(float(ours.mean()), "rmse"),
+            "other": number(float(theirs.mean()), "rmse"),
             "method": code(other),
-            "level": str(ours["level"].iloc[0]),
+            "level": f"{RARE[0].split('-')[0]}-{RARE[-1].split('-')[-1]}",
             "folds": number(int((worse > 0).sum())),
             "of": number(len(worse)),
         },

@@ -17,6 +17,7 @@ from cfmf.reporting import numbers
 from cfmf.reporting.page import Note, Plot, Table, Text
 from cfmf.reporting.render import render, render_pages
 from cfmf.reporting.sections import (
+    cold_start,
     data,
     discussion,
     errata,
@@ -632,6 +633,54 @@ def test_measured_tables_stand_in_the_page(page, results):
     assert page.table("fits")["bytes"].astype(float).tolist() == [4000] * len(expected)
     assert page.table("reasons")["kind"].tolist() == ["factor", "user alike", "title alike"]
     assert page.table("recommendations")["title"].tolist() == [generated_study.HOSTILE]
+
+
+@pytest.mark.parametrize("kind", ["embedded", "svg"])
+def test_cut_histories_are_told_of_every_method(pages, results, kind):
+    home = results / generated_study.DATASET / "evaluation"
+    trimmed = pd.read_csv(home / "cold_start.tsv", sep="\t").query("metric == 'rmse'")
+    shown = read(pages["en", kind]).table("trimmed-rmse").set_index("method").astype(float)
+    expected = trimmed.pivot_table(index="method", columns="level", values="value")
+    np.testing.assert_allclose(shown.loc[expected.index, expected.columns], expected)
+    assert shown.columns.tolist() == ["0", "2", "20", "all"]
+    drawn = {"trimmed", "published-ratings-left-of-the-user-s-history"}
+    assert drawn <= {name.removeprefix("figure-") for name in read(pages["en", kind]).ids}
+
+
+def test_every_method_is_in_a_figure_of_cut_histories(study):
+    made = cold_start.blocks(study, Catalogue("en"))
+    figures = [block.figure for block in made if isinstance(block, Plot)][:2]
+    drawn = [trace.name for figure in figures for trace in figure.data]
+    assert sorted(drawn) == sorted(generated_study.LEVEL)
+
+
+def with_slices(study, change):
+    slices = change(study.tables["slices"].copy())
+    return dataclasses.replace(study, tables={**study.tables, "slices": slices})
+
+
+def test_claim_about_rare_items_is_judged_by_items_with_ratings(study):
+    """Of items with no rating at all, which nobody knows, every method is made to say the same."""
+    items = study.tables["slices"]["slice"] == "item's ratings in train"
+
+    def turned(factor):
+        def change(slices):
+            rare = items & slices["level"].isin(["1-9", "10-19"])
+            slices.loc[rare & (slices["method"] == "user-knn"), "value"] *= factor
+            nobody = slices[items & (slices["level"] == "1-9")].assign(level="0", value=1.0)
+            return pd.concat([nobody, slices])
+
+        return discussion.RULES["cf6"](with_slices(study, change))
+
+    assert turned(1.5).status == "supported"
+    assert turned(0.5).status == "contradicted"
+    assert vars(turned(1.5))["values"]["level"] == "1-19"
+
+    def lacking(slices):
+        gone = items & slices["level"].isin(["1-9", "10-19"]) & (slices["fold"] == "u2")
+        return slices[~gone]
+
+    assert discussion.RULES["cf6"](with_slices(study, lacking)) is None
 
 
 def test_claim_of_overfitting_follows_the_best_k(study):
