@@ -41,7 +41,9 @@ COLUMNS = {
         "best_rows": "arm method k reg fold seed validation_rmse test_rmse edge",
     }.items()
 }
-TEXT = dict.fromkeys(KEYS, str)
+NAMES = ["user", "title", "similar", "reason"]
+"""Columns of ids and titles: of the user 0305344 and the film 1917 neither is a quantity."""
+TEXT = dict.fromkeys([*KEYS, *NAMES], str)
 MEASURED = {
     "cold_start": "intervals",
     "ranking": "intervals",
@@ -70,7 +72,7 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
 
 
 def read_table(path: str | Path, kind: str) -> pd.DataFrame:
-    """Read a table of one `kind`; the key columns as text, empty text where there is no value.
+    """Read a table of one `kind`; keys, ids and titles as text, empty where there is no value.
 
     Raises
     ------

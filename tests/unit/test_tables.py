@@ -27,3 +27,11 @@ def test_other_columns_are_refused(tmp_path):
     (tmp_path / "m.tsv").write_text("fold\tvalue\nu1\t1\n")
     with pytest.raises(ValueError, match="is not a metrics table"):
         read_table(tmp_path / "m.tsv", "metrics")
+
+
+def test_ids_and_titles_are_no_quantities(tmp_path):
+    path = tmp_path / "recommendations.tsv"
+    known = dict.fromkeys(COLUMNS["recommendations"], 1)
+    write_table(path, pd.DataFrame([known | {"user": "0305344", "title": "1917"}]), path.stem)
+    table = read_table(path, path.stem)
+    assert (table["user"][0], table["title"][0]) == ("0305344", "1917")
