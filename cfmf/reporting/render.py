@@ -197,6 +197,11 @@ def light(blocks: Sequence[Block], words: Catalogue) -> list[Block]:
     return kept
 
 
+def waiting(figure: go.Figure) -> bool:
+    """Whether some lines of a figure wait in its legend, where only a mouse finds them."""
+    return any(trace.visible == "legendonly" for trace in figure.data)
+
+
 def plotly_source() -> str:
     """The plotly.js that Plotly ships, safe inside a script element."""
     return plotly.offline.get_plotlyjs().replace("</script", "<\\/script")
@@ -211,6 +216,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(shown=shown, raw=raw, kind=lambda block: type(block).__name__)
+    environment.filters["waiting"] = waiting
     environment.tests["missing"] = missing
     return environment
 

@@ -59,28 +59,33 @@
   // Tables: sort by a heading, filter by words, download what is shown.
   const text = (cell) => cell.textContent.trim();
   const value = (cell) => ("value" in cell.dataset ? cell.dataset.value : text(cell));
+  const sized = (word) => Number(word.replace(/^(-?)inf$/, "$1Infinity"));
   const compare = (a, b, numeric) => {
     if (!numeric) return a.localeCompare(b, undefined, { numeric: true });
-    const x = parseFloat(a), y = parseFloat(b);
+    const x = sized(a), y = sized(b);
     if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
-    return x - y;
+    return x === y ? 0 : x - y;
   };
   const sort = (table, place, header) => {
     const up = header.getAttribute("aria-sort") !== "ascending";
     all("thead th", table).forEach((other) => other.removeAttribute("aria-sort"));
     header.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const numeric = header.classList.contains("number");
     const body = table.tBodies[0];
     const rows = Array.from(body.rows).map((row) => [value(row.cells[place]), row]);
     const empty = ([key]) => key === "" || key === "–";
+    // Settings such as reg are kept as text, and ordered as the numbers that they are.
+    const numeric = header.classList.contains("number") || rows.every((row) => empty(row) || !Number.isNaN(sized(row[0])));
     rows.sort((a, b) => empty(a) - empty(b) || (up ? 1 : -1) * compare(a[0], b[0], numeric));
     body.append(...rows.map((pair) => pair[1]));
   };
-  const quoted = (field, separator) => (separator === "," && /[",\n]/.test(field) ? '"' + field.replaceAll('"', '""') + '"' : field.replace(/[\t\n]+/g, " "));
+  const quoted = (field, separator) => (separator === "," ? (/[",\r\n]/.test(field) ? '"' + field.replaceAll('"', '""') + '"' : field) : field.replace(/[\t\r\n]+/g, " "));
+  // A spreadsheet would compute a text that begins as a formula; numbers are left as they are.
+  const harmless = (field) => (/^[=+\-@]/.test(field) && Number.isNaN(sized(field)) ? "'" + field : field);
+  const saved = (cell, kind) => (value(cell) === "–" ? "" : kind === "csv" && !("value" in cell.dataset) ? harmless(text(cell)) : value(cell));
   const download = (table, kind) => {
     const separator = kind === "csv" ? "," : "\t";
     const lines = [all("thead th", table).map((header) => header.dataset.key)];
-    for (const row of table.tBodies[0].rows) if (!row.hidden) lines.push(Array.from(row.cells).map((cell) => (value(cell) === "–" ? "" : value(cell))));
+    for (const row of table.tBodies[0].rows) if (!row.hidden) lines.push(Array.from(row.cells).map((cell) => saved(cell, kind)));
     const content = lines.map((line) => line.map((field) => quoted(field, separator)).join(separator)).join("\n") + "\n";
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([content], { type: kind === "csv" ? "text/csv" : "text/tab-separated-values" }));
@@ -185,6 +190,19 @@
     Plotly.newPlot(holder, figure.data, figure.layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
     drawn.push(holder);
   };
+  // What waits in a legend is shown by a button too, which a keyboard reaches.
+  all("[data-show-all]").forEach((button) => {
+    const holder = document.getElementById(button.dataset.showAll);
+    let waiting;
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      draw(holder);
+      waiting ??= holder.data.flatMap((trace, place) => (trace.visible === "legendonly" ? [place] : []));
+      const show = button.getAttribute("aria-pressed") !== "true";
+      Plotly.restyle(holder, { visible: show ? true : "legendonly" }, waiting);
+      button.setAttribute("aria-pressed", String(show));
+    });
+  });
   const drawAll = () => Array.from(pending.keys()).forEach(draw);
   if (window.Plotly) {
     all("script[data-plot]").forEach((source) => pending.set(document.getElementById(source.dataset.plot), source));

@@ -1,6 +1,7 @@
 """A browser, and a report to open in it."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -23,15 +24,26 @@ def generated():
     return module
 
 
+REAL = os.environ.get("CFMF_REPORT")
+"""A folder results/<data set> of a finished study, whose report is tested instead."""
+
+
+def loaded(folder):
+    """The study to report: that of `REAL`, or one with generated numbers written to a folder."""
+    if REAL:
+        return load(Path(REAL).parent, Path(REAL).name)
+    module = generated()
+    module.write(folder / "results")
+    return load(folder / "results", module.DATASET)
+
+
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
     """Both renderings, in English and in Chinese first."""
     if chromium.executable() is None:
         pytest.skip(f"no Chromium on PATH (looked for {', '.join(chromium.NAMES)})")
     folder = tmp_path_factory.mktemp("reports")
-    module = generated()
-    module.write(folder / "results")
-    study = load(folder / "results", module.DATASET)
+    study = loaded(folder)
     made = {}
     for name, language, kind in [
         ("report", "en", "embedded"),
