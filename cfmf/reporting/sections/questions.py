@@ -80,11 +80,19 @@ def _named(row: pd.Series) -> dict[str, Markup]:
 
 
 def _how_sure(study: Study, words: Catalogue) -> Markup | None:
-    """The first comparison of the verdict, and what the number of folds allows."""
+    """The first comparison of the verdict, whom it leaves out, and what the folds allow."""
     contrasts = [said for said in study.verdict if said["key"] in CONTRASTS]
+    if not contrasts:
+        return None
+    found = [sentence(contrasts[0], words)]
+    pair = {name: str(contrasts[0]["numbers"].get(name)) for name in ("first", "second")}
+    best = numbers.methods(study)[0]
+    if best not in pair.values():
+        names = {name: code(method) for name, method in pair.items()}
+        found.append(words("questions.how_sure_other", method=code(best), **names))
     folds = [said for said in study.verdict if said["key"] in {"few_folds", "one_fold"}]
-    said = contrasts[:1] + folds[:1]
-    return Markup(" ").join(sentence(one, words) for one in said) if contrasts else None
+    found += [sentence(said, words) for said in folds[:1]]
+    return Markup(" ").join(found)
 
 
 def _cost(study: Study, words: Catalogue) -> Markup | None:

@@ -44,6 +44,17 @@ def test_the_method_of_the_answer_has_the_least_error(study):
     assert answers(turned)["which"].startswith("<code>item-knn</code>")
 
 
+def test_sureness_says_where_the_recommended_method_was_not_tested(study):
+    said = "is not among them"
+    assert said not in answers(study)["how_sure"]
+    selected = study.tables["selected"].copy()
+    better = (selected["method"] == "item-knn") & (selected["metric"] == "rmse")
+    selected.loc[better, "value"] -= 0.2
+    turned = dataclasses.replace(study, tables={**study.tables, "selected": selected})
+    assert said in answers(turned)["how_sure"]
+    assert "<code>item-knn</code>, which has the least" in answers(turned)["how_sure"]
+
+
 def least(table, level):
     rows = table[(table["level"].astype(str) == level) & (table["metric"] == "rmse")]
     return rows.loc[rows["value"].idxmin()]
@@ -68,6 +79,7 @@ def test_new_users_without_the_experiment_are_those_of_the_coldest_level(study):
     assert f"with {level} ratings" in answer
     assert f"<code>{best['method']}</code>" in answer
     assert f"{best['value']:.9g}" in answer
+    assert "by resampling users" in answer
 
 
 def test_claims_are_counted(study):
