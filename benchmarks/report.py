@@ -3,10 +3,11 @@
     python benchmarks/report.py                    from results/ml-100k, the default study
     python benchmarks/report.py --results PATH     from another study's results
 
-The larger study is the same one with 10,000 users × 10,000 items and 8,617,212 ratings in the place
-of its ratings, users, titles, matrices and similarities: what else a report is made of does not
-grow with them. Every rendering is a process of its own, so that its peak memory is its own too.
-`quality` tells the size of the page, or for a browser what it has done. Writes
+The larger study is a stand-in, no study that was run at that size: it is the same one with 10,000
+users × 10,000 items and 8,617,212 ratings in the place of its ratings, users, titles, matrices and
+similarities. What else a report is made of does not grow with them, but its numbers are those of
+the small study. Every rendering is a process of its own, so that its peak memory is its own
+too. `quality` tells the size of the page, or for a browser what it has done. Writes
 benchmarks/results/report.tsv.
 """
 
