@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cfmf.circumstances import machine, versions
 from cfmf.files import DamagedError, set_aside, sha256, written_whole
 
 # Snakemake writes the one and the loggers the other, without hashes; the third holds them.
@@ -88,6 +90,7 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     start = time.perf_counter()
     log.info("%s started with %d threads", snakemake.rule, snakemake.threads)
     log.info("run by %s", sys.executable)
+    log.info("runs with %s", json.dumps({"versions": versions(), "machine": machine()}))
     try:
         verify(snakemake.input)
         yield log, snakemake.params

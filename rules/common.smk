@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 # Byte code would be written beside cfmf/; compiling it anew takes a job some hundredths of a second.
@@ -27,6 +28,7 @@ from cfmf.data.catalogue import local_files
 from cfmf.data.splits import fold_names
 from cfmf.devices import has_gpu
 from cfmf.imports import imported_files
+from cfmf.reporting.provenance import command
 
 try:
     validate(config, "../schemas/config.schema.yaml")
@@ -287,9 +289,8 @@ def logs(path):
 
 def command_line():
     """The command that repeats this run."""
-    over = [str(path) for path in workflow.overwrite_configfiles]
-    command = ["snakemake", "--cores", "all", "--resources", "gpu=1"]
-    return " ".join(command + (["--configfile", *over] if over else []))
+    settings = workflow.config_settings
+    return command(settings.configfiles, settings.config)
 
 
 def asks_for_gpu():

@@ -98,6 +98,8 @@ rule render_report:
         language=config["report"]["language"],
         config=config,
         command=command_line(),
+        # The job has no Snakemake where conda makes its environment.
+        versions={"snakemake": metadata.version("snakemake")},
         benchmarks=job_measurements,
         logs=job_logs,
     script:

@@ -9,12 +9,14 @@ from cfmf.rules import job
 
 with job(snakemake) as (log, params):
     origin = Path(snakemake.output.provenance)
+    mine = [*snakemake.input, *snakemake.output]
     known = provenance.collect(
         params.config,
         snakemake.input,
         params.command,
-        outputs=[path for path in crate.results(origin.parent) if path != origin],
+        outputs=[path for path in crate.results(origin.parent, mine) if path != origin],
         logs=params.logs,
+        extra_versions=params.versions,
     )
     provenance.write(origin, known)
     only = [*snakemake.input, *params.benchmarks]
@@ -28,4 +30,4 @@ with job(snakemake) as (log, params):
     # The pages tell what they were made from; what they are themselves is told beside them.
     known["outputs"] |= provenance.hashes(pages)
     provenance.write(origin, known)
-    crate.write(origin.parent, known)
+    crate.write(origin.parent, known, mine)

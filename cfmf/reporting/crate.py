@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,9 @@ PATTERNS += ["evaluation/*", "statistics/*"]
 """Results that are worth keeping; what they are computed from can be computed again."""
 
 
-def write(home: str | Path, known: Mapping[str, Any]) -> Path:
+def write(
+    home: str | Path, known: Mapping[str, Any], only: Iterable[str | Path] | None = None
+) -> Path:
     """Describe the results of one data set in `ro-crate-metadata.json` beside them.
 
     Parameters
@@ -48,6 +50,8 @@ def write(home: str | Path, known: Mapping[str, Any]) -> Path:
         results/{dataset}
     known
         What `cfmf.reporting.provenance.collect` returned.
+    only
+        The files of this study; others may lie beside them, which another config left.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def write(home: str | Path, known: Mapping[str, Any]) -> Path:
     crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, PROFILE, profile))
     terms = {"@type": "CreativeWork", "name": "Terms of use", "description": TERMS}
     crate.license = crate.add(ContextEntity(crate, "#terms", terms))
-    files = [_described(crate, home, path) for path in results(home)]
+    files = [_described(crate, home, path) for path in results(home, only)]
     times = known.get("run", {})
     action = {
         "@type": "CreateAction",
@@ -91,9 +95,11 @@ def write(home: str | Path, known: Mapping[str, Any]) -> Path:
     return home / NAME
 
 
-def results(home: str | Path) -> list[Path]:
-    """The results of one data set that are worth keeping, in the order of their names."""
+def results(home: str | Path, only: Iterable[str | Path] | None = None) -> list[Path]:
+    """The results of one data set that are worth keeping, or `only` some, in their names' order."""
     found = {path for pattern in PATTERNS for path in Path(home).glob(pattern)}
+    if only is not None:
+        found &= set(map(Path, only))
     return sorted(path for path in found if path.is_file())
 
 

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-import sys
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from cfmf.addresses import shown_below
+from cfmf.circumstances import machine, output, versions
 from cfmf.files import sha256, written_whole
 
-PACKAGES = [
-    "cfmf",
-    "snakemake",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "torch",
-    "jax",
-    "numba",
-    "statsmodels",
-    "scikit-posthocs",
-    "optuna",
-    "plotly",
-    "matplotlib",
-    "jinja2",
-]
+RUNS_WITH = " runs with "
+"""Begins what a job's log tells of its packages and machine, as JSON; see `cfmf.rules.job`."""
+HEAD = 10
+"""Lines of a log among which it stands."""
 
 
 def collect(
@@ -42,6 +26,7 @@ def collect(
     root: Path = Path(),
     outputs: Iterable[str | Path] = (),
     logs: Iterable[str | Path] = (),
+    extra_versions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything needed to repeat a run and to judge its times.
 
@@ -58,18 +43,25 @@ def collect(
     outputs
         Files to hash that the run made; those that are gone are left out.
     logs
-        Of the jobs whose results are told, to say when the first of them started.
+        Of the jobs whose results are told, to say when the first of them started, and with which
+        packages and on which machines they ran: with conda or a batch system not those of here.
+    extra_versions
+        Of packages that neither this job nor those have, such as Snakemake with conda.
     """
+    logs = list(logs)
+    here, jobs = machine(), circumstances(logs)
+    elsewhere = [one["machine"] for one in jobs if one["machine"] != here]
     return {
         "command": command,
         "config": shown_below(config),
-        "versions": versions(),
+        "versions": merged([versions(), *(one["versions"] for one in jobs), extra_versions or {}]),
         "git": git_state(root),
-        "machine": machine(),
+        "machine": here,
         "run": {
             "started": first_start(logs),
             "reported": datetime.now(UTC).isoformat(timespec="seconds"),
             "seeds": dict(config.get("study") or {}).get("seeds", []),
+            **({"elsewhere": list(dict.fromkeys(map(_in_words, elsewhere)))} if elsewhere else {}),
         },
         "inputs": hashes(inputs),
         "outputs": hashes(outputs),
@@ -77,8 +69,60 @@ def collect(
 
 
 def hashes(paths: Iterable[str | Path]) -> dict[str, str]:
-    """SHA-256 of files by path; those that are gone, and folders, are left out."""
-    return {str(path): sha256(path) for path in map(Path, paths) if path.is_file()}
+    """SHA-256 of files by path, of a folder those that its manifest holds; others are left out."""
+    found: dict[str, str] = {}
+    for path in map(Path, paths):
+        manifest = path / "manifest.json"
+        if path.is_file():
+            found[str(path)] = sha256(path)
+        elif manifest.is_file():
+            listed = json.loads(manifest.read_text(encoding="utf-8")).get("files", {})
+            found |= {str(path / name): about["sha256"] for name, about in listed.items()}
+    return found
+
+
+def command(configfiles: Iterable[str | Path], config: Mapping[str, Any]) -> str:
+    """The command that repeats a run with such files of config and such settings of its own."""
+    words = ["snakemake", "--cores", "all", "--resources", "gpu=1"]
+    files = [str(path) for path in configfiles]
+    words += ["--configfile", *files] if files else []
+    settings = [f"{key}={_setting(value)}" for key, value in shown_below(config).items()]
+    return shlex.join(words + (["--config", *settings] if settings else []))
+
+
+def _setting(value: object) -> str:
+    """A value as Snakemake's --config takes it."""
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, (Mapping, list)) else str(value)
+
+
+def circumstances(logs: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """What the logs of some jobs tell of their packages and machines, each told once."""
+    found = {}
+    for path in map(Path, logs):
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:HEAD]
+        except OSError:
+            continue
+        for line in lines:
+            if RUNS_WITH in line:
+                told = line.split(RUNS_WITH, 1)[1]
+                found[told] = json.loads(told)
+    return list(found.values())
+
+
+def merged(told: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Versions by package; all of them, in the order told, where they are not the same."""
+    found: dict[str, list[str]] = {}
+    for one in told:
+        for name, version in one.items():
+            found.setdefault(name, []).append(version)
+    return {name: ", ".join(dict.fromkeys(several)) for name, several in found.items()}
+
+
+def _in_words(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in machine.items() if value)
 
 
 def first_start(logs: Iterable[str | Path]) -> str:
@@ -104,59 +148,10 @@ def write(path: str | Path, known: Mapping[str, Any]) -> None:
         beside.write_text(json.dumps(known, indent=1, default=str, ensure_ascii=False), "utf-8")
 
 
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Versions of the packages that are installed."""
-    found = {}
-    for name in packages:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def git_state(root: Path = Path()) -> dict[str, Any]:
     """Commit, and whether files differ from it; nothing outside a repository."""
-    commit = _output(["git", "-C", str(root), "rev-parse", "HEAD"])
+    commit = output(["git", "-C", str(root), "rev-parse", "HEAD"])
     if not commit:
         return {}
-    changed = _output(["git", "-C", str(root), "status", "--porcelain"])
+    changed = output(["git", "-C", str(root), "status", "--porcelain"])
     return {"commit": commit, "dirty": bool(changed)}
-
-
-def _output(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def machine() -> dict[str, Any]:
-    """Python, system, processor, cores that this process may use, memory and GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": cores,
-        "memory": _memory(),
-        "gpu": _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) or "none",
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _memory() -> str:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return ""
-    return f"{total / 2**30:.1f} GiB"

@@ -33,6 +33,17 @@ def test_crate_is_read_back_with_files_hashes_and_command(results, tmp_path):
     assert "provenance.json" in listed
 
 
+def test_results_that_another_config_left_are_not_listed(results, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(results / generated_study.DATASET, home)
+    mine = [home / "evaluation/metrics.tsv", home / "provenance.json"]
+    crate.write(home, {}, mine)
+    assert sorted(ROCrate(home).dereference("#run")["result"], key=lambda one: one.id) == [
+        ROCrate(home).dereference(name) for name in ("evaluation/metrics.tsv", "provenance.json")
+    ]
+    assert crate.results(home, mine) == mine
+
+
 def test_raw_files_are_what_the_run_started_from(results, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(results / generated_study.DATASET, home)
