@@ -855,7 +855,7 @@ def test_tracks_stand_beside_each_other(page, pages):
     for method, level in generated_study.LEVEL.items():
         assert shown.loc[method, "first"] == pytest.approx(level)
         assert shown.loc[method, "difference"] == pytest.approx(0.05)
-    assert "needs at least" in pages["en", "embedded"]
+    assert "methods on all of them; Friedman" in pages["en", "embedded"]
 
 
 def test_a_study_of_one_data_set_takes_no_figures_of_another(results, tmp_path):
