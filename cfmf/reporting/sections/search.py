@@ -9,11 +9,13 @@ from markupsafe import Markup
 from cfmf.figures import factorization as figures
 from cfmf.reporting import numbers
 from cfmf.reporting.page import Block, Column, Fold, Note, Plot, Table, Text, records
+from cfmf.reporting.sections.tests import plain_table
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 from cfmf.reporting.terms import terms
 from cfmf.search.importance import grid_importances
 from cfmf.statistics.blocks import IncompleteError, grid
+from cfmf.statistics.names import REG_ON_VALIDATION
 
 MEASURES = ("test_rmse", "train_rmse", "loss", "delta_loss")
 
@@ -38,7 +40,16 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_reports(study, frame, words, value),
         *_importances(study, words),
         _best_rows(runs, words),
-        Fold(words("search.trials"), [_trials("search-trials", "search.trials", runs, words)]),
+        Note("erratum", words("published.erratum_best_rows")),
+        *_corrected_rows(study, words),
+        Fold(
+            words("search.trials"),
+            [
+                _trials("search-trials", "search.trials", runs, words),
+                Note("erratum", words("search.erratum_trials")),
+                *_corrected_runs(study, words),
+            ],
+        ),
     ]
 
 
@@ -87,6 +98,47 @@ def _best_rows(runs: pd.DataFrame, words: Catalogue) -> Table:
     kept = runs.dropna(subset=["value"])
     best = kept.loc[kept.groupby("k")["value"].idxmin()]
     return _trials("search-best", "search.best_rows", best, words)
+
+
+def _corrected(study: Study) -> str:
+    """The method whose complete grid stands beside the search: the first that is not as published.
+
+    Empty where there is none.
+    """
+    rows = study.tables["metrics"]
+    counts = rows[rows["k"] != ""].groupby("method", sort=False)["k"].nunique()
+    right = [str(name) for name in counts.index[counts > 1] if "-published" not in str(name)]
+    return "mf" if "mf" in right else next(iter(right), "")
+
+
+def _corrected_rows(study: Study, words: Catalogue) -> list[Block]:
+    """The row of each k and fold that validation chose."""
+    rows, method = study.table("best_rows"), _corrected(study)
+    if rows is None or not method:
+        return []
+    rows = rows[(rows["arm"] == REG_ON_VALIDATION) & (rows["method"] == method)]
+    title = words("published.best_rows_corrected", method=code(method))
+    return [plain_table("search-best-corrected", title, rows, words)] if len(rows) else []
+
+
+def _corrected_runs(study: Study, words: Catalogue) -> list[Block]:
+    """Every cell of the complete grid, means over folds and seeds."""
+    method = _corrected(study)
+    if not method:
+        return []
+    sides = [
+        numbers.grid(study, method, split).rename(columns={"value": split})
+        for split in ("validation", "test")
+    ]
+    columns = [
+        Column("k", "k", "count"),
+        Column("reg", "λ", "value"),
+        Column("validation", words.plain("column.validation_rmse"), "rmse"),
+        Column("test", words.plain("column.test_rmse"), "rmse"),
+    ]
+    cells = sides[0].merge(sides[1], on=["k", "reg"])
+    title = words("search.trials_corrected", method=code(method))
+    return [Table("search-trials-corrected", title, columns, records(cells))]
 
 
 def medians(frame: pd.DataFrame) -> pd.DataFrame:

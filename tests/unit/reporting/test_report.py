@@ -14,7 +14,7 @@ import pytest
 
 from cfmf.evaluation.collect import setting_parts
 from cfmf.reporting import numbers
-from cfmf.reporting.page import Note, Plot, Table, Text
+from cfmf.reporting.page import Fold, Note, Plot, Table, Text
 from cfmf.reporting.render import render, render_pages
 from cfmf.reporting.sections import (
     cold_start,
@@ -881,6 +881,27 @@ def test_every_published_part_is_followed_by_its_erratum_and_the_correction(stud
         assert isinstance(following, Note), block.name
         assert following.kind == "erratum"
         assert "as published" in block.title
+
+
+def test_tables_of_the_search_are_followed_by_their_erratum_and_the_correction(study):
+    blocks = search.blocks(study, Catalogue("en"))
+    (fold,) = (block for block in blocks if isinstance(block, Fold))
+    for name, found in (("search-best", blocks), ("search-trials", fold.blocks)):
+        names = [getattr(block, "name", block.__class__.__name__) for block in found]
+        at = names.index(name)
+        assert names[at + 1 : at + 3] == ["Note", f"{name}-corrected"]
+        assert found[at + 1].kind == "erratum"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_all_errata_stand_in_the_report(study, language):
+    words = Catalogue(language)
+    (table,) = (b for b in errata.blocks(study, words) if getattr(b, "name", "") == "errata")
+    assert [row["number"] for row in table.rows] == list(range(1, 26))
+    for row in table.rows:
+        assert row["published"] == words(f"errata.published.e{row['number']}")
+        assert row["correct"] == words(f"errata.correct.e{row['number']}")
+        assert row["here"]
 
 
 def test_simulated_shares_are_those_of_the_benchmark(page):
