@@ -32,7 +32,7 @@ COLUMNS = {
         " stat_name stat df1 df2 p_raw p_adj adj_method family_size effect_name effect ci_low"
         " ci_high ci_level ci_method margin reject converged note",
         "datasets": "dataset ratings track method folds rmse sd",
-        "assumptions": "family design group check function n stat_name stat p_value holds note",
+        "assumptions": "family design group check function n stat_name stat p_value departure note",
         "medians": "arm method k n median mean interquartile_mean minimum maximum",
         "first_row": "dataset fold item wrong right",
         "backends": "backend device dtype epochs repeats setup_seconds compile_seconds"

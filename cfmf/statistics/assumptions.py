@@ -1,4 +1,7 @@
-"""What the tests assume, checked. A check annotates a result; it never chooses the test."""
+"""What the tests assume, checked. A check annotates a result; it never chooses the test.
+
+A check finds a departure or finds none; that it found none does not show that the assumption holds.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def normality(values: NDArray[np.float64], alpha: float, group: str) -> list[Row
             stat_name="W",
             stat=float(shapiro.statistic),
             p_value=float(shapiro.pvalue),
-            holds=bool(shapiro.pvalue >= alpha),
+            departure=bool(shapiro.pvalue < alpha),
         ),
         check_row(
             "Lilliefors",
@@ -50,7 +53,7 @@ def normality(values: NDArray[np.float64], alpha: float, group: str) -> list[Row
             stat_name="D",
             stat=float(distance),
             p_value=float(p),
-            holds=bool(p >= alpha),
+            departure=bool(p < alpha),
             note=clipped,
         ),
     ]
@@ -74,7 +77,7 @@ def equal_variances(groups: list[NDArray[np.float64]], alpha: float) -> list[Row
             **known,
             stat_name="largest/smallest",
             stat=ratio,
-            holds=ratio < RULE_OF_THUMB,
+            departure=ratio >= RULE_OF_THUMB,
             note=f"rule of thumb: below {RULE_OF_THUMB:g}",
         ),
         *(
@@ -85,7 +88,7 @@ def equal_variances(groups: list[NDArray[np.float64]], alpha: float) -> list[Row
                 stat_name=stat_name,
                 stat=float(found.statistic),
                 p_value=float(found.pvalue),
-                holds=bool(found.pvalue >= alpha),
+                departure=bool(found.pvalue < alpha),
             )
             for name, function, stat_name, found in (
                 ("Bartlett", "scipy.stats.bartlett", "T", bartlett),
@@ -110,7 +113,7 @@ def of_blocks(table: pd.DataFrame, alpha: float) -> list[Row]:
                 n=table.size,
                 stat_name="Greenhouse-Geisser epsilon",
                 stat=epsilon,
-                holds=epsilon > 0.75,
+                departure=epsilon <= 0.75,
                 note=f"1 is sphericity, {1 / (table.shape[1] - 1):.3g} the worst; judged at 0.75",
             )
         )

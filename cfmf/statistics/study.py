@@ -394,8 +394,15 @@ def _verdict(
     said += _orders_of_k(medians, tests, block)
     said += verdict.of_edges(chosen)
     said += verdict.of_undeclared(blocks.declared(block))
-    corrected = checks[(checks["design"] == BLOCKED) & (checks["holds"] != "")]
-    return said + verdict.of_design(int(selected["fold"].nunique()), corrected["holds"])
+    corrected = checks[(checks["design"] == BLOCKED) & (checks["departure"] != "")]
+    folds, seeds = int(selected["fold"].nunique()), least_seeds(selected)
+    return said + verdict.of_design(folds, seeds, corrected["departure"])
+
+
+def least_seeds(selected: pd.DataFrame) -> int | None:
+    """Seeds of the method that has fewest of those that draw random numbers; None if none does."""
+    drawn = selected[selected["seed"] != ""].groupby("method")["seed"].nunique()
+    return None if drawn.empty else int(drawn.min())
 
 
 def _orders_of_k(

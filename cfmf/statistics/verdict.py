@@ -107,6 +107,10 @@ ENGLISH = {
         "Inference rests on {folds} folds; at least 10 folds with 3 seeds are advised before a"
         " claim is made."
     ),
+    "few_runs": (
+        "Inference rests on {folds} folds, with {seeds} seed(s) of each method that draws random"
+        " numbers; at least 10 folds with 3 seeds are advised before a claim is made."
+    ),
     "one_fold": (
         "There is one fold only, so nothing is known of how the results vary with the split; only"
         " users could be resampled."
@@ -362,14 +366,26 @@ def of_methods(table: pd.DataFrame) -> list[Sentence]:
     ]
 
 
-def of_design(folds: int, checks: Iterable[Any]) -> list[Sentence]:
-    """What the design allows: its folds, and the checks of its assumptions (a boolean each)."""
-    judged = [bool(holds) for holds in checks]
+def of_design(folds: int, seeds: int | None, checks: Iterable[Any]) -> list[Sentence]:
+    """What the design allows.
+
+    Parameters
+    ----------
+    folds
+        Their number.
+    seeds
+        The least number of seeds of a method that draws random numbers; None where none does.
+    checks
+        Whether each check of an assumption found a departure.
+    """
+    judged = [bool(departure) for departure in checks]
     found = []
     if folds == 1:
         found.append(sentence("one_fold"))
+    elif seeds is not None and (folds < 10 or seeds < 3):
+        found.append(sentence("few_runs", folds=folds, seeds=seeds))
     elif folds < 10:
         found.append(sentence("few_folds", folds=folds))
     if judged:
-        found.append(sentence("assumptions", failed=judged.count(False), checks=len(judged)))
+        found.append(sentence("assumptions", failed=judged.count(True), checks=len(judged)))
     return found

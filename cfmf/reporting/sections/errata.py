@@ -342,8 +342,8 @@ def _normality(study: Study) -> Values | None:
     if rows is None:
         return None
     rows = rows[rows["design"].astype(str) == PUBLISHED]
-    judged = rows[rows["holds"].astype(str).isin(["True", "False"])]
-    failed = judged[judged["holds"].astype(str) == "False"]
+    judged = rows[rows["departure"].astype(str).isin(["True", "False"])]
+    failed = judged[judged["departure"].astype(str) == "True"]
     return {"failed": number(len(failed)), "judged": number(len(judged))} if len(judged) else None
 
 

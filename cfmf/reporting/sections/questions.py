@@ -14,7 +14,7 @@ from cfmf.reporting.sections import discussion
 from cfmf.reporting.sections.cold_start import levels_of
 from cfmf.reporting.sections.comparison import margin
 from cfmf.reporting.sections.cost import jobs
-from cfmf.reporting.sections.summary import CONTRASTS, sentence
+from cfmf.reporting.sections.summary import CONTRASTS, FOLDS, sentence
 from cfmf.reporting.strings import Catalogue, code, number
 from cfmf.reporting.study import Study
 from cfmf.reporting.terms import term
@@ -90,7 +90,7 @@ def _how_sure(study: Study, words: Catalogue) -> Markup | None:
     if best not in pair.values():
         names = {name: code(method) for name, method in pair.items()}
         found.append(words("questions.how_sure_other", method=code(best), **names))
-    folds = [said for said in study.verdict if said["key"] in {"few_folds", "one_fold"}]
+    folds = [said for said in study.verdict if said["key"] in FOLDS]
     found += [sentence(said, words) for said in folds[:1]]
     return Markup(" ").join(found)
 

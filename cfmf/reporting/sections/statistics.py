@@ -80,10 +80,10 @@ def _assumptions(study: Study, words: Catalogue) -> list[Block]:
     rows = study.table("assumptions")
     if rows is None:
         return []
-    judged = rows[rows["holds"].astype(str).isin(["True", "False"])]
+    judged = rows[rows["departure"].astype(str).isin(["True", "False"])]
     text = words(
         "statistics.assumptions_text",
-        failed=number(int((judged["holds"].astype(str) == "False").sum())),
+        failed=number(int((judged["departure"].astype(str) == "True").sum())),
         judged=number(len(judged)),
     )
     title = words("statistics.assumptions")

@@ -14,7 +14,8 @@ from cfmf.reporting.study import Study
 from cfmf.reporting.terms import term
 
 CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]
-HEADLINE = [["refused"], ["best"], ["order_reversed", "order_same"], ["few_folds", "one_fold"]]
+FOLDS = ["few_runs", "few_folds", "one_fold"]
+HEADLINE = [["refused"], ["best"], ["order_reversed", "order_same"], FOLDS]
 """Of each list, the first sentence whose key comes first stands on top."""
 KINDS = {
     **dict.fromkeys(("size", "low", "high", "difference", "least", "value"), "rmse"),

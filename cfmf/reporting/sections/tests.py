@@ -68,13 +68,13 @@ def checks(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Ta
         Column("stat_name", words.plain("column.statistic")),
         Column("stat", words.plain("column.value"), "value"),
         Column("p_value", words.plain("column.p"), "p"),
-        Column("holds", words.plain("column.holds")),
+        Column("departure", words.plain("column.departure")),
         Column("note", words.plain("column.note")),
     ]
     if len(set(rows["family"])) == 1:
         shown = shown[2:]
     rows = _as_text(rows, shown)
-    for key in ("family", "design", "group", "check", "stat_name", "holds", "note"):
+    for key in ("family", "design", "group", "check", "stat_name", "departure", "note"):
         rows[key] = terms(rows[key], words)
     return Table(name, title, shown, records(rows))
 

@@ -412,9 +412,9 @@ def _statistics(
     checks = pd.DataFrame(
         [
             ["published: k of mf-published, grid", "unblocked, as published", "k=1",
-             "Shapiro-Wilk", "scipy", 5, "W", 0.81, 0.04, False, ""],
+             "Shapiro-Wilk", "scipy", 5, "W", 0.81, 0.04, True, ""],
             ["methods, E3 chosen setting", "blocked by fold", "", "sphericity", "cfmf", 5,
-             "Greenhouse-Geisser epsilon", 0.61, np.nan, False, "1 is sphericity"],
+             "Greenhouse-Geisser epsilon", 0.61, np.nan, True, "1 is sphericity"],
         ],
         columns=COLUMNS["assumptions"],
     )  # fmt: skip

@@ -156,10 +156,19 @@ def test_users_are_one_cluster_over_folds():
 
 def test_too_small_samples_are_told_and_not_tested():
     rows = assumptions.normality(np.array([1.0, 2.0, 3.0]), 0.05, "k=1")
-    assert [row["holds"] for row in rows] == ["", ""]
+    assert [row["departure"] for row in rows] == ["", ""]
     assert all("not computed" in row["note"] for row in rows)
     (row,) = assumptions.equal_variances([np.ones(4), np.arange(4.0)], 0.05)
     assert "not computed" in row["note"]
+
+
+def test_a_check_that_rejects_is_a_departure():
+    skewed = np.exp(3 * np.random.default_rng(0).normal(size=40))
+    assert assumptions.normality(skewed, 0.05, "k=1")[0]["departure"] is True
+    plain = stats.norm.ppf(np.linspace(0.02, 0.98, 40))
+    assert [row["departure"] for row in assumptions.normality(plain, 0.05, "k=1")] == [False] * 2
+    ratio = assumptions.equal_variances([plain, 3 * plain], 0.05)[0]
+    assert ratio["departure"] is True
 
 
 def test_unknown_columns_are_refused():

@@ -68,6 +68,26 @@ def test_reversed_order_is_counted_in_pairs():
     assert same[1]["key"] == "order_same"
 
 
+@pytest.mark.parametrize(
+    ("folds", "seeds", "keys"),
+    [
+        (1, 3, ["one_fold"]),
+        (5, 3, ["few_runs"]),
+        (10, 2, ["few_runs"]),
+        (10, 3, []),
+        (5, None, ["few_folds"]),
+        (10, None, []),
+    ],
+)
+def test_too_few_folds_or_seeds_are_told(folds, seeds, keys):
+    assert [one["key"] for one in verdict.of_design(folds, seeds, [])] == keys
+
+
+def test_departures_are_counted():
+    (told,) = verdict.of_design(10, 3, [True, False, False])
+    assert told["numbers"] == {"failed": 1, "checks": 3}
+
+
 def test_every_text_is_made_of_what_its_sentence_holds():
     """A translation can rely on the names: no template has one that is not a plain word."""
     for key, text in verdict.ENGLISH.items():
