@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -134,6 +135,9 @@ def test_killed_jobs_and_runs(undisturbed, tmp_path, faults):
         checkout.tiny("--unlock")
     assert status == 0, output[-3000:]
     assert kills.total >= 100
+    assert kills.kinds["SIGKILL to a job"] >= 20
+    assert kills.kinds["SIGTERM to a job"] >= 20
+    assert kills.kinds["SIGKILL to Snakemake"] >= 1
     assert set(kills.rules) >= set(jobs)
     assert checkout.digests() == undisturbed.digests()
     assert not list((tmp_path / "results").rglob("*.partial*"))
@@ -271,6 +275,22 @@ def alter(path, rng):
     path.write_bytes(content)
 
 
+def test_alteration_that_keeps_the_time_is_found_by_asking(copy, undisturbed, faults):
+    path = copy.results()["matrices/f1/train.npz"]
+    before = path.stat()
+    alter(path, random.Random(SEED))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    asked = [sys.executable, "-m", "cfmf.verify"]
+    done = subprocess.run(asked, cwd=copy.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "matrices/f1/train.npz: not as it was written" in done.stderr
+    status, output = copy.tiny()
+    assert status == 0, output[-3000:]
+    copy.results()["matrices/f1/train.npz.damaged"].unlink()
+    assert copy.digests() == undisturbed.digests()
+    faults["byte altered, its time kept"] += 1
+
+
 # No file of a group is written by a job that reads another one: it would be replaced unread.
 ALTERED = [
     ["neighbours/user-knn/trials.tsv", "factorization/als/k~1_reg~0.2/metrics.tsv",
@@ -280,6 +300,10 @@ ALTERED = [
     ["evaluation/selected.tsv", "evaluation/user_errors.parquet"],
     ["statistics/verdict.json"],
     ["ratings/ratings.parquet"],
+    ["ratings/users.parquet", "ratings/items.parquet"],
+    ["folds/folds.json"],
+    ["matrices/f1/train.npz", "matrices/f1/validation.npz", "matrices/f2/test.npz",
+     "matrices/f3/fit.npz"],
 ]  # fmt: skip
 
 
