@@ -61,6 +61,21 @@ def test_every_job_logs_and_is_measured(study):
     assert all(path.stat().st_size for path in logs.values())
 
 
+def test_jobs_stay_below_the_memory_that_they_ask_for(study):
+    asked = dict(
+        re.findall(
+            r"^    benchmark: results/tiny/(\S+)$.*?\bmem_mb=(\d+)",
+            study.output,
+            re.MULTILINE | re.DOTALL,
+        )
+    )
+    measured = study.results("benchmarks/**/*.tsv")
+    assert set(asked) == set(measured)
+    took = {name: pd.read_csv(path, sep="\t")["max_rss"].max() for name, path in measured.items()}
+    assert sum(value > 0 for value in took.values()) > 10  # the shortest jobs are over unmeasured
+    assert {name: value for name, value in took.items() if value > int(asked[name])} == {}
+
+
 def test_report_tells_what_jobs_took_and_when_the_first_started(study):
     found = study.results()
     page = found["report.html"].read_text(encoding="utf-8")
