@@ -4,6 +4,12 @@ The twin of `kernels`, with the same functions, results and rule for ties. The s
 block of rows are dense products of rows × columns matrices, which a GPU does at a rate that makes
 sparsity worthless; predictions gather the similarities of just the rows that hold an asked column.
 Memory is O(block × rows), beside the dense matrix itself where it fits into `DENSE_BYTES`.
+
+Both paths agree to 1e-4 of a star wherever they choose the same neighbours. Similarities are ranked
+in steps of 2⁻²⁰ so that equal ones keep their order, but sums that differ in their last bits may
+still fall on two sides of a step; where that happens at the K-th neighbour another row takes part:
+1 of 35,793 pairs, by .017, in `check_gpu.drawn(2500, 1500, 400_000)` with item-knn as it comes.
+`make check-gpu` asks for 99.99 % of the pairs within 1e-4, and for RMSE equal to 1e-5.
 """
 
 from __future__ import annotations

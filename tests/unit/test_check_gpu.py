@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
+from benchmarks import check_gpu
 from cfmf.config import on_gpu, registry
 from tests.checkout import ROOT
 
@@ -43,6 +45,23 @@ def test_disagreement_is_told():
     done = run("--device", "cpu:0", *SMALL, code=wrong)
     assert done.returncode == 1
     assert "1.00e+00  DISAGREES" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("family", "moved", "by", "fine"),
+    [
+        ("neighbours", 0, 0, True),
+        ("neighbours", 1, 0.017, True),
+        ("neighbours", 2, 0.017, False),
+        ("neighbours", 1, -2.0, False),  # its RMSE tells
+        ("factorization", 1, 0.017, False),
+    ],
+)
+def test_neighbour_that_rounding_changed_is_told_from_a_fault(family, moved, by, fine):
+    expected = np.full(10_000, 3.5)
+    found = expected + 5e-5 * (np.arange(10_000) % 2 * 2 - 1)
+    found[:moved] += by
+    assert check_gpu.agree(family, expected, found, np.full(10_000, 4.0)) is fine
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
