@@ -7,7 +7,9 @@ user-knn
     The 40 nearest users, cosine of centred ratings, centred predictions: what LensKit's UserKNN
     computes too. LensKit predicts for the first `--users` users only, Surprise (KNNWithMeans with
     its own cosine, over shared ratings) for the first 10,000 pairs; their seconds are scaled to all
-    pairs, their RMSE is over their own.
+    pairs. Their RMSE is over their own pairs, and so is that of a row of ours beside each. Surprise
+    runs on MovieLens only: it visits every two ratings of an item as Python objects, Σ d² of them,
+    1.4e10 at 10,000 × 10,000 (MovieLens 1M: 5e8), and keeps four matrices of users × users.
 agreement
     `quality` is the share of predictions that agree with ours within 1e-4 of a star; the largest
     difference stands in the name of the size. Surprise's pearson is our pearson; its
@@ -27,9 +29,9 @@ netflix
 
     python benchmarks/neighbours.py [--peers PYTHON] [--only user-cf …] [--threads 2] [--users 300]
 
-writes benchmarks/results/neighbours.tsv. `--peers` is a Python that has the packages of
-requirements-peers.txt; without it, only ours runs. MovieLens is read from the folder that
-CFMF_REAL_DATA names, and left out without it.
+writes benchmarks/results/neighbours.tsv; rows of it that are not measured again stay. `--peers` is
+a Python that has the packages of requirements-peers.txt; without it, only ours runs. MovieLens is
+read from the folder that CFMF_REAL_DATA names, and left out without it.
 """
 
 from __future__ import annotations
@@ -62,7 +64,10 @@ from benchmarks.common import (
 
 NETFLIX = (480_189, 17_770, 99_072_112, 1_408_395)
 NEAREST = 40
-CHUNK = 20_000
+CHUNK = 2**22
+"""Pairs of a user and an item that are looked at at once when ratings are drawn."""
+SAMPLED = 101
+"""One in so many pairs tells about how late the last wanted one comes."""
 
 
 # ------------------------------------------------------------------------------------------- data
@@ -72,17 +77,17 @@ def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[s
     """Train and test matrices of a made-up study: distinct pairs, skewed as real ratings are."""
     rng = np.random.default_rng(seed)
     activity = rng.lognormal(0, 1.0, users)
-    popularity = np.cumsum(rng.lognormal(0, 1.5, items))
+    popularity = rng.lognormal(0, 1.5, items)
     likings = [rng.normal(0, 0.4, size).astype(np.float32) for size in (users, items)]
-    # Some users at a time, so that no more than a few million pairs are sorted at once.
-    edges = [*range(0, users, CHUNK), users]
+    # Some users at a time, so that a few million pairs are looked at at once.
+    edges = [*range(0, users, max(CHUNK // items, 1)), users]
     share = np.concatenate([[0], np.cumsum(activity)])[edges] / activity.sum()
     wanted, held_out = (
         np.diff(np.rint(count * share)).astype(int) for count in (train + test, test)
     )
     drawn: list[list[Any]] = [[], []]
     for place, start in enumerate(edges[:-1]):
-        some = np.cumsum(activity[start : edges[place + 1]])
+        some = activity[start : edges[place + 1]]
         user, item = draw_pairs(some, popularity, wanted[place], rng)
         noise = rng.normal(0, 0.8, len(user)).astype(np.float32)
         ratings = np.clip(np.rint(3.6 + likings[0][start + user] + likings[1][item] + noise), 1, 5)
@@ -100,16 +105,23 @@ def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[s
 
 
 def draw_pairs(activity: Any, popularity: Any, wanted: int, rng: np.random.Generator) -> Any:
-    """Distinct pairs of a user and an item, sorted, from two running sums of weights."""
-    items = len(popularity)
-    pairs = np.empty(0, dtype=np.int64)
-    while len(pairs) < wanted:
-        more = int(1.5 * (wanted - len(pairs))) + 1000
-        user = np.searchsorted(activity, rng.random(more) * activity[-1])
-        item = np.searchsorted(popularity, rng.random(more) * popularity[-1])
-        pairs = np.unique(np.concatenate([pairs, user * items + item]))
-    pairs = np.delete(pairs, rng.choice(len(pairs), len(pairs) - wanted, replace=False))
-    return np.divmod(pairs, items)
+    """Distinct pairs of a user and an item, sorted, drawn one after the other by their weights.
+
+    The pairs with the least of exponential times, each divided by its weight, are such a draw
+    (Efraimidis & Spirakis, 2006), and only those that may be among them are sorted.
+    """
+    shape = len(activity), len(popularity)
+    times = rng.standard_exponential(shape, dtype=np.float32)
+    times /= activity.astype(np.float32)[:, np.newaxis]
+    times /= popularity.astype(np.float32)
+    every = times.ravel()
+    some = np.sort(every[::SAMPLED])
+    last = some[min(int(1.05 * wanted / SAMPLED) + 20, len(some) - 1)]
+    places = np.flatnonzero(every <= last)
+    if len(places) < wanted:
+        places = np.arange(len(every))
+    least = np.argpartition(every[places], wanted - 1)[:wanted]
+    return np.divmod(np.sort(places[least]), shape[1])
 
 
 # ---------------------------------------------------------------------- systems, each in a process
@@ -208,13 +220,14 @@ def one_block(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     model = UserCF(threads=options["threads"]).fit(train)
     size = kernels.block_rows(train.shape[0]) * options["threads"]
     middle = train.shape[0] // 2 // size * size
+    end = min(middle + 32 * size, train.shape[0])
     seconds = []
     # Without users first, twice, for the second one finds the memory warm.
-    for stop in (middle, middle, middle + 32 * size):
+    for stop in (middle, middle, end):
         begun = time.perf_counter()
         model.predict_block(test, middle, stop)
         seconds.append(time.perf_counter() - begun)
-    figures = {"shared": seconds[1], "seconds": seconds[2], "rows": 32 * size}
+    figures = {"shared": seconds[1], "seconds": seconds[2], "rows": end - middle}
     return figures | {"predicted": np.empty(0)}
 
 
@@ -264,8 +277,7 @@ def child(folder: Path, system: str, options: dict[str, Any]) -> None:
     np.save(folder / f"{options['name']}.npy", predicted)
     if len(predicted):
         known = ~np.isnan(predicted)
-        errors = predicted[known].astype(np.float64) - parts[1].data[known]
-        found["quality"] = float(np.sqrt(np.mean(errors**2)))
+        found["quality"] = rmse(predicted[known], parts[1].data[known])
     found["peak_mb"] = peak_megabytes()
     print(json.dumps(found))
 
@@ -302,9 +314,15 @@ class Bench:
         print("\t".join(_text(row[name]) for name in COLUMNS), flush=True)
 
     def write(self, path: Path) -> None:
-        """Write the table."""
+        """Write the table; of one that is there, keep the rows that were not measured again."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = ["\t".join(_text(row[name]) for name in COLUMNS) for row in self.rows]
+        rows = [{name: _text(value) for name, value in row.items()} for row in self.rows]
+        if path.exists():
+            told = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+            before = [dict(zip(COLUMNS, line, strict=True)) for line in told]
+            measured = {_what(row) for row in rows}
+            rows = [row for row in before if _what(row) not in measured] + rows
+        lines = ["\t".join(row[name] for name in COLUMNS) for row in rows]
         path.write_text("\n".join(["\t".join(COLUMNS), *lines, ""]))
 
     def user_cf(self, folder: Path, double: bool) -> None:
@@ -333,6 +351,7 @@ class Bench:
         found = self.run(folder, "knn-lenskit", "lenskit", users=self.users)
         if found:
             self.add("user-knn", "lenskit", folder.name, mine["seconds"], **found)
+            self.same_pairs(folder, "lenskit", "knn-ours", "knn-lenskit")
             self.agree(folder, "lenskit-user-knn", "knn-ours", "knn-lenskit")
         if folder.name == "movielens-1m":
             with_means = {"algorithm": "KNNWithMeans", "similarity": {"name": "cosine"}}
@@ -341,6 +360,9 @@ class Bench:
             )
             if found:
                 self.add("user-knn", "surprise", folder.name, mine["seconds"], **found)
+                self.same_pairs(folder, "surprise", "knn-ours", "knn-surprise")
+        else:
+            self.add("user-knn", "surprise", f"{folder.name}, left out: Python objects", None)
 
     def surprise(self, folder: Path) -> None:
         """Agreement with Surprise where the definitions are the same."""
@@ -357,6 +379,14 @@ class Bench:
                 found = self.run(folder, names[1], "surprise", **given, pairs=20_000)
                 if found:
                     self.agree(folder, f"surprise-{names[1]}-pearson", *names)
+
+    def same_pairs(self, folder: Path, peer: str, mine: str, theirs: str) -> None:
+        """RMSE of ours over the pairs that a peer predicted, to be read beside the peer's."""
+        ours, others = (np.load(folder / f"{name}.npy") for name in (mine, theirs))
+        known = ~np.isnan(others)
+        quality = rmse(ours[known], stored(folder)[1].data[known])
+        size = f"{folder.name}, {known.sum()} pairs"
+        self.add("user-knn", f"ours-on-pairs-of-{peer}", size, None, quality=quality)
 
     def agree(self, folder: Path, system: str, mine: str, theirs: str) -> None:
         """Share of the predictions of both that are the same within 1e-4."""
@@ -403,6 +433,16 @@ class Bench:
         self.add("netflix", "ours", size, None, **found)
         whole = found["shared"] + (found["seconds"] - found["shared"]) * NETFLIX[0] / found["rows"]
         self.add("netflix", "ours-extrapolated", f"{NETFLIX[0]} users", None, seconds=whole)
+
+
+def rmse(predicted: Any, ratings: Any) -> float:
+    """Root mean square error; the peers' Python does not have the package's."""
+    return float(np.sqrt(np.mean((predicted.astype(np.float64) - ratings) ** 2)))
+
+
+def _what(row: dict[str, str]) -> tuple[str, str, str]:
+    """What a row measures: benchmark, system, and the data set that its size begins with."""
+    return row["benchmark"], row["system"], row["size"].split(",")[0]
 
 
 def _text(value: Any) -> str:
