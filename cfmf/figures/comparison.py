@@ -173,6 +173,45 @@ def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
     return drawn
 
 
+def growth(points: pd.DataFrame, size_title: str, words: Words) -> go.Figure:
+    """CPU seconds against size, both logarithmic; `points` has `method size seconds fitted`.
+
+    Marks are measured; lines, `fitted`, have the slope that the table of exponents tells.
+    """
+    drawn = figure(420)
+    for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
+        method, rows = str(name), rows.sort_values("size")
+        mark = {"symbol": symbol(method), "size": 7, "color": colour(method)}
+        line = {"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 1.2}
+        size = rows["size"].tolist()
+        drawn.add_scatter(
+            x=size,
+            y=rows["seconds"].tolist(),
+            mode="markers",
+            marker=mark,
+            name=method,
+            legendgroup=method,
+            hovertemplate="%{x}: %{y:.3g} s",
+        )
+        drawn.add_scatter(
+            x=size,
+            y=rows["fitted"].tolist(),
+            mode="lines",
+            line=line,
+            legendgroup=method,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    drawn.update_xaxes(
+        title_text=size_title, type="log", **ticks(points["size"].min(), points["size"].max())
+    )
+    seconds = points["seconds"]
+    drawn.update_yaxes(
+        title_text=words("axis.cpu_seconds"), type="log", **ticks(seconds.min(), seconds.max())
+    )
+    return drawn
+
+
 def trials_by_setting(points: pd.DataFrame, x_title: str, words: Words) -> go.Figure:
     """Validation RMSE against one part of a setting; `points` has `x line value`."""
     drawn = figure(380)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from cfmf.figures import comparison as figures
@@ -108,12 +109,41 @@ def _scaling(study: Study, words: Catalogue) -> list[Block]:
     ]
     shown = rows.assign(axis=[words.plain(f"axis.size_{axis}") for axis in rows["axis"]])
     title = words("cost.scaling")
+    table = Table("scaling", title, columns, records(shown))
+    return [Fold(title, [Text(words("cost.scaling_text")), table, *_growth(study, words)])]
+
+
+def _growth(study: Study, words: Catalogue) -> list[Plot]:
+    """What was measured, a figure for each thing that grows, with the lines of the exponents."""
+    points = fitted(study)
     return [
-        Fold(
-            title,
-            [Text(words("cost.scaling_text")), Table("scaling", title, columns, records(shown))],
+        Plot(
+            f"growth-{axis}",
+            words("cost.growth_title", what=words(f"axis.size_{axis}")),
+            words("cost.growth_caption"),
+            figures.growth(rows, words.plain(f"axis.size_{axis}"), words.plain),
         )
+        for axis, rows in points.groupby("axis", sort=False)
     ]
+
+
+def fitted(study: Study) -> pd.DataFrame:
+    """Measured seconds by method, axis and size, and those of the line with the fitted exponent.
+
+    Columns method, axis, size, seconds, fitted; without samples too short for the clock, as where
+    the exponents were fitted.
+    """
+    timings, scaling = study.extra.get("timings"), study.extra.get("scaling")
+    keys = ["dataset", "fold", "method", "axis"]
+    names = ["method", "axis", "size", "seconds", "fitted"]
+    if timings is None or scaling is None:
+        return pd.DataFrame(columns=names)
+    points = timings[timings["seconds"] > 0].merge(scaling[[*keys, "exponent"]], on=keys)
+    logs = points[["size", "seconds"]].astype(float).apply(np.log)
+    # A line of least squares passes through the mean of what it is fitted to.
+    middle = logs.groupby([points[key] for key in keys]).transform("mean")
+    line = middle["seconds"] + points["exponent"] * (logs["size"] - middle["size"])
+    return points.assign(fitted=np.exp(line))[names]
 
 
 def _stages(study: Study, words: Catalogue) -> list[Block]:

@@ -105,6 +105,18 @@ FIGURES = {
         ),
         words,
     ),
+    "growth": comparison.growth(
+        pd.DataFrame(
+            {
+                "method": ["mf"] * 2 + ["als"] * 2,
+                "size": [100, 1000] * 2,
+                "seconds": [0.1, 1, 2, 3],
+                "fitted": [0.1, 1, 2, 3],
+            }
+        ),
+        "N",
+        words,
+    ),
     "trials": comparison.trials_by_setting(
         pd.DataFrame({"x": [10, 20], "line": ["s 0", "s 0"], "value": [1, 0.9]}), "K", words
     ),

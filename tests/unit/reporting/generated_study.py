@@ -310,6 +310,12 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
             for method in LEVEL
             for axis in ("ratings", "users", "k")
         ],
+        "timings": [
+            [DATASET, fold, method, axis, size, 0.003 * size**1.2, size]
+            for method in LEVEL
+            for axis in ("ratings", "users", "k")
+            for size in (100, 200, 400, 800)
+        ],
     }
     pooled += [
         [DATASET, "all", method, EACH_USER, "all", 90, 3000, f"user_rmse_{what}", level + less]

@@ -14,10 +14,11 @@ import pytest
 
 from cfmf.evaluation.collect import setting_parts
 from cfmf.reporting import numbers
-from cfmf.reporting.page import Fold, Note, Plot, Table, Text
+from cfmf.reporting.page import Fold, Note, Plot, Table, Text, plots
 from cfmf.reporting.render import render, render_pages
 from cfmf.reporting.sections import (
     cold_start,
+    cost,
     data,
     discussion,
     errata,
@@ -681,6 +682,19 @@ def test_claim_about_rare_items_is_judged_by_items_with_ratings(study):
         return slices[~gone]
 
     assert discussion.RULES["cf6"](with_slices(study, lacking)) is None
+
+
+def test_measured_times_stand_about_the_line_of_their_exponent(study):
+    points = cost.fitted(study)
+    assert len(points) == len(study.extra["timings"])
+    np.testing.assert_allclose(points["fitted"], points["seconds"], rtol=1e-6)
+    timings = study.extra["timings"].copy()
+    last = timings["size"] == 800
+    timings.loc[last, "seconds"] = 0.0
+    left = cost.fitted(dataclasses.replace(study, extra={**study.extra, "timings": timings}))
+    assert left["size"].max() == 400
+    figures = {plot.name for plot in plots(cost.blocks(study, Catalogue("en")))}
+    assert {"growth-ratings", "growth-users", "growth-k"} <= figures
 
 
 def test_claim_of_overfitting_follows_the_best_k(study):
