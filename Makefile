@@ -104,14 +104,14 @@ benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/type_one_error.py
 	$(BIN)/python benchmarks/report.py
 
-# As LIBMF's own Makefile builds it; its package for Python leaves the vector instructions out.
+# As LIBMF's own Makefile builds it: its package for Python leaves the vector instructions out. No
+# cache, or a build without them might be taken.
 LIBMF := -O3 -march=native -fopenmp -DUSEOMP $(if $(filter x86_64,$(shell uname -m)),-DUSEAVX)
 
 $(VENV)-peers/installed: benchmarks/requirements-peers.txt | $(VENV)/torch-$(TORCH)
 	$(PYTHON) -m venv $(VENV)-peers
 	CXXFLAGS="$(LIBMF)" LDFLAGS=-fopenmp $(VENV)-peers/bin/python -m pip install --quiet --no-cache-dir \
-	  --no-binary libmf "$$(grep ^libmf== benchmarks/requirements-peers.txt)"
-	$(VENV)-peers/bin/python -m pip install --quiet "$$(grep ^torch== requirements/study.txt)" --requirement benchmarks/requirements-peers.txt
+	  --no-binary libmf --requirement benchmarks/requirements-peers.txt "$$(grep ^torch== requirements/study.txt)"
 	@touch $@
 
 format: $(VENV)/develop

@@ -110,7 +110,8 @@ def test_every_version_is_pinned(path):
 
 
 def test_tools_beside_the_locks_are_pinned():
-    installed = re.findall(r"-m pip install --quiet (.*)", (ROOT / "Makefile").read_text())
+    lines = (ROOT / "Makefile").read_text().replace("\\\n", "")
+    installed = re.findall(r"-m pip install --quiet (.*)", lines)
     tools = re.findall(r"^\w+ := ([\w-]+==[\d.]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {tool.split("==")[0] for tool in tools} == {"uv", "pip-audit"}
     assert all("--requirement" in line or line in ("$(UV)", "$(AUDIT)") for line in installed)
