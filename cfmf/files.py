@@ -47,14 +47,25 @@ def _abandoned(begun: Path) -> bool:
     Of processes on another machine only their silence tells.
     """
     named = re.search(r"\.([\w-]+)\.(\d+)\.\w+\.partial", begun.name)
-    try:
-        if named and named[1] == HOST:
-            os.kill(int(named[2]), 0)  # signal 0 asks whether there is such a process
-        return time.time() - begun.stat().st_mtime > ABANDONED_SECONDS
-    except ProcessLookupError:
+    if named and named[1] == HOST and not _runs(int(named[2])):
         return True
-    except (FileNotFoundError, PermissionError):  # done meanwhile; alive, and another user's
+    try:
+        return time.time() - begun.stat().st_mtime > ABANDONED_SECONDS
+    except FileNotFoundError:  # done meanwhile
         return False
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this machine runs; one that ended and was not yet asked for does not."""
+    try:
+        os.kill(process, 0)  # signal 0 asks whether there is such a process
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    told = Path(f"/proc/{process}/stat")
+    state = told.read_text("utf-8").rpartition(")")[2].split()[0] if told.exists() else ""
+    return state != "Z"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,16 @@ def test_what_another_machine_began_is_removed_only_when_old(tmp_path):
     os.utime(begun[1], (long_ago, long_ago))
     new_beside(path)
     assert sorted(tmp_path.iterdir()) == sorted([begun[0], begun[2]])
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only /proc tells of zombies")
+def test_what_a_writer_began_is_removed_before_its_parent_asked_for_it(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as writer:
+        os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)  # ended, and still in the table
+        begun = tmp_path / f".a.{HOST}.{writer.pid}.0a.partial.txt"
+        begun.touch()
+        new_beside(tmp_path / "a.txt")
+        assert not begun.exists()
 
 
 def test_sha256_of_known_bytes(tmp_path):
