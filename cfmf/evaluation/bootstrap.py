@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy  # scipy.stats takes a second to import: it is loaded where it is used
 from numpy.typing import NDArray
-from scipy import stats
 
 from cfmf.tables import COLUMNS
 
@@ -180,7 +180,7 @@ def user_rows(sums: LevelSums, resampling: Resampling, **keys: str) -> pd.DataFr
     mean = ratio_intervals(each[:, None], np.ones((each.size, 1)), resampling)
     median = mean.assign(value=np.median(each))
     if each.size > 1:
-        found = stats.quantile_test(each, q=np.median(each), p=0.5)
+        found = scipy.stats.quantile_test(each, q=np.median(each), p=0.5)
         low, high = np.asarray(found.confidence_interval(resampling.level))
         median = median.assign(ci_low=low, ci_high=high)
     rows = pd.concat(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim.adamw import adamw
 
 from cfmf.devices import DeviceMemoryError
 from cfmf.factorization.checkpoint import Checkpoint
@@ -165,15 +166,18 @@ class _Training:
             for name, pairs in [("train", self.pairs), *self.watched.items()]
         }
         self.left, self.right = self.start()
-        self.optimizer = torch.optim.AdamW(
-            [self.left, self.right],
-            lr=settings.learning_rate,
-            eps=settings.epsilon,
-            weight_decay=settings.reg if settings.penalty == "decay" else 0.0,
-            fused=True,
-        )
+        self.moments = {
+            name: [torch.zeros_like(block) for block in self.blocks]
+            for name in ("exp_avg", "exp_avg_sq")
+        }
+        self.steps = [torch.zeros((), device=settings.device) for _ in self.blocks]
         self.left_weights, self.right_weights = self.penalty_weights()
-        self.best = [self.left.detach().clone(), self.right.detach().clone()]
+        self.best = [block.clone() for block in self.blocks]
+
+    @property
+    def blocks(self) -> list[torch.Tensor]:
+        """The parameters: the users' side and the items'."""
+        return [self.left, self.right]
 
     def observed(self, part: str) -> ObservedPairs:
         matrices = [getattr(task, part) for task in self.tasks]
@@ -205,7 +209,7 @@ class _Training:
             left, right = side_by_side(users, items, settings.biases)
             lefts.append(left)
             rights.append(right)
-        return self.stacked(lefts).requires_grad_(), self.stacked(rights).requires_grad_()
+        return self.stacked(lefts), self.stacked(rights)
 
     def penalty_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
         """w_row / N of every user and every item, as columns."""
@@ -238,7 +242,7 @@ class _Training:
     def penalize(self, left_gradient: torch.Tensor, right_gradient: torch.Tensor) -> torch.Tensor:
         """Add the penalty's gradients to these, and return the penalty of each run."""
         k, runs = self.settings.k, len(self.tasks)
-        blocks = [block.view(runs, -1, block.shape[1]) for block in (self.left, self.right)]
+        blocks = [block.view(runs, -1, block.shape[1]) for block in self.blocks]
         gradients = [
             block.view(runs, -1, block.shape[1]) for block in (left_gradient, right_gradient)
         ]
@@ -255,7 +259,6 @@ class _Training:
                 total = total + 0.5 * (strength * block[..., bias].square()).sum(1)
         return total
 
-    @torch.no_grad()
     def measure(self) -> np.ndarray:
         """Set the gradients; return loss, and train, validation and test RMSE, a row a run."""
         k = self.settings.k
@@ -275,7 +278,7 @@ class _Training:
         if self.settings.biases:
             left_gradient[:, k + 1] = 0
             right_gradient[:, k] = 0
-        self.left.grad, self.right.grad = left_gradient, right_gradient
+        self.gradients = [left_gradient, right_gradient]
         columns = [loss, mean_squares]
         for part in ("validation", "test"):
             if part in self.watched:
@@ -287,19 +290,38 @@ class _Training:
         return measured
 
     def step(self) -> None:
-        """One step of AdamW along the gradients that `measure` set."""
-        self.optimizer.step()
-        if self.settings.biases:
-            with torch.no_grad():
-                self.left[:, self.settings.k + 1] = 1
-                self.right[:, self.settings.k] = 1
+        """One step of AdamW along the gradients that `measure` set.
+
+        By the function that `torch.optim.AdamW` calls: the class itself would import torch's
+        compiler first, which takes longer than the training of a small study.
+        """
+        settings = self.settings
+        adamw(
+            self.blocks,
+            self.gradients,
+            self.moments["exp_avg"],
+            self.moments["exp_avg_sq"],
+            [],
+            self.steps,
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=settings.learning_rate,
+            weight_decay=settings.reg if settings.penalty == "decay" else 0.0,
+            eps=settings.epsilon,
+            maximize=False,
+        )
+        if settings.biases:
+            self.left[:, settings.k + 1] = 1
+            self.right[:, settings.k] = 1
 
     def keep(self, runs: np.ndarray) -> None:
         """Copy the parameters of the chosen runs, as the best so far."""
-        for kept, block in zip(self.best, (self.left, self.right), strict=True):
+        for kept, block in zip(self.best, self.blocks, strict=True):
             shape = (len(self.tasks), -1, kept.shape[1])
             where = torch.from_numpy(runs).to(kept.device)
-            kept.view(shape)[where] = block.detach().view(shape)[where]
+            kept.view(shape)[where] = block.view(shape)[where]
 
     def models(self) -> list[Factorization]:
         """The kept models of the runs."""
@@ -316,24 +338,19 @@ class _Training:
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on."""
         state = {}
-        for side, block, best in zip(
-            ("left", "right"), (self.left, self.right), self.best, strict=True
-        ):
-            state[side] = block.detach().cpu().numpy()
-            state[f"best_{side}"] = best.cpu().numpy()
-            for name, value in self.optimizer.state.get(block, {}).items():
-                state[f"{side}_{name}"] = value.cpu().numpy()
+        for place, side in enumerate(("left", "right")):
+            state[side] = self.blocks[place].cpu().numpy()
+            state[f"best_{side}"] = self.best[place].cpu().numpy()
+            state[f"{side}_step"] = self.steps[place].cpu().numpy()
+            for name, moments in self.moments.items():
+                state[f"{side}_{name}"] = moments[place].cpu().numpy()
         return state
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        for side, block, best in zip(
-            ("left", "right"), (self.left, self.right), self.best, strict=True
-        ):
-            with torch.no_grad():
-                block.copy_(torch.from_numpy(state[side]))
-            best.copy_(torch.from_numpy(state[f"best_{side}"]))
-            for name in ("step", "exp_avg", "exp_avg_sq"):
-                if f"{side}_{name}" in state:
-                    kept = torch.from_numpy(np.array(state[f"{side}_{name}"])).to(block.device)
-                    self.optimizer.state[block][name] = kept
+        for place, side in enumerate(("left", "right")):
+            held = {side: self.blocks[place], f"best_{side}": self.best[place]}
+            held[f"{side}_step"] = self.steps[place]
+            held |= {f"{side}_{name}": moments[place] for name, moments in self.moments.items()}
+            for name, tensor in held.items():
+                tensor.copy_(torch.from_numpy(np.array(state[name])))

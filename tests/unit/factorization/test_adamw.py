@@ -74,20 +74,18 @@ def free_columns(settings):
 def test_loss_and_gradient_equal_autograd_of_the_dense_objective(training, ratings, dense_of):
     x, mask = (torch.from_numpy(array) for array in dense_of(ratings))
     measured = training.measure()
-    left, right = (
-        block.detach().clone().requires_grad_() for block in (training.left, training.right)
-    )
+    left, right = (block.clone().requires_grad_() for block in (training.left, training.right))
     loss = dense_loss(training.settings, x, mask, left, right)
     loss.backward()
     assert measured[0, 0] == pytest.approx(loss.item(), rel=1e-12)
     mine, theirs = free_columns(training.settings)
-    torch.testing.assert_close(training.left.grad[:, mine], left.grad[:, mine])
-    torch.testing.assert_close(training.right.grad[:, theirs], right.grad[:, theirs])
+    torch.testing.assert_close(training.gradients[0][:, mine], left.grad[:, mine])
+    torch.testing.assert_close(training.gradients[1][:, theirs], right.grad[:, theirs])
 
 
 def test_gradient_equals_finite_differences(training):
     training.measure()
-    gradients = [training.left.grad.clone(), training.right.grad.clone()]
+    gradients = [gradient.clone() for gradient in training.gradients]
     blocks = [training.left, training.right]
     for block, gradient, columns in zip(
         blocks, gradients, free_columns(training.settings), strict=True
@@ -109,7 +107,7 @@ def test_steps_equal_torch_adamw_on_the_dense_objective(training, ratings, dense
     settings = training.settings
     k, columns = settings.k, free_columns(settings)
     blocks = [
-        torch.nn.Parameter(block.detach()[:, chosen].clone())
+        torch.nn.Parameter(block[:, chosen].clone())
         for block, chosen in zip((training.left, training.right), columns, strict=True)
     ]
     decay = settings.reg if settings.penalty == "decay" else 0.0
@@ -128,9 +126,7 @@ def test_steps_equal_torch_adamw_on_the_dense_objective(training, ratings, dense
     for block, chosen, expected in zip(
         (training.left, training.right), columns, blocks, strict=True
     ):
-        torch.testing.assert_close(
-            block.detach()[:, chosen], expected.detach(), rtol=1e-9, atol=1e-9
-        )
+        torch.testing.assert_close(block[:, chosen], expected.detach(), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", ["mf-published", "mf-published-jax"])

@@ -30,9 +30,7 @@ def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
     rates = np.where(np.arange(8) < 3, *training.rates())
     training.step()
     after = training.left, training.right
-    for old, new, gradient in zip(
-        before, after, (descent.left.grad, descent.right.grad), strict=True
-    ):
+    for old, new, gradient in zip(before, after, descent.gradients, strict=True):
         moved = (new - old) / (-rates * ratings.nnz)
         np.testing.assert_allclose(moved, gradient, atol=2e-5)
 
