@@ -1,6 +1,6 @@
 # make study   the default study, from a bare clone to the report
 # make jax     JAX too, for `snakemake … --configfile config/jax.yaml` (JAX=cuda: its CUDA build)
-# make test    checks and tests, but those of docs and test-surroundings
+# make test    checks and tests, but those of docs, test-slow and test-surroundings
 # make docs    the documentation site
 # make verify  whether every result is still as it was written
 # make help    the rest
@@ -23,7 +23,7 @@ pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax environments verify audit test lint format types unit docs test-environments test-cluster \
+.PHONY: help study jax environments verify audit test lint format types unit docs test-slow test-environments test-cluster \
   test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make format  rewrite the code in the project's style"
 	@echo "make lock    renew the locks, envs/*.yaml and config/README.md from their single sources"
 	@echo "make environments  create the conda environments of --sdm conda (needs conda); TORCH counts here too"
+	@echo "make test-slow  tests that take a minute or so each"
 	@echo "make audit   known vulnerabilities of all that is locked (needs the package index's advisories)"
 	@echo "make test-environments, test-cluster, test-faults  the same by name; test-surroundings: all three"
 	@echo "make check-gpu  every kernel on this machine's GPU against the CPU, with timings"
@@ -61,7 +62,10 @@ types: $(VENV)/develop
 	$(BIN)/mypy
 
 unit: $(VENV)/develop
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 10
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 10 -m "not slow"
+
+test-slow: $(VENV)/develop
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 5 -m slow
 
 docs: $(VENV)/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html

@@ -18,6 +18,10 @@ PARTS = [
     "profiles", "cfmf",
 ]  # fmt: skip
 
+TINY = ("--configfile", "config/tiny.yaml")
+# The same rules in as few jobs as will do.
+SMALL = (*TINY, str(ROOT / "tests/small.yaml"))
+
 # What holds times, and pages that tell them.
 TIMED = re.compile(
     r"^(logs|benchmarks|hashes)/|(costs|timings|scaling)\.tsv$|^(published/search|search/.*)\.db$"
@@ -81,10 +85,10 @@ class Checkout:
         return process.returncode, output
 
     def tiny(self, *arguments, timeout=1200, **options):
-        return self.run(*arguments, "--configfile", "config/tiny.yaml", timeout=timeout, **options)
+        return self.run(*arguments, *TINY, timeout=timeout, **options)
 
-    def conda(self, *arguments, timeout=1200):
-        return self.tiny("--sdm", "conda", *arguments, timeout=timeout)
+    def small(self, *arguments, timeout=1200, **options):
+        return self.run(*arguments, *SMALL, timeout=timeout, **options)
 
     def results(self, pattern="*", folder="results"):
         """Files below results/tiny by their path there."""

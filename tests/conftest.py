@@ -27,7 +27,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> Checkout:
-    """A checkout with the results of the tiny study, run without a disturbance; to look at only.
+    """A checkout with the results of the small study, run without a disturbance; to look at only.
 
     Its home and its folder for temporary files were empty folders, `home` and `temporary`.
     """
@@ -35,6 +35,6 @@ def undisturbed(tmp_path_factory) -> Checkout:
     checkout.home, checkout.temporary = (tmp_path_factory.mktemp(name) for name in ("home", "tmp"))
     own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
     kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    status, output = checkout.tiny("--resources", "gpu=0", env=kept | own)
+    status, output = checkout.small("--resources", "gpu=0", env=kept | own)
     assert status == 0, output
     return checkout

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from chromium import Page
 
+# One worker runs these tests: they share the pages, which take a minute to render.
+pytestmark = pytest.mark.xdist_group("browser")
+
 SIZES = [(1400, False), (390, True)]
 AXE_FILE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 HOSTILE = "<script>alert('title')</script> & Co."
@@ -326,7 +329,6 @@ def test_all_can_be_reached_and_used_by_keyboard(reports):
         assert opened.run(f"{fold}.open")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width", "dark"),
     [

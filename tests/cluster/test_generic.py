@@ -4,9 +4,8 @@ import os
 
 import pytest
 
-from tests.checkout import Checkout
+from tests.checkout import SMALL, Checkout
 
-TINY = ("--configfile", "config/tiny.yaml")
 PROGRAMS = {
     "nvidia-smi": "echo 'GPU 0: made up'; echo 'GPU 1: made up'",
     "submit": 'PATH="$(dirname "$0"):$PATH" sh "$1" >&2; echo 1',
@@ -16,9 +15,9 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def matrices(tmp_path_factory):
-    """A checkout with the matrices of the tiny study."""
+    """A checkout with the matrices of the small study."""
     checkout = Checkout(tmp_path_factory.mktemp("checkout"))
-    status, output = checkout.tiny("matrices")
+    status, output = checkout.small("matrices")
     assert status == 0, output
     return checkout
 
@@ -45,7 +44,7 @@ def test_job_asks_for_no_gpu_where_the_plan_asks_for_none(matrices, node, option
         *("--seconds-between-status-checks", "1"),
     )
     target = ("results/tiny/neighbours/user-knn/trials.tsv", "--forcerun", "tune_neighbours")
-    status, output = matrices.run(*target, *map(os.fspath, batch), *TINY, *options, cores=None)
+    status, output = matrices.run(*target, *map(os.fspath, batch), *SMALL, *options, cores=None)
     assert status == 0, output
     log = matrices.results()["logs/tune_neighbours/user-knn.log"].read_text()
     told = [line for line in log.splitlines() if "cfmf.devices" in line]

@@ -1,4 +1,4 @@
-"""The tiny study through the shipped profiles, on a real Slurm of one node.
+"""The small study through the shipped profiles, on a real Slurm of one node.
 
 Its two GPUs are null devices, and `nvidia-smi` is a script that lists two: jobs ask for a GPU and
 get one from Slurm, and compute on the CPU, as `device: auto` allows.
@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import Checkout
+from tests.checkout import SMALL, Checkout
 from tests.environments.test_conda import stand_in
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
-TINY = ("--configfile", "config/tiny.yaml")
 SLURM = (
     *("--workflow-profile", "profiles/slurm", "--latency-wait", "10"),
     *("--slurm-init-seconds-before-status-checks", "2"),
@@ -100,7 +99,7 @@ def test_interrupted_and_killed_study_ends_as_the_plain_one(squeue, gpus, undist
     # A shell's background jobs ignore Ctrl-C, and so would all that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Ctrl-C takes the jobs along.
-    process = cluster.start(*SLURM, *TINY, cores=None)
+    process = cluster.start(*SLURM, *SMALL, cores=None)
     wait_until(queue, process)
     process.send_signal(signal.SIGINT)
     process.wait(120)
@@ -111,13 +110,13 @@ def test_interrupted_and_killed_study_ends_as_the_plain_one(squeue, gpus, undist
     assert not queue()
 
     # A killed controller leaves them running; the rerun comes on top of them.
-    process = cluster.start(*SLURM, *TINY, cores=None)
+    process = cluster.start(*SLURM, *SMALL, cores=None)
     wait_until(lambda: cluster.results("factorization/*/*/metrics.tsv") and queue(), process, 600)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     left = queue()
-    cluster.run(*TINY, "--unlock")
-    status, output = cluster.run(*SLURM, *TINY, cores=None, timeout=1200)
+    cluster.run(*SMALL, "--unlock")
+    status, output = cluster.run(*SLURM, *SMALL, cores=None, timeout=1200)
     assert status == 0, output
     assert left
     assert cluster.digests() == undisturbed.digests()
@@ -137,7 +136,7 @@ def test_job_beyond_its_memory_comes_back_with_more(squeue, tmp_path):
     less = re.sub(r"(rule parse_ratings.*?mem_mb=)\w+", r"\g<1>megabytes(200, 0)", text, flags=re.S)
     assert less != text
     rules.write_text(less)
-    status, output = checkout.run("ratings", *SLURM, *TINY, cores=None)
+    status, output = checkout.run("ratings", *SLURM, *SMALL, cores=None)
     assert status == 0, output
     asked = re.findall(r"rule parse_ratings:.*?\bmem_mb=(\d+)", output, re.DOTALL)
     assert asked[:2] == ["200", "400"]
@@ -151,7 +150,7 @@ def test_jobs_run_in_their_environment(squeue, tmp_path, monkeypatch):
     for name, value in ({} if shutil.which("conda") else stand_in(tmp_path / "conda")).items():
         monkeypatch.setenv(name, value)
     checkout = Checkout(tmp_path / "checkout")
-    status, output = checkout.run("folds", *SLURM, "--sdm", "conda", *TINY, cores=None)
+    status, output = checkout.run("folds", *SLURM, "--sdm", "conda", *SMALL, cores=None)
     assert status == 0, output
     for path in checkout.results("logs/*.log").values():
         [interpreter] = re.findall(r"run by (\S+)", path.read_text())
@@ -161,12 +160,12 @@ def test_jobs_run_in_their_environment(squeue, tmp_path, monkeypatch):
 def test_state_is_told_by_either_command(status_command, tmp_path):
     checkout = Checkout(tmp_path)
     asked = ("--slurm-status-command", status_command)
-    status, output = checkout.run("ratings", *SLURM, *asked, *TINY, cores=None)
+    status, output = checkout.run("ratings", *SLURM, *asked, *SMALL, cores=None)
     assert status == 0, output
 
 
 def test_plain_sbatch_works_too(squeue, tmp_path):
     checkout = Checkout(tmp_path)
-    status, output = checkout.run("ratings", *GENERIC, *TINY, cores=None)
+    status, output = checkout.run("ratings", *GENERIC, *SMALL, cores=None)
     assert status == 0, output
     assert list((checkout.folder / ".snakemake/cluster_logs").glob("*.log"))

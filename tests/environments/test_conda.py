@@ -1,4 +1,4 @@
-"""envs/*.yaml created for real by conda, and the whole tiny study run in them.
+"""envs/*.yaml created for real by conda, and the whole small study run in them.
 
 Where there is no `conda` command, a stand-in (conda.py) creates them from a channel of this
 machine's Python (channel.py): the same Python packages, but not conda-forge's builds.
@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from cfmf.tables import read_table
-from tests.checkout import ROOT, Checkout
+from tests.checkout import ROOT, SMALL, Checkout
 from tests.unit.test_environments import STAGES, files_of, scripts
 
 HERE = Path(__file__).parent
@@ -60,7 +60,7 @@ def stand_in(root):
 
 
 def of_everything(checkout, *arguments, timeout=600):
-    configs = ("--configfile", "config/tiny.yaml", "everything.yaml")
+    configs = (*SMALL, "everything.yaml")
     # What to make comes first: --sdm takes every word that follows.
     return checkout.run(*arguments, "--sdm", "conda", *configs, timeout=timeout)
 
@@ -120,8 +120,8 @@ def test_environment_imports_what_its_script_needs(environments, created, stage,
     checked(environments[stage] / "bin/python", "-I", "-c", code, cwd="/")
 
 
-def test_tiny_study_runs_in_them_and_equals_the_plain_run(created, environments, undisturbed):
-    status, output = created.conda(timeout=1200)
+def test_study_runs_in_them_and_equals_the_plain_run(created, environments, undisturbed):
+    status, output = created.small("--sdm", "conda")
     assert status == 0, output
     stages = {script: stage for stage, script in scripts() if stage != "jax"}
     logs = created.results("logs/**/*.log")
