@@ -90,17 +90,10 @@ class Checkout:
     def small(self, *arguments, timeout=1200, **options):
         return self.run(*arguments, *SMALL, timeout=timeout, **options)
 
-    def results(self, pattern="*", folder="results"):
+    def results(self, pattern="*"):
         """Files below results/tiny by their path there."""
-        base = self.folder / folder / "tiny"
+        base = self.folder / "results/tiny"
         return {str(path.relative_to(base)): path for path in sorted(base.rglob(pattern))}
-
-    def set_aside(self):
-        """Move the results away, as if nothing had been run, and return them as they were."""
-        aside = self.folder / "results-before"
-        shutil.rmtree(aside, ignore_errors=True)
-        (self.folder / "results").rename(aside)
-        return self.results(folder="results-before")
 
     def digests(self):
         """SHA-256 of every result that holds no time, by its path below results/tiny."""

@@ -12,7 +12,7 @@ def checkout(tmp_path):
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
-    """The tiny study, run from raw data to report; every test leaves a complete one behind."""
+    """The tiny study, run from raw data to report; to look at only."""
     checkout = Checkout(tmp_path_factory.mktemp("study"))
     status, output = checkout.tiny()
     assert status == 0, output

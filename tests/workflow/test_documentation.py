@@ -94,7 +94,7 @@ def dry(line):
 def copy(study, tmp_path):
     """A copy of the repository in which the tiny study has been run."""
     folder = tmp_path / "cfmf"
-    shutil.copytree(study.folder, folder, ignore=shutil.ignore_patterns("results-before"))
+    shutil.copytree(study.folder, folder)
     for name in ("Makefile", "README.md", "pyproject.toml", "requirements", "LICENSE"):
         take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         take(ROOT / name, folder / name)
