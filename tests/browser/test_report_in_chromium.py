@@ -329,15 +329,13 @@ def test_all_can_be_reached_and_used_by_keyboard(reports):
         assert opened.run(f"{fold}.open")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width", "dark"),
     [
-        ("report", 1400, False),
-        ("report", 1400, True),
-        ("report", 390, False),
-        ("report", 390, True),
+        *(("report", *size) for size in SIZES),
         ("static", 1400, True),
-        ("figures", 390, True),
+        ("figures", 390, False),
     ],
 )
 def test_axe_finds_no_serious_violation(reports, name, width, dark):

@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 import yaml
 
 from cfmf.tables import COLUMNS
@@ -24,6 +25,7 @@ SEVERAL = {
 }
 
 
+@pytest.mark.slow
 def test_several_data_sets_are_compared(checkout):
     (checkout.folder / "several.yaml").write_text(yaml.safe_dump(SEVERAL))
     target = "results/across_datasets/tests.tsv"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 METHOD = """
 device: cuda
@@ -12,6 +13,7 @@ search: {enabled: false}
 MEASURED = "results/tiny/evaluation/measured"
 
 
+@pytest.mark.slow
 def test_neighbours_reach_the_torch_path_and_agree_with_the_kernels(checkout):
     """`device: cuda` leads to the same predictions by other code; on "cpu:0", for want of a GPU."""
     (checkout.folder / "mine.yaml").write_text(METHOD)

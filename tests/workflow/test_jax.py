@@ -14,11 +14,13 @@ methods:
   mf-jax: {k: [4], reg: [0.2], max_epochs: 60}
 backends: {enabled: true, epochs: 10, repeats: 2}
 search: {enabled: false}
+tuning: {search: {enabled: false}}
 evaluation: {trimming: {rounds: 0}, scaling: {enabled: false}}
 statistics: {bootstrap_repeats: 100}
 """
 
 
+@pytest.mark.slow
 def test_study_with_jax_and_the_comparison_of_backends(checkout):
     (checkout.folder / "jax.yaml").write_text(WITH_JAX)
     status, output = checkout.run(*SMALL, "jax.yaml")
