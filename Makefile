@@ -74,16 +74,18 @@ docs: $(VENV)/docs
 # What takes longer and touches more of the machine: conda environments, a Slurm (root, apt-get), and
 # kills, full disks and bad networks.
 test-environments: $(VENV)/develop
-	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -s --durations 5 tests/environments
+	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest --durations 5 tests/environments
 
 test-cluster: $(VENV)/cluster
-	$(BIN)/python -m pytest -s --durations 5 tests/cluster
+	$(BIN)/python -m pytest --durations 5 tests/cluster
 
 test-faults: $(VENV)/develop
-	$(BIN)/python -m pytest -s --durations 10 tests/faults
+	$(BIN)/python -m pytest --durations 10 tests/faults
 
+# Two at a time: a Slurm's jobs are waited for more than they compute.
 test-surroundings: $(VENV)/cluster
-	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -s --durations 10 tests/environments tests/cluster tests/faults
+	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 \
+	  tests/environments tests/cluster tests/faults
 
 check-gpu: $(VENV)/study
 	$(BIN)/python -m benchmarks.check_gpu

@@ -66,11 +66,11 @@ def of_everything(checkout, *arguments, timeout=600):
 
 
 @pytest.fixture(scope="session")
-def created(tmp_path_factory):
+def created(tmp_path_factory, tell):
     """A checkout whose environments were created, and the variables that it is run with."""
     root = tmp_path_factory.mktemp("conda")
     variables = {} if shutil.which("conda") else stand_in(root)
-    print("\nenvironments by", "the stand-in for conda" if variables else shutil.which("conda"))
+    tell(f"environments by {'the stand-in for conda' if variables else shutil.which('conda')}")
     # Compiling torch four times takes longer than the study.
     os.environ.update(variables | {"PIP_NO_COMPILE": "1"})
     checkout = Checkout(tmp_path_factory.mktemp("study"))

@@ -33,12 +33,12 @@ KILLS_A_JOB, LATEST = 5, 2.5
 
 
 @pytest.fixture(scope="session")
-def faults():
+def faults(tell):
     """How many faults of each kind were survived; printed at the end."""
     survived = Counter()
     yield survived
     told = "\n".join(f"  {count:4d}  {kind}" for kind, count in sorted(survived.items()))
-    print(f"\nfaults survived (seed {SEED}):\n{told}")
+    tell(f"faults survived (seed {SEED}):\n{told}")
 
 
 @pytest.fixture
