@@ -121,7 +121,7 @@ def test_interrupted_and_killed_study_ends_as_the_plain_one(squeue, gpus, undist
     assert left
     assert cluster.digests() == undisturbed.digests()
 
-    jobs = held(cluster.results("logs/train_factorization/**/*.log").values())
+    jobs = held(cluster.results("logs/**/*.log").values())
     assert {gpu for gpu, _, _ in jobs} <= {"0", "1"}
     assert len(jobs) >= 5
     for place, (gpu, first, last) in enumerate(jobs):
