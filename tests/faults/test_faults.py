@@ -92,7 +92,8 @@ class Kills:
         self.shares, self.total, self.rules, self.kinds = shares, 0, Counter(), Counter()
 
     def wanted(self, rule):
-        return self.rules[rule] < self.shares[rule]
+        enough = self.total >= KILLS and self.rules[rule] > 0
+        return self.rules[rule] < self.shares[rule] and not enough
 
     def counted(self, which, rule):
         self.total += 1
