@@ -64,7 +64,7 @@ def disturbed_run(checkout, rng, kills):
     """Run the study, kill its jobs and at times Snakemake; its exit status and output."""
     process = checkout.start(*SMALL, "--retries", "100")
     ahead = {}
-    end = time.monotonic() + rng.uniform(20, 90)  # of Snakemake itself, while kills are wanted
+    end = time.monotonic() + rng.uniform(40, 120)  # of Snakemake itself, while kills are wanted
     while process.poll() is None:
         for job, rule in jobs_of(process).items():
             if job not in ahead:
