@@ -303,10 +303,10 @@ ALTERED = [
      "evaluation/measured/mf/ranking.tsv", "search/mf/f1/trials.tsv",
      "similarity/f1/first_row.tsv"],
     ["all", "statistics/verdict.json"],
-    ["matrices", "ratings/ratings.parquet"],
-    ["matrices", "ratings/users.parquet", "ratings/items.parquet"],
-    ["matrices", "folds/folds.json"],
-    ["neighbours", "matrices/f1/train.npz", "matrices/f1/validation.npz", "matrices/f2/test.npz",
+    ["ratings folds matrices", "ratings/ratings.parquet"],
+    ["ratings folds matrices", "ratings/users.parquet", "ratings/items.parquet"],
+    ["ratings folds matrices", "folds/folds.json"],
+    ["factorization", "matrices/f1/train.npz", "matrices/f1/validation.npz", "matrices/f2/test.npz",
      "matrices/f2/fit.npz"],
 ]  # fmt: skip
 
@@ -319,7 +319,7 @@ def test_altered_intermediates(copy, undisturbed, faults, asked):
         alter(copy.results()[name], rng)
     told = ""
     for _ in range(len(names) + 1):
-        status, output = copy.small(target)
+        status, output = copy.small(*target.split())
         told += output
         if status == 0:
             break
