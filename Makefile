@@ -23,16 +23,16 @@ pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax environments verify audit test lint format types unit docs test-slow test-environments test-cluster \
-  test-faults test-surroundings check-gpu lock benchmark clean
+.PHONY: help study jax environments verify audit test lint format types unit docs test-slow \
+  test-environments test-cluster test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo "make format  rewrite the code in the project's style"
 	@echo "make lock    renew the locks, envs/*.yaml and config/README.md from their single sources"
 	@echo "make environments  create the conda environments of --sdm conda (needs conda); TORCH counts here too"
-	@echo "make test-slow  tests that take a minute or so each"
 	@echo "make audit   known vulnerabilities of all that is locked (needs the package index's advisories)"
+	@echo "make test-slow  tests that take a minute or so each"
 	@echo "make test-environments, test-cluster, test-faults  the same by name; test-surroundings: all three"
 	@echo "make check-gpu  every kernel on this machine's GPU against the CPU, with timings"
 	@echo "make benchmark  side-by-side runs against other libraries, in their own environment"

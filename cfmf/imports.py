@@ -22,42 +22,32 @@ def imported_files(*starts: str) -> list[str]:
     Paths relative to the repository, sorted. Found by reading the import statements, those inside
     functions too, so nothing is executed.
     """
-    return list(_reached(starts))
-
-
-@cache
-def _reached(starts: tuple[str, ...]) -> tuple[str, ...]:
     found: set[Path] = set()
-    ahead = [
-        path
-        for start in starts
-        for path in (_files(start) if start.startswith("cfmf.") else [ROOT / start])
-    ]
+    ahead = [_file(start) if start.startswith("cfmf.") else ROOT / start for start in starts]
     while ahead:
         path = ahead.pop()
-        if path not in found:
-            found.add(path)
-            ahead += _imports(path)
-    below = (path.relative_to(ROOT) for path in found if path.is_relative_to(ROOT / "cfmf"))
-    return tuple(sorted(map(str, below)))
+        if path is None or path in found:
+            continue
+        found.add(path)
+        ahead += [_file(name) for name in _imports(path)]
+    return sorted(str(path.relative_to(ROOT)) for path in found if ROOT / "cfmf" in path.parents)
 
 
 @cache
-def _imports(path: Path) -> tuple[Path, ...]:
-    """Files of the package that one file imports itself."""
-    names: list[str] = []
+def _imports(path: Path) -> tuple[str, ...]:
+    names = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # `from cfmf.data import splits` may name a module or something within one.
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(file for name in names if name.split(".")[0] == "cfmf" for file in _files(name))
+    return tuple(name for name in names if name.split(".")[0] == "cfmf")
 
 
-@cache
-def _files(module: str) -> tuple[Path, ...]:
-    """The module's file, if there is such a module."""
+def _file(module: str) -> Path | None:
     base = ROOT / Path(*module.split("."))
-    paths = (base.with_suffix(".py"), base / "__init__.py")
-    return tuple(path for path in paths if path.is_file())[:1]
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None

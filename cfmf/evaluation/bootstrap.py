@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy  # scipy.stats takes a second to import: it is loaded where it is used
+import scipy  # and scipy.stats, which is slow to import, only where it is used
 from numpy.typing import NDArray
 
 from cfmf.tables import COLUMNS

@@ -293,7 +293,7 @@ class _Training:
         """One step of AdamW along the gradients that `measure` set.
 
         By the function that `torch.optim.AdamW` calls: the class itself would import torch's
-        compiler first, which takes longer than the training of a small study.
+        compiler first, which is slow.
         """
         settings = self.settings
         adamw(

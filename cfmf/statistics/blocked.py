@@ -344,7 +344,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             note=f"with {blocks} blocks of {levels} levels p cannot be below {least:.3g}",
         ),
         test_row(
-            "Friedman, Iman-Davenport",
+            names.IMAN_DAVENPORT,
             "cfmf.statistics.blocked.friedman",
             **size,
             stat_name="F",

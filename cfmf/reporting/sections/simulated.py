@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import cache
-from itertools import permutations
 from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup
-from scipy import special
 
 from cfmf.reporting.page import Block, Column, Fold, Heading, Points, Table, Text, records
 from cfmf.reporting.strings import Catalogue, number
 from cfmf.reporting.terms import term, terms
 from cfmf.statistics import names
+from cfmf.statistics.rates import iman_davenport_rate, least_p, signed_rank_rate
 
 SIMULATED = Path(__file__).parents[1] / "assets" / "type_one_error.tsv"
 NOMINAL = 0.05
 KEPT = 0.03, 0.07
 """Shares between these count as nominal: 400 repeats at 5 % have a standard error of 1.1 %."""
-IMAN_DAVENPORT = f"{names.FRIEDMAN}, Iman-Davenport"
 OF_LEVELS = ["independent", "unequal", "shared"]
 NAMED = {
     "t": f"{names.CORRECTED_T}, one pair alone",
@@ -86,7 +82,8 @@ def reason(null: str, test: str, folds: int, levels: int, repeats: int, share: f
     """Why a share is not nominal: the ending of a text of the catalogue, empty where it is.
 
     `unexplained` is none of the known reasons. `approximate` is what the exact rate and the chance
-    of so many repeats, three standard errors as there are many shares, explain together.
+    of so many repeats, three standard errors as there are many shares, explain together;
+    `discrete` lies between the exact rate of one pair and the sum of all pairs' rates.
     """
     low, high = KEPT
     if low <= share <= high:
@@ -95,52 +92,24 @@ def reason(null: str, test: str, folds: int, levels: int, repeats: int, share: f
         return "seeds"
     if "Wilcoxon" in test and least_p(folds) > NOMINAL:
         return "least_p"
-    if "Wilcoxon" in test and least_p(folds) <= share < low:
-        return "discrete"
     if share > high:
         if null == "shared" and "Nadeau-Bengio" not in test:
             return "shared"
-        if test == IMAN_DAVENPORT and null != "shared":
-            exact = rank_test_rate(folds, levels)
+        if test == names.IMAN_DAVENPORT:
+            exact = iman_davenport_rate(folds, levels, NOMINAL)
             chance = (exact * (1 - exact) / repeats) ** 0.5
             return "approximate" if share <= exact + 3 * chance else "unexplained"
         return "unexplained"
+    if test == names.WILCOXON:
+        one = signed_rank_rate(folds, NOMINAL / _pairs(levels))
+        return "discrete" if one <= share <= _pairs(levels) * one else "unexplained"
     if "Nadeau-Bengio" in test and null != "shared":
         return "widened"
     return "epsilon" if "Greenhouse-Geisser" in test else "unexplained"
 
 
-def least_p(folds: int) -> float:
-    """Least two-sided p of the signed-rank test of so many pairs without ties: 2/2ᴶ."""
-    return 2.0 ** (1 - folds)
-
-
-@cache
-def rank_test_rate(folds: int, levels: int) -> float:
-    """Share of true nulls that Friedman's test rejects in Iman & Davenport's form, exactly.
-
-    Every ranking of the levels is equally likely in every fold; the distribution of the rank sums
-    is convolved fold by fold. F is compared with its nominal 5 % point (Iman & Davenport 1980,
-    *Approximations of the critical region of the Friedman statistic*), which only approximates it.
-    """
-    sums = Counter({(0,) * levels: 1})
-    for _ in range(folds):
-        more: Counter[tuple[int, ...]] = Counter()
-        for held, count in sums.items():
-            for ranks in permutations(range(1, levels + 1)):
-                # The levels are alike, so sums that differ by their order only count as one.
-                more[tuple(sorted(map(sum, zip(held, ranks, strict=True))))] += count
-        sums = more
-    scale = folds * levels * (levels + 1)
-    most = folds * (levels - 1)
-    rejected = 0.0
-    for held, count in sums.items():
-        statistic = 12 / scale * sum(one * one for one in held) - 3 * folds * (levels + 1)
-        left = most - statistic
-        ratio = (folds - 1) * statistic / left if left > 1e-9 else float("inf")
-        p = special.fdtrc(levels - 1, (folds - 1) * (levels - 1), ratio)
-        rejected += count if p <= NOMINAL else 0
-    return rejected / sums.total()
+def _pairs(levels: int) -> int:
+    return levels * (levels - 1) // 2
 
 
 def _deviations(rows: pd.DataFrame, words: Catalogue) -> list[Block]:
@@ -167,9 +136,14 @@ def _deviations(rows: pd.DataFrame, words: Catalogue) -> list[Block]:
 def _sizes(rows: pd.DataFrame) -> dict[str, Markup]:
     folds, levels = int(rows["folds"].max()), int(rows["levels"].max())
     sizes = {"folds": number(folds), "levels": number(levels), "least": number(least_p(folds), "p")}
-    if rows["reason"].eq("approximate").all():
-        sizes["exact"] = number(rank_test_rate(folds, levels), "share")
+    why = rows["reason"].iloc[0]
+    if why == "approximate":
+        sizes["exact"] = number(iman_davenport_rate(folds, levels, NOMINAL), "share")
         sizes["repeats"] = number(int(rows["repeats"].min()), "count")
+    if why == "discrete":
+        one = signed_rank_rate(folds, NOMINAL / _pairs(levels))
+        sizes |= {"pairs": number(_pairs(levels)), "one": number(one, "p")}
+        sizes["most"] = number(_pairs(levels) * one, "share")
     return sizes
 
 

@@ -59,10 +59,9 @@ def training(request, ratings):
     settings = AdamW(k=3, reg=0.3, dtype=torch.float64, **OPTIONS[request.param])
     settings = dataclasses.replace(settings, initial_scale=1.0)
     found = _Training(settings, [Task(ratings)])
-    with torch.no_grad():
-        if settings.biases:  # biases start at zero, where their gradients would say little
-            found.left[:, 3] += torch.linspace(-1, 1, 12)
-            found.right[:, 4] += torch.linspace(-1, 1, 9)
+    if settings.biases:  # biases start at zero, where their gradients would say little
+        found.left[:, 3] += torch.linspace(-1, 1, 12)
+        found.right[:, 4] += torch.linspace(-1, 1, 9)
     return found
 
 
@@ -93,11 +92,9 @@ def test_gradient_equals_finite_differences(training):
         for row, column in [(0, columns[0]), (4, columns[-1]), (8, columns[1])]:
             losses = []
             for step in (1e-5, -1e-5):
-                with torch.no_grad():
-                    block[row, column] += step
+                block[row, column] += step
                 losses.append(training.measure()[0, 0])
-                with torch.no_grad():
-                    block[row, column] -= step
+                block[row, column] -= step
             difference = (losses[0] - losses[1]) / 2e-5
             assert gradient[row, column].item() == pytest.approx(difference, abs=1e-8)
 

@@ -63,9 +63,8 @@ def test_objective_never_rises_and_falls_to_a_stationary_point(low_rank, weighti
         losses.append(training.measure()[0, 0])
     assert (np.diff(losses) <= 1e-13).all()
     descent = Descent(AdamW(k=5, reg=0.1, weighting=weighting, dtype=torch.float64), [Task(train)])
-    with torch.no_grad():
-        descent.left[:] = torch.from_numpy(training.left)
-        descent.right[:] = torch.from_numpy(training.right)
+    descent.left[:] = torch.from_numpy(training.left)
+    descent.right[:] = torch.from_numpy(training.right)
     assert descent.measure()[0, 0] == pytest.approx(losses[-1], rel=1e-7)  # the mean is float32
     assert max(*(gradient.abs().max() for gradient in descent.gradients)) < 1e-6
 

@@ -23,8 +23,7 @@ def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
     training.right[:, 4] = np.linspace(-1, 1, 9)
     before = training.left.copy(), training.right.copy()
     descent = Descent(AdamW(k=3, reg=0.4, dtype=torch.float64), [Task(ratings)])
-    with torch.no_grad():
-        descent.left[:], descent.right[:] = (torch.from_numpy(block) for block in before)
+    descent.left[:], descent.right[:] = (torch.from_numpy(block) for block in before)
     assert training.measure()[0, 0] == pytest.approx(descent.measure()[0, 0], rel=1e-6)
     assert training.rates() == pytest.approx([1e-7 / ratings.data.std(), 1e-7], rel=1e-6)
     rates = np.where(np.arange(8) < 3, *training.rates())
