@@ -57,7 +57,9 @@ def undisturbed(tmp_path_factory) -> Checkout:
     checkout = Checkout(tmp_path_factory.mktemp("undisturbed"))
     checkout.home, checkout.temporary = (tmp_path_factory.mktemp(name) for name in ("home", "tmp"))
     own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
-    kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    # What keeps caches elsewhere on this machine must not hide what the study writes.
+    hidden = ("NUMBA_CACHE_DIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
     status, output = checkout.small("--resources", "gpu=0", env=kept | own)
     assert status == 0, output
     return checkout
