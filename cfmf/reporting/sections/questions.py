@@ -22,6 +22,8 @@ from cfmf.reporting.terms import term
 HISTORY = "user's ratings in train"
 QUICK = 0.1
 """Share of the best method's time that counts as quick."""
+COMPARED = {"mf", "user-knn"}
+"""What the published study compared, each tuned and trained as it should be."""
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -162,6 +164,10 @@ def _claim(study: Study, words: Catalogue) -> Markup:
     text += words(
         "questions.claim_count", **{status: number(found) for status, found in count.items()}
     )
+    for said in study.verdict:
+        pair = {said["numbers"].get(name) for name in ("first", "second")}
+        if said["key"] in CONTRASTS and pair == COMPARED:
+            text += " " + sentence(said, words)
     orders = [said for said in study.verdict if said["key"] in {"order_reversed", "order_same"}]
     orders.sort(key=lambda said: said["numbers"].get("method") != "mf")
     for said in orders[:1]:

@@ -87,6 +87,20 @@ def test_claims_are_counted(study):
     assert sum(int(count) for count in re.findall(r"\b(\d+) (?:are|contra|open|not)", text)) == 12
 
 
+def test_the_claim_is_answered_by_the_pair_that_the_study_compared(study):
+    numbers = {
+        "first": "mf", "low": 0.01, "high": 0.03, "level": 0.95, "p": 0.001, "sure": "99%",
+        "rope": 0.005,
+    }  # fmt: skip
+    pairs = [
+        {"key": "lower", "text": "", "numbers": numbers | {"second": rival, "size": size}}
+        for rival, size in (("item-knn", 0.015), ("user-knn", 0.025))
+    ]
+    text = answers(dataclasses.replace(study, verdict=pairs))["claim"].striptags()
+    assert "mf predicts better than user-knn: its RMSE is lower by 0.025" in text
+    assert "item-knn" not in text
+
+
 def test_what_was_not_run_is_said(study):
     tables = {name: study.tables[name] for name in ("metrics", "selected")}
     bare = dataclasses.replace(
