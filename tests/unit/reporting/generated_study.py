@@ -547,6 +547,8 @@ def _rest(home: Path) -> None:
         "command": "snakemake --cores 2",
         "config": {
             "study": {"datasets": [DATASET, "past"], "methods": list(LEVEL)},
+            # Wider than a phone.
+            "datasets": {DATASET: {"urls": [f"https://example.org/{'ratings-' * 9}.zip"]}},
             "tuning": {
                 "seconds": 90.0,
                 "search": {"enabled": True, "methods": ["user-knn", "mf"]},
