@@ -46,7 +46,7 @@ jax: $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt $(jax-$(JAX))
 
 verify: $(VENV)/study
-	$(BIN)/python -m cfmf.verify
+	$(BIN)/python -m cfmf.workflow.verify
 
 test: lint types unit
 

@@ -22,7 +22,7 @@ HOST = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())
 ABANDONED_SECONDS = 86_400
 
 
-def new_beside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """A name beside `path` to write to first, which no other writer has.
 
     What killed writers of `path` had begun so is removed, and so is what a database kept beside
@@ -42,7 +42,7 @@ def new_beside(path: Path) -> Path:
 
 
 def _abandoned(begun: Path) -> bool:
-    """Whether the writer of a name of `new_beside` is dead, or has written nothing for a day.
+    """Whether the writer of a name of `temporary_path` is dead, or has written nothing for a day.
 
     Of processes on another machine only their silence tells.
     """
@@ -69,14 +69,14 @@ def _runs(process: int) -> bool:
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to, and rename it to `path` when the block ends well.
 
     A job killed half way leaves `path` as it was: absent, or the old file. Of two that write it at
-    once each writes a file of its own (see `new_beside`), and the last one stays.
+    once each writes a file of its own (see `temporary_path`), and the last one stays.
     """
     path = Path(path)
-    beside = new_beside(path)
+    beside = temporary_path(path)
     try:
         yield beside
         os.replace(beside, path)
@@ -92,7 +92,7 @@ class DamagedError(ValueError):
         self.path = Path(path)
 
 
-def set_aside(path: str | Path) -> None:
+def quarantine(path: str | Path) -> None:
     """Rename a file or folder to its name followed by `.damaged`, in the place of an older one."""
     path = Path(path)
     aside = path.with_name(f"{path.name}.damaged")
@@ -109,7 +109,7 @@ def sha256(path: str | Path) -> str:
 
 def save_matrix(path: str | Path, matrix: sparse.csr_array) -> None:
     """Write a CSR matrix as `.npz`, whole or not at all."""
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         sparse.save_npz(beside, matrix)
 
 

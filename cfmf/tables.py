@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cfmf.files import written_whole
+from cfmf.files import atomic_write
 
 KEYS = ["dataset", "fold", "method", "k", "reg", "seed"]
 COLUMNS = {
@@ -67,7 +67,7 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
     expected = COLUMNS[kind]
     if sorted(table.columns) != sorted(expected):
         raise ValueError(f"a {kind} table has columns {expected}, not {list(table.columns)}")
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         table[expected].to_csv(beside, sep="\t", index=False, float_format="%.9g")
 
 

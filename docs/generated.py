@@ -188,8 +188,8 @@ def columns() -> str:
 
 def errata() -> str:
     """Every erratum, from the catalogue of the report's texts."""
-    from cfmf.reporting.sections.errata import COUNT
-    from cfmf.reporting.strings import Catalogue
+    from cfmf.report.sections.errata import COUNT
+    from cfmf.report.strings import Catalogue
 
     words = Catalogue("en")
     rows = [
@@ -201,8 +201,8 @@ def errata() -> str:
 
 def roots() -> str:
     """The published values that are roots of an RMSE, and their squares."""
-    from cfmf.reporting.sections.errata import published_figures
-    from cfmf.reporting.strings import Catalogue
+    from cfmf.report.sections.errata import published_figures
+    from cfmf.report.strings import Catalogue
 
     words, printed = Catalogue("en"), published_figures()
     values = {
@@ -216,8 +216,8 @@ def roots() -> str:
 
 def figures() -> str:
     """The figures that the study printed and a run has an equal of."""
-    from cfmf.reporting.sections.errata import published_figures
-    from cfmf.reporting.strings import Catalogue
+    from cfmf.report.sections.errata import published_figures
+    from cfmf.report.strings import Catalogue
 
     words = Catalogue("en")
     rows = [

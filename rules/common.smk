@@ -28,7 +28,7 @@ from cfmf.data.catalogue import local_files
 from cfmf.data.splits import fold_names
 from cfmf.devices import has_gpu
 from cfmf.imports import imported_files
-from cfmf.reporting.provenance import command
+from cfmf.workflow.provenance import command
 
 try:
     validate(config, "../schemas/config.schema.yaml")

@@ -8,7 +8,7 @@ from pyarrow import parquet
 from cfmf.data.matrices import fold_matrices
 from cfmf.data.splits import load
 from cfmf.files import save_matrix
-from cfmf.rules import job
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     ratings = pd.read_parquet(snakemake.input.ratings, columns=["user", "item", "rating"])

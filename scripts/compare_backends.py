@@ -1,9 +1,9 @@
 """Torch against JAX: seconds an epoch from one start."""
 
-from cfmf.factorization.backends import compare_backends, on_cores
 from cfmf.files import load_matrix
-from cfmf.rules import job
+from cfmf.published.backends import compare_backends, on_cores
 from cfmf.tables import write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     settings = params.settings

@@ -1,8 +1,8 @@
 """The random numbers that training starts from, tested against the normal distribution."""
 
-from cfmf.factorization.generators import compare_generators
-from cfmf.rules import job
+from cfmf.published.generators import compare_generators
 from cfmf.tables import write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     tests = compare_generators(with_jax=params.with_jax)

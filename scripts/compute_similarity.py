@@ -8,12 +8,12 @@ import time
 import pandas as pd
 
 from cfmf.files import load_matrix
-from cfmf.neighbours.published import first_row, loop_seconds
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import save_similarity
 from cfmf.neighbours.study import cost_row
-from cfmf.rules import job
+from cfmf.published.first_predictions import first_row, loop_seconds
 from cfmf.tables import write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     train = load_matrix(snakemake.input.train)

@@ -16,9 +16,9 @@ from cfmf.evaluation.collect import (
     selected_rows,
     settings_rows,
 )
-from cfmf.files import load_matrix, written_whole
-from cfmf.rules import job
+from cfmf.files import atomic_write, load_matrix
 from cfmf.tables import read_table, write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     base = Path("results") / snakemake.wildcards.dataset
@@ -70,5 +70,5 @@ with job(snakemake) as (log, params):
     }
     for kind, table in tables.items():
         write_table(snakemake.output[kind], table, "metrics" if kind == "selected" else kind)
-    with written_whole(snakemake.output.user_errors) as beside:
+    with atomic_write(snakemake.output.user_errors) as beside:
         user_errors.to_parquet(beside, index=False)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cfmf.rules import job
 from cfmf.tables import MEASURED, read_table, write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     for name, kind in MEASURED.items():

@@ -7,8 +7,8 @@ from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import predictions_of, read_setting
 from cfmf.evaluation.study import measure
 from cfmf.files import load_matrix
-from cfmf.rules import job
 from cfmf.tables import MEASURED, write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     setting = read_setting(

@@ -8,8 +8,8 @@ from cfmf.config import registry
 from cfmf.evaluation.fitting import read_setting
 from cfmf.evaluation.scaling import exponents, limited, measure
 from cfmf.files import load_matrix
-from cfmf.rules import job
 from cfmf.tables import write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     evaluation = params.evaluation

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cfmf.data.formats import parse
-from cfmf.rules import job
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     folder = Path(snakemake.output.audit).parent

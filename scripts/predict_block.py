@@ -1,10 +1,10 @@
 """The setting that validation chose, fitted on train; the test pairs of one block of rows."""
 
 from cfmf.devices import of_job
-from cfmf.files import written_whole
+from cfmf.files import atomic_write
 from cfmf.neighbours.study import Part, predict_part
-from cfmf.rules import folds_of, job
 from cfmf.tables import read_table
+from cfmf.workflow.job import folds_of, job
 
 with job(snakemake) as (log, params):
     block, blocks = map(int, snakemake.wildcards.scatteritem.split("-of-"))
@@ -25,5 +25,5 @@ with job(snakemake) as (log, params):
     part = of_job(snakemake, predicted)
     log.info("%d predictions", len(part.predictions))
     for kind, table in part._asdict().items():
-        with written_whole(snakemake.output[kind]) as beside:
+        with atomic_write(snakemake.output[kind]) as beside:
             table.to_parquet(beside, index=False)

@@ -6,10 +6,10 @@ Where the test part was cut into blocks, their predictions are gathered instead.
 import pandas as pd
 
 from cfmf.devices import of_job
-from cfmf.files import written_whole
+from cfmf.files import atomic_write
 from cfmf.neighbours.study import Part, join_parts, predict_part
-from cfmf.rules import folds_of, job
 from cfmf.tables import read_table, write_table
+from cfmf.workflow.job import folds_of, job
 
 with job(snakemake) as (log, params):
     study = (
@@ -31,5 +31,5 @@ with job(snakemake) as (log, params):
         log.info("fold %s: test RMSE %.4f", row.fold, row.value)
     for kind in ("metrics", "settings", "costs"):
         write_table(snakemake.output[kind], getattr(outcome, kind), kind)
-    with written_whole(snakemake.output.predictions) as beside:
+    with atomic_write(snakemake.output.predictions) as beside:
         outcome.predictions.to_parquet(beside, index=False)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cfmf.reporting import crate, provenance
-from cfmf.reporting.render import render_pages
-from cfmf.reporting.study import load
-from cfmf.rules import job
+from cfmf.report.render import render_pages
+from cfmf.report.study import load
+from cfmf.workflow import crate, provenance
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     origin = Path(snakemake.output.provenance)

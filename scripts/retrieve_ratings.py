@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cfmf.data.manifest import verified_manifest
 from cfmf.data.sources import retrieve
-from cfmf.rules import job
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     dataset = dict(params.dataset)

@@ -10,11 +10,11 @@ import pandas as pd
 from cfmf.config import canonical
 from cfmf.factorization.study import make_solver
 from cfmf.factorization.tasks import Task
-from cfmf.files import load_matrix, written_whole
-from cfmf.rules import job
+from cfmf.files import atomic_write, load_matrix
+from cfmf.published.search import search, trials_table
 from cfmf.search import PUBLISHED_METHOD
-from cfmf.search.published import search, trials_table
 from cfmf.tables import write_table
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     # Optuna's own lines go to the job's log like all others.
@@ -45,5 +45,5 @@ with job(snakemake) as (log, params):
     )  # fmt: skip
     for name in ("frame", "intermediate", "importances", "curve"):
         table = curve if name == "curve" else getattr(found, name)
-        with written_whole(snakemake.output[name]) as beside:
+        with atomic_write(snakemake.output[name]) as beside:
             table.to_parquet(beside, index=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from cfmf.data.splits import save, split
-from cfmf.rules import job
+from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     ratings = pd.read_parquet(snakemake.input.ratings, columns=["user", "item", "date", "part"])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from cfmf.evaluation.collect import collect
-from cfmf.files import written_whole
-from cfmf.rules import job
+from cfmf.files import atomic_write
 from cfmf.statistics.study import analyse
 from cfmf.tables import read_table, write_table
+from cfmf.workflow.job import job
 
 
 def trials(paths: Sequence[str]) -> pd.DataFrame | None:
@@ -34,7 +34,7 @@ with job(snakemake) as (log, params):
     )
     for kind in ("tests", "assumptions", "medians", "best_rows"):
         write_table(snakemake.output[kind], getattr(results, kind), kind)
-    with written_whole(snakemake.output.verdict) as beside:
+    with atomic_write(snakemake.output.verdict) as beside:
         beside.write_text(json.dumps(results.verdict, indent=1, ensure_ascii=False))
     for sentence in results.verdict:
         log.info("%s", sentence["text"])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cfmf.devices import of_job
 from cfmf.factorization.study import PointResult, Run, train_point
-from cfmf.files import load_matrix, written_whole
-from cfmf.rules import folds_of, job
+from cfmf.files import atomic_write, load_matrix
 from cfmf.tables import write_table
+from cfmf.workflow.job import folds_of, job
 
 PARTS = ("fit", "validation", "train", "test")
 
@@ -44,6 +44,6 @@ with job(snakemake) as (log, params):
     for kind in ("metrics", "costs"):
         write_table(snakemake.output[kind], getattr(result, kind), kind)
     for kind in ("history", "predictions"):
-        with written_whole(snakemake.output[kind]) as beside:
+        with atomic_write(snakemake.output[kind]) as beside:
             getattr(result, kind).to_parquet(beside, index=False)
     shutil.rmtree(checkpoint, ignore_errors=True)

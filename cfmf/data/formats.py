@@ -47,7 +47,7 @@ from cfmf.data.lines import (
 from cfmf.data.manifest import verified_manifest
 from cfmf.data.parallel import side_by_side
 from cfmf.data.text import TEXT_REASONS, read_titles
-from cfmf.files import written_whole
+from cfmf.files import atomic_write
 from cfmf.observed import overlap
 
 log = logging.getLogger(__name__)
@@ -111,10 +111,10 @@ def parse(raw: Path, dataset: Mapping[str, Any], output: Path, threads: int = 1)
     }
     write_ratings(output / "ratings.parquet", parsed.ratings)
     for name, table in (("users", parsed.users), ("items", parsed.items)):
-        with written_whole(output / f"{name}.parquet") as beside:
+        with atomic_write(output / f"{name}.parquet") as beside:
             table.to_parquet(beside, index=False)
     write_refused(output / "refused.tsv", parsed.refused)
-    with written_whole(output / "audit.json") as beside:
+    with atomic_write(output / "audit.json") as beside:
         beside.write_text(json.dumps(audit, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return audit
 
@@ -556,7 +556,7 @@ def write_ratings(path: Path, ratings: pd.DataFrame) -> None:
             "part": pa.dictionary(pa.int8(), pa.string()),
         }
     )
-    with written_whole(path) as beside, pq.ParquetWriter(beside, schema) as writer:
+    with atomic_write(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for start in range(0, max(len(ratings), 1), ROWS_AT_ONCE):
             rows = ratings.iloc[start : start + ROWS_AT_ONCE]
             writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
@@ -564,7 +564,7 @@ def write_ratings(path: Path, ratings: pd.DataFrame) -> None:
 
 def write_refused(path: Path, refused: list[tuple[Place, str]]) -> None:
     """Write the rows left out: file, line, reason and their bytes as a Python literal."""
-    with written_whole(path) as beside, open(beside, "w", encoding="utf-8") as file:
+    with atomic_write(path) as beside, open(beside, "w", encoding="utf-8") as file:
         file.write("file\tline\treason\tbytes\n")
         for (name, line, text), reason in refused:
             file.write(f"{name}\t{line}\t{reason}\t{text!r}\n")

@@ -20,7 +20,7 @@ from cfmf.data.archives import is_archive, unpack
 from cfmf.data.catalogue import Download, Source, downloads_of, local_files, source_of
 from cfmf.data.download import check_download, download, reason
 from cfmf.data.synthetic import write_netflix_files
-from cfmf.files import new_beside, sha256
+from cfmf.files import sha256, temporary_path
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def retrieve(dataset: Mapping[str, Any], destination: Path) -> dict[str, Any]:
         If no place serves the files, with the reason of each.
     """
     destination = Path(destination)
-    building = new_beside(destination)
+    building = temporary_path(destination)
     attempts: list[dict[str, str]] = []
     try:
         for way, address, get in _ways(dataset, destination):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cfmf.files import DamagedError, sha256, written_whole
+from cfmf.files import DamagedError, atomic_write, sha256
 
 OFFICIAL_ROWS = 100_000
 OFFICIAL_FOLDS = 5
@@ -288,7 +288,7 @@ def save(
         f"{name}_{part}": getattr(fold, part) for name, fold in folds.items() for part in PARTS
     }
     path = Path(folder) / "folds.npz"
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         np.savez_compressed(beside, allow_pickle=False, **arrays)
     facts = {
         "rule": dict(rule),
@@ -296,7 +296,7 @@ def save(
         "ratings": fingerprint(ratings),
         "folds": {name: {part: len(arrays[f"{name}_{part}"]) for part in PARTS} for name in folds},
     }
-    with written_whole(Path(folder) / "folds.json") as beside:
+    with atomic_write(Path(folder) / "folds.json") as beside:
         beside.write_text(json.dumps(facts, indent=1) + "\n")
 
 

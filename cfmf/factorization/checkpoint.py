@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cfmf.factorization.tasks import Solver, Task
-from cfmf.files import sha256, written_whole
+from cfmf.files import atomic_write, sha256
 from cfmf.imports import ROOT, imported_files
 
 EVERY_SECONDS = 60.0
@@ -65,7 +65,7 @@ class Checkpoint:
     def save(self, run: str, state: Mapping[str, np.ndarray]) -> None:
         """Keep the state of the run with this fingerprint, whole or not at all."""
         if self.path is not None:
-            with written_whole(self.path) as beside:
+            with atomic_write(self.path) as beside:
                 np.savez(beside, allow_pickle=False, run=np.array(run), **state)
             self.saved = time.monotonic()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cfmf.files import written_whole
+from cfmf.files import atomic_write
 
 PARAMETERS = ("user_factors", "item_factors", "user_bias", "item_bias")
 BLOCK = 1 << 18  # pairs predicted at a time, so that the gathered factors stay small
@@ -74,7 +74,7 @@ class Factorization:
 
     def save(self, path: str | Path) -> None:
         """Write the model as `.npz`, whole or not at all."""
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             np.savez(beside, allow_pickle=False, **self.arrays())
 
     @classmethod

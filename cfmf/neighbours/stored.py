@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cfmf.files import written_whole
+from cfmf.files import atomic_write
 
 Floats = NDArray[np.float32]
 ARRAYS = ("matrix", "neighbours", "similarities")
@@ -51,7 +51,7 @@ def save_similarity(path: str | Path, similarity: Similarity) -> None:
     for name in ARRAYS:
         if getattr(similarity, name) is not None:
             arrays[name] = getattr(similarity, name)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         np.savez(beside, allow_pickle=False, **arrays)
 
 

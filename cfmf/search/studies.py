@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 
-from cfmf.files import written_whole
+from cfmf.files import atomic_write
 
 
 def new_study(
@@ -39,7 +39,7 @@ def new_study(
 
 def keep_study(study: optuna.Study, path: Path) -> None:
     """Write a finished study to a SQLite file of its own, whole or not at all."""
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         optuna.copy_study(
             from_study_name=study.study_name,
             from_storage=study._storage,

@@ -12,8 +12,9 @@ import pandas as pd
 from cfmf.config import family
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.collect import choose, late_trials, trial_edges
+from cfmf.published import battery as published
 from cfmf.search import PUBLISHED_METHOD
-from cfmf.statistics import assumptions, blocked, blocks, contrasts, names, published, verdict
+from cfmf.statistics import assumptions, blocked, blocks, contrasts, names, verdict
 from cfmf.statistics.names import BLOCKED, CHAMPIONS, COMPLETE, E1, E2, E3, GRID, PRUNED, USERS
 from cfmf.statistics.rows import Row, about, adjust, test_row
 from cfmf.tables import COLUMNS
@@ -63,7 +64,7 @@ def analyse(
     block
         The `statistics` block of the config, with the schema's defaults filled in.
     search
-        Trials of the published search, the frame of `cfmf.search.published.search`: columns
+        Trials of the published search, the frame of `cfmf.published.search.search`: columns
         params_k, params_lmd, value, state. Without it the battery runs on the grids alone.
     ratio
         Test ratings over train ratings of a fold. Without it 1/(J-1), which J disjoint folds have.

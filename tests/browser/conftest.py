@@ -12,12 +12,12 @@ sys.path.insert(0, str(HERE))
 
 import chromium  # noqa: E402
 
-from cfmf.reporting.render import render  # noqa: E402
-from cfmf.reporting.study import load  # noqa: E402
+from cfmf.report.render import render  # noqa: E402
+from cfmf.report.study import load  # noqa: E402
 
 
 def generated():
-    path = HERE.parent / "unit" / "reporting" / "generated_study.py"
+    path = HERE.parent / "unit" / "report" / "generated_study.py"
     spec = importlib.util.spec_from_file_location("generated_study", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

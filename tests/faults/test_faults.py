@@ -280,7 +280,7 @@ def test_alteration_that_keeps_the_time_is_found_by_asking(copy, undisturbed, fa
     before = path.stat()
     alter(path, random.Random(SEED))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    asked = [sys.executable, "-m", "cfmf.verify"]
+    asked = [sys.executable, "-m", "cfmf.workflow.verify"]
     done = subprocess.run(asked, cwd=copy.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "matrices/f1/train.npz: not as it was written" in done.stderr

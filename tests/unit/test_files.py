@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from cfmf.files import HOST, load_matrix, new_beside, save_matrix, sha256, written_whole
+from cfmf.files import HOST, atomic_write, load_matrix, save_matrix, sha256, temporary_path
 
 
 def test_failed_writing_leaves_the_old_file(tmp_path):
@@ -18,7 +18,7 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
     path.write_text("old")
 
     def fail():
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text("half")
             raise RuntimeError("disk full")
 
@@ -29,7 +29,7 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
 
 
 def test_suffix_is_kept_for_writers_that_look_at_it(tmp_path):
-    with written_whole(tmp_path / "deep" / "a.npz") as beside:
+    with atomic_write(tmp_path / "deep" / "a.npz") as beside:
         assert beside.suffix == ".npz"
         beside.touch()
     assert (tmp_path / "deep" / "a.npz").exists()
@@ -39,8 +39,8 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path):
     path = tmp_path / "study.db"
     killed = f"""
 import os, signal, sqlite3
-from cfmf.files import written_whole
-with written_whole({str(path)!r}) as beside:
+from cfmf.files import atomic_write
+with atomic_write({str(path)!r}) as beside:
     database = sqlite3.connect(beside)
     database.execute("create table trials (value)")
     database.execute("insert into trials values (1)")
@@ -48,7 +48,7 @@ with written_whole({str(path)!r}) as beside:
 """
     assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -9
     assert len(list(tmp_path.iterdir())) == 2  # the database begun, and its journal
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.touch()
     assert list(tmp_path.iterdir()) == [path]
 
@@ -57,11 +57,11 @@ with written_whole({str(path)!r}) as beside:
 def test_two_writers_of_one_path_do_not_disturb_each_other(tmp_path, own_process):
     path = tmp_path / "a.txt"
     other = f"""
-from cfmf.files import written_whole
-with written_whole({str(path)!r}) as beside:
+from cfmf.files import atomic_write
+with atomic_write({str(path)!r}) as beside:
     beside.write_text("other")
 """
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text("ha")
         if own_process:
             exec(other, {})  # noqa: S102
@@ -82,7 +82,7 @@ def test_what_another_machine_began_is_removed_only_when_old(tmp_path):
         one.touch()
     long_ago = time.time() - 2 * 86_400
     os.utime(begun[1], (long_ago, long_ago))
-    new_beside(path)
+    temporary_path(path)
     assert sorted(tmp_path.iterdir()) == sorted([begun[0], begun[2]])
 
 
@@ -92,7 +92,7 @@ def test_what_a_writer_began_is_removed_before_its_parent_asked_for_it(tmp_path)
         os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)  # ended, and still in the table
         begun = tmp_path / f".a.{HOST}.{writer.pid}.0a.partial.txt"
         begun.touch()
-        new_beside(tmp_path / "a.txt")
+        temporary_path(tmp_path / "a.txt")
         assert not begun.exists()
 
 

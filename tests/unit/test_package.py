@@ -82,12 +82,12 @@ def test_every_module_imports(installed, tmp_path):
 
 
 def test_texts_and_templates_are_packed(installed, tmp_path):
-    texts = "from cfmf.reporting.strings import CATALOGUES, Catalogue\n"
+    texts = "from cfmf.report.strings import CATALOGUES, Catalogue\n"
     printed = run(
         installed,
         texts
-        + "from cfmf.reporting.render import TEMPLATES\n"
-        + "from cfmf.reporting.sections.errata import published_figures\n"
+        + "from cfmf.report.render import TEMPLATES\n"
+        + "from cfmf.report.sections.errata import published_figures\n"
         + "assert published_figures()\n"
         + "print(*(p.name for f in (CATALOGUES, TEMPLATES) for p in f.iterdir()))\n"
         + "print(Catalogue('en').language, Catalogue('zh').language)",

@@ -17,7 +17,8 @@ import pytest
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.statistics import assumptions, blocked, effects, published
+from cfmf.published import battery as published
+from cfmf.statistics import assumptions, blocked, effects
 from cfmf.statistics.rows import adjust
 
 RESAMPLING = Resampling(repeats=200)

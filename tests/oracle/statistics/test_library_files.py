@@ -8,7 +8,8 @@ import pytest
 from statsmodels.stats.anova import AnovaRM
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.statistics import blocked, published
+from cfmf.published import battery as published
+from cfmf.statistics import blocked
 
 RESAMPLING = Resampling(repeats=200)
 

@@ -11,7 +11,8 @@ from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.oneway import confint_noncentrality
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.statistics import blocked, effects, intervals, published
+from cfmf.published import battery as published
+from cfmf.statistics import blocked, effects, intervals
 
 
 @pytest.fixture

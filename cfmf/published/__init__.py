@@ -1,0 +1,1 @@
+"""The published study: its search, tests, first predictions and comparison of backends."""

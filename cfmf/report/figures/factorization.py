@@ -1,0 +1,268 @@
+"""Figures of training and of the choice of k and reg."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cfmf.report.figures.style import (
+    ON_BAR,
+    PALETTE,
+    SEQUENTIAL,
+    Words,
+    colour,
+    figure,
+    published,
+    symbol,
+    thinned,
+    ticks,
+)
+
+DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
+
+
+def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
+    """Loss and the size of its change (left, logarithmic) and RMSE (right) by epoch, as published.
+
+    `history` has the rows of one run and phase: `epoch loss delta_loss train_rmse
+    validation_rmse test_rmse`; columns with no value are left out.
+    """
+    kept = history.iloc[thinned(len(history))]
+    drawn = figure(400, hovermode="x unified")
+    left = [("loss", kept["loss"], "solid"), ("delta_loss", kept["delta_loss"].abs(), "dot")]
+    right = [(name, kept[name], "solid") for name in ("train_rmse", "validation_rmse", "test_rmse")]
+    inks = iter(PALETTE)
+    for axis, lines in (("y", left), ("y2", right)):
+        for name, values, dash in lines:
+            ink = next(inks)
+            shown = values.notna() & ((values > 0) | (axis == "y2"))
+            if shown.any():
+                drawn.add_scatter(
+                    x=kept.loc[shown, "epoch"].tolist(),
+                    y=[float(f"{value:.5g}") for value in values[shown]],
+                    yaxis=axis,
+                    mode="lines",
+                    line={"color": ink, "dash": dash, "width": 2},
+                    name=words(f"series.{name}"),
+                )
+    drawn.update_layout(
+        xaxis={"title": {"text": words("axis.epoch")}},
+        yaxis={
+            "title": {"text": words("axis.loss")},
+            "type": "log",
+            "exponentformat": "power",
+            "dtick": 1,
+        },
+        yaxis2={
+            "title": {"text": words("axis.rmse")},
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "tickmode": "auto",
+        },
+    )
+    return drawn
+
+
+def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Test RMSE against k, a line a method, bars one standard deviation over folds.
+
+    `points` has `method k mean sd` with the reg chosen on validation. Published methods wait in the
+    legend: their errors would press the other lines flat.
+    """
+    drawn = figure(400)
+    alone = all(published(str(method)) for method in points["method"])
+    for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
+        method = str(name)
+        rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
+        drawn.add_scatter(
+            x=rows["size"].tolist(),
+            y=rows["mean"].tolist(),
+            error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
+            mode="lines+markers",
+            line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
+            marker={"symbol": symbol(method), "size": 8},
+            name=method,
+            visible="legendonly" if published(method) and not alone else True,
+            hovertemplate="k %{x}: %{y:.4f}",
+        )
+    sizes = sorted(set(points["k"].astype(float)))
+    drawn.update_xaxes(
+        title_text=words("axis.k"),
+        type="log",
+        tickvals=sizes,
+        ticktext=[f"{size:g}" for size in sizes],
+    )
+    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    return drawn
+
+
+def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Validation RMSE over k (down) and reg (across); `points` has `k reg value`."""
+    grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
+    rows = sorted(grid.index, key=float)
+    columns = sorted(grid.columns, key=float)
+    grid = grid.loc[rows, columns]
+    text = [
+        [f"{value:.4f}" if math.isfinite(value) else "" for value in row] for row in grid.to_numpy()
+    ]
+    drawn = figure(120 + 44 * len(rows))
+    drawn.add_heatmap(
+        x=columns,
+        y=rows,
+        z=grid.to_numpy().tolist(),
+        text=text,
+        texttemplate="%{text}",
+        textfont={"color": "#ffffff"},
+        colorscale=SEQUENTIAL,
+        zmin=float(points["value"].min()),
+        zmax=float(points["value"].quantile(0.85)),
+        colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
+        hovertemplate="k %{y}, reg %{x}: %{z:.4f}<extra></extra>",
+    )
+    drawn.update_xaxes(title_text=words("axis.reg"), type="category", showgrid=False)
+    drawn.update_yaxes(title_text=words("axis.k"), type="category", showgrid=False)
+    return drawn
+
+
+def surface(points: pd.DataFrame, words: Words) -> go.Figure:
+    """RMSE over k and reg as a surface of contour lines; `points` has `k reg value`, all finite.
+
+    Values stand evenly on both axes, as the grid lists them. A surface in space would need WebGL,
+    which neither paper nor every browser has.
+    """
+    grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
+    rows = sorted(grid.index, key=float)
+    columns = sorted(grid.columns, key=float)
+    drawn = figure(340)
+    drawn.add_contour(
+        x=list(range(len(columns))),
+        y=list(range(len(rows))),
+        z=grid.loc[rows, columns].to_numpy().round(6).tolist(),
+        ncontours=20,
+        colorscale=SEQUENTIAL,
+        contours={"showlabels": True, "labelfont": {"color": "#ffffff"}},
+        line={"width": 0.6, "color": "#ffffff"},
+        colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
+        hovertemplate="%{z:.4f}<extra></extra>",
+    )
+    drawn.update_xaxes(title_text=words("axis.reg"), **_listed(columns))
+    drawn.update_yaxes(title_text=words("axis.k"), **_listed(rows))
+    return drawn
+
+
+def _listed(values: list[str]) -> dict[str, object]:
+    return {"tickvals": list(range(len(values))), "ticktext": list(values), "showgrid": False}
+
+
+def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
+    """Bars of test RMSE per k, one a `variant`; `points` has `k variant label mean sd`."""
+    drawn = figure(340, barmode="group", bargap=0.3)
+    for variant, rows in points.groupby("variant", sort=False):
+        rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
+        drawn.add_bar(
+            x=[f"k {k}" for k in rows["k"]],
+            y=rows["mean"].tolist(),
+            error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
+            marker_color=colour(str(variant)),
+            text=[f"{value:.3f}" for value in rows["mean"]],
+            textfont={"color": ON_BAR},
+            textposition="inside",
+            insidetextanchor="start",
+            name=rows["label"].iloc[0],
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    drawn.update_xaxes(type="category")
+    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    return drawn
+
+
+def search_history(trials: pd.DataFrame, words: Words, value: str = "axis.value") -> go.Figure:
+    """Value of every trial of a search, and the least so far of the complete ones.
+
+    `trials` has `number value state`; `value` is the key of what the values are called.
+    """
+    drawn = figure(360)
+    marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
+    for state, rows in trials.groupby("state", sort=True):
+        mark, ink = marks.get(str(state), ("square", PALETTE[6]))
+        drawn.add_scatter(
+            x=rows["number"].tolist(),
+            y=rows["value"].tolist(),
+            mode="markers",
+            marker={"symbol": mark, "color": ink, "size": 8},
+            name=words(f"series.{str(state).lower()}"),
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    complete = trials[trials["state"] == "COMPLETE"].sort_values("number")
+    drawn.add_scatter(
+        x=complete["number"].tolist(),
+        y=complete["value"].cummin().tolist(),
+        mode="lines",
+        line={"color": PALETTE[0], "shape": "hv", "width": 1.5},
+        name=words("series.best"),
+        hovertemplate="%{x}: %{y:.4f}",
+    )
+    drawn.update_xaxes(title_text=words("axis.trial"))
+    drawn.update_yaxes(title_text=words(value))
+    return drawn
+
+
+def search_reports(reports: pd.DataFrame, words: Words, value: str = "axis.value") -> go.Figure:
+    """Every trial's reports by epoch, a colour a k; `reports` has `trial step value k state`.
+
+    `value` is the key of what the values are called.
+    Pruned trials end in an open diamond where the pruner cut them off.
+    """
+    drawn = figure(400)
+    for ink, dash, (k, rows) in zip(PALETTE, DASHES, reports.groupby("k"), strict=False):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for _, trial in rows.groupby("trial"):
+            kept = trial.iloc[thinned(len(trial), 60)]
+            # A gap, so that one trace holds all trials of a k.
+            x += [*(kept["step"] + 1).tolist(), None]
+            y += [*kept["value"].round(5).tolist(), None]
+        drawn.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            line={"color": ink, "dash": dash, "width": 1.2},
+            name=f"k {k}",
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    ends = reports.sort_values("step").groupby("trial").tail(1)
+    cut = ends[ends["state"] == "PRUNED"]
+    if len(cut):
+        drawn.add_scatter(
+            x=(cut["step"] + 1).tolist(),
+            y=cut["value"].round(5).tolist(),
+            mode="markers",
+            marker={"symbol": "diamond-open", "color": PALETTE[6], "size": 8},
+            name=words("series.pruned"),
+            customdata=cut["trial"].tolist(),
+            hovertemplate="%{customdata}: %{y:.4f}",
+        )
+    drawn.update_xaxes(
+        title_text=words("axis.epoch"), type="log", **ticks(1, float(reports["step"].max()) + 1)
+    )
+    drawn.update_yaxes(title_text=words(value))
+    return drawn
+
+
+def importances(shares: pd.DataFrame, words: Words) -> go.Figure:
+    """Bars of the importance of each parameter; `shares` has `parameter value`."""
+    drawn = figure(260, bargap=0.5, showlegend=False)
+    drawn.add_bar(
+        x=shares["parameter"].tolist(),
+        y=shares["value"].tolist(),
+        text=[f"{value:.2f}" for value in shares["value"]],
+        textfont={"color": ON_BAR},
+        marker_color=PALETTE[0],
+        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+    )
+    drawn.update_xaxes(type="category")
+    drawn.update_yaxes(title_text=words("axis.importance"))
+    return drawn

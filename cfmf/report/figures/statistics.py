@@ -1,0 +1,206 @@
+"""Figures of the tests: runs by k, who is told apart from whom, ranks, and two tracks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from cfmf.report.figures.style import PALETTE, Words, colour, figure, symbol
+
+STEPS = ["#5c636a", "#3c73ad", "#17548c", "#0b3055"]
+"""Colours of a sign plot, from not told apart to p < .001; white letters are readable on all."""
+LEVELS = (0.05, 0.01, 0.001)
+
+
+def scatter_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
+    """RMSE of every run against k on a logarithmic axis; `points` has `k value state`.
+
+    Runs stand a little apart in order of appearance, so that equal values do not hide each other.
+    """
+    drawn = figure(380)
+    sizes = points["k"].astype(float)
+    place = points.groupby("k").cumcount() / points.groupby("k")["value"].transform("size")
+    x = sizes * 2.0 ** (0.5 * (place - 0.5))
+    marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
+    for state, rows in points.groupby("state", sort=True):
+        mark, ink = marks.get(str(state), ("square", PALETTE[6]))
+        drawn.add_scatter(
+            x=x[rows.index].round(4).tolist(),
+            y=rows["value"].tolist(),
+            mode="markers",
+            marker={"symbol": mark, "color": ink, "size": 7},
+            name=words(f"series.{str(state).lower()}"),
+            customdata=rows["k"].tolist(),
+            hovertemplate="k %{customdata}: %{y:.4f}",
+        )
+    values = sorted(set(sizes))
+    drawn.update_xaxes(
+        title_text=words("axis.k"),
+        type="log",
+        tickvals=values,
+        ticktext=[f"{value:g}" for value in values],
+    )
+    drawn.update_yaxes(title_text=words("axis.rmse"))
+    return drawn
+
+
+def sign_plot(pairs: pd.DataFrame, words: Words) -> go.Figure:
+    """Who is told apart from whom; `pairs` has `first second p effect`, one row a pair.
+
+    A cell holds p and a sign: − where the row's level is lower (better), + where it is higher. Its
+    colour is the step of p.
+    """
+    names = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
+    place = {name: number for number, name in enumerate(names)}
+    steps = np.full((len(names), len(names)), np.nan)
+    text = [["" for _ in names] for _ in names]
+    columns = (pairs[name].tolist() for name in ("first", "second", "p", "effect"))
+    for first, second, p, effect in zip(*columns, strict=True):
+        told = sum(p < level for level in LEVELS)
+        signs = ("−", "+") if effect < 0 else ("+", "−")
+        for a, b, sign in zip((first, second), (second, first), signs, strict=True):
+            steps[place[a], place[b]] = told
+            text[place[a]][place[b]] = f"{sign} {p:.3g}" if told else f"{p:.3g}"
+    drawn = figure(130 + 40 * len(names))
+    scale = [
+        [edge, ink]
+        for number, ink in enumerate(STEPS)
+        for edge in (number / len(STEPS), (number + 1) / len(STEPS))
+    ]
+    drawn.add_heatmap(
+        x=names,
+        y=names,
+        z=[[None if math.isnan(step) else int(step) for step in row] for row in steps],
+        text=text,
+        texttemplate="%{text}",
+        textfont={"color": "#ffffff"},
+        colorscale=scale,
+        zmin=-0.5,
+        zmax=len(STEPS) - 0.5,
+        colorbar={
+            "tickvals": list(range(len(STEPS))),
+            "ticktext": [words("axis.not_told_apart"), *(f"p < {level:g}" for level in LEVELS)],
+            "thickness": 12,
+        },
+        hovertemplate="%{y} − %{x}: p %{text}<extra></extra>",
+    )
+    drawn.update_xaxes(type="category", showgrid=False)
+    drawn.update_yaxes(type="category", showgrid=False, autorange="reversed")
+    return drawn
+
+
+def cliques(ranks: list[float], critical: float) -> list[tuple[int, int]]:
+    """First and last place of every longest run of sorted ranks that lies within `critical`."""
+    found: list[tuple[int, int]] = []
+    for first, rank in enumerate(ranks):
+        last = max(place for place, other in enumerate(ranks) if other - rank <= critical)
+        if last > first and not (found and found[-1][1] >= last):
+            found.append((first, last))
+    return found
+
+
+def critical_difference(ranks: pd.DataFrame, critical: float | None, words: Words) -> go.Figure:
+    """Critical-difference diagram (Demšar 2006, fig. 1); `ranks` has `method rank`, 1 is best.
+
+    A bar joins methods whose mean ranks differ by less than `critical`: Nemenyi's test does not
+    tell them apart. Without it there are no bars.
+    """
+    rows = ranks.sort_values("rank", kind="stable").reset_index(drop=True)
+    places = rows["rank"].tolist()
+    joined = cliques(places, critical) if critical else []
+    half = (len(rows) + 1) // 2
+    bars, step = 0.35 + 0.3 * len(joined), 1.0
+    drawn = figure(120 + 16 * len(joined) + 30 * half, showlegend=False)
+    margin = 0.45 * (len(rows) - 1)
+    for place, (method, rank) in enumerate(zip(rows["method"], places, strict=True)):
+        left = place < half
+        row = place if left else len(rows) - 1 - place
+        depth, side = -bars - step * (row + 0.6), 0.8 if left else len(rows) + 0.2
+        drawn.add_scatter(
+            x=[rank, rank, side],
+            y=[0, depth, depth],
+            mode="lines",
+            line={"color": "rgba(128,128,128,0.9)", "width": 1},
+            hoverinfo="skip",
+        )
+        drawn.add_scatter(
+            x=[side],
+            y=[depth],
+            mode="text",
+            text=[f"{method} {rank:.2f}" if left else f"{rank:.2f} {method}"],
+            textposition="middle left" if left else "middle right",
+            hoverinfo="skip",
+        )
+        drawn.add_scatter(
+            x=[rank],
+            y=[0],
+            mode="markers",
+            marker={"size": 9, "color": colour(method), "symbol": symbol(method)},
+            name=method,
+            hovertemplate="%{x:.2f}",
+        )
+    for number, (first, last) in enumerate(joined):
+        height = -0.35 - 0.3 * number
+        drawn.add_scatter(
+            x=[places[first] - 0.04, places[last] + 0.04],
+            y=[height, height],
+            mode="lines",
+            line={"color": PALETTE[0], "width": 5},
+            hoverinfo="skip",
+        )
+    if critical:
+        drawn.add_scatter(
+            x=[1, 1 + critical],
+            y=[0.6, 0.6],
+            mode="lines+markers",
+            line={"color": PALETTE[1], "width": 2},
+            marker={"symbol": "square", "size": 5},
+            hoverinfo="skip",
+        )
+        drawn.add_scatter(
+            x=[1 + critical / 2],
+            y=[0.6],
+            mode="text",
+            text=[words("axis.critical")],
+            textposition="top center",
+            hoverinfo="skip",
+        )
+    drawn.update_xaxes(
+        title_text=words("axis.mean_rank"),
+        tickvals=list(range(1, len(rows) + 1)),
+        ticktext=[str(rank) for rank in range(1, len(rows) + 1)],
+        range=[1 - margin - 0.3, len(rows) + margin + 0.3],
+        showgrid=False,
+    )
+    drawn.update_yaxes(visible=False, range=[-bars - step * (half + 0.4), 1.3])
+    return drawn
+
+
+def tracks(points: pd.DataFrame, words: Words) -> go.Figure:
+    """RMSE of each method on two tracks; `points` has `method`, `first` (random), `second`."""
+    rows = points.sort_values("first", ascending=False)
+    drawn = figure(120 + 30 * len(rows))
+    for method, first, second in zip(rows["method"], rows["first"], rows["second"], strict=True):
+        drawn.add_scatter(
+            x=[first, second],
+            y=[method, method],
+            mode="lines",
+            line={"color": "rgba(128,128,128,0.8)", "width": 1.5},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    for number, (side, mark) in enumerate((("first", "circle"), ("second", "diamond"))):
+        drawn.add_scatter(
+            x=rows[side].tolist(),
+            y=rows["method"].tolist(),
+            mode="markers",
+            marker={"symbol": mark, "color": PALETTE[number], "size": 9},
+            name=words("series.random" if side == "first" else "series.temporal"),
+            hovertemplate="%{y}: %{x:.4f}",
+        )
+    drawn.update_xaxes(title_text=words("axis.test_rmse"))
+    drawn.update_yaxes(type="category")
+    return drawn

@@ -1,0 +1,179 @@
+"""What the report says in numbers, computed from the tables of a study."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cfmf.config import family
+from cfmf.evaluation.collect import EACH_USER
+from cfmf.report.study import Study
+from cfmf.tables import COLUMNS
+
+ONE_RUN = {"fit", "refit", "predict"}
+"""Stages of the costs that one use of a chosen setting pays; the others belong to the search."""
+
+
+def methods(study: Study) -> list[str]:
+    """Methods of the study, best test RMSE first."""
+    return errors_on_test(study).groupby("method")["value"].mean().sort_values().index.tolist()
+
+
+def errors_on_test(study: Study, metric: str = "rmse") -> pd.DataFrame:
+    """A measure on test at each method's chosen setting: columns method, fold, value.
+
+    The value is the mean over seeds; folds are never mixed here.
+    """
+    rows = study.tables["selected"]
+    rows = rows[(rows["split"] == "test") & (rows["metric"] == metric)]
+    return rows.groupby(["method", "fold"], sort=False)["value"].mean().reset_index()
+
+
+def summary(study: Study) -> pd.DataFrame:
+    """One row a method: errors on test over folds, coverage and cost; best first.
+
+    Columns method, family, rmse, sd (over folds, n − 1), mae, coverage (share of test ratings
+    predicted without the fallback), folds, setting, seconds (to fit on one fold's train part and
+    predict its test part), search (seconds of everything that method did).
+    """
+    rmse = errors_on_test(study).groupby("method")["value"]
+    table = pd.DataFrame({"rmse": rmse.mean(), "sd": rmse.std(), "folds": rmse.size()})
+    table["mae"] = errors_on_test(study, "mae").groupby("method")["value"].mean()
+    fallback = errors_on_test(study, "fallback_share").groupby("method")["value"].mean()
+    table["coverage"] = 1 - fallback
+    table["setting"] = chosen_settings(study).reindex(table.index).fillna("")
+    seconds = costs(study)
+    for name in ("seconds", "search"):
+        table[name] = seconds.get(name, np.nan)
+    table.insert(0, "family", [family(str(method)) for method in table.index])
+    return table.sort_values("rmse").rename_axis("method").reset_index()
+
+
+def of_users(study: Study) -> pd.DataFrame:
+    """Mean and median of the users' own RMSE: rows of the `intervals` table, none without it."""
+    rows = study.extra.get("intervals")
+    if rows is None:
+        return pd.DataFrame(columns=COLUMNS["intervals"])
+    return rows[rows["slice"] == EACH_USER]
+
+
+def chosen_settings(study: Study) -> pd.Series:
+    """For each method the settings that its folds chose, the commonest first, as one text."""
+    rows = study.table("settings")
+    if rows is None:
+        return pd.Series(dtype=str)
+    rows = rows[rows["setting"].notna()]
+    return rows.groupby("method")["setting"].apply(_tally)
+
+
+def _tally(settings: pd.Series) -> str:
+    counts = settings.value_counts()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return "; ".join(f"{setting} ({count}×)" for setting, count in counts.items())
+
+
+def costs(study: Study) -> pd.DataFrame:
+    """Seconds by method: `seconds` of one fold at the chosen setting, `search` of everything."""
+    rows = study.table("costs")
+    if rows is None:
+        return pd.DataFrame()
+    rows = rows[rows["measure"] == "seconds"]
+    everything = rows.groupby("method")["value"].sum()
+    keys = ["method", "fold", "k", "reg"]
+    chosen = study.tables["selected"][keys].drop_duplicates()
+    one = rows[rows["stage"].isin(ONE_RUN)].merge(chosen, on=keys)
+    refitted = one[one["stage"] == "refit"]["method"].unique()
+    one = one[~((one["stage"] == "fit") & one["method"].isin(refitted))]
+    each = one.groupby(["method", "fold", "seed"])["value"].sum()
+    return pd.DataFrame({"seconds": each.groupby("method").mean(), "search": everything})
+
+
+def least(table: pd.DataFrame, column: str) -> pd.Series:
+    """The row with the least value in a column; missing values do not count."""
+    return table.iloc[int(np.nanargmin(table[column].to_numpy(dtype=float)))]
+
+
+def tuned_by_k(study: Study, split: str = "test") -> pd.DataFrame:
+    """RMSE of every factorization at each k, its reg chosen on validation fold by fold.
+
+    Columns method, k, fold, value (mean over seeds).
+    """
+    rows = study.tables["metrics"]
+    rows = rows[(rows["metric"] == "rmse") & (rows["k"] != "")]
+    keys = ["method", "k", "reg", "fold"]
+    wide = rows.pivot_table(index=keys, columns="split", values="value", aggfunc="mean")
+    if wide.empty or split not in wide:
+        return pd.DataFrame(columns=["method", "k", "fold", "value"])
+    chooser = "validation" if "validation" in wide else split
+    wide = wide[wide[chooser].notna()].reset_index()
+    at = wide.groupby(["method", "k", "fold"], sort=False)[chooser].idxmin()
+    best = wide.loc[at].rename(columns={split: "value"})
+    return best[["method", "k", "fold", "value"]].dropna().reset_index(drop=True)
+
+
+def rises(study: Study) -> pd.DataFrame:
+    """What more factors than the best do to each method that was tried with several k.
+
+    Columns method, best_k (the least validation RMSE), best (test RMSE there), best_gap (test less
+    train RMSE there), largest_k, largest, largest_gap, and rise, largest less best. Means over
+    folds and seeds; reg is that of the least validation RMSE at each k, fold by fold.
+    """
+    keys = ["method", "k"]
+    means = pd.DataFrame(
+        {
+            split: tuned_by_k(study, split).groupby(keys, sort=False)["value"].mean()
+            for split in ("validation", "test", "train")
+        }
+    ).reset_index()
+    means["k"] = means["k"].astype(int)
+    means["gap"] = means["test"] - means["train"]
+    rows = []
+    for method, points in means.dropna(subset=["validation", "test"]).groupby("method", sort=False):
+        if len(points) < 2:
+            continue
+        row: dict[str, object] = {"method": method}
+        best, largest = least(points, "validation"), points.sort_values("k").iloc[-1]
+        for name, point in (("best", best), ("largest", largest)):
+            row |= {f"{name}_k": point["k"], name: point["test"], f"{name}_gap": point["gap"]}
+        rows.append({**row, "rise": largest["test"] - best["test"]})
+    return pd.DataFrame(rows)
+
+
+def over_folds(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Mean and standard deviation over folds: columns of `by`, mean, sd, folds."""
+    grouped = values.groupby(by, sort=False)["value"]
+    return grouped.agg(mean="mean", sd="std", folds="size").reset_index()
+
+
+def grid(study: Study, method: str, split: str = "validation") -> pd.DataFrame:
+    """Mean RMSE over folds and seeds of every k and reg of a method: columns k, reg, value."""
+    rows = study.tables["metrics"]
+    rows = rows[(rows["method"] == method) & (rows["metric"] == "rmse") & (rows["split"] == split)]
+    return rows.groupby(["k", "reg"], sort=False)["value"].mean().reset_index()
+
+
+def measure(
+    study: Study, method: str, split: str, metric: str = "rmse", **where: str
+) -> float | None:
+    """Mean over folds and seeds of one measure of a method; None where there is none."""
+    rows = study.tables["metrics"]
+    rows = rows[(rows["method"] == method) & (rows["split"] == split) & (rows["metric"] == metric)]
+    for name, value in where.items():
+        rows = rows[rows[name] == value]
+    return float(rows["value"].mean()) if len(rows) else None
+
+
+def frontier(points: pd.DataFrame) -> pd.Series:
+    """Which rows of `seconds` and `rmse` no other row beats in both."""
+    beaten = [
+        bool(
+            (
+                (points["seconds"] <= row.seconds)
+                & (points["rmse"] <= row.rmse)
+                & ((points["seconds"] < row.seconds) | (points["rmse"] < row.rmse))
+            ).any()
+        )
+        for row in points.itertuples()
+    ]
+    return ~pd.Series(beaten, index=points.index, dtype=bool)

@@ -1,0 +1,73 @@
+"""The sections of the report, in reading order. Each is a function of a study and the words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from markupsafe import Markup
+
+from cfmf.report.page import Block, Note, Section
+from cfmf.report.sections import (
+    cold_start,
+    comparison,
+    cost,
+    data,
+    datasets,
+    discussion,
+    errata,
+    factorization,
+    neighbours,
+    origin,
+    questions,
+    reasons,
+    search,
+    similarity,
+    statistics,
+    summary,
+)
+from cfmf.report.strings import Catalogue, number
+from cfmf.report.study import Study
+
+Blocks = Callable[[Study, Catalogue], list[Block]]
+
+ORDER: dict[str, Blocks] = {
+    "questions": questions.blocks,
+    "summary": summary.blocks,
+    "data": data.blocks,
+    "similarity": similarity.blocks,
+    "neighbours": neighbours.blocks,
+    "factorization": factorization.blocks,
+    "search": search.blocks,
+    "comparison": comparison.blocks,
+    "statistics": statistics.blocks,
+    "datasets": datasets.blocks,
+    "errata": errata.blocks,
+    "cold-start": cold_start.blocks,
+    "cost": cost.blocks,
+    "reasons": reasons.blocks,
+    "discussion": discussion.blocks,
+    "provenance": origin.blocks,
+}
+
+
+def sections(study: Study, words: Catalogue) -> list[Section]:
+    """Every section; one whose tables the run did not make says so in a sentence."""
+    found = []
+    for name, make in ORDER.items():
+        blocks = make(study, words)
+        if not blocks:
+            blocks = [Note("missing", words(f"{name}.missing"))]
+        found.append(Section(name, words(f"{name}.title"), blocks))
+    return found
+
+
+def question(study: Study, words: Catalogue) -> Markup:
+    """The question of the study, with the size of its data where known."""
+    if study.ratings is None or study.users is None or study.items is None:
+        return words("page.question")
+    return words(
+        "page.question_sized",
+        ratings=number(len(study.ratings), "count"),
+        users=number(len(study.users), "count"),
+        items=number(len(study.items), "count"),
+    )

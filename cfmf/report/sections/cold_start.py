@@ -1,0 +1,207 @@
+"""Errors where little is known of a user or an item, and in the course of time."""
+
+from __future__ import annotations
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.evaluation.collect import EACH_USER
+from cfmf.report import numbers
+from cfmf.report.figures import comparison as figures
+from cfmf.report.figures.style import published
+from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study
+from cfmf.report.terms import term, terms
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The trimming experiment if run; RMSE by what train holds of the user and of the item."""
+    found: list[Block] = []
+    trimmed = study.extra.get("cold_start")
+    if trimmed is not None:
+        found += _trimmed(trimmed, words)
+    pooled, slices = study.extra.get("intervals"), study.table("slices")
+    if pooled is not None:
+        pooled = pooled[pooled["slice"] != EACH_USER]
+        names = list(map(str, pooled["slice"].unique()))
+        found += [_plot(name, pooled, words) for name in names]
+        apart = [_as_published(name, pooled, words) for name in names if _two_scales(pooled)]
+        if apart:
+            found.append(Fold(words("cold-start.published"), apart))
+        title = words("cold-start.intervals_table")
+        found.append(Fold(title, [_intervals("intervals", title, pooled, words)]))
+    if slices is not None:
+        found.append(Fold(words("cold-start.table"), [_table(slices, words)]))
+    return [Text(words("cold-start.text")), *found] if found else []
+
+
+def by_level(slices: pd.DataFrame, name: str, metric: str = "rmse") -> pd.DataFrame:
+    """One slice's measure over folds: columns method, level, value, low, high, n.
+
+    `value` is the mean over folds, `low` and `high` the least and the largest of them; `n` the
+    number of test ratings in all folds. Levels keep the order of their counts.
+    """
+    rows = slices[(slices["slice"] == name) & (slices["metric"] == metric)]
+    grouped = rows.groupby(["method", "level"], sort=False)
+    table = grouped.agg(
+        value=("value", "mean"), low=("value", "min"), high=("value", "max"), n=("n", "sum")
+    ).reset_index()
+    first = table["level"].astype(str).str.extract(r"(\d+)")[0].astype(float)
+    return table.assign(order=first).sort_values(["order", "level"]).reset_index(drop=True)
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+
+
+def levels_of(rows: pd.DataFrame, metric: str = "rmse") -> pd.DataFrame:
+    """One measure of an `intervals` table, as `figures.by_level` takes it.
+
+    Columns method, level (text), value, low, high, users, n; levels keep the order of their counts,
+    and one that is not a number is last.
+    """
+    rows = rows[rows["metric"] == metric].rename(columns={"ci_low": "low", "ci_high": "high"})
+    rows = rows.assign(level=rows["level"].astype(str))
+    first = rows["level"].str.extract(r"(\d+)")[0].astype(float)
+    order = rows.assign(order=first).sort_values(["order", "level"], kind="stable")
+    return order.drop(columns="order").reset_index(drop=True)
+
+
+def _two_scales(rows: pd.DataFrame) -> bool:
+    """Whether the methods as published, which are off the scale of the others, are among others."""
+    return len(set(map(published, rows["method"]))) == 2
+
+
+def _on_one_scale(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows to draw in one figure: without the methods as published, where there are others."""
+    return rows[~rows["method"].map(published)] if _two_scales(rows) else rows
+
+
+def _drawn(caption: Markup, rows: pd.DataFrame, words: Catalogue) -> Markup:
+    """A caption, with a sentence on what is drawn thin and what in another figure."""
+    said = [caption]
+    here = _on_one_scale(rows)
+    if len(figures.foremost(here)) < here["method"].nunique():
+        said.append(words("cold-start.thin"))
+    if _two_scales(rows):
+        said.append(words("cold-start.apart"))
+    return Markup(" ").join(said)
+
+
+def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
+    """One slice's errors of the methods as published, on a scale of their own."""
+    rows = levels_of(rows[(rows["slice"] == name) & rows["method"].map(published)])
+    what = words.otherwise(f"slice.{name}", name)
+    return Plot(
+        f"published-{_slug(name)}",
+        words("cold-start.published_title", what=what),
+        words("cold-start.published_caption"),
+        figures.by_level(
+            rows.assign(level=terms(rows["level"], words)), what.striptags(), words.plain
+        ),
+    )
+
+
+def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
+    rows = levels_of(pooled[pooled["slice"] == name])
+    coldest = rows[rows["level"] == rows["level"].iloc[0]]
+    best = numbers.least(coldest, "value")
+    what = words.otherwise(f"slice.{name}", name)
+    caption = words(
+        "cold-start.slice_caption",
+        what=what,
+        level=term(best["level"], words),
+        method=code(best["method"]),
+        rmse=number(float(best["value"]), "rmse"),
+        low=number(float(best["low"]), "rmse"),
+        high=number(float(best["high"]), "rmse"),
+        n=number(int(best["n"]), "count"),
+        users=number(int(best["users"]), "count"),
+    )
+    shown = _on_one_scale(rows.assign(level=terms(rows["level"], words)))
+    return Plot(
+        f"slice-{_slug(name)}",
+        words("cold-start.slice_title", what=what),
+        _drawn(caption, rows, words),
+        figures.by_level(shown, what.striptags(), words.plain),
+    )
+
+
+def _intervals(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
+    """An `intervals` table with everything it has."""
+    shown = rows.assign(
+        slice=[words.otherwise(f"slice.{one}", one).striptags() for one in rows["slice"]],
+        level=terms(rows["level"], words),
+    )
+    columns = [
+        Column("slice", words.plain("column.slice")),
+        Column("level", words.plain("column.level")),
+        Column("method", words.plain("column.method"), "code"),
+        Column("metric", words.plain("column.metric"), "code"),
+        Column("users", words.plain("column.users"), "count"),
+        Column("n", words.plain("column.test_ratings"), "count"),
+        Column("value", words.plain("column.value"), "rmse"),
+        Column("ci_low", words.plain("column.low"), "rmse"),
+        Column("ci_high", words.plain("column.high"), "rmse"),
+    ]
+    return Table(name, title, columns, records(shown))
+
+
+def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
+    tables = [by_level(slices, str(name)).assign(slice=name) for name in slices["slice"].unique()]
+    rows = pd.concat(tables, ignore_index=True)
+    rows["slice"] = [words.otherwise(f"slice.{name}", name).striptags() for name in rows["slice"]]
+    rows["level"] = terms(rows["level"], words)
+    columns = [
+        Column("slice", words.plain("column.slice")),
+        Column("level", words.plain("column.level")),
+        Column("method", words.plain("column.method"), "code"),
+        Column("n", words.plain("column.test_ratings"), "count"),
+        Column("value", words.plain("column.test_rmse"), "rmse"),
+        Column("low", words.plain("column.least_fold"), "rmse"),
+        Column("high", words.plain("column.largest_fold"), "rmse"),
+    ]
+    return Table("slices", words("cold-start.table"), columns, records(rows))
+
+
+def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
+    """The experiment that leaves each user so many ratings."""
+    rows = levels_of(trimmed)
+    lengths = list(dict.fromkeys(rows["level"]))
+    first = rows[rows["level"] == lengths[0]]
+    best = numbers.least(first, "value")
+    caption = words(
+        "cold-start.trimmed_caption",
+        users=number(int(rows["users"].max()), "count"),
+        least=number(int(first["users"].min()), "count"),
+        length=lengths[0],
+        method=code(best["method"]),
+        rmse=number(float(best["value"]), "rmse"),
+        level=number(float(trimmed["ci_level"].iloc[0]), "percent"),
+    )
+    shown = _on_one_scale(rows.assign(level=terms(rows["level"], words)))
+    found: list[Block] = [
+        Plot(
+            "trimmed",
+            words("cold-start.trimmed_title"),
+            _drawn(caption, rows, words),
+            figures.by_level(shown, words.plain("axis.left"), words.plain),
+        )
+    ]
+    if _two_scales(rows):
+        found.append(_as_published(str(rows["slice"].iloc[0]), trimmed, words))
+    title = words("cold-start.trimmed_table")
+    fold = Fold(title, [_intervals("trimmed", title, trimmed, words)])
+    return [*found, _by_length(rows, lengths, words), fold]
+
+
+def _by_length(rows: pd.DataFrame, lengths: list[str], words: Catalogue) -> Table:
+    """RMSE of every method, a column for each length of the history, best first at the shortest."""
+    wide = rows.pivot_table(index="method", columns="level", values="value")
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        *(Column(length, term(length, words).striptags(), "rmse") for length in lengths),
+    ]
+    shown = wide.sort_values(lengths[0]).reset_index()
+    return Table("trimmed-rmse", words("cold-start.trimmed_rmse"), columns, records(shown))

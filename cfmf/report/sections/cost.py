@@ -1,0 +1,190 @@
+"""What each method costs: seconds and memory. Everything here differs from run to run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cfmf.report import numbers
+from cfmf.report.figures import comparison as figures
+from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
+from cfmf.report.sections import effort
+from cfmf.report.strings import Catalogue, code
+from cfmf.report.study import Study
+from cfmf.report.terms import terms
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """Effort of tuning, accuracy against cost, what one fit takes and how it grows, jobs."""
+    found = [
+        *effort.blocks(study, words),
+        *_pareto(study, words),
+        *_fits(study, words),
+        *_scaling(study, words),
+        *_stages(study, words),
+        *_jobs(study, words),
+    ]
+    return [Text(words("cost.text")), *found] if found else []
+
+
+def _pareto(study: Study, words: Catalogue) -> list[Block]:
+    table = numbers.summary(study)
+    points = table[["method", "seconds", "rmse"]].dropna()
+    points = points[points["seconds"] > 0]
+    if len(points) < 2:
+        return []
+    points = points.assign(frontier=numbers.frontier(points))
+    best = points[points["frontier"]].sort_values("seconds")["method"]
+    return [
+        Plot(
+            "pareto",
+            words("cost.pareto_title"),
+            words("cost.pareto_caption", methods=code(", ".join(best))),
+            figures.pareto(points, words.plain),
+        )
+    ]
+
+
+def fits(study: Study) -> pd.DataFrame:
+    """What one fit of each method took; empty where the run has no table of it.
+
+    Columns method, fit and predict (CPU seconds), micro (microseconds a predicted pair), memory
+    (peak of the method's job, mebibytes), numbers and bytes of the model, joules (of the fit; NaN
+    where the machine does not tell).
+    """
+    rows = study.extra.get("fit_costs")
+    if rows is None:
+        return pd.DataFrame()
+    wide = rows.pivot_table(index="method", columns=["stage", "measure"], values="value")
+    nothing = pd.Series(float("nan"), index=wide.index)
+    table = pd.DataFrame(
+        {
+            "fit": wide["fit", "cpu_seconds"],
+            "predict": wide["predict", "cpu_seconds"],
+            "micro": 1e6 * wide["predict", "cpu_seconds"] / wide["predict", "pairs"],
+            "numbers": wide["model", "numbers"],
+            "bytes": wide["model", "bytes"],
+            "joules": wide.get(("fit", "joules"), nothing),
+        }
+    )
+    jobs_of = study.benchmarks
+    if jobs_of is not None:
+        own = jobs_of[jobs_of["rule"] == "measure_method"].set_index("job")["max_rss"]
+        table["memory"] = own.reindex(table.index)
+    return table.sort_values("fit").reset_index()
+
+
+def _fits(study: Study, words: Catalogue) -> list[Block]:
+    table = fits(study)
+    if table.empty:
+        return []
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("fit", words.plain("column.fit_seconds"), "seconds"),
+        Column("micro", words.plain("column.micro"), "value"),
+        Column("memory", words.plain("column.memory"), "mb"),
+        Column("numbers", words.plain("column.model_numbers"), "count"),
+        Column("bytes", words.plain("column.model_bytes"), "bytes"),
+        Column("joules", words.plain("column.joules"), "value"),
+    ]
+    columns = [column for column in columns if column.key in table]
+    told = table["joules"].notna().any()
+    columns = [column for column in columns if told or column.key != "joules"]
+    text = words("cost.fits_text") + " " + words("cost.energy" if told else "cost.no_energy")
+    return [Text(text), Table("fits", words("cost.fits"), columns, records(table))]
+
+
+def _scaling(study: Study, words: Catalogue) -> list[Block]:
+    rows = study.extra.get("scaling")
+    if rows is None:
+        return []
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("axis", words.plain("column.axis")),
+        Column("smallest", words.plain("column.smallest"), "count"),
+        Column("largest", words.plain("column.largest"), "count"),
+        Column("exponent", words.plain("column.exponent"), "exponent"),
+        Column("se", words.plain("column.se"), "exponent"),
+        Column("theoretical", words.plain("column.theoretical"), "exponent"),
+    ]
+    shown = rows.assign(axis=[words.plain(f"axis.size_{axis}") for axis in rows["axis"]])
+    title = words("cost.scaling")
+    table = Table("scaling", title, columns, records(shown))
+    return [Fold(title, [Text(words("cost.scaling_text")), table, *_growth(study, words)])]
+
+
+def _growth(study: Study, words: Catalogue) -> list[Plot]:
+    """What was measured, a figure for each thing that grows, with the lines of the exponents."""
+    points = fitted(study)
+    return [
+        Plot(
+            f"growth-{axis}",
+            words("cost.growth_title", what=words(f"axis.size_{axis}")),
+            words("cost.growth_caption"),
+            figures.growth(rows, words.plain(f"axis.size_{axis}"), words.plain),
+        )
+        for axis, rows in points.groupby("axis", sort=False)
+    ]
+
+
+def fitted(study: Study) -> pd.DataFrame:
+    """Measured seconds by method, axis and size, and those of the line with the fitted exponent.
+
+    Columns method, axis, size, seconds, fitted; without samples too short for the clock, as where
+    the exponents were fitted.
+    """
+    timings, scaling = study.extra.get("timings"), study.extra.get("scaling")
+    keys = ["dataset", "fold", "method", "axis"]
+    names = ["method", "axis", "size", "seconds", "fitted"]
+    if timings is None or scaling is None:
+        return pd.DataFrame(columns=names)
+    points = timings[timings["seconds"] > 0].merge(scaling[[*keys, "exponent"]], on=keys)
+    logs = points[["size", "seconds"]].astype(float).apply(np.log)
+    # A line of least squares passes through the mean of what it is fitted to.
+    middle = logs.groupby([points[key] for key in keys]).transform("mean")
+    line = middle["seconds"] + points["exponent"] * (logs["size"] - middle["size"])
+    return points.assign(fitted=np.exp(line))[names]
+
+
+def _stages(study: Study, words: Catalogue) -> list[Block]:
+    costs = study.table("costs")
+    if costs is None:
+        return []
+    keys = ["method", "k", "reg", "stage", "measure"]
+    rows = costs.groupby(keys, sort=False)["value"].agg(mean="mean", total="sum", n="size")
+    shown = rows.reset_index()
+    shown = shown.assign(**{key: terms(shown[key], words) for key in ("stage", "measure")})
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("k", "k", "text"),
+        Column("reg", "reg", "text"),
+        Column("stage", words.plain("column.stage")),
+        Column("measure", words.plain("column.measure")),
+        Column("n", words.plain("column.runs"), "count"),
+        Column("mean", words.plain("column.mean"), "value"),
+        Column("total", words.plain("column.sum"), "value"),
+    ]
+    title = words("cost.stages")
+    return [Fold(title, [Table("costs", title, columns, records(shown))])]
+
+
+def jobs(benchmarks: pd.DataFrame) -> pd.DataFrame:
+    """Snakemake's measurements by rule: jobs, seconds in all, longest, peak memory in MB."""
+    grouped = benchmarks.groupby("rule")
+    table = grouped.agg(
+        jobs=("s", "size"), total=("s", "sum"), longest=("s", "max"), memory=("max_rss", "max")
+    )
+    return table.sort_values("total", ascending=False).reset_index()
+
+
+def _jobs(study: Study, words: Catalogue) -> list[Block]:
+    if study.benchmarks is None:
+        return []
+    columns = [
+        Column("rule", words.plain("column.rule"), "code"),
+        Column("jobs", words.plain("column.jobs"), "count"),
+        Column("total", words.plain("column.sum"), "seconds"),
+        Column("longest", words.plain("column.longest"), "seconds"),
+        Column("memory", words.plain("column.memory"), "mb"),
+    ]
+    return [Table("jobs", words("cost.jobs"), columns, records(jobs(study.benchmarks)))]

@@ -1,0 +1,304 @@
+"""Where the ratings come from, what the audit found, and how they are spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.report.figures import data as figures
+from cfmf.report.page import Block, Column, Fold, Heading, Plot, Table, Text, records
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study
+from cfmf.report.terms import terms
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """Sizes, audit, source and terms; distribution, activity, time; head; folds."""
+    found: list[Block] = [Text(_sizes(study, words)), *_source(study, words), *_audit(study, words)]
+    if study.ratings is not None:
+        found += _figures(study.ratings, words)
+        found.append(Fold(words("data.head"), [_head(study, words)]))
+    if study.folds:
+        found.append(_folds(study, words))
+    return found
+
+
+def _sizes(study: Study, words: Catalogue) -> Markup:
+    audit = study.audit
+    text = words(
+        "data.rows",
+        **{
+            name: number(audit.get(f"rows_{name}"), "count") for name in ("read", "kept", "refused")
+        },
+    )
+    if study.ratings is not None and study.users is not None and study.items is not None:
+        n, m, items = len(study.ratings), len(study.users), len(study.items)
+        text += " " + words(
+            "data.sizes",
+            users=number(m, "count"),
+            items=number(items, "count"),
+            density=number(n / (m * items), "share"),
+            mean=number(float(study.ratings["rating"].mean()), "rmse"),
+        )
+    return text
+
+
+def _source(study: Study, words: Catalogue) -> list[Block]:
+    """Which source served the files, what they are checked by, and on what terms."""
+    manifest = study.manifest
+    source = manifest.get("served_by") or study.audit.get("source")
+    if not source:
+        return [Text(words("data.no_manifest"))]
+    text = _served(manifest, str(source), words) + " " + _genuine(manifest, words)
+    found: list[Block] = [Text(text)]
+    named = f"{manifest.get('source', '')} {source} {study.dataset}".lower()
+    for provider in ("netflix", "movielens", "ml-"):
+        if provider in named:
+            found.append(Text(words(f"data.terms_{provider.rstrip('-')}")))
+            break
+    files = manifest.get("files")
+    if isinstance(files, dict) and files:
+        columns = [
+            Column("file", words.plain("column.file"), "code"),
+            Column("bytes", words.plain("column.bytes"), "bytes"),
+            Column("sha256", "SHA-256", "code"),
+        ]
+        rows: list[dict[str, object]] = [
+            {"file": name, "bytes": about.get("bytes"), "sha256": about.get("sha256")}
+            for name, about in files.items()
+        ]
+        title = words("data.files")
+        found.append(Fold(title, [Table("raw-files", title, columns, rows)]))
+    return found
+
+
+def _genuine(manifest: dict[str, Any], words: Catalogue) -> Markup:
+    """Which files are those of the source by a known hash; of made-up ratings, the least error."""
+    truth = manifest.get("truth") or {}
+    if "best_rmse" in truth:
+        return words(
+            "data.best_rmse",
+            best=number(truth["best_rmse"], "rmse"),
+            oracle=number(truth["oracle_rmse"], "rmse"),
+        )
+    files, known = set(manifest.get("files") or ()), set(manifest.get("genuine") or ())
+    archives = [
+        name for name, about in (manifest.get("archives") or {}).items() if about["genuine"]
+    ]
+    if not files & known:
+        return words("data.not_genuine")
+    key = "data.genuine" if files <= known else "data.genuine_some"
+    text = words(key, files=code(", ".join(sorted(files & known))))
+    if archives:
+        text += " " + words("data.genuine_archive", archive=code(", ".join(archives)))
+    return text
+
+
+def _served(manifest: dict[str, Any], source: str, words: Catalogue) -> Markup:
+    address = manifest.get("address") or source
+    return words("data.source", source=code(source), address=code(address))
+
+
+def _audit(study: Study, words: Catalogue) -> list[Block]:
+    """Rows by file and the count of every check, as they stand in audit.json."""
+    counts = ("rows_read", "rows_kept", "rows_refused")
+    files = [
+        {"file": name, "shape": _times(about), **{count: about.get(count) for count in counts}}
+        for name, about in study.audit.get("files", {}).items()
+    ]
+    file_columns = [
+        Column("file", words.plain("column.file"), "code"),
+        Column("shape", words.plain("column.shape")),
+    ]
+    file_columns += [Column(count, words.plain(f"column.{count}"), "count") for count in counts]
+    checks = [
+        {"check": name, **about} if isinstance(about, dict) else {"check": name, "count": about}
+        for name, about in study.audit.get("checks", {}).items()
+    ]
+    check_columns = [
+        Column("check", words.plain("column.check"), "code"),
+        Column("count", words.plain("column.count"), "count"),
+        Column("policy", words.plain("column.policy"), "code"),
+        Column("meaning", words.plain("column.meaning")),
+    ]
+    rows: list[dict[str, object]] = [
+        {
+            "check": about["check"],
+            "count": about.get("count"),
+            "policy": about.get("policy", ""),
+            "meaning": words.otherwise(
+                f"check.{about['check']}", about.get("meaning", "")
+            ).unescape(),
+        }
+        for about in checks
+    ]
+    tables: list[Block] = []
+    if files:
+        tables.append(Table("audit-files", words("data.audit_files"), file_columns, files))
+    if rows:
+        tables.append(Table("audit-checks", words("data.audit_checks"), check_columns, rows))
+    title = words("data.audit_overlap")
+    tables += _overlap("audit-overlap", title, study.audit.get("overlap") or {}, words)
+    tables += _heads(study, words)
+    return [Fold(words("data.audit_fold"), tables)] if tables else []
+
+
+def _times(about: dict[str, Any]) -> str:
+    """Rows × columns of a file."""
+    return " × ".join(number(size, "count").striptags() for size in about.get("shape", ()))
+
+
+def _overlap(
+    name: str, title: Markup, overlap: dict[str, dict[str, int]], words: Catalogue
+) -> list[Block]:
+    """Distinct users and items of the train and the test part, as the study published them."""
+    kinds = ("train", "test", "intersection", "union")
+    columns = [Column("what", words.plain("column.distinct"))]
+    columns += [Column(kind, words.plain(f"column.in_{kind}"), "count") for kind in kinds]
+    rows: list[dict[str, object]] = [
+        {"what": words.plain(f"data.{what}"), **{kind: sizes.get(kind) for kind in kinds}}
+        for what, sizes in overlap.items()
+    ]
+    return [Table(name, title, columns, rows)] if rows else []
+
+
+def _heads(study: Study, words: Catalogue) -> list[Block]:
+    """The first rows of each raw file, with its own ids."""
+    rows: list[dict[str, object]] = [
+        {"file": name, "row": place, "content": " ".join(str(value) for value in values)}
+        for name, about in study.audit.get("files", {}).items()
+        for place, values in enumerate(about.get("head", ()), 1)
+    ]
+    columns = [
+        Column("file", words.plain("column.file"), "code"),
+        Column("row", words.plain("column.row"), "count"),
+        Column("content", words.plain("column.content"), "code"),
+    ]
+    return [Table("audit-heads", words("data.audit_heads"), columns, rows)] if rows else []
+
+
+def _figures(ratings: pd.DataFrame, words: Catalogue) -> list[Block]:
+    counts = ratings.groupby("rating").size().rename("count").reset_index()
+    per_user = np.bincount(ratings["user"])
+    per_item = np.bincount(ratings["item"])
+    found: list[Block] = [
+        Heading(words("data.spread")),
+        Plot(
+            "ratings",
+            words("data.ratings_title"),
+            words(
+                "data.ratings_caption",
+                mean=number(float(ratings["rating"].mean()), "rmse"),
+                mode=number(float(counts["rating"].iloc[int(counts["count"].to_numpy().argmax())])),
+            ),
+            figures.rating_distribution(counts, words.plain),
+        ),
+        Plot(
+            "activity",
+            words("data.activity_title"),
+            words(
+                "data.activity_caption",
+                user=number(float(np.median(per_user[per_user > 0])), "count"),
+                item=number(float(np.median(per_item[per_item > 0])), "count"),
+            ),
+            figures.activity(per_user, per_item, words.plain),
+        ),
+    ]
+    periods = by_period(ratings)
+    if periods is not None:
+        found.append(
+            Plot(
+                "over-time",
+                words("data.time_title"),
+                words("data.time_caption"),
+                figures.over_time(periods, words.plain),
+            )
+        )
+    return found
+
+
+def by_period(ratings: pd.DataFrame) -> pd.DataFrame | None:
+    """Ratings a month, or a year where there are more than 36 months; None without dates."""
+    if "date" not in ratings or not ratings["date"].notna().any():
+        return None
+    dates = ratings["date"].dropna()
+    months = dates.dt.to_period("M")
+    periods = months if months.nunique() <= 36 else dates.dt.to_period("Y")
+    counts = periods.value_counts().sort_index()
+    return pd.DataFrame({"period": counts.index.astype(str), "count": counts.to_numpy()})
+
+
+def _head(study: Study, words: Catalogue) -> Table:
+    assert study.ratings is not None
+    head = study.ratings.head(8).copy()
+    for name, ids in (("user", study.users), ("item", study.items)):
+        if ids is not None and f"{name}_id" in ids:
+            head[name] = head[name].map(ids.set_index(name)[f"{name}_id"])
+    head["title"] = ""
+    if study.items is not None and "title" in study.items:
+        titles = study.items.set_index("item")["title"]
+        head["title"] = study.ratings.head(8)["item"].map(titles).fillna("").astype(str)
+    head["date"] = head["date"].astype(str).replace("NaT", "") if "date" in head else ""
+    columns = [
+        Column("user", words.plain("column.user_id"), "code"),
+        Column("item", words.plain("column.item_id"), "code"),
+        Column("title", words.plain("column.title")),
+        Column("rating", words.plain("column.rating"), "value"),
+        Column("date", words.plain("column.date")),
+    ]
+    return Table("head", words("data.head"), columns, records(head))
+
+
+def _folds(study: Study, words: Catalogue) -> Block:
+    rows = fold_sizes(study.folds)
+    columns = [
+        Column("fold", words.plain("column.fold"), "code"),
+        *(
+            Column(part, words.plain(f"term.{part}"), "count")
+            for part in ("fit", "validation", "test")
+        ),
+    ]
+    blocks: list[Block] = [Text(words("data.folds_text"))]
+    if rows:
+        blocks.append(Table("folds", words("data.folds"), columns, rows))
+    blocks += _matrices(study, words)
+    return Fold(words("data.folds"), blocks)
+
+
+def _matrices(study: Study, words: Catalogue) -> list[Block]:
+    """Shape and kind of X_train and X_test of the first fold, and what they have in common."""
+    found = study.matrices
+    if found is None:
+        return []
+    columns = [
+        Column("part", words.plain("column.split")),
+        Column("rows", words.plain("data.users"), "count"),
+        Column("columns", words.plain("data.items"), "count"),
+        Column("storage", words.plain("column.storage"), "code"),
+        Column("dtype", words.plain("column.dtype"), "code"),
+        Column("stored", words.plain("column.stored"), "count"),
+    ]
+    kinds = found.kinds.assign(part=terms(found.kinds["part"], words))
+    fold = code(found.fold)
+    tables: list[Block] = [
+        Table("matrices", words("data.matrices", fold=fold), columns, records(kinds))
+    ]
+    if not study.audit.get("overlap"):
+        title = words("data.fold_overlap", fold=fold)
+        tables += _overlap("fold-overlap", title, found.overlap, words)
+    return tables
+
+
+def fold_sizes(folds: dict[str, Any]) -> list[dict[str, object]]:
+    """Rows of fold, fit, validation and test sizes from folds.json."""
+    inner = folds.get("folds", folds)
+    entries = inner.items() if isinstance(inner, dict) else ((f.get("fold"), f) for f in inner)
+    rows = []
+    for name, about in entries:
+        sizes = about.get("sizes", about) if isinstance(about, dict) else {}
+        if isinstance(sizes, dict) and {"fit", "validation", "test"} <= set(sizes):
+            rows.append({"fold": name, **{p: sizes[p] for p in ("fit", "validation", "test")}})
+    return rows

@@ -1,0 +1,80 @@
+"""All data sets of the study together, and the random track beside the temporal one."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cfmf.evaluation.datasets import beside, independent, pairs_of_tracks
+from cfmf.report.figures import statistics as figures
+from cfmf.report.page import Block, Column, Fold, Heading, Plot, Points, Table, Text, records
+from cfmf.report.sections.summary import sentence
+from cfmf.report.sections.tests import table as test_table
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study
+from cfmf.statistics.names import CRITICAL_DIFFERENCE
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """Every method on every data set, ranks over them, and the two tracks of the same ratings."""
+    table, tests = study.extra.get("across_errors"), study.extra.get("across_tests")
+    if table is None or tests is None:
+        return []
+    said = [sentence(one, words) for one in study.across_verdict]
+    return [
+        Text(words("datasets.text")),
+        *([Points(said)] if said else []),
+        _every(table, words),
+        *_ranks(table, tests, words),
+        *_tracks(table, words),
+        Fold(
+            words("datasets.tests"),
+            [test_table("tests-datasets", words("datasets.tests"), tests, words)],
+        ),
+    ]
+
+
+def _every(table: pd.DataFrame, words: Catalogue) -> Table:
+    """RMSE, a row a method and a column a data set."""
+    wide = table.pivot_table(index="method", columns="dataset", values="rmse", sort=False)
+    wide = wide.assign(mean=wide.mean(axis="columns")).sort_values("mean")
+    names = [str(name) for name in wide.columns if name != "mean"]
+    columns = [Column("method", words.plain("column.method"), "code")]
+    columns += [Column(name, name, "rmse") for name in names]
+    title = words("datasets.every")
+    return Table("datasets", title, columns, records(wide.drop(columns="mean").reset_index()))
+
+
+def _ranks(table: pd.DataFrame, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
+    found = tests[tests["test"] == CRITICAL_DIFFERENCE]
+    if found.empty:
+        return []
+    wide = independent(table)
+    ranks = wide.rank(axis="columns").mean().rename("rank").rename_axis("method").reset_index()
+    critical = float(found["stat"].iloc[0])
+    caption = words("datasets.rank_caption", datasets=number(len(wide)), critical=number(critical))
+    drawn = figures.critical_difference(ranks, critical, words.plain)
+    return [Plot("ranks-datasets", words("datasets.rank_title"), caption, drawn)]
+
+
+def _tracks(table: pd.DataFrame, words: Catalogue) -> list[Block]:
+    found: list[Block] = []
+    for place, (first, second) in enumerate(pairs_of_tracks(table), start=1):
+        both = beside(table, first, second)
+        names = {"random": code(first), "temporal": code(second)}
+        title = words("datasets.track_title", **names)
+        columns = [
+            Column("method", words.plain("column.method"), "code"),
+            Column("first", first, "rmse"),
+            Column("second", second, "rmse"),
+            Column("difference", words.plain("column.difference"), "signed"),
+        ]
+        found += [
+            Plot(
+                f"tracks-{place}",
+                title,
+                words("datasets.track_caption", **names),
+                figures.tracks(both, words.plain),
+            ),
+            Table(f"tracks-{place}", title, columns, records(both)),
+        ]
+    return [Heading(words("datasets.track_heading")), *found] if found else []

@@ -1,0 +1,568 @@
+"""The study's twelve claims and the verdict of its experiment, each judged by a rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.config import family
+from cfmf.report import numbers
+from cfmf.report.page import Block, Column, Heading, Table, Text
+from cfmf.report.sections.cold_start import by_level, levels_of
+from cfmf.report.sections.comparison import contrasts
+from cfmf.report.sections.cost import fits
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study, published_figures
+from cfmf.report.terms import told
+
+CLAIMS = [f"cf{place}" for place in range(1, 8)] + [f"mf{place}" for place in range(1, 6)]
+EXPERIMENT = [f"v{place}" for place in range(1, 6)]
+"""What the study concludes from its own experiment."""
+BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
+
+
+UNTUNED = {"k": 50.0, "reg": 0.01}
+"""The study's first setting, of its learning curves."""
+OF_ITEMS = "item's ratings in train"
+RARE = ("1-9", "10-19")
+"""Levels of that slice whose items are rarely rated."""
+ENDS = {"rmse": "value", "low": "low", "high": "high"}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule says of a claim.
+
+    Attributes
+    ----------
+    status
+        A key of `BADGE`.
+    values
+        For the text of the evidence.
+    section
+        Where the evidence stands.
+    measured
+        Whether the evidence is from the tables that are measured of each method, which has a text
+        of its own (`discussion.measured_…`).
+    """
+
+    status: str
+    values: dict[str, object]
+    section: str
+    measured: bool = False
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """One row a claim, then one row a conclusion of the experiment."""
+    columns = [
+        Column("family", words.plain("column.family_of")),
+        Column("claim", words.plain("column.claim"), "html"),
+        Column("status", words.plain("column.judged"), "html"),
+        Column("evidence", words.plain("column.evidence"), "html"),
+    ]
+    rows = _rows(study, CLAIMS, words)
+    for claim, row in zip(CLAIMS, rows, strict=True):
+        row["family"] = words.plain(f"discussion.{claim[:2]}")
+    concluded = _rows(study, EXPERIMENT, words)
+    return [
+        Text(words("discussion.text")),
+        Table("claims", words("discussion.table"), columns, rows),
+        Heading(words("discussion.experiment")),
+        Text(words("discussion.experiment_text")),
+        Table("conclusions", words("discussion.experiment_table"), columns[1:], concluded),
+    ]
+
+
+def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for claim, judged in judgements(study, claims).items():
+        status = judged.status if judged else "untestable"
+        badge = Markup('<span class="badge {}">{}</span>').format(
+            BADGE[status], words(f"discussion.{status}")
+        )
+        evidence = words(f"discussion.untestable_{claim}")
+        if judged:
+            link = Markup('<a href="#{}">{}</a>').format(
+                judged.section, words(f"{judged.section}.title")
+            )
+            kind = "measured" if judged.measured else "evidence"
+            evidence = (
+                words(f"discussion.{kind}_{claim}", **told(judged.values, words)) + " " + link
+            )
+        rows.append(
+            {
+                "claim": words(f"discussion.claim_{claim}"),
+                "status": badge,
+                "evidence": evidence,
+            }
+        )
+    return rows
+
+
+def judgements(study: Study, claims: Iterable[str] = CLAIMS) -> dict[str, Judgement | None]:
+    """What the rules say of every claim; None where this run cannot tell."""
+    return {claim: RULES[claim](study) if claim in RULES else None for claim in claims}
+
+
+def _best(study: Study, wanted: str) -> str | None:
+    found = [m for m in numbers.methods(study) if family(m) == wanted and "published" not in m]
+    return found[0] if found else None
+
+
+def _explained(study: Study) -> Judgement | None:
+    """How much of a recommendation its three strongest reasons carry; no rule judges readers."""
+    rows, factorization = study.extra.get("reasons"), _best(study, "factorization")
+    if rows is None or factorization is None:
+        return None
+    carried = rows.groupby(["method", "user", "rank"])["share"].sum().groupby("method").mean()
+    if not {"user-knn", factorization} <= set(carried.index):
+        return None
+    return Judgement(
+        "untestable",
+        {
+            "share": number(float(carried["user-knn"]), "percent"),
+            "other": number(float(carried[factorization]), "percent"),
+            "method": code(factorization),
+        },
+        "reasons",
+        measured=True,
+    )
+
+
+def _space(study: Study) -> Judgement | None:
+    """Bytes of the full similarity matrix against those of the factors, in float32."""
+    selected = study.tables["selected"]
+    method = _best(study, "factorization")
+    if study.users is None or study.items is None or method is None:
+        return None
+    k = int(selected.loc[selected["method"] == method, "k"].astype(int).max())
+    m, n = len(study.users), len(study.items)
+    matrix, factors = 4.0 * m * m, 4.0 * (m + n) * k
+    values: dict[str, object] = {
+        "matrix": number(matrix, "bytes"),
+        "factors": number(factors, "bytes"),
+        "k": number(k),
+        "top": number(8.0 * m * 100, "bytes"),
+    }
+    return Judgement("supported" if matrix > factors else "contradicted", values, "similarity")
+
+
+def _bytes_kept(study: Study) -> tuple[str, float, float, float] | None:
+    """The best factorization, bytes of its model, of what user-knn keeps, and of the matrix."""
+    table, method = fits(study), _best(study, "factorization")
+    if table.empty or study.users is None or method is None:
+        return None
+    kept = table.set_index("method")["bytes"]
+    if not {"user-knn", method} <= set(kept.index):
+        return None
+    return method, float(kept[method]), float(kept["user-knn"]), 4.0 * len(study.users) ** 2
+
+
+def _similarities_stored(study: Study) -> Judgement | None:
+    """Supported where the matrix takes more than the factors do; the ratings alone may do."""
+    found, plain = _bytes_kept(study), _space(study)
+    if found is None or plain is None:
+        return plain
+    method, factors, ratings, matrix = found
+    return Judgement(
+        "supported" if matrix > max(factors, ratings) else "contradicted",
+        {
+            "matrix": number(matrix, "bytes"),
+            "ratings": number(ratings, "bytes"),
+            "factors": number(factors, "bytes"),
+            "method": code(method),
+        },
+        "cost",
+        measured=True,
+    )
+
+
+def _less_space(study: Study) -> Judgement | None:
+    """Supported below what user-knn keeps, contradicted above the matrix, open between them."""
+    found = _bytes_kept(study)
+    if found is None:
+        return _space(study)
+    method, factors, ratings, matrix = found
+    status = "supported" if factors < ratings else "undecided"
+    return Judgement(
+        "contradicted" if factors > matrix else status,
+        {
+            "method": code(method),
+            "factors": number(factors, "bytes"),
+            "ratings": number(ratings, "bytes"),
+            "matrix": number(matrix, "bytes"),
+        },
+        "cost",
+        measured=True,
+    )
+
+
+def _coldest(study: Study, name: str, method: str) -> pd.DataFrame | None:
+    """RMSE of a method by fold at the coldest level of a slice and at all others together.
+
+    Columns level (the coldest), cold, rest; the rest is pooled by the number of test ratings.
+    """
+    slices = study.table("slices")
+    if slices is None:
+        return None
+    rows = slices[
+        (slices["slice"] == name) & (slices["method"] == method) & (slices["metric"] == "rmse")
+    ]
+    if rows["level"].unique().size < 2:
+        return None
+    level = by_level(rows, name)["level"].iloc[0]
+    cold = rows[rows["level"] == level].set_index("fold")["value"]
+    rest = _pooled(rows[rows["level"] != level])
+    return pd.DataFrame({"level": level, "cold": cold, "rest": rest}).dropna()
+
+
+def _pooled(rows: pd.DataFrame) -> pd.Series:
+    """RMSE by fold of some levels of a slice together, from theirs and their test ratings."""
+    squared = (rows["n"] * rows["value"] ** 2).groupby(rows["fold"]).sum()
+    return (squared / rows.groupby("fold")["n"].sum()) ** 0.5
+
+
+def _rarely_rated(study: Study, method: str) -> pd.Series | None:
+    """RMSE of a method by fold on the items of `RARE`; None unless every fold has any in test.
+
+    Items without a rating in train do not count: no method knows anything of them.
+    """
+    slices = study.table("slices")
+    if slices is None:
+        return None
+    rows = slices[(slices["slice"] == OF_ITEMS) & (slices["method"] == method)]
+    rows = rows[rows["metric"] == "rmse"]
+    found = _pooled(rows[rows["level"].isin(RARE) & (rows["n"] > 0)])
+    return found if len(found) and set(found.index) == set(rows["fold"]) else None
+
+
+def _by_folds(difference: pd.Series) -> str:
+    """Supported where a difference is positive in every fold, contradicted where in none."""
+    if (difference > 0).all():
+        return "supported"
+    return "contradicted" if (difference < 0).all() else "undecided"
+
+
+def _cut_short(study: Study) -> Judgement | None:
+    """The error of user-knn with the shortest history against that with the whole one."""
+    trimmed, other = study.extra.get("cold_start"), _best(study, "factorization")
+    if trimmed is None or other is None or not {"user-knn", other} <= set(trimmed["method"]):
+        return None
+    rows = levels_of(trimmed)
+    ours, theirs = (rows[rows["method"] == method] for method in ("user-knn", other))
+    cold, whole, length = ours.iloc[0], ours.iloc[-1], str(ours["level"].iloc[0])
+    status = "supported" if cold["low"] > whole["high"] else "undecided"
+    return Judgement(
+        "contradicted" if cold["high"] < whole["low"] else status,
+        {
+            "length": length,
+            **{name: number(float(cold[key]), "rmse") for name, key in ENDS.items()},
+            **{f"whole_{name}": number(float(whole[key]), "rmse") for name, key in ENDS.items()},
+            "other": number(float(theirs["value"].iloc[0]), "rmse"),
+            "method": code(other),
+        },
+        "cold-start",
+        measured=True,
+    )
+
+
+def _new_users(study: Study) -> Judgement | None:
+    measured = _cut_short(study)
+    if measured is not None:
+        return measured
+    found = _coldest(study, "user's ratings in train", "user-knn")
+    if found is None:
+        return None
+    worse = found["cold"] - found["rest"]
+    return Judgement(
+        _by_folds(worse),
+        {
+            "method": code("user-knn"),
+            "cold": number(float(found["cold"].mean()), "rmse"),
+            "warm": number(float(found["rest"].mean()), "rmse"),
+            "level": str(found["level"].iloc[0]),
+            "folds": number(int((worse > 0).sum())),
+            "of": number(len(found)),
+        },
+        "cold-start",
+    )
+
+
+def _cold_items(study: Study) -> Judgement | None:
+    other = _best(study, "factorization")
+    ours = _rarely_rated(study, "user-knn")
+    theirs = _rarely_rated(study, other) if other else None
+    if ours is None or theirs is None:
+        return None
+    worse = ours - theirs
+    return Judgement(
+        _by_folds(worse),
+        {
+            "cold": number(float(ours.mean()), "rmse"),
+            "other": number(float(theirs.mean()), "rmse"),
+            "method": code(other),
+            "level": f"{RARE[0].split('-')[0]}-{RARE[-1].split('-')[-1]}",
+            "folds": number(int((worse > 0).sum())),
+            "of": number(len(worse)),
+        },
+        "cold-start",
+    )
+
+
+def between(study: Study, first: str, second: str) -> tuple[str, dict[str, object]] | None:
+    """Whether `first` has the lower test RMSE: by the interval if there is one, else by all folds.
+
+    Returns `supported`, `contradicted` or `undecided`, and the numbers it rests on.
+    """
+    wide = numbers.errors_on_test(study).pivot_table(index="fold", columns="method", values="value")
+    if not {first, second} <= set(wide.columns):
+        return None
+    difference = (wide[first] - wide[second]).dropna()
+    low, high = float(difference.min()), float(difference.max())
+    found = contrasts(study)
+    for a, b, sign in ((first, second, 1.0), (second, first, -1.0)):
+        rows = found[(found["group_a"] == a) & (found["group_b"] == b)] if len(found) else found
+        if len(rows):
+            ends = sorted(sign * float(rows.iloc[0][name]) for name in ("ci_low", "ci_high"))
+            low, high = ends
+    status = "supported" if high < 0 else "contradicted" if low > 0 else "undecided"
+    return status, {
+        "difference": number(float(difference.mean()), "signed"),
+        "low": number(low, "signed"),
+        "high": number(high, "signed"),
+        "first": code(first),
+        "second": code(second),
+    }
+
+
+def _finds_what_is_hot(study: Study) -> Judgement | None:
+    """Whether the items that user-knn puts first have more ratings than a factorization's."""
+    ranking, other = study.extra.get("ranking"), _best(study, "factorization")
+    if ranking is None or other is None or not {"user-knn", other} <= set(ranking["method"]):
+        return None
+    rows = ranking[ranking["metric"] == "mean number of ratings"]
+    ours, theirs = (rows[rows["method"] == method].iloc[0] for method in ("user-knn", other))
+    status = "supported" if ours["ci_low"] > theirs["ci_high"] else "undecided"
+    return Judgement(
+        "contradicted" if ours["ci_high"] < theirs["ci_low"] else status,
+        {
+            "top": str(ours["level"]),
+            "ours": number(round(float(ours["value"])), "count"),
+            "theirs": number(round(float(theirs["value"])), "count"),
+            "method": code(other),
+        },
+        "comparison",
+        measured=True,
+    )
+
+
+def _combines(study: Study) -> Judgement | None:
+    """Whether the Bayesian factorization gains by a further source joined to its vectors."""
+    found = between(study, "gibbs-implicit", "gibbs")
+    return Judgement(found[0], found[1], "comparison", measured=True) if found else None
+
+
+def _items_before_users(study: Study) -> Judgement | None:
+    found = between(study, "item-knn", "user-knn")
+    return Judgement(found[0], found[1], "comparison") if found else None
+
+
+def _generalises(study: Study) -> Judgement | None:
+    ours, theirs = _best(study, "factorization"), _best(study, "neighbours")
+    found = between(study, ours, theirs) if ours and theirs else None
+    return Judgement(found[0], found[1], "comparison") if found else None
+
+
+def _overfits(study: Study) -> Judgement | None:
+    """Whether the largest k is worse than the best k in every fold, reg tuned for each."""
+    points = numbers.tuned_by_k(study)
+    points = points[points["method"] == "mf"]
+    if points["k"].nunique() < 2:
+        return None
+    wide = points.pivot_table(index="fold", columns="k", values="value")
+    largest, best = max(wide.columns, key=float), wide.mean().idxmin()
+    worse = wide[largest] - wide[best]
+    status = "contradicted" if best == largest else "undecided"
+    if best != largest and (worse > 0).all():
+        status = "supported"
+    return Judgement(
+        status,
+        {
+            "best": number(int(str(best))),
+            "largest": number(int(largest)),
+            "at_best": number(float(wide[best].mean()), "rmse"),
+            "at_largest": number(float(wide[largest].mean()), "rmse"),
+            "folds": number(int((worse > 0).sum())),
+            "of": number(len(wide)),
+        },
+        "factorization",
+    )
+
+
+def _nearest_untuned(study: Study) -> tuple[str, str] | None:
+    """The k and reg of mf-published nearest to the study's 50 and .01, by ratio."""
+    rows = study.tables["metrics"]
+    points = rows.loc[rows["method"] == "mf-published", ["k", "reg"]].drop_duplicates()
+    if points.empty:
+        return None
+    far = [
+        (abs(math.log(float(k) / UNTUNED["k"])), abs(math.log(float(reg) / UNTUNED["reg"])), k, reg)
+        for k, reg in points.itertuples(index=False)
+    ]
+    return min(far)[2:]
+
+
+def _on_test(study: Study, method: str) -> pd.DataFrame:
+    """RMSE on test of every setting of a method: columns fold, k, reg, value (mean over seeds)."""
+    rows = study.tables["metrics"]
+    rows = rows[(rows["method"] == method) & (rows["split"] == "test") & (rows["metric"] == "rmse")]
+    return rows.groupby(["fold", "k", "reg"], sort=False)["value"].mean().reset_index()
+
+
+def _wins_untuned(study: Study) -> Judgement | None:
+    """The factorization as published, at the study's first setting, against its user CF."""
+    point = _nearest_untuned(study)
+    rows = _on_test(study, "mf-published")
+    theirs = _on_test(study, "user-cf-published").set_index("fold")["value"]
+    if point is None or theirs.empty:
+        return None
+    k, reg = point
+    ours = rows[(rows["k"] == k) & (rows["reg"] == reg)].set_index("fold")["value"]
+    gain = (theirs - ours).dropna()
+    if gain.empty:
+        return None
+    return Judgement(
+        _by_folds(gain),
+        {
+            "method": code("mf-published"),
+            "other": code("user-cf-published"),
+            "k": number(int(k)),
+            "reg": number(float(reg)),
+            "ours": number(float(ours.mean()), "rmse"),
+            "theirs": number(float(theirs.mean()), "rmse"),
+            "folds": number(int((gain > 0).sum())),
+            "of": number(len(gain)),
+        },
+        "errata",
+    )
+
+
+def _similarity_slowest(study: Study) -> Judgement | None:
+    """Seconds of the similarities of one fold against those of one training as published."""
+    costs, point = study.table("costs"), _nearest_untuned(study)
+    found = study.similarity.seconds.get("similarity") if study.similarity else None
+    if costs is None or point is None or found is None or study.similarity is None:
+        return None
+    k, reg = point
+    rows = costs[(costs["method"] == "mf-published") & (costs["measure"] == "seconds")]
+    rows = rows[(rows["k"] == k) & (rows["reg"] == reg)]
+    stage = "refit" if "refit" in set(rows["stage"]) else "fit"
+    training = rows.loc[rows["stage"] == stage, "value"].mean()
+    if pd.isna(training):
+        return None
+    return Judgement(
+        "supported" if found > training else "contradicted",
+        {
+            "fold": code(study.similarity.fold),
+            "similarity": number(found, "seconds"),
+            "training": number(float(training), "seconds"),
+            "method": code("mf-published"),
+            "k": number(int(k)),
+            "published": number(published_figures()["similarity_seconds"], "seconds"),
+        },
+        "similarity",
+    )
+
+
+def _moves(study: Study, method: str) -> pd.DataFrame | None:
+    """By fold: how far reg moves the test RMSE (mean over k), and k (mean over reg)."""
+    rows = _on_test(study, method)
+    if rows["k"].nunique() < 2 or rows["reg"].nunique() < 2:
+        return None
+    moved = {}
+    for fold, points in rows.groupby("fold", sort=False):
+        wide = points.pivot_table(index="k", columns="reg", values="value")
+        spread = {"reg": np.ptp(wide, axis=1).mean(), "k": np.ptp(wide, axis=0).mean()}
+        moved[fold] = spread
+    return pd.DataFrame(moved).T
+
+
+def _reg_hardly_matters(study: Study) -> Judgement | None:
+    """Whether reg, as the L2 term of mf, moves the error less than k does."""
+    ours, published = _moves(study, "mf"), _moves(study, "mf-published")
+    if ours is None:
+        return None
+    less = ours["k"] - ours["reg"]
+    values: dict[str, object] = {
+        "reg": number(float(ours["reg"].mean()), "rmse"),
+        "k": number(float(ours["k"].mean()), "rmse"),
+        "folds": number(int((less > 0).sum())),
+        "of": number(len(less)),
+    }
+    if published is not None:
+        values["reg_published"] = number(float(published["reg"].mean()), "rmse")
+        values["k_published"] = number(float(published["k"].mean()), "rmse")
+    return Judgement(_by_folds(less), values, "factorization", measured=published is not None)
+
+
+def _best_k(rows: pd.DataFrame, claimed: str) -> Judgement | None:
+    """Whether a k has the least RMSE: in every fold, in none, or in some of them.
+
+    `rows` has fold, k and value, one row each; None where the claimed k or another is not there.
+    """
+    wide = rows.pivot_table(index="fold", columns="k", values="value").dropna()
+    if claimed not in wide or wide.shape[1] < 2 or wide.empty:
+        return None
+    others = wide.drop(columns=claimed)
+    ahead = others.min(axis=1) - wide[claimed]
+    best = str(wide.mean().idxmin())
+    return Judgement(
+        _by_folds(ahead),
+        {
+            "claimed": number(int(claimed)),
+            "at_claimed": number(float(wide[claimed].mean()), "rmse"),
+            "best": number(int(best)),
+            "at_best": number(float(wide[best].mean()), "rmse"),
+            "folds": number(int((ahead > 0).sum())),
+            "of": number(len(wide)),
+        },
+        "factorization",
+    )
+
+
+def _compromise(study: Study) -> Judgement | None:
+    """Whether k = 4 is best over the grid of reg: what the study calls expected improvement."""
+    rows = _on_test(study, "mf")
+    if rows["reg"].nunique() < 2:
+        return None
+    return _best_k(rows.groupby(["fold", "k"], sort=False)["value"].mean().reset_index(), "4")
+
+
+def _best_tuned(study: Study) -> Judgement | None:
+    """Whether k = 16 is best with reg chosen on validation for each k."""
+    points = numbers.tuned_by_k(study)
+    return _best_k(points[points["method"] == "mf"], "16")
+
+
+RULES: dict[str, Callable[[Study], Judgement | None]] = {
+    "cf1": _explained,
+    "cf2": _similarities_stored,
+    "cf3": _new_users,
+    "cf4": _finds_what_is_hot,
+    "cf5": _items_before_users,
+    "cf6": _cold_items,
+    "mf1": _generalises,
+    "mf3": _overfits,
+    "mf4": _less_space,
+    "mf5": _combines,
+    "v1": _wins_untuned,
+    "v2": _similarity_slowest,
+    "v3": _reg_hardly_matters,
+    "v4": _compromise,
+    "v5": _best_tuned,
+}

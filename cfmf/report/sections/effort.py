@@ -1,0 +1,186 @@
+"""What tuning was allowed and what it took: trials and wall-clock time, method by method."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cfmf.report.page import Block, Column, Fold, Heading, Note, Points, Table, Text, records
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study
+from cfmf.report.terms import terms
+
+TUNING = {"tune", "fit"}
+"""Stages of the costs that choose a setting; what follows the choice is not tuning."""
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """A row a method, and what the budget cut, in words."""
+    table = effort(study)
+    if table.empty:
+        return []
+    budget = float(table["budget"].iloc[0])
+    cut = table[table["cut"] > 0]
+    told = words("effort.none_cut", budget=number(budget, "seconds"))
+    if len(cut):
+        told = words(
+            "effort.cut",
+            budget=number(budget, "seconds"),
+            runs=number(int(cut["cut"].sum()), "count"),
+            methods=", ".join(cut["method"]),
+        )
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("trials", words.plain("column.trials_fold"), "count"),
+        Column("runs", words.plain("column.runs_all"), "count"),
+        Column("cut", words.plain("column.cut"), "count"),
+        Column("seconds", words.plain("column.seconds_mean"), "seconds"),
+        Column("most", words.plain("column.seconds_most"), "seconds"),
+        Column("budget", words.plain("column.budget"), "seconds"),
+    ]
+    return [
+        Heading(words("effort.heading")),
+        Text(words("effort.text")),
+        Table("effort", words("effort.title"), columns, records(table)),
+        Note("erratum" if len(cut) else "hint", told),
+        *_searched(study, words),
+    ]
+
+
+def effort(study: Study) -> pd.DataFrame:
+    """Trials and seconds of tuning by method, most trials first; empty where no budget is known.
+
+    Columns method, trials (settings tried on one fold), runs (trainings in all: folds and seeds),
+    cut (those that the budget ended or did not begin), seconds (mean over folds), most (of one
+    fold), budget.
+    """
+    budget = study.provenance.get("config", {}).get("tuning", {}).get("seconds")
+    costs = study.table("costs")
+    if budget is None or costs is None:
+        return pd.DataFrame()
+    spent = costs[costs["stage"].isin(TUNING) & (costs["measure"] == "seconds")]
+    seconds = spent.groupby(["method", "fold"], sort=False)["value"].sum().groupby("method")
+    counts = pd.concat([_neighbours(study), _factorizations(study)])
+    table = counts.join(pd.DataFrame({"seconds": seconds.mean(), "most": seconds.max()}))
+    table = table.assign(budget=float(budget)).rename_axis("method").reset_index()
+    return table.sort_values(["trials", "method"], ascending=[False, True], ignore_index=True)
+
+
+def _neighbours(study: Study) -> pd.DataFrame:
+    """Columns trials, runs, cut by method."""
+    rows = study.neighbour_trials
+    if rows is None:
+        return pd.DataFrame(columns=["trials", "runs", "cut"])
+    grouped = rows.assign(late=rows["state"] != "COMPLETE").groupby("method")
+    return pd.DataFrame(
+        {
+            "trials": grouped["trial"].nunique(),
+            "runs": grouped.size(),
+            "cut": grouped["late"].sum(),
+        }
+    )
+
+
+def _factorizations(study: Study) -> pd.DataFrame:
+    """Columns trials, runs, cut by method."""
+    rows = study.tables["metrics"]
+    late = rows[(rows["split"] == "fit") & (rows["metric"] == "out_of_time")]
+    grouped = late.assign(point=late["k"] + " " + late["reg"]).groupby("method")
+    return pd.DataFrame(
+        {
+            "trials": grouped["point"].nunique(),
+            "runs": grouped.size(),
+            "cut": grouped["value"].sum().astype(int),
+        }
+    )
+
+
+def _searched(study: Study, words: Catalogue) -> list[Block]:
+    """What the search of `tuning.search` chose, beside what the grids chose."""
+    table = searched(study)
+    if table.empty:
+        return []
+    columns = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("by", words.plain("column.chosen_by")),
+        Column("folds", words.plain("column.folds"), "count"),
+        Column("trials", words.plain("column.trials_fold"), "count"),
+        Column("complete", words.plain("column.complete"), "count"),
+        Column("seconds", words.plain("column.seconds_mean"), "seconds"),
+        Column("validation", words.plain("column.validation_rmse"), "rmse"),
+        Column("test", words.plain("column.test_rmse"), "rmse"),
+    ]
+    shown = table.assign(by=[words.plain(f"effort.by_{by}") for by in table["by"]])
+    found: list[Block] = [
+        Heading(words("effort.search_heading")),
+        Text(words("effort.search_text")),
+        Table("searched", words("effort.search_title"), columns, records(shown)),
+    ]
+    sides = {by: rows.set_index("method") for by, rows in table.groupby("by")}
+    both = [one for one in sides["search"].index if "grid" in sides and one in sides["grid"].index]
+    said = [
+        words(
+            "effort.search_said",
+            method=code(method),
+            **{
+                split: number(
+                    float(sides["search"].loc[method, split] - sides["grid"].loc[method, split]),
+                    "signed",
+                )
+                for split in ("validation", "test")
+            },
+        )
+        for method in both
+    ]
+    trials = study.searches["trials"].rename(columns={"value": "validation"})
+    of_trials = [
+        Column("method", words.plain("column.method"), "code"),
+        Column("fold", words.plain("column.fold")),
+        Column("trial", words.plain("column.trial"), "count"),
+        Column("state", words.plain("column.state")),
+        Column("setting", words.plain("column.what"), "code"),
+        Column("validation", words.plain("column.validation_rmse"), "rmse"),
+    ]
+    title = words("effort.search_trials")
+    every = Table(
+        "searched-trials",
+        title,
+        of_trials,
+        records(trials.assign(state=terms(trials["state"], words))),
+    )
+    return [*found, *([Points(said)] if said else []), Fold(title, [every])]
+
+
+def searched(study: Study) -> pd.DataFrame:
+    """The search beside the grid, method by method: means over folds; empty without a search.
+
+    Columns method, by (grid or search), folds, trials and complete (of one fold, the most), seconds
+    (of tuning, mean over folds), validation, test (RMSE of what was chosen). A method that was not
+    run on a grid has one row.
+    """
+    if not study.searches:
+        return pd.DataFrame()
+    trials, costs = study.searches["trials"], study.searches["costs"]
+    counts = trials.groupby(["method", "fold"])["state"]
+    rows = _chosen(study.searches["metrics"]).assign(
+        by="search",
+        trials=counts.size().groupby("method").max(),
+        complete=counts.apply(lambda one: (one == "COMPLETE").sum()).groupby("method").max(),
+        seconds=costs.groupby("method")["value"].mean(),
+    )
+    grid = _chosen(study.tables["selected"]).assign(by="grid")
+    grid = grid[grid.index.isin(rows.index)]
+    tuned = effort(study)
+    if not tuned.empty:
+        tuned = tuned.set_index("method")
+        runs = (tuned["runs"] - tuned["cut"]) * tuned["trials"] / tuned["runs"]
+        grid = grid.join(tuned[["trials", "seconds"]].assign(complete=runs.round()))
+    both = pd.concat([grid, rows]).rename_axis("method").reset_index()
+    return both.sort_values(["method", "by"], ignore_index=True)
+
+
+def _chosen(metrics: pd.DataFrame) -> pd.DataFrame:
+    """By method: folds, and the mean RMSE on validation and test."""
+    rows = metrics[(metrics["metric"] == "rmse") & metrics["split"].isin(["validation", "test"])]
+    means = rows.groupby(["method", "split", "fold"])["value"].mean().reset_index()
+    table = means.pivot_table(index="method", columns="split", values="value")
+    return table.assign(folds=rows.groupby("method")["fold"].nunique())

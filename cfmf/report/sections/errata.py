@@ -1,0 +1,484 @@
+"""What the published study gets wrong, each point with this run's number where it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from cfmf.report import numbers
+from cfmf.report.page import Block, Column, Heading, Table, Text
+from cfmf.report.sections.factorization import watched_phase
+from cfmf.report.sections.neighbours import contaminated
+from cfmf.report.sections.search import cause, medians, order, orders
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study, published_figures
+from cfmf.report.terms import told
+from cfmf.statistics.names import PUBLISHED
+
+COUNT = 25
+OF_CODE = (12, 16, 25)
+"""Errata about the study's code, which no run of another code can show."""
+Values = dict[str, object]
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The study's figures beside this run's, the double root undone, then every erratum."""
+    printed = published_figures()
+    return [
+        Text(words("errata.text")),
+        Heading(words("errata.beside_heading")),
+        _beside(study, printed, words),
+        Heading(words("errata.independent_heading")),
+        Text(words("errata.independent_text")),
+        _independent(study, printed, words),
+        Heading(words("errata.root_heading")),
+        _roots(printed, words),
+        Heading(words("errata.all_heading")),
+        _all(study, words),
+    ]
+
+
+def _beside(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
+    """One row a published figure that this run has an equal of."""
+    largest = _largest_k(study, "mf-published")
+    ours = {
+        "user_cf_test": numbers.measure(study, "user-cf-published", "test"),
+        "user_cf_train": contaminated(study),
+        "torch_test": _at(study, "test", largest),
+        "torch_train": _at(study, "train", largest),
+        "torch_epochs": _epochs(study, largest),
+        **{f"jax_{name}": value for name, value in _jax(study).items() if name != "k"},
+        "anova_f": _statistic(study, "one-way ANOVA", "F"),
+        "kruskal_h": _statistic(study, "Kruskal-Wallis", "H"),
+    }
+    rows: list[dict[str, object]] = [
+        {
+            "what": words(
+                f"errata.figure_{name}",
+                k=(_jax(study).get("k") if name.startswith("jax") else largest) or "?",
+            ).striptags(),
+            "published": printed[name],
+            "here": value,
+        }
+        for name, value in ours.items()
+        if value is not None
+    ]
+    columns = [
+        Column("what", words.plain("column.what_figure")),
+        Column("published", words.plain("column.published"), "figure"),
+        Column("here", words("column.this_run", dataset=study.dataset).striptags(), "figure"),
+    ]
+    return Table("published-figures", words("errata.beside"), columns, rows)
+
+
+def _jax(study: Study) -> dict[str, Any]:
+    """End of the JAX code's training at its largest k, its RMSE rooted once more as published."""
+    points = [point for point in study.histories if point[0] == "mf-published-jax"]
+    if not points:
+        return {}
+    point = max(points, key=lambda point: float(point[1]))
+    last = watched_phase(study.histories[point]).iloc[-1]
+    return {
+        "k": point[1],
+        "test": float(last["test_rmse"]) ** 0.5,
+        "train": float(last["train_rmse"]) ** 0.5,
+        "epochs": float(last["epoch"]),
+    }
+
+
+def _independent(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
+    """What others found on the study's own four files, beside this run's nearest equal."""
+    tuned = dict(numbers.tuned_by_k(study).groupby(["method", "k"])["value"].mean())
+    errors = dict(numbers.errors_on_test(study).groupby("method")["value"].mean())
+    rows: list[dict[str, object]] = []
+    for run in printed["independent"]:
+        method, k = run.get("method"), run.get("k")
+        here = tuned.get((method, str(k))) if k else errors.get(method)
+        rows.append(
+            {
+                "what": words.plain(f"errata.independent_{run['run']}"),
+                "k": k,
+                "published": run["rmse"],
+                "method": method or "",
+                "here": None if here is None else float(here),
+            }
+        )
+    columns = [
+        Column("what", words.plain("column.what_figure")),
+        Column("k", "k", "count"),
+        Column("published", words.plain("column.independent"), "rmse"),
+        Column("method", words.plain("column.method"), "code"),
+        Column("here", words("column.this_run", dataset=study.dataset).striptags(), "rmse"),
+    ]
+    return Table("independent-runs", words("errata.independent"), columns, rows)
+
+
+def _roots(printed: dict[str, Any], words: Catalogue) -> Table:
+    """The published values that are roots of an RMSE, squared again."""
+    named = {
+        words.plain("errata.root_jax"): printed["jax_test"],
+        words.plain("errata.root_best"): printed["best_trial"],
+        **{
+            words("errata.root_k", k=k).striptags(): value
+            for k, value in printed["best_by_k"].items()
+        },
+    }
+    rows: list[dict[str, object]] = [
+        {"what": name, "published": value, "true": value**2} for name, value in named.items()
+    ]
+    columns = [
+        Column("what", words.plain("column.what_figure")),
+        Column("published", words.plain("column.published"), "rmse"),
+        Column("true", words.plain("column.true_rmse"), "rmse"),
+    ]
+    return Table("double-root", words("errata.root_title"), columns, rows)
+
+
+def _all(study: Study, words: Catalogue) -> Table:
+    rows: list[dict[str, object]] = []
+    for place in range(1, COUNT + 1):
+        found = EVIDENCE[place](study) if place in EVIDENCE else None
+        nothing = "errata.code" if place in OF_CODE else "errata.not_touched"
+        here = words(f"errata.here.e{place}", **told(found, words)) if found else words(nothing)
+        if place == 3 and (searched := _searched(study)):
+            here = words("errata.here.e3_search", **searched)
+            if because := cause(study):
+                here += " " + words(f"search.because_{because}", **orders(study))
+        rows.append(
+            {
+                "number": place,
+                "published": words(f"errata.published.e{place}"),
+                "correct": words(f"errata.correct.e{place}"),
+                "here": here,
+            }
+        )
+    columns = [
+        Column("number", words.plain("column.number"), "count"),
+        Column("published", words.plain("column.published_says"), "html"),
+        Column("correct", words.plain("column.correct"), "html"),
+        Column("here", words.plain("column.here"), "html"),
+    ]
+    return Table("errata", words("errata.all"), columns, rows)
+
+
+def _largest_k(study: Study, method: str) -> str | None:
+    rows = study.tables["metrics"]
+    ks = rows.loc[rows["method"] == method, "k"].unique()
+    return max((str(k) for k in ks), key=float) if len(ks) else None
+
+
+def _at(study: Study, split: str, k: str | None) -> float | None:
+    return numbers.measure(study, "mf-published", split, k=k) if k else None
+
+
+def _epochs(study: Study, k: str | None) -> float | None:
+    if k is None:
+        return None
+    for split in ("fit", "train", "test"):
+        found = numbers.measure(study, "mf-published", split, "epochs", k=k)
+        if found is not None:
+            return found
+    return None
+
+
+def _statistic(study: Study, test: str, name: str) -> float | None:
+    tests = study.table("tests")
+    if tests is None:
+        return None
+    rows = tests[
+        (tests["design"] == PUBLISHED) & (tests["test"] == test) & (tests["stat_name"] == name)
+    ]
+    return float(rows["stat"].iloc[0]) if len(rows) else None
+
+
+def _double_root(study: Study) -> Values | None:
+    printed = published_figures()
+    return {
+        "train": number(printed["trial_0_train"]),
+        "loss": number(printed["trial_0_loss"]),
+        "root": number(float(np.sqrt(printed["trial_0_loss"])), "rmse"),
+    }
+
+
+def _untrained(study: Study, method: str = "mf-published") -> dict[int, float]:
+    """RMSE before the first step at each k, where the learning curves tell it."""
+    found = {}
+    for (name, k, _), history in study.histories.items():
+        first = history.iloc[0]
+        watched = [first[c] for c in ("test_rmse", "validation_rmse", "train_rmse") if first[c] > 0]
+        if name == method and watched and first["epoch"] == 0:
+            found[int(k)] = float(watched[0])
+    return dict(sorted(found.items()))
+
+
+def _untrained_medians(study: Study) -> Values | None:
+    start = _untrained(study)
+    if len(start) < 2:
+        return None
+    return {
+        "ks": code(", ".join(map(str, start))),
+        "roots": _listed([value**0.5 for value in start.values()]),
+    }
+
+
+def _searched(study: Study) -> Values | None:
+    """Orders of k by the medians of the repeated search, with and without its pruned trials."""
+    frame = study.search.get("frame")
+    if frame is None:
+        return None
+    table = medians(frame)
+    return {
+        "pruned": number(int(table["pruned"].sum())),
+        "trials": number(int(table["trials"].sum())),
+        "all": order(table, "all"),
+        "complete": order(table, "complete"),
+    }
+
+
+def _initial(study: Study) -> Values | None:
+    start, ours = _untrained(study), _untrained(study, "mf")
+    if len(start) < 2:
+        return None
+    low, high = min(start), max(start)
+    small = f"{min(ours.values()):.4f}–{max(ours.values()):.4f}" if ours else "–"
+    return {
+        "low": number(low),
+        "high": number(high),
+        "at_low": number(start[low], "rmse"),
+        "at_high": number(start[high], "rmse"),
+        "ours": small,
+    }
+
+
+def _listed(values: list[float]) -> Markup:
+    return Markup(", ").join(number(value, "rmse") for value in values)
+
+
+def _test_as_validation(study: Study) -> Values | None:
+    """How much lower the test RMSE would look had it chosen the setting itself."""
+    rows = study.tables["metrics"]
+    rows = rows[(rows["method"] == "mf") & (rows["metric"] == "rmse") & (rows["split"] == "test")]
+    if rows.empty:
+        return None
+    each = rows.groupby(["fold", "k", "reg"])["value"].mean()
+    peeked = float(each.groupby("fold").min().mean())
+    errors = numbers.errors_on_test(study)
+    honest = errors.loc[errors["method"] == "mf", "value"]
+    if honest.empty:
+        return None
+    return {
+        "peeked": number(peeked, "rmse"),
+        "honest": number(float(honest.mean()), "rmse"),
+        "gain": number(float(honest.mean()) - peeked, "rmse"),
+    }
+
+
+def _straw_man(study: Study) -> Values | None:
+    plain = numbers.measure(study, "user-cf-published", "test")
+    errors = numbers.errors_on_test(study).groupby("method")["value"].mean()
+    if plain is None or "user-knn" not in errors:
+        return None
+    return {"plain": number(plain, "rmse"), "tuned": number(float(errors["user-knn"]), "rmse")}
+
+
+def _design(study: Study) -> Values | None:
+    rows = study.tables["metrics"]
+    rows = rows[(rows["method"] == "mf") & (rows["metric"] == "rmse") & (rows["split"] == "test")]
+    if rows.empty:
+        return None
+    return {
+        "folds": number(rows["fold"].nunique()),
+        "settings": number(len(rows[["k", "reg"]].drop_duplicates())),
+        "seeds": number(rows["seed"].nunique()),
+    }
+
+
+def _stopping(study: Study) -> Values | None:
+    ends = [
+        watched_phase(history).iloc[-1]
+        for (method, _, _), history in study.histories.items()
+        if method == "mf-published"
+    ]
+    if not ends:
+        return None
+    return {
+        "least": number(min(int(end["epoch"]) for end in ends), "count"),
+        "most": number(max(int(end["epoch"]) for end in ends), "count"),
+        "delta": number(float(f"{max(abs(float(end['delta_loss'])) for end in ends):.3g}")),
+    }
+
+
+def _self(study: Study) -> Values | None:
+    honest, dirty = numbers.measure(study, "user-cf-published", "train"), contaminated(study)
+    if honest is None or dirty is None:
+        return None
+    return {"honest": number(honest, "rmse"), "dirty": number(dirty, "rmse")}
+
+
+def _broadcast(study: Study) -> Values | None:
+    if study.users is None or study.items is None or study.ratings is None:
+        return None
+    m, n = len(study.users), len(study.items)
+    return {
+        "broadcast": number(float(m) * m * n * 4, "gib"),
+        "sparse": number(len(study.ratings) * 8.0, "bytes"),
+    }
+
+
+def _decay(study: Study) -> Values | None:
+    """How far reg moves the validation RMSE at one k, most of all k."""
+    grid = numbers.grid(study, "mf")
+    if grid.empty or grid["reg"].nunique() < 2:
+        return None
+    spread = grid.groupby("k")["value"].agg(lambda values: values.max() - values.min())
+    return {"spread": number(float(spread.max()), "rmse"), "k": number(int(str(spread.idxmax())))}
+
+
+def _normality(study: Study) -> Values | None:
+    rows = study.table("assumptions")
+    if rows is None:
+        return None
+    rows = rows[rows["design"].astype(str) == PUBLISHED]
+    judged = rows[rows["departure"].astype(str).isin(["True", "False"])]
+    failed = judged[judged["departure"].astype(str) == "True"]
+    return {"failed": number(len(failed)), "judged": number(len(judged))} if len(judged) else None
+
+
+def _kruskal(study: Study) -> Values | None:
+    tests = study.table("tests")
+    if tests is None:
+        return None
+    rows = tests[(tests["design"] == PUBLISHED) & (tests["test"] == "Kruskal-Wallis")]
+    rows = rows[rows["effect"].notna()]
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    return {"name": str(row["effect_name"]), "effect": number(float(row["effect"]), "rmse")}
+
+
+def _train_by_k(study: Study) -> Values | None:
+    table = numbers.tuned_by_k(study, "train")
+    if table.empty:
+        table = numbers.tuned_by_k(study, "fit")
+    table = table[table["method"] == "mf-published"]
+    if table["k"].nunique() < 2:
+        return None
+    means = table.groupby("k")["value"].mean()
+    means = means.loc[sorted(means.index, key=float)]
+    return {"ks": code(", ".join(means.index)), "values": _listed(means.tolist())}
+
+
+def _count(study: Study) -> Values | None:
+    kept = study.audit.get("rows_kept")
+    return None if kept is None else {"kept": number(kept, "count")}
+
+
+def _two_losses(study: Study) -> Values | None:
+    """Where the two published recipes end at one k and λ, each in the units of its own loss."""
+    for (name, k, reg), history in study.histories.items():
+        other = study.histories.get(("mf-published", k, reg))
+        if name != "mf-published-jax" or other is None:
+            continue
+        jax, torch = (watched_phase(curve).iloc[-1] for curve in (history, other))
+        return {
+            "k": number(int(k)),
+            "torch_epochs": number(int(torch["epoch"]), "count"),
+            "jax_epochs": number(int(jax["epoch"]), "count"),
+            "torch_loss": number(float(torch["loss"]), "rmse"),
+            "jax_loss": number(float(jax["loss"]), "rmse"),
+            "torch": number(float(torch["test_rmse"]), "rmse"),
+            "jax": number(float(jax["test_rmse"]), "rmse"),
+        }
+    return None
+
+
+def _one_key(study: Study) -> Values | None:
+    """RMSE before the first step with two keys and with one, and how many rows are the same."""
+    one = _untrained(study, "mf-published-jax")
+    shared = [k for k in _untrained(study) if k in one]
+    if not shared or study.users is None or study.items is None:
+        return None
+    k = shared[-1]
+    return {
+        "k": number(k),
+        "rows": number(min(len(study.users), len(study.items)), "count"),
+        "two": number(_untrained(study)[k], "rmse"),
+        "one": number(one[k], "rmse"),
+    }
+
+
+def _speed(study: Study) -> Values | None:
+    rows = study.table("backends")
+    if rows is None or not {"torch", "jax"} <= set(rows["backend"]):
+        return None
+    seconds = rows.set_index("backend")["epoch_seconds"]
+    return {
+        **{name: number(float(seconds[name]), "seconds") for name in ("torch", "jax")},
+        "repeats": number(int(rows["repeats"].max())),
+    }
+
+
+def _generators(study: Study) -> Values | None:
+    rows = study.table("generators")
+    if rows is None:
+        return None
+    return {
+        "tests": number(len(rows)),
+        "below": number(int((rows["p_raw"] < 0.05).sum())),
+        "adjusted": number(float(rows["p_adj"].min()), "p"),
+    }
+
+
+def _similarity_time(study: Study) -> Values | None:
+    found = study.similarity
+    if found is None or "similarity" not in found.seconds or study.users is None:
+        return None
+    return {
+        "seconds": number(found.seconds["similarity"], "seconds"),
+        "users": number(len(study.users), "count"),
+    }
+
+
+def _duplicates(study: Study) -> Values | None:
+    checks = study.audit.get("checks", {})
+    found = checks.get("duplicates") if isinstance(checks, dict) else None
+    count = found.get("count") if isinstance(found, dict) else found
+    return None if count is None else {"count": number(count, "count")}
+
+
+def _dates(study: Study) -> Values | None:
+    if study.ratings is None or "date" not in study.ratings:
+        return None
+    dates = study.ratings["date"].dropna()
+    if dates.empty:
+        return None
+    return {"first": str(dates.min().date()), "last": str(dates.max().date())}
+
+
+EVIDENCE: dict[int, Callable[[Study], Values | None]] = {
+    1: _double_root,
+    2: _two_losses,
+    3: _untrained_medians,
+    4: _test_as_validation,
+    5: _straw_man,
+    6: _design,
+    7: _initial,
+    8: _stopping,
+    9: _one_key,
+    10: _one_key,
+    11: _speed,
+    13: _generators,
+    14: _self,
+    15: _broadcast,
+    17: _similarity_time,
+    18: _decay,
+    19: _normality,
+    20: _kruskal,
+    21: _train_by_k,
+    22: _count,
+    23: _duplicates,
+    24: _dates,
+}

@@ -1,0 +1,65 @@
+"""Where the numbers come from: config, versions, hashes, machine, command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from cfmf.report.page import Block, Column, Fold, Table, Text
+from cfmf.report.strings import Catalogue, code
+from cfmf.report.study import Study
+from cfmf.report.terms import term
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The command to repeat the run, then what it ran with."""
+    known = study.provenance
+    if not known:
+        return []
+    found: list[Block] = []
+    if known.get("command"):
+        found.append(Text(words("provenance.command", command=code(known["command"]))))
+    found.append(_facts(known, words))
+    found += [
+        _pairs(name, known[name], words)
+        for name in ("versions", "inputs", "outputs")
+        if known.get(name)
+    ]
+    if known.get("config"):
+        text = yaml.safe_dump(known["config"], allow_unicode=True, sort_keys=False)
+        block = Markup('<code class="block">{}</code>').format(text)
+        found.append(Fold(words("provenance.config"), [Text(block)]))
+    return found
+
+
+def _facts(known: dict[str, Any], words: Catalogue) -> Table:
+    rows: list[dict[str, object]] = []
+    for group in ("git", "machine", "run"):
+        for name, value in known.get(group, {}).items():
+            label = words.otherwise(f"provenance.{name}", name).striptags()
+            rows.append({"what": label, "value": _said(value, words)})
+    columns = [
+        Column("what", words.plain("column.what_fact")),
+        Column("value", words.plain("column.value")),
+    ]
+    return Table("facts", words("provenance.facts"), columns, rows)
+
+
+def _said(value: object, words: Catalogue) -> str:
+    if isinstance(value, bool):
+        return words.plain("provenance.yes" if value else "provenance.no")
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else term(value, words).striptags()
+
+
+def _pairs(name: str, pairs: dict[str, Any], words: Catalogue) -> Fold:
+    title = words(f"provenance.{name}")
+    columns = [
+        Column("name", words.plain("column.name"), "code"),
+        Column("value", words.plain("column.value"), "code"),
+    ]
+    rows: list[dict[str, object]] = [{"name": k, "value": str(v)} for k, v in pairs.items()]
+    return Fold(title, [Table(name, title, columns, rows)])

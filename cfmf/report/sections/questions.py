@@ -1,0 +1,184 @@
+"""What a reader asks first, each question with its answer from the tables and where to read on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.report import numbers
+from cfmf.report.page import Answers, Block
+from cfmf.report.sections import discussion
+from cfmf.report.sections.cold_start import levels_of
+from cfmf.report.sections.comparison import margin
+from cfmf.report.sections.cost import jobs
+from cfmf.report.sections.summary import CONTRASTS, FOLDS, sentence
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study
+from cfmf.report.terms import term
+
+HISTORY = "user's ratings in train"
+QUICK = 0.1
+"""Share of the best method's time that counts as quick."""
+COMPARED = {"mf", "user-knn"}
+"""What the published study compared, each tuned and trained as it should be."""
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The questions that this run can answer; a sentence in the place of an answer it lacks."""
+    items = []
+    for name, (answer, sections) in ANSWERS.items():
+        text = answer(study, words) or words(f"questions.{name}_unknown")
+        links = Markup(", ").join(
+            Markup('<a href="#{}">{}</a>').format(section, words(f"{section}.title"))
+            for section in sections
+        )
+        items.append((_asked(name, study, words), text, links))
+    return [Answers(items)]
+
+
+def _asked(name: str, study: Study, words: Catalogue) -> Markup:
+    if name == "which" and study.users is not None:
+        return words("questions.which_for", users=number(rounded(len(study.users)), "count"))
+    return words(f"questions.{name}")
+
+
+def rounded(count: int) -> int:
+    """The number of the series 1, 2, 5, 10, 20, 50, … that is nearest to a count, in ratio."""
+    decade = 10 ** math.floor(math.log10(count))
+    return min((step * decade for step in (1, 2, 5, 10)), key=lambda n: abs(math.log(n / count)))
+
+
+def _which(study: Study, words: Catalogue) -> Markup | None:
+    table = numbers.summary(study)
+    best = table.iloc[0]
+    text = words(
+        "questions.which_best", method=code(best["method"]), rmse=number(best["rmse"], "rmse")
+    )
+    size, seconds = margin(study), float(best["seconds"])
+    others = table.iloc[1:]
+    if size and not math.isnan(seconds):
+        near = others[(others["rmse"] - best["rmse"] <= size) & (others["seconds"] < seconds)]
+        near = near.sort_values("seconds").head(1)
+        key = "questions.which_near" if len(near) else "questions.which_alone"
+        values = _named(near.iloc[0]) if len(near) else {}
+        text += " " + words(key, margin=number(size), **values)
+    quick = others[others["seconds"] <= QUICK * seconds]
+    if len(quick):
+        share = number(QUICK, "percent")
+        text += " " + words("questions.which_quick", share=share, **_named(quick.iloc[0]))
+    return text
+
+
+def _named(row: pd.Series) -> dict[str, Markup]:
+    """A row of the summary as values for a sentence."""
+    return {
+        "method": code(row["method"]),
+        "rmse": number(row["rmse"], "rmse"),
+        "seconds": number(row["seconds"], "seconds"),
+    }
+
+
+def _how_sure(study: Study, words: Catalogue) -> Markup | None:
+    """The first comparison of the verdict, whom it leaves out, and what the folds allow."""
+    contrasts = [said for said in study.verdict if said["key"] in CONTRASTS]
+    if not contrasts:
+        return None
+    found = [sentence(contrasts[0], words)]
+    pair = {name: str(contrasts[0]["numbers"].get(name)) for name in ("first", "second")}
+    best = numbers.methods(study)[0]
+    if best not in pair.values():
+        names = {name: code(method) for name, method in pair.items()}
+        found.append(words("questions.how_sure_other", method=code(best), **names))
+    folds = [said for said in study.verdict if said["key"] in FOLDS]
+    found += [sentence(said, words) for said in folds[:1]]
+    return Markup(" ").join(found)
+
+
+def _cost(study: Study, words: Catalogue) -> Markup | None:
+    table = numbers.summary(study).dropna(subset=["seconds", "search"])
+    if table.empty:
+        return None
+    best, least = table.iloc[0], numbers.least(table, "seconds")
+    text = words("questions.cost_best", search=number(best["search"], "seconds"), **_named(best))
+    if least["method"] != best["method"]:
+        text += " " + words("questions.cost_least", **_named(least))
+    if study.benchmarks is not None:
+        largest = jobs(study.benchmarks).sort_values("memory").iloc[-1]
+        memory = number(float(largest["memory"]), "mb")
+        text += " " + words("questions.cost_memory", memory=memory, rule=code(largest["rule"]))
+    return text
+
+
+def _new_users(study: Study, words: Catalogue) -> Markup | None:
+    """From the histories that were cut; else from the users who have least of it."""
+    trimmed = study.extra.get("cold_start")
+    if trimmed is not None:
+        return _cut(levels_of(trimmed), words)
+    pooled = study.extra.get("intervals")
+    if pooled is None or HISTORY not in set(pooled["slice"]):
+        return None
+    rows = levels_of(pooled[pooled["slice"] == HISTORY])
+    best = numbers.least(rows[rows["level"] == rows["level"].iloc[0]], "value")
+    everyone = numbers.errors_on_test(study).groupby("method")["value"].mean()
+    return words(
+        "questions.new_users_answer",
+        level=term(best["level"], words),
+        all=number(float(everyone[best["method"]]), "rmse"),
+        n=number(int(best["n"]), "count"),
+        **_least(best),
+    )
+
+
+def _cut(rows: pd.DataFrame, words: Catalogue) -> Markup:
+    """The best method with the shortest history, with one in the middle and with all of it."""
+    lengths = list(dict.fromkeys(rows["level"]))
+    fewest, *more = (lengths[place] for place in (0, len(lengths) // 2, -1))
+    best = numbers.least(rows[rows["level"] == fewest], "value")
+    text = words("questions.new_users_cut", fewest=fewest, **_least(best))
+    for length in dict.fromkeys(more):
+        best = numbers.least(rows[rows["level"] == length], "value")
+        shown = term(length, words)
+        text += " " + words("questions.new_users_more", length=shown, **_least(best))
+    return text
+
+
+def _least(best: pd.Series) -> dict[str, Markup]:
+    """The method with the least error, and that error with its interval, for a sentence."""
+    values = {"rmse": "value", "low": "low", "high": "high"}
+    found = {name: number(float(best[key]), "rmse") for name, key in values.items()}
+    return {"method": code(best["method"]), **found}
+
+
+def _claim(study: Study, words: Catalogue) -> Markup:
+    judged = [one.status if one else "untestable" for one in discussion.judgements(study).values()]
+    count = {status: judged.count(status) for status in discussion.BADGE}
+    tested = "none"
+    if count["supported"] or count["contradicted"]:
+        tested = (
+            "yes" if not count["contradicted"] else "no" if not count["supported"] else "partly"
+        )
+    text = words(f"questions.claim_{tested}") + " "
+    text += words(
+        "questions.claim_count", **{status: number(found) for status, found in count.items()}
+    )
+    for said in study.verdict:
+        pair = {said["numbers"].get(name) for name in ("first", "second")}
+        if said["key"] in CONTRASTS and pair == COMPARED:
+            text += " " + sentence(said, words)
+    orders = [said for said in study.verdict if said["key"] in {"order_reversed", "order_same"}]
+    orders.sort(key=lambda said: said["numbers"].get("method") != "mf")
+    for said in orders[:1]:
+        text += " " + sentence(said, words)
+    return text + " " + words("questions.claim_root")
+
+
+ANSWERS: dict[str, tuple[Callable[[Study, Catalogue], Markup | None], list[str]]] = {
+    "which": (_which, ["comparison"]),
+    "how_sure": (_how_sure, ["statistics"]),
+    "cost": (_cost, ["cost"]),
+    "new_users": (_new_users, ["cold-start"]),
+    "claim": (_claim, ["errata", "discussion"]),
+}

@@ -1,0 +1,56 @@
+"""Why a method recommends what it does, in titles."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cfmf.report.page import Block, Column, Fold, Table, Text, records
+from cfmf.report.strings import Catalogue
+from cfmf.report.study import Study
+
+TABLES = ("recommendations", "reasons", "factors", "similar_titles")
+KINDS = {
+    "prediction": "figure",
+    "sd": "figure",
+    "similarity": "similarity",
+    "share": "share",
+    "contribution": "signed",
+    "loading": "signed",
+}
+TEXTS = {"method": "code"}
+HIDDEN = ("dataset", "fold", "item")
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The tables of reasons that the run made, as they stand; none if it made none."""
+    found: list[Block] = []
+    for name in TABLES:
+        rows = study.extra.get(name)
+        if rows is not None and len(rows):
+            title = words(f"reasons.{name}")
+            found.append(Fold(title, [as_it_stands(name, rows, words)]))
+    return [Text(words("reasons.text")), *found] if found else []
+
+
+def as_it_stands(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
+    """A table with every column that says something to a reader."""
+    rows = rows.drop(columns=[name for name in HIDDEN if name in rows])
+    rows = rows.loc[:, rows.notna().any()]
+    for key in ("kind", "end"):
+        if key in rows:
+            told = [words.otherwise(f"reasons.{key}_{one}", one).striptags() for one in rows[key]]
+            rows = rows.assign(**{key: told})
+    columns = [
+        Column(
+            str(key),
+            words.otherwise(f"column.{key}", key).striptags(),
+            KINDS.get(str(key), "value")
+            if pd.api.types.is_numeric_dtype(rows[key])
+            else TEXTS.get(str(key), "text"),
+        )
+        for key in rows.columns
+    ]
+    shown = rows.copy()
+    text = [column.key for column in columns if not column.numeric]
+    shown[text] = shown[text].astype(object).where(shown[text].notna(), "").astype(str)
+    return Table(name.replace("_", "-"), words(f"reasons.{name}"), columns, records(shown))

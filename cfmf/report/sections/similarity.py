@@ -1,0 +1,44 @@
+"""Users' similarities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cfmf.report.figures import data as figures
+from cfmf.report.page import Block, Column, Plot, Table, Text
+from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.study import Study
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """The corner that the study printed, and how similar users are."""
+    found = study.similarity
+    if found is None:
+        return []
+    fold, histogram = code(found.fold), found.histogram
+    middle = (histogram["low"] + histogram["high"]) / 2
+    mean = float((middle * histogram["count"]).sum() / max(histogram["count"].sum(), 1))
+    caption = "similarity.caption_kept" if found.kept else "similarity.caption"
+    blocks: list[Block] = [
+        Text(words("similarity.text", fold=fold)),
+        Plot(
+            "similarity",
+            words("similarity.figure_title"),
+            words(caption, mean=number(round(mean, 3)), fold=fold, kept=number(found.kept)),
+            figures.similarity_distribution(
+                np.append(histogram["low"], histogram["high"].iloc[-1]),
+                histogram["count"].to_numpy(),
+                words.plain,
+            ),
+        ),
+    ]
+    if found.corner is None:
+        return [*blocks, Text(words("similarity.kept", kept=number(found.kept)))]
+    columns = [Column("user", words.plain("column.user"), "code")]
+    columns += [Column(str(other), str(other), "similarity") for other in range(len(found.corner))]
+    rows: list[dict[str, object]] = [
+        {"user": row, **{str(other): float(value) for other, value in enumerate(values)}}
+        for row, values in enumerate(found.corner)
+    ]
+    title = words("similarity.corner", fold=fold)
+    return [*blocks, Table("similarity-corner", title, columns, rows)]

@@ -1,0 +1,164 @@
+"""How often each test rejects a true null, by simulation, and why some rates are not nominal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.report.page import Block, Column, Fold, Heading, Points, Table, Text, records
+from cfmf.report.strings import Catalogue, number
+from cfmf.report.terms import term, terms
+from cfmf.statistics import names
+from cfmf.statistics.rates import iman_davenport_rate, least_p, signed_rank_rate
+
+SIMULATED = Path(__file__).parents[1] / "assets" / "type_one_error.tsv"
+NOMINAL = 0.05
+KEPT = 0.03, 0.07
+"""Shares between these count as nominal: 400 repeats at 5 % have a standard error of 1.1 %."""
+OF_LEVELS = ["independent", "unequal", "shared"]
+NAMED = {
+    "t": f"{names.CORRECTED_T}, one pair alone",
+    "anova": names.ANOVA,
+    "friedman": names.FRIEDMAN,
+    "seeds": f"{names.ANOVA}, seeds as blocks",
+    "shared_anova": names.SHARED_ANOVA,
+}
+
+
+def shares() -> pd.DataFrame:
+    """Shares of rejections under true nulls, as `benchmarks/type_one_error.py` wrote them.
+
+    Returns
+    -------
+    One row a null, design and test: null, size, test, repeats, share, and folds and levels (the
+    numbers in `size`; levels are 0 where it names none).
+    """
+    rows = pd.read_csv(SIMULATED, sep="\t")
+    found = rows["size"].str.extract(r"^(?P<folds>\d+)(?:.*?(?P<levels>\d+) levels)?")
+    return rows.join(found.fillna("0").astype(int))
+
+
+def blocks(words: Catalogue) -> list[Block]:
+    """What the tests do under a true null, and what that means for reading them."""
+    rows = shares()
+    of_levels = rows[rows["null"].isin(OF_LEVELS)]
+    others = rows[~rows["null"].isin(OF_LEVELS)].groupby("null")["share"].max()
+    shared = rows[rows["null"] == "shared"].groupby("test")["share"]
+    told = words(
+        "simulated.text",
+        repeats=number(int(rows["repeats"].min()), "count"),
+        **{f"{key}_least": number(shared.min()[test], "share") for key, test in NAMED.items()},
+        **{f"{key}_most": number(shared.max()[test], "share") for key, test in NAMED.items()},
+        margin=number(others["margin"], "share"),
+        users=number(others["users"], "share"),
+    )
+    title = words("simulated.title")
+    return [
+        Heading(words("simulated.heading")),
+        Text(told),
+        *_deviations(rows, words),
+        Fold(title, [_table(of_levels, title, words)]),
+    ]
+
+
+def _table(rows: pd.DataFrame, title: Markup, words: Catalogue) -> Table:
+    """A row a test, a column a null and number of folds."""
+    wide = rows.assign(column=rows["null"] + "_" + rows["folds"].astype(str)).pivot_table(
+        index="test", columns="column", values="share", sort=False
+    )
+    columns = [Column("test", words.plain("column.test"))]
+    for name in wide.columns:
+        null, folds = str(name).split("_")
+        heading = words(f"simulated.null_{null}", folds=folds).striptags()
+        columns.append(Column(str(name), heading, "share"))
+    return Table(
+        "type-one-error", title, columns, records(wide.assign(test=terms(wide.index, words)))
+    )
+
+
+def reason(null: str, test: str, folds: int, levels: int, repeats: int, share: float) -> str:
+    """Why a share is not nominal: the ending of a text of the catalogue, empty where it is.
+
+    `unexplained` is none of the known reasons. `approximate` is what the exact rate and the chance
+    of so many repeats, three standard errors as there are many shares, explain together;
+    `discrete` lies between the exact rate of one pair and the sum of all pairs' rates.
+    """
+    low, high = KEPT
+    if low <= share <= high:
+        return ""
+    if "seeds as blocks" in test:
+        return "seeds"
+    if "Wilcoxon" in test and least_p(folds) > NOMINAL:
+        return "least_p"
+    if share > high:
+        if null == "shared" and "Nadeau-Bengio" not in test:
+            return "shared"
+        if test == names.IMAN_DAVENPORT:
+            exact = iman_davenport_rate(folds, levels, NOMINAL)
+            chance = (exact * (1 - exact) / repeats) ** 0.5
+            return "approximate" if share <= exact + 3 * chance else "unexplained"
+        return "unexplained"
+    if test == names.WILCOXON:
+        one = signed_rank_rate(folds, NOMINAL / _pairs(levels))
+        return "discrete" if one <= share <= _pairs(levels) * one else "unexplained"
+    if "Nadeau-Bengio" in test and null != "shared":
+        return "widened"
+    return "epsilon" if "Greenhouse-Geisser" in test else "unexplained"
+
+
+def _pairs(levels: int) -> int:
+    return levels * (levels - 1) // 2
+
+
+def _deviations(rows: pd.DataFrame, words: Catalogue) -> list[Block]:
+    """A sentence for each reason, with the tests and shares that it explains."""
+    of = ["null", "test", "folds", "levels", "repeats", "share"]
+    rows = rows.assign(reason=[reason(*cell) for cell in rows[of].itertuples(index=False)])
+    outside = rows[rows["reason"] != ""]
+    if outside.empty:
+        return []
+    told = words(
+        "simulated.outside",
+        all=number(len(rows)),
+        outside=number(len(outside)),
+        low=number(KEPT[0], "percent"),
+        high=number(KEPT[1], "percent"),
+    )
+    items = [
+        words(f"simulated.outside_{name}", tests=_named(cells, words), **_sizes(cells))
+        for name, cells in outside.groupby("reason", sort=False)
+    ]
+    return [Text(told), Points(items)]
+
+
+def _sizes(rows: pd.DataFrame) -> dict[str, Markup]:
+    folds, levels = int(rows["folds"].max()), int(rows["levels"].max())
+    sizes = {"folds": number(folds), "levels": number(levels), "least": number(least_p(folds), "p")}
+    why = rows["reason"].iloc[0]
+    if why == "approximate":
+        sizes["exact"] = number(iman_davenport_rate(folds, levels, NOMINAL), "share")
+        sizes["repeats"] = number(int(rows["repeats"].min()), "count")
+    if why == "discrete":
+        one = signed_rank_rate(folds, NOMINAL / _pairs(levels))
+        sizes |= {"pairs": number(_pairs(levels)), "one": number(one, "p")}
+        sizes["most"] = number(_pairs(levels) * one, "share")
+    return sizes
+
+
+def _named(rows: pd.DataFrame, words: Catalogue) -> Markup:
+    """Each test with its shares and the numbers of folds at which they were found."""
+    parts = []
+    for test, cells in rows.groupby("test", sort=False):
+        found = sorted({float(share) for share in cells["share"]})
+        ends = [found[0], found[-1]] if len(found) > 1 else found
+        parts.append(
+            words(
+                "simulated.outside_test",
+                test=term(test, words),
+                shares=Markup("–").join(number(end, "share") for end in ends),
+                folds=", ".join(str(folds) for folds in sorted(set(cells["folds"]))),
+            )
+        )
+    return Markup("; ").join(parts)

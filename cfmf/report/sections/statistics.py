@@ -1,0 +1,102 @@
+"""The tests: the study's battery as published, then those that the design supports."""
+
+from __future__ import annotations
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.report.page import Block, Fold, Heading, Note, Text
+from cfmf.report.sections import published, simulated
+from cfmf.report.sections.tests import checks, plain_table, table
+from cfmf.report.strings import Catalogue, number
+from cfmf.report.study import Study
+from cfmf.report.terms import family_title
+from cfmf.statistics.names import ESTIMANDS, POWER, PUBLISHED
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """As published, each with the erratum that touches it; blocked tests; assumptions; power."""
+    tests = study.table("tests")
+    if tests is None:
+        return []
+    as_published = tests["design"].astype(str) == PUBLISHED
+    return [
+        Text(words("statistics.text")),
+        *_blocked(tests[~as_published], words),
+        *_power(tests, words),
+        *simulated.blocks(words),
+        *published.blocks(study, words),
+        *_families("published", tests[as_published], words),
+        *_assumptions(study, words),
+        *_side_tables(study, words),
+    ]
+
+
+def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
+    if tests.empty:
+        return []
+    found = set(tests["estimand"])
+    estimands = Markup("; ").join(
+        words(f"statistics.estimand_{key}") for key, name in ESTIMANDS.items() if name in found
+    )
+    return [
+        Heading(words("statistics.blocked")),
+        Text(words("statistics.blocked_text", estimands=estimands)),
+        *_families("tests", tests, words),
+    ]
+
+
+def _families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
+    """A fold for each family of tests."""
+    found: list[Block] = []
+    families = tests["family"].astype(str)
+    for place, (family, rows) in enumerate(tests.groupby(families, sort=False), start=1):
+        title = family_title(str(family), words)
+        found.append(Fold(title, [table(f"{name}-{place}", title, rows, words)]))
+    return found
+
+
+def _power(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
+    rows = tests[(tests["test"] == POWER) & tests["stat"].notna() & (tests["factor"] == "method")]
+    if rows.empty:
+        return []
+    return [
+        Note(
+            "hint",
+            words(
+                "statistics.power",
+                blocks=number(int(rows["n_blocks"].max())),
+                least=number(float(rows["effect"].min()), "rmse"),
+                most=number(float(rows["effect"].max()), "rmse"),
+                low=number(float(rows["stat"].min()), "share"),
+                high=number(float(rows["stat"].max()), "share"),
+                margin=number(float(rows["margin"].iloc[0]), "rmse"),
+            ),
+        )
+    ]
+
+
+def _assumptions(study: Study, words: Catalogue) -> list[Block]:
+    rows = study.table("assumptions")
+    if rows is None:
+        return []
+    judged = rows[rows["departure"].astype(str).isin(["True", "False"])]
+    text = words(
+        "statistics.assumptions_text",
+        failed=number(int((judged["departure"].astype(str) == "True").sum())),
+        judged=number(len(judged)),
+    )
+    title = words("statistics.assumptions")
+    return [Fold(title, [Text(text), checks("assumptions", title, rows, words)])]
+
+
+def _side_tables(study: Study, words: Catalogue) -> list[Block]:
+    """Medians, best rows and trials, as they stand."""
+    found: list[Block] = []
+    for name in ("medians", "best_rows", "trials"):
+        rows = study.table(name)
+        if rows is None or (name == "trials" and study.search):
+            continue
+        title = words(f"statistics.{name}")
+        found.append(Fold(title, [plain_table(name.replace("_", "-"), title, rows, words)]))
+    return found

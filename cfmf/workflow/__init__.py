@@ -1,0 +1,1 @@
+"""The one seam between the workflow and the package: jobs, hashes, provenance."""

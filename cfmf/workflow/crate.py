@@ -1,0 +1,147 @@
+"""The results as a research object: `ro-crate-metadata.json`, which other tools can read.
+
+Follows RO-Crate 1.1 and its Process Run Crate profile: the raw files, the results, the software
+that made them, and the action that ties all to the command.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rocrate.model.contextentity import ContextEntity
+from rocrate.rocrate import ROCrate
+
+from cfmf.files import atomic_write, sha256
+
+NAME = "ro-crate-metadata.json"
+VERSION = "1.1"
+"""Of RO-Crate: the one that the profile builds on."""
+PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+SHA256 = "https://w3id.org/ro/terms/workflow-run#sha256"
+"""What the word means: RO-Crate 1.1 has none of its own."""
+TERMS = (
+    "What cfmf computes may be used under the MIT licence. The ratings, and titles taken from them,"
+    " keep the terms of their source."
+)
+FORMATS = {
+    ".tsv": "text/tab-separated-values",
+    ".json": "application/json",
+    ".html": "text/html",
+    ".parquet": "application/vnd.apache.parquet",
+}
+PATTERNS = ["*.html", "provenance.json", "ratings/audit.json", "folds/folds.json"]
+PATTERNS += ["evaluation/*", "statistics/*"]
+"""Results that are worth keeping; what they are computed from can be computed again."""
+
+
+def write(
+    home: str | Path, known: Mapping[str, Any], only: Iterable[str | Path] | None = None
+) -> Path:
+    """Describe the results of one data set in `ro-crate-metadata.json` beside them.
+
+    Parameters
+    ----------
+    home
+        results/{dataset}
+    known
+        What `cfmf.workflow.provenance.collect` returned.
+    only
+        The files of this study; others may lie beside them, which another config left.
+
+    Returns
+    -------
+    The file that was written, whole or not at all.
+    """
+    home = Path(home)
+    crate = ROCrate(gen_preview=False, version=VERSION)
+    crate.metadata.extra_terms["sha256"] = SHA256
+    crate.name = f"cfmf: results on {home.name}"
+    crate.description = (
+        "User-based collaborative filtering against matrix factorization: errors, tests, report."
+    )
+    profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
+    crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, PROFILE, profile))
+    terms = {"@type": "CreativeWork", "name": "Terms of use", "description": TERMS}
+    crate.license = crate.add(ContextEntity(crate, "#terms", terms))
+    files = [_described(crate, home, path) for path in results(home, only)]
+    times = known.get("run", {})
+    action = {
+        "@type": "CreateAction",
+        "name": known.get("command") or "snakemake",
+        "endTime": times.get("reported", ""),
+        "description": json.dumps(
+            {name: known[name] for name in ("git", "machine", "config") if name in known},
+            ensure_ascii=False,
+            default=str,
+        ),
+    }
+    if times.get("started"):
+        action["startTime"] = times["started"]
+    run = crate.add(ContextEntity(crate, "#run", action))
+    run["instrument"] = [
+        _software(crate, name, version) for name, version in known.get("versions", {}).items()
+    ]
+    run["object"] = _raw(crate, home)
+    run["result"] = files
+    crate.root_dataset["mentions"] = run
+    text = json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False)
+    with atomic_write(home / NAME) as beside:
+        beside.write_text(text, encoding="utf-8")
+    return home / NAME
+
+
+def results(home: str | Path, only: Iterable[str | Path] | None = None) -> list[Path]:
+    """The results of one data set that are worth keeping, or `only` some, in their names' order."""
+    found = {path for pattern in PATTERNS for path in Path(home).glob(pattern)}
+    if only is not None:
+        found &= set(map(Path, only))
+    return sorted(path for path in found if path.is_file())
+
+
+def _software(crate: ROCrate, name: str, version: str) -> Any:
+    """A package as an entity; its address, where it tells one, is its name in the crate."""
+    address = _homepage(name)
+    about = {"@type": "SoftwareApplication", "name": name, "softwareVersion": version}
+    about |= {"url": address} if address else {}
+    identity = f"{address}#{name}-{version}" if address else f"#{name}"
+    return crate.add(ContextEntity(crate, identity, about))
+
+
+def _homepage(name: str) -> str:
+    """The first of the addresses that an installed package gives for itself as home or source."""
+    try:
+        found = metadata.metadata(name).get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    pairs = [re.split(r",\s*", line, maxsplit=1) for line in found if "," in line]
+    named = {label.lower(): address for label, address in pairs}
+    return next((named[key] for key in ("homepage", "source", "repository") if key in named), "")
+
+
+def _raw(crate: ROCrate, home: Path) -> list[Any]:
+    """The raw files, with the hashes that their manifest holds."""
+    manifest = home / "raw" / "manifest.json"
+    if not manifest.is_file():
+        return []
+    listed = json.loads(manifest.read_text(encoding="utf-8")).get("files", {})
+    return [
+        _described(crate, home, home / "raw" / name, about.get("sha256"))
+        for name, about in listed.items()
+        if (home / "raw" / name).is_file()
+    ]
+
+
+def _described(crate: ROCrate, home: Path, path: Path, known: str | None = None) -> Any:
+    """A file entity with its size, hash (computed where not known) and format."""
+    about = {
+        "name": path.name,
+        "contentSize": str(path.stat().st_size),
+        "sha256": known or sha256(path),
+        "encodingFormat": FORMATS.get(path.suffix, "application/octet-stream"),
+    }
+    return crate.add_file(path, dest_path=str(path.relative_to(home)), properties=about)

@@ -1,0 +1,311 @@
+"""Figures show the numbers they are given, the same in both dresses, and the same at every call."""
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cfmf.report.figures import comparison, data, factorization, statistics
+from cfmf.report.figures.static import to_svg
+from cfmf.report.figures.style import COLOURS, ON_BAR, PALETTE, SEQUENTIAL, colour, thinned
+
+RNG = np.random.default_rng(3)
+K = ["1", "4", "16"]
+
+
+def words(key):
+    return f"<{key}>"
+
+
+def history():
+    epochs = np.arange(2000)
+    rmse = 1 + np.exp(-epochs / 50)
+    nothing = np.full(2000, np.nan)
+    return pd.DataFrame(
+        {
+            "epoch": epochs,
+            "loss": rmse**2 / 2,
+            "delta_loss": np.abs(np.diff(rmse**2 / 2, prepend=0)),
+            "train_rmse": rmse,
+            "validation_rmse": nothing,
+            "test_rmse": rmse + 0.1,
+        }
+    )
+
+
+FIGURES = {
+    "ratings": data.rating_distribution(
+        pd.DataFrame({"rating": [1.0, 2.5], "count": [3, 1]}), words
+    ),
+    "activity": data.activity(RNG.integers(1, 90, 50), RNG.integers(0, 40, 80), words),
+    "time": data.over_time(pd.DataFrame({"period": ["1997", "1998"], "count": [4, 5]}), words),
+    "similarity": data.similarity_distribution(np.linspace(0, 1, 6), np.arange(5), words),
+    "curves": factorization.learning_curves(history(), words),
+    "by-k": factorization.rmse_by_k(
+        pd.DataFrame(
+            {"method": ["mf"] * 3, "k": K, "mean": [1, 0.9, 0.95], "sd": [0.1, 0.1, None]}
+        ),
+        words,
+    ),
+    "heatmap": factorization.heatmap(
+        pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
+    ),
+    "side": factorization.side_by_side(
+        pd.DataFrame(
+            {
+                "k": K * 2,
+                "variant": ["mf"] * 3 + ["mf-published"] * 3,
+                "label": ["a"] * 3 + ["b"] * 3,
+                "mean": range(1, 7),
+                "sd": [0.1] * 6,
+            }
+        ),
+        words,
+    ),
+    "by-fold": comparison.by_fold(
+        pd.DataFrame(
+            {"method": ["a"] * 3 + ["b"] * 3, "fold": list("123123"), "value": [3, 4, 5, 1, 2, 3]}
+        ),
+        words,
+    ),
+    "forest": comparison.forest(
+        pd.DataFrame(
+            {
+                "label": ["a - b", "c - b"],
+                "effect": [-0.1, 0.0],
+                "ci_low": [-0.2, -0.1],
+                "ci_high": [-0.05, 0.1],
+            }
+        ),
+        words,
+        0.02,
+    ),
+    "levels": comparison.by_level(
+        pd.DataFrame(
+            {
+                "method": ["a", "a"],
+                "level": ["0", "1-9"],
+                "value": [1.1, 1.0],
+                "low": [1.0, None],
+                "high": [1.2, None],
+            }
+        ),
+        "ratings",
+        words,
+    ),
+    "pareto": comparison.pareto(
+        pd.DataFrame(
+            {
+                "method": ["a", "b"],
+                "seconds": [1.0, 10],
+                "rmse": [1, 0.9],
+                "frontier": [True, True],
+            }
+        ),
+        words,
+    ),
+    "growth": comparison.growth(
+        pd.DataFrame(
+            {
+                "method": ["mf"] * 2 + ["als"] * 2,
+                "size": [100, 1000] * 2,
+                "seconds": [0.1, 1, 2, 3],
+                "fitted": [0.1, 1, 2, 3],
+            }
+        ),
+        "N",
+        words,
+    ),
+    "trials": comparison.trials_by_setting(
+        pd.DataFrame({"x": [10, 20], "line": ["s 0", "s 0"], "value": [1, 0.9]}), "K", words
+    ),
+    "density": comparison.density_by_k(
+        pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words
+    ),
+    "box": comparison.box_by_k(pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words),
+    "history": factorization.search_history(
+        pd.DataFrame(
+            {"number": [0, 1, 2], "value": [2, 1.5, 1], "state": ["PRUNED", "COMPLETE", "COMPLETE"]}
+        ),
+        words,
+    ),
+    "reports": factorization.search_reports(
+        pd.DataFrame(
+            {
+                "trial": [0] * 5 + [1] * 5,
+                "step": [*range(5)] * 2,
+                "value": 1.0,
+                "k": [1] * 5 + [4] * 5,
+                "state": ["PRUNED"] * 5 + ["COMPLETE"] * 5,
+            }
+        ),
+        words,
+    ),
+    "importances": factorization.importances(
+        pd.DataFrame({"parameter": ["k", "λ"], "value": [0.9, 0.1]}), words
+    ),
+    "ranks": statistics.critical_difference(
+        pd.DataFrame({"method": ["a", "b", "c"], "rank": [1.2, 1.8, 3.0]}), 0.7, words
+    ),
+    "ranks-alone": statistics.critical_difference(
+        pd.DataFrame({"method": ["a", "b"], "rank": [1.2, 1.8]}), None, words
+    ),
+    "scatter": statistics.scatter_by_k(
+        pd.DataFrame({"k": K * 2, "value": range(6), "state": ["COMPLETE", "PRUNED"] * 3}), words
+    ),
+    "signs": statistics.sign_plot(
+        pd.DataFrame(
+            {
+                "first": ["1", "1", "4"],
+                "second": ["4", "16", "16"],
+                "p": [0.2, 0.03, 1e-5],
+                "effect": [0.1, -0.2, -0.3],
+            }
+        ),
+        words,
+    ),
+    "tracks": statistics.tracks(
+        pd.DataFrame({"method": ["a", "b"], "first": [0.9, 0.95], "second": [1.0, 0.96]}), words
+    ),
+    "surface": factorization.surface(
+        pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_still_twin_is_sound_and_repeatable(name):
+    first, second = (to_svg(FIGURES[name], name, "caption") for _ in range(2))
+    assert first == second
+    root = ElementTree.fromstring(first)
+    assert root.attrib["aria-labelledby"] == "caption"
+    assert all(
+        node.attrib["id"].startswith(f"{name}-") for node in root.iter() if "id" in node.attrib
+    )
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 3
+
+
+def test_still_twin_keeps_axis_titles_as_text():
+    text = "".join(ElementTree.fromstring(to_svg(FIGURES["by-k"], "x", "y")).itertext())
+    assert "<axis.k>" in text
+    assert "<axis.test_rmse>" in text
+
+
+def test_unknown_trace_has_no_twin():
+    drawn = data.over_time(pd.DataFrame({"period": ["1"], "count": [1]}), words)
+    drawn.add_scatterpolar(r=[1], theta=[1])
+    with pytest.raises(ValueError, match="scatterpolar trace has no static twin"):
+        to_svg(drawn, "x", "y")
+
+
+def test_learning_curves_leave_out_what_was_not_watched():
+    names = [trace.name for trace in FIGURES["curves"].data]
+    assert names == [
+        f"<series.{name}>" for name in ("loss", "delta_loss", "train_rmse", "test_rmse")
+    ]
+    assert [trace.yaxis for trace in FIGURES["curves"].data] == ["y", "y", "y2", "y2"]
+
+
+def test_thinning_keeps_ends_and_bounds():
+    kept = thinned(100_000, 200)
+    assert kept[0] == 0
+    assert kept[-1] == 99_999
+    assert len(kept) <= 202
+    assert kept == sorted(set(kept))
+    assert thinned(5) == [0, 1, 2, 3, 4]
+
+
+def test_share_of_users_with_at_least_so_many_ratings():
+    drawn = data.activity(np.array([1, 2, 2, 5]), np.array([0, 3]), words)
+    users, items = drawn.data
+    assert dict(zip(users.x, users.y, strict=True)) == {1: 1.0, 2: 0.75, 5: 0.25}
+    assert dict(zip(items.x, items.y, strict=True)) == {3: 1.0}
+
+
+def test_forest_marks_intervals_that_leave_zero_out():
+    marks = dict(
+        zip(FIGURES["forest"].data[0].y, FIGURES["forest"].data[0].marker.symbol, strict=True)
+    )
+    assert marks == {"a - b": "diamond", "c - b": "diamond-open"}
+
+
+def test_bars_join_the_longest_runs_within_the_critical_difference():
+    assert statistics.cliques([1.0, 1.4, 2.0, 3.5], 1.0) == [(0, 2)]
+    assert statistics.cliques([1.0, 1.6, 2.4, 3.0], 1.0) == [(0, 1), (1, 2), (2, 3)]
+    assert statistics.cliques([1.0, 2.0, 3.0], 0.5) == []
+
+
+def test_diagram_of_demsar_joins_what_he_says():
+    """Demšar (2006): at .05 Nemenyi's test tells none of his four classifiers apart."""
+    ranks = [1.964, 2.0, 2.893, 3.143]
+    assert statistics.cliques(ranks, 1.253559) == [(0, 3)]
+    # At .10 both with m are told apart from C4.5, and C4.5+cf belongs to either group.
+    assert statistics.cliques(ranks, 1.118060) == [(0, 2), (2, 3)]
+
+
+def test_sign_plot_is_antisymmetric():
+    trace = FIGURES["signs"].data[0]
+    assert trace.z[0][1] == trace.z[1][0] == 0
+    assert trace.text[0][2].startswith("−")
+    assert trace.text[2][0].startswith("+")
+    assert trace.z[1][2] == 3
+    assert trace.z[0][0] is None
+
+
+def test_pruned_trials_are_told_apart():
+    marks = [t for t in FIGURES["reports"].data if t.name == "<series.pruned>"]
+    assert [list(mark.x) for mark in marks] == [[5]]
+
+
+def test_methods_are_ordered_worst_first_from_below():
+    assert [trace.name for trace in FIGURES["by-fold"].data] == ["a", "b"]
+
+
+def luminance(ink):
+    channels = [int(ink[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(ink, paper):
+    """Of WCAG 2.2, by its own formula."""
+    light, dark = sorted([luminance(ink), luminance(paper)], reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#14181d"])
+def test_colours_of_methods_reach_a_contrast_of_three(paper):
+    """Success criterion 1.4.11."""
+    for ink in [*COLOURS.values(), *PALETTE]:
+        assert contrast(ink, paper) >= 3, ink
+
+
+def test_letters_on_bars_and_heatmaps_reach_a_contrast_of_four_and_a_half():
+    """Success criterion 1.4.3."""
+    for ink in [*COLOURS.values(), *PALETTE]:
+        assert contrast(ON_BAR, ink) >= 4.5, ink
+    for _, ink in SEQUENTIAL:
+        assert contrast("#ffffff", ink) >= 4.5, ink
+
+
+def test_unknown_method_has_a_colour_of_its_own_that_stays():
+    assert colour("mf-something") == colour("mf-something")
+
+
+ORDER = ["mf-published", "als", "baseline", "gibbs", "user-knn", "mf", "item-knn"]
+ERRORS = pd.DataFrame({"method": ORDER, "value": [0.5, 0.93, 0.95, 0.89, 0.92, 0.91, 0.9]})
+
+
+def test_best_of_every_family_are_drawn_with_intervals():
+    first = comparison.foremost(ERRORS)
+    assert first == ["baseline", "gibbs", "user-knn", "mf", "item-knn"]
+    assert comparison.foremost(ERRORS.head(1)) == ["mf-published"]
+
+
+def test_every_method_is_drawn_at_every_level():
+    drawn = comparison.by_level(ERRORS.assign(level="0", low=0.1, high=1), "ratings", words)
+    assert [trace.name for trace in drawn.data] == ORDER
+    assert all(trace.visible is not False and trace.visible != "legendonly" for trace in drawn.data)
+    barred = [trace.name for trace in drawn.data if trace.error_y.array is not None]
+    assert barred == comparison.foremost(ERRORS)

@@ -1,0 +1,74 @@
+"""The catalogues agree, and numbers are written as people read them."""
+
+import re
+
+import pytest
+from markupsafe import Markup
+
+from cfmf.report.strings import CATALOGUES, Catalogue, number, raw, shown
+
+LANGUAGES = sorted(path.stem for path in CATALOGUES.glob("*.yaml"))
+
+
+def test_english_and_chinese_are_there():
+    assert {"en", "zh"} <= set(LANGUAGES)
+
+
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "en"])
+def test_every_language_has_the_keys_and_placeholders_of_english(language):
+    english, other = Catalogue("en").texts, Catalogue(language).texts
+    assert set(english) == set(other)
+    placeholders = {key: set(re.findall(r"{(\w+)}", text)) for key, text in english.items()}
+    assert {key: set(re.findall(r"{(\w+)}", other[key])) for key in english} == placeholders
+
+
+def test_values_are_escaped_and_the_catalogue_is_not(tmp_path):
+    (tmp_path / "xx.yaml").write_text("greeting:\n  film: '<em>{title}</em>'\n")
+    words = Catalogue("xx", tmp_path)
+    assert words("greeting.film", title="<script>") == "<em>&lt;script&gt;</em>"
+    assert words("greeting.film", title=Markup("<b>x</b>")) == "<em><b>x</b></em>"
+
+
+def test_missing_key_is_named():
+    with pytest.raises(KeyError, match="no such key"):
+        Catalogue("en")("no such key")
+
+
+def test_unknown_language_tells_the_known_ones():
+    with pytest.raises(ValueError, match=r"'xx'.*en"):
+        Catalogue("xx")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (0.91234567, "rmse", "0.9123"),
+        (-0.0123, "signed", "−0.0123"),
+        (0.0123, "signed", "+0.0123"),
+        (1234567, "count", "1\u202f234\u202f567"),
+        (0.2345, "share", "23.4%"),
+        (0.95, "percent", "95%"),
+        (0.00001, "p", "<\u202f0.0001"),
+        (0.0312, "p", "0.0312"),
+        (0.5, "p", "0.500"),
+        (0.00001, "p_in_text", "<\u202f0.0001"),
+        (0.0312, "p_in_text", "=\u00a00.031"),
+        (1234.5, "seconds", "1\u202f234\u202fs"),
+        (0.01234, "seconds", "0.0123\u202fs"),
+        (1979173, "bytes", "1.98\u202fMB"),
+        (4e12, "bytes", "4\u202fTB"),
+        (4e12, "gib", "3725.29\u202fGiB"),
+        (float("nan"), "rmse", "–"),
+        (None, "count", "–"),
+        (float("inf"), "rmse", "∞"),
+        (8898, "", "8\u202f898"),
+        (21.605648, "", "21.61"),
+    ],
+)
+def test_numbers_as_people_read_them(value, kind, text):
+    assert shown(value, kind) == text
+
+
+def test_raw_value_is_what_the_tables_write():
+    assert raw(0.123456789012) == f"{0.123456789012:.9g}"
+    assert number(0.123456789012, "rmse") == '<data value="0.123456789">0.1235</data>'
