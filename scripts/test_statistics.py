@@ -8,8 +8,10 @@ import pandas as pd
 
 from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write
-from cfmf.statistics.study import analyse
+from cfmf.published import analysis as published
+from cfmf.statistics.analysis import Measured, analyse
 from cfmf.tables import read_table, write_table
+from cfmf.verdict import Known, of_dataset
 from cfmf.workflow.job import job
 
 
@@ -21,20 +23,24 @@ def trials(paths: Sequence[str]) -> pd.DataFrame | None:
 with job(snakemake) as (log, params):
     folds = json.loads(Path(snakemake.input.folds).read_text())["folds"].values()
     ratios = [fold["test"] / (fold["fit"] + fold["validation"]) for fold in folds]
-    results = analyse(
-        read_table(snakemake.input.metrics, "metrics"),
+    metrics = read_table(snakemake.input.metrics, "metrics")
+    measured = Measured(
+        metrics,
         read_table(snakemake.input.selected, "metrics"),
         pd.read_parquet(snakemake.input.user_errors),
-        params.settings,
-        search=pd.read_parquet(snakemake.input.search) if snakemake.input.search else None,
-        ratio=sum(ratios) / len(ratios),
-        trials=trials(snakemake.input.trials),
-        searched=trials(snakemake.input.searched),
-        ranges=params.ranges,
+        trials(snakemake.input.trials),
+        sum(ratios) / len(ratios),
     )
+    search = pd.read_parquet(snakemake.input.search) if snakemake.input.search else None
+    results = published.analyse(metrics, params.settings, search) + analyse(
+        measured, params.settings
+    )
+    order = published.order_of_k(results.medians, params.settings["primary"])
+    known = Known(trials(snakemake.input.searched), params.ranges, *order)
+    said = of_dataset(results, measured, params.settings, known)
     for kind in ("tests", "assumptions", "medians", "best_rows"):
         write_table(snakemake.output[kind], getattr(results, kind), kind)
     with atomic_write(snakemake.output.verdict) as beside:
-        beside.write_text(json.dumps(results.verdict, indent=1, ensure_ascii=False))
-    for sentence in results.verdict:
+        beside.write_text(json.dumps(said, indent=1, ensure_ascii=False))
+    for sentence in said:
         log.info("%s", sentence["text"])

@@ -25,7 +25,7 @@ from statsmodels.stats.oneway import (
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import names
 from cfmf.statistics.assumptions import equal_variances, normality
-from cfmf.statistics.blocks import number
+from cfmf.statistics.blocks import grouped
 from cfmf.statistics.effects import anova_effects, kruskal_effects, partial_eta_interval
 from cfmf.statistics.intervals import error_told, interval, resampled, within
 from cfmf.statistics.rows import Row, about, test_row
@@ -67,12 +67,6 @@ def battery(
         about(rows, estimand=names.AS_PUBLISHED, factor="k", **context),
         about(checks, **context),
     )
-
-
-def grouped(runs: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Values of the runs by k, in order of k."""
-    levels = sorted((str(k) for k in runs["k"].unique()), key=number)
-    return {k: runs.loc[runs["k"] == k, "value"].to_numpy(dtype=np.float64) for k in levels}
 
 
 def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
@@ -282,25 +276,3 @@ def tukey(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
         )
         for i, j in itertools.combinations(range(len(levels)), 2)
     ]
-
-
-def medians(runs: pd.DataFrame, arm: str, method: str) -> list[Row]:
-    """Rows of the `medians` table for runs grouped by k, in order of the medians.
-
-    The interquartile mean is that of the middle half: a quarter of the runs is cut at either end.
-    """
-    rows = [
-        {
-            "arm": arm,
-            "method": method,
-            "k": k,
-            "n": values.size,
-            "median": float(np.median(values)),
-            "mean": float(values.mean()),
-            "interquartile_mean": float(stats.trim_mean(values, 0.25)),
-            "minimum": float(values.min()),
-            "maximum": float(values.max()),
-        }
-        for k, values in grouped(runs).items()
-    ]
-    return sorted(rows, key=lambda row: row["median"])

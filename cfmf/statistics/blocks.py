@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cfmf.evaluation.collect import edge
 from cfmf.statistics.names import ESTIMANDS
@@ -98,6 +99,12 @@ def number(text: str) -> tuple[float, str]:
         return float(text), ""
     except ValueError:
         return float("inf"), text
+
+
+def grouped(runs: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Values of the runs by k, in order of k."""
+    levels = sorted((str(k) for k in runs["k"].unique()), key=number)
+    return {k: runs.loc[runs["k"] == k, "value"].to_numpy(dtype=np.float64) for k in levels}
 
 
 def best_reg(cells: pd.DataFrame) -> pd.DataFrame:

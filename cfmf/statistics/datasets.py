@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from cfmf.evaluation.datasets import beside, errors, independent, pairs_of_tracks
+from cfmf.evaluation.datasets import beside, independent, pairs_of_tracks
 from cfmf.statistics import blocked
 from cfmf.statistics.blocks import declared
 from cfmf.statistics.intervals import no_interval
 from cfmf.statistics.names import DATASETS, E3, FRIEDMAN
 from cfmf.statistics.rows import Row, about, adjust, test_row
-from cfmf.statistics.verdict import Sentence, sentence
 
 LEAST = 2
 """Data sets of different ratings from which Friedman's test is made."""
@@ -80,56 +79,3 @@ def _tracks(table: pd.DataFrame) -> list[Row]:
             )
         )
     return rows
-
-
-def verdict(table: pd.DataFrame, tests: pd.DataFrame, block: Mapping[str, Any]) -> list[Sentence]:
-    """What the data sets together say, by rule."""
-    wide = independent(table)
-    said = []
-    friedman = tests[tests["test"] == FRIEDMAN].iloc[0]
-    if E3 not in declared(block):
-        said.append(sentence("undeclared", names=E3))
-    elif pd.isna(friedman["p_raw"]):
-        numbers = {"datasets": len(wide), "methods": wide.shape[1]}
-        said.append(sentence("datasets_few", **numbers, needed=LEAST, least_methods=METHODS))
-    else:
-        order = blocked.ranks(wide).mean().sort_values(kind="stable")
-        told = ", ".join(f"{name} {rank:.2f}" for name, rank in order.items())
-        said.append(
-            sentence(
-                "datasets_order",
-                datasets=len(wide),
-                order=told,
-                p=float(friedman["p_raw"]),
-                concordance=float(friedman["effect"]),
-            )
-        )
-        least = blocked.least_friedman_p(*wide.shape)
-        if least >= block["alpha"]:
-            numbers = {"datasets": len(wide), "methods": wide.shape[1]}
-            said.append(sentence("datasets_reach", **numbers, p=least, alpha=block["alpha"]))
-    for first, second in pairs_of_tracks(table):
-        both = beside(table, first, second)
-        best = [both.sort_values(side)["method"].iloc[0] for side in ("first", "second")]
-        said.append(
-            sentence(
-                "tracks" if best[0] != best[1] else "tracks_same",
-                random=first,
-                temporal=second,
-                first=best[0],
-                second=best[1],
-                higher=int((both["difference"] > 0).sum()),
-                methods=len(both),
-                mean=float(both["difference"].mean()),
-            )
-        )
-    return said
-
-
-def tables(
-    selected: pd.DataFrame, described: Mapping[str, Mapping[str, str]], block: Mapping[str, Any]
-) -> tuple[pd.DataFrame, pd.DataFrame, list[Sentence]]:
-    """The `datasets` table, the `tests` table and the verdict of several data sets."""
-    table = errors(selected, described)
-    tests = across(table, block)
-    return table, tests, verdict(table, tests, block)

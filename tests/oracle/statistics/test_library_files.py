@@ -9,7 +9,7 @@ from statsmodels.stats.anova import AnovaRM
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.published import battery as published
-from cfmf.statistics import blocked
+from cfmf.statistics import blocked, blocks
 
 RESAMPLING = Resampling(repeats=200)
 
@@ -33,7 +33,7 @@ def nist(name):
 def test_nist_anova(name, f, digits):
     values, certified, (between, within) = nist(name)
     assert certified == pytest.approx(f, rel=1e-13)
-    groups = published.grouped(values)
+    groups = blocks.grouped(values)
     row = next(r for r in published.one_way(groups, 0.95) if r["test"] == "one-way ANOVA")
     assert row["stat"] == pytest.approx(f, rel=10.0**-digits)
     found = published.sums_of_squares(groups)

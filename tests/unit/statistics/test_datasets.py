@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from cfmf import verdict
 from cfmf.config import same_ratings, track
 from cfmf.evaluation import datasets as of_datasets
 from cfmf.statistics import datasets
@@ -26,6 +27,13 @@ def selected(name, values, folds=2):
     return pd.DataFrame(rows)
 
 
+def tables(rows, described, block):
+    """The tables and the verdict, made as the script of the stage does."""
+    table = of_datasets.errors(rows, described)
+    tests = datasets.across(table, block)
+    return table, tests, verdict.across(table, tests, block)
+
+
 def random_track(*names):
     return {name: {"ratings": name, "track": "random"} for name in names}
 
@@ -39,7 +47,7 @@ def three():
 
 def test_three_data_sets_are_blocks_of_means_over_folds(three, block):
     values, rows = three
-    table, tests, said = datasets.tables(rows, random_track(*"abc"), block)
+    table, tests, said = tables(rows, random_track(*"abc"), block)
     assert list(table.columns) == COLUMNS["datasets"]
     assert sorted(tests.columns) == sorted(COLUMNS["tests"])
     got = table.set_index(["dataset", "method"])["rmse"]
@@ -58,7 +66,7 @@ def test_three_data_sets_are_blocks_of_means_over_folds(three, block):
 
 def test_one_data_set_is_told_and_not_tested(three, block):
     rows = three[1]
-    _, tests, said = datasets.tables(rows[rows["dataset"] == "a"], random_track("a"), block)
+    _, tests, said = tables(rows[rows["dataset"] == "a"], random_track("a"), block)
     assert tests["p_raw"].isna().all()
     assert tests["note"].str.startswith("not computed: needs 2 data sets").all()
     assert [one["key"] for one in said] == ["datasets_few"]
@@ -66,7 +74,7 @@ def test_one_data_set_is_told_and_not_tested(three, block):
 
 def test_two_data_sets_of_few_methods_are_tested_and_told_to_show_no_order(three, block):
     rows = three[1]
-    _, tests, said = datasets.tables(rows[rows["dataset"] != "c"], random_track("a", "b"), block)
+    _, tests, said = tables(rows[rows["dataset"] != "c"], random_track("a", "b"), block)
     friedman = tests[tests["test"] == "Friedman"].iloc[0]
     assert friedman["n_blocks"] == 2
     assert friedman["note"] == "with 2 blocks of 4 levels p cannot be below 0.112"
@@ -77,7 +85,7 @@ def test_two_data_sets_of_few_methods_are_tested_and_told_to_show_no_order(three
 def test_two_data_sets_can_show_the_order_of_many_methods(block):
     values = {f"m{place}": 0.9 + place / 100 for place in range(9)}
     rows = pd.concat(selected(name, values) for name in "ab")
-    _, tests, said = datasets.tables(rows, random_track("a", "b"), block)
+    _, tests, said = tables(rows, random_track("a", "b"), block)
     friedman = tests[tests["test"] == "Friedman"].iloc[0]
     assert friedman["reject"]
     assert [one["key"] for one in said] == ["datasets_order"]
@@ -85,7 +93,7 @@ def test_two_data_sets_can_show_the_order_of_many_methods(block):
 
 def test_methods_are_not_tested_over_data_sets_where_their_estimand_is_not_declared(three, block):
     only = block | {"estimands": ["E1"]}
-    _, tests, said = datasets.tables(three[1], random_track(*"abc"), only)
+    _, tests, said = tables(three[1], random_track(*"abc"), only)
     assert tests["p_raw"].isna().all()
     assert tests["note"].str.contains("does not declare the estimand E3").all()
     assert [one["key"] for one in said] == ["undeclared"]
@@ -96,7 +104,7 @@ def test_the_same_ratings_are_one_block_and_two_tracks(three, block):
     past = {"baseline": 0.99, "user-knn": 1.02, "mf": 1.03, "als": 1.04}
     described = {"past": {"ratings": "a", "track": "temporal"}, **random_track(*"abc")}
     everything = pd.concat([selected("past", past), rows])
-    table, tests, said = datasets.tables(everything, described, block)
+    table, tests, said = tables(everything, described, block)
     assert sorted(of_datasets.independent(table).index) == ["a", "b", "c"]
     assert of_datasets.pairs_of_tracks(table) == [("a", "past")]
     both = of_datasets.beside(table, "a", "past").set_index("method")

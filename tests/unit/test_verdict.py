@@ -5,7 +5,8 @@ import string
 import pandas as pd
 import pytest
 
-from cfmf.statistics import contrasts, verdict
+from cfmf import verdict
+from cfmf.statistics import contrasts
 from cfmf.statistics.rows import adjust
 from tests.settings import BLOCK
 

@@ -1,21 +1,31 @@
 """The whole analysis on made-up studies whose truth is known."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from cfmf import verdict
 from cfmf.evaluation import collect
-from cfmf.statistics import blocks, contrasts, names, study
+from cfmf.published import analysis as published
+from cfmf.statistics import analysis, blocks, contrasts, names
 from cfmf.tables import COLUMNS
 
 
-def analysed(made, block, **further):
+def analysed(made, block, search=None, trials=None, **known):
+    """The tables and the verdict, made as the script of the stage does."""
     metrics, users = made
     selected = collect.selected_rows(metrics, collect.choose(metrics))
-    return study.analyse(metrics, selected, users, block, **further)
+    measured = analysis.Measured(metrics, selected, users, trials)
+    found = published.analyse(metrics, block, search) + analysis.analyse(measured, block)
+    order = published.order_of_k(found.medians, block["primary"])
+    said = verdict.of_dataset(
+        found, measured, block, verdict.Known(order=order[0], order_said=order[1], **known)
+    )
+    return SimpleNamespace(**vars(found), verdict=said)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +231,7 @@ def test_grid_with_a_hole_is_refused(small, block):
     with pytest.raises(
         ValueError, match=r"grid of mf lacks 1 of 100 cells.*k=4.*reg=0.05.*fold=u2"
     ):
-        study.analyse(metrics[~hole], selected, users, block)
+        analysis.analyse(analysis.Measured(metrics[~hole], selected, users), block)
 
 
 def test_loader_refuses_all_but_complete_runs_and_the_study_tells(small, block):

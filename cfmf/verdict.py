@@ -7,12 +7,18 @@ difference: a test that does not reject says what it could have seen instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from cfmf.statistics import names
+from cfmf.evaluation.collect import late_trials, trial_edges
+from cfmf.evaluation.datasets import beside, independent, pairs_of_tracks
+from cfmf.statistics import blocked, blocks, names
+from cfmf.statistics.analysis import Measured, Results, champions, roles
+from cfmf.statistics.datasets import LEAST, METHODS
+from cfmf.statistics.names import BLOCKED, CHAMPIONS, E1, E3, FRIEDMAN
 
 Sentence = dict[str, Any]
 
@@ -158,6 +164,142 @@ def percent(share: float) -> str:
     if share > 0.99:
         return "over 99%"
     return "under 1%" if share < 0.01 else f"{share:.0%}"
+
+
+SEARCHED = ("k", "reg", "neighbours", "shrinkage")
+"""Parts of a setting that the config gives a range to search in."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the verdict reports beside the tests.
+
+    Attributes
+    ----------
+    searched
+        `trials` table of the searches on validation.
+    ranges
+        The `tuning.search` block of the config, whose pairs of numbers these drew from.
+    order
+        An order of k from elsewhere, lowest error first, with which the corrected one is compared.
+    order_said
+        The messages that report it.
+    """
+
+    searched: pd.DataFrame | None = None
+    ranges: Mapping[str, Any] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    order_said: list[Sentence] = field(default_factory=list)
+
+
+def of_dataset(
+    results: Results, measured: Measured, block: Mapping[str, Any], known: Known
+) -> list[Sentence]:
+    """The verdict on one data set.
+
+    Parameters
+    ----------
+    results
+        What `cfmf.statistics.analysis.analyse` returns.
+    measured
+        What it was made from.
+    block
+        The `statistics` block of the config, with the schema's defaults filled in.
+    known
+        What else is reported.
+    """
+    metrics, selected, chosen = measured.metrics, measured.selected, measured.chosen()
+    late = blocks.late_choices(metrics, chosen)
+    declared = blocks.declared(block)
+    found = []
+    if E3 in declared:
+        compared = selected[~selected["method"].isin(late["method"])]
+        found += _comparisons(results.tests, compared, block)
+    found += _described(results.tests, selected)
+    found += known.order_said
+    found += _orders_of_k(results, known.order, block)
+    found += of_edges(chosen)
+    found += of_undeclared(declared)
+    checks = results.assumptions
+    corrected = checks[(checks["design"] == BLOCKED) & (checks["departure"] != "")]
+    folds = int(selected["fold"].nunique())
+    found += of_design(folds, least_seeds(selected), corrected["departure"])
+    if known.searched is not None:
+        bounds = {name: ends for name, ends in known.ranges.items() if name in SEARCHED}
+        found += of_edges(trial_edges(known.searched, bounds), "edge_search")
+    found += of_cuts(blocks.cuts(metrics))
+    if E3 in declared:
+        found += of_cuts(late, "refused")
+    if measured.trials is not None:
+        found += of_cuts(late_trials(measured.trials), "cut_trials")
+    return found
+
+
+def _comparisons(
+    tests: pd.DataFrame, compared: pd.DataFrame, block: Mapping[str, Any]
+) -> list[Sentence]:
+    """What the contrasts of methods say: the best of each family, then each against the control."""
+    table = blocks.table(blocks.of_methods(compared), "method")
+    if table.shape[1] < 2:
+        return []
+    control, primary = roles(table, block)
+    found = []
+    if best := champions(compared, table):
+        found.append(sentence("champions", first=best[0], second=best[1]))
+        if best[1] != control:
+            family = tests[tests["family"] == CHAMPIONS]
+            found += of_contrast(family, *best, block["alpha"])
+            found += of_sight(family, *best)
+    for role, taken in (("control", control), ("primary", primary)):
+        if taken != block[role]:
+            found.append(sentence("absent", wanted=block[role], taken=taken, role=role))
+    against = tests[tests["family"] == f"methods against {control}"]
+    found += of_contrast(against, primary, control, block["alpha"])
+    found += of_sight(against, primary, control)
+    for method in table.mean().sort_values().index:
+        if method not in (control, primary):
+            found += of_contrast(against, str(method), control, block["alpha"])
+    return found
+
+
+def _described(tests: pd.DataFrame, selected: pd.DataFrame) -> list[Sentence]:
+    """Which methods lack a fold, and the order of the others."""
+    values = blocks.of_methods(selected)
+    found = []
+    if out := blocks.lacking(values, "method"):
+        found.append(sentence("left_out", names=", ".join(out)))
+    table = blocks.table(values, "method")
+    if table.shape[1]:
+        found += of_methods(table)
+        found += of_omnibus(tests[tests["family"] == "methods"], "methods")
+    return found
+
+
+def least_seeds(selected: pd.DataFrame) -> int | None:
+    """Seeds of the method that has fewest of those that draw random numbers; None if none does."""
+    drawn = selected[selected["seed"] != ""].groupby("method")["seed"].nunique()
+    return None if drawn.empty else int(drawn.min())
+
+
+def _orders_of_k(
+    results: Results, published: list[str], block: Mapping[str, Any]
+) -> list[Sentence]:
+    """The corrected order of k of every method with a grid, beside the published one."""
+    found = []
+    corrected = results.medians[results.medians["arm"] == names.TUNED]
+    for method, rows in corrected.groupby("method", sort=False):
+        means = rows.set_index("k")["mean"]
+        found += of_orders(published, means, str(method))
+        best = str(means.idxmin())
+        other = published[0] if published else best
+        if other == best or other not in means.index:
+            other = str(means.idxmax())
+        first, second = sorted((best, other), key=blocks.number)
+        tests = results.tests
+        family = tests[(tests["family"] == f"k of {method}") & (tests["estimand"] == E1)]
+        found += of_contrast(family, first, second, block["alpha"], prefix=f"{method} with k=")
+        found += of_omnibus(family, f"k of {method}")
+    return found
 
 
 def of_contrast(
@@ -389,3 +531,47 @@ def of_design(folds: int, seeds: int | None, checks: Iterable[Any]) -> list[Sent
     if judged:
         found.append(sentence("assumptions", failed=judged.count(True), checks=len(judged)))
     return found
+
+
+def across(table: pd.DataFrame, tests: pd.DataFrame, block: Mapping[str, Any]) -> list[Sentence]:
+    """What the data sets together say, by rule."""
+    wide = independent(table)
+    said = []
+    friedman = tests[tests["test"] == FRIEDMAN].iloc[0]
+    if E3 not in blocks.declared(block):
+        said.append(sentence("undeclared", names=E3))
+    elif pd.isna(friedman["p_raw"]):
+        numbers = {"datasets": len(wide), "methods": wide.shape[1]}
+        said.append(sentence("datasets_few", **numbers, needed=LEAST, least_methods=METHODS))
+    else:
+        order = blocked.ranks(wide).mean().sort_values(kind="stable")
+        told = ", ".join(f"{name} {rank:.2f}" for name, rank in order.items())
+        said.append(
+            sentence(
+                "datasets_order",
+                datasets=len(wide),
+                order=told,
+                p=float(friedman["p_raw"]),
+                concordance=float(friedman["effect"]),
+            )
+        )
+        least = blocked.least_friedman_p(*wide.shape)
+        if least >= block["alpha"]:
+            numbers = {"datasets": len(wide), "methods": wide.shape[1]}
+            said.append(sentence("datasets_reach", **numbers, p=least, alpha=block["alpha"]))
+    for first, second in pairs_of_tracks(table):
+        both = beside(table, first, second)
+        best = [both.sort_values(side)["method"].iloc[0] for side in ("first", "second")]
+        said.append(
+            sentence(
+                "tracks" if best[0] != best[1] else "tracks_same",
+                random=first,
+                temporal=second,
+                first=best[0],
+                second=best[1],
+                higher=int((both["difference"] > 0).sum()),
+                methods=len(both),
+                mean=float(both["difference"].mean()),
+            )
+        )
+    return said
