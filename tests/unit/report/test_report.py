@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cfmf import verdict
 from cfmf.evaluation.collect import setting_parts
 from cfmf.report import numbers
 from cfmf.report.page import Fold, Note, Plot, Table, Text, plots
@@ -31,7 +32,6 @@ from cfmf.report.sections import (
 from cfmf.report.strings import Catalogue
 from cfmf.report.study import EXTRA, load
 from cfmf.report.terms import term
-from cfmf.statistics import verdict
 from cfmf.statistics.names import ESTIMANDS
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6, "folded": 1.5e6}
