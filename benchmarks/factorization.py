@@ -121,7 +121,7 @@ def rmse(predicted: np.ndarray, test: sparse.coo_array) -> float:
 
 def our_curve(solver: Any, train: Any, test: Any) -> Curve:
     """Test RMSE at every epoch of one of our solvers, with the seconds from its very start."""
-    from cfmf.factorization.tasks import Task
+    from cfmf.tasks import Task
 
     few = train[:200].tocsr()
     solver.fit_tasks([Task(few, test=test[:200].tocsr(), watch_test=True, epochs=2)])
@@ -314,7 +314,7 @@ def sparse_epoch(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours, by the published recipe."""
     from cfmf.factorization import METHODS
     from cfmf.factorization.adamw import AdamW
-    from cfmf.factorization.tasks import Task
+    from cfmf.tasks import Task
 
     settings = METHODS["mf-published"].options
     solver = AdamW(K, reg=0.01, learning_rate=5e-3, **settings)

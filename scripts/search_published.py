@@ -9,11 +9,11 @@ import pandas as pd
 
 from cfmf.config import canonical
 from cfmf.factorization.study import make_solver
-from cfmf.factorization.tasks import Task
 from cfmf.files import atomic_write, load_matrix
 from cfmf.published.search import search, trials_table
 from cfmf.search import PUBLISHED_METHOD
 from cfmf.tables import write_table
+from cfmf.tasks import Task
 from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):

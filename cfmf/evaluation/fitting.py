@@ -196,7 +196,7 @@ def fit(
         model = fitted(setting.method, train, setting.options, threads, device)
         return Fit(model, model.predict(*pairs(asked)) if asked is not None else np.zeros(0, "f4"))
     from cfmf.factorization.study import make_solver, use_threads
-    from cfmf.factorization.tasks import Task
+    from cfmf.tasks import Task
 
     reg = float(setting.reg) if setting.reg else None
     solver = make_solver(setting.method, int(setting.k), reg, setting.options, device, scale)

@@ -27,7 +27,7 @@ from cfmf.factorization.objective import (
 )
 from cfmf.factorization.penalties import PENALTIES
 from cfmf.factorization.products import ObservedPairs
-from cfmf.factorization.tasks import Fitted, Solver, Task
+from cfmf.tasks import Fitted, Solver, Task
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cfmf.factorization.blocks import Blocks
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.kernels import solve_rows
 from cfmf.factorization.objective import row_weights, start_factors
-from cfmf.factorization.tasks import Fitted, Solver, Task
+from cfmf.tasks import Fitted, Solver, Task
 
 
 @dataclass(frozen=True)

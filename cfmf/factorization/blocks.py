@@ -10,7 +10,7 @@ from scipy import sparse
 from cfmf.factorization.kernels import root_mean_square_error
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, side_by_side
-from cfmf.factorization.tasks import Task
+from cfmf.tasks import Task
 
 
 class Blocks:

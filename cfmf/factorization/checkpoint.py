@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cfmf.factorization.tasks import Solver, Task
 from cfmf.files import atomic_write, sha256
 from cfmf.imports import ROOT, imported_files
+from cfmf.tasks import Solver, Task
 
 EVERY_SECONDS = 60.0
 

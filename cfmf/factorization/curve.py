@@ -13,9 +13,9 @@ import pandas as pd
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.model import Factorization
-from cfmf.factorization.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 from cfmf.observed import pairs
 from cfmf.progress import progress
+from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 
 MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, for the patience to start anew
 

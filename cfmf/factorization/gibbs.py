@@ -37,9 +37,9 @@ from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
 from cfmf.factorization.model import Factorization, Posterior
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
-from cfmf.factorization.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 from cfmf.observed import root_mean_square
 from cfmf.progress import progress
+from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 
 SHAPE = RATE = 1.0  # of every Gamma prior
 ADVICE = "lower k, or look for extreme ratings"

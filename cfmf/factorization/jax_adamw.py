@@ -25,8 +25,8 @@ from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, silence_unrated
-from cfmf.factorization.tasks import Fitted, Task
 from cfmf.observed import pairs
+from cfmf.tasks import Fitted, Task
 
 BETA1, BETA2 = 0.9, 0.999
 

@@ -24,7 +24,7 @@ from cfmf.factorization.objective import (
     silence_unrated,
     start_factors,
 )
-from cfmf.factorization.tasks import Fitted, Solver, Task
+from cfmf.tasks import Fitted, Solver, Task
 
 BLOCKS = 8
 

@@ -17,9 +17,9 @@ from scipy import sparse
 from cfmf.config import canonical
 from cfmf.devices import DeviceMemoryError
 from cfmf.factorization import method as method_named
-from cfmf.factorization.tasks import Fitted, Solver, Task
 from cfmf.observed import accuracy
 from cfmf.tables import COLUMNS
+from cfmf.tasks import Fitted, Solver, Task
 
 GRIDS = ("k", "reg")
 TOLD = (FloatingPointError, DeviceMemoryError, MemoryError, ValueError)

@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cfmf.deadline import check_deadline
 from cfmf.neighbours.compare import Comparison, combine, shrunk, turned
-from cfmf.neighbours.deadline import check
 
 BLOCK_ROWS = 512
 GATHERED = 2**24
@@ -177,7 +177,7 @@ def nearest_sums(
     shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(rows))
     result = np.zeros(shape, dtype=np.float32)
     for start, places, local in blocks_of(rows, where):
-        check(until)
+        check_deadline(until)
         stop = min(start + BLOCK_ROWS, laid.shape[0])
         sums = block_sums(laid, comparison, start, stop)
         asked = torch.from_numpy(columns[places]).to(where)

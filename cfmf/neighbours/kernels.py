@@ -38,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from cfmf.deadline import check_deadline
 from cfmf.neighbours.compare import Comparison, combine, shrunk
-from cfmf.neighbours.deadline import check
 from cfmf.progress import progress
 
 DENSE = 0.16
@@ -515,7 +515,7 @@ def in_threads(
     """
 
     def work_in_time(block: int) -> None:
-        check(until)
+        check_deadline(until)
         work(block)
 
     with _libraries().limit(limits=1), ThreadPoolExecutor(threads) as pool:

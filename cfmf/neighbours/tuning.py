@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from cfmf.neighbours import METHODS, deadline, method_class
+from cfmf.deadline import OutOfTimeError, check_deadline
+from cfmf.neighbours import METHODS, method_class
 from cfmf.neighbours.knn import KNN, predict_settings
 from cfmf.neighbours.ratings import checked
 from cfmf.observed import pairs, rmse
@@ -102,7 +103,7 @@ def predict_all(
         )
     predicted, alone = [], []
     for setting in settings:
-        deadline.check(until)
+        check_deadline(until)
         model = fitted(method, train, setting, threads, device)
         predicted.append(model.predict(users, items))
         alone.append(model.alone)
@@ -152,11 +153,11 @@ def search(
         listed = [setting for _, setting in group]
         until = limit if rows else None
         try:
-            deadline.check(limit)
+            check_deadline(limit)
             predicted, _ = predict_all(method, fit, users, items, listed, threads, device, until)
             values = [rmse(one, validation.data) for one in predicted]
             state = "COMPLETE"
-        except deadline.OutOfTimeError:
+        except OutOfTimeError:
             values = [np.nan] * len(group)
             state = "OUT_OF_TIME"
         if limit is not None and not rows and (over := time.monotonic() - limit) > 0:

@@ -20,7 +20,7 @@ from scipy import sparse
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.objective import start_factors
-from cfmf.factorization.tasks import Fitted, Task
+from cfmf.tasks import Fitted, Task
 
 
 def jax_is_installed() -> bool:

@@ -18,13 +18,13 @@ import pandas as pd
 
 from cfmf.factorization import METHODS as FACTORIZATIONS
 from cfmf.factorization.study import Run, make_solver, train_point, use_threads
-from cfmf.factorization.tasks import Task
 from cfmf.neighbours import KNN
 from cfmf.neighbours import study as neighbours
 from cfmf.neighbours.tuning import METRIC, predict_all, setting_text
 from cfmf.observed import pairs, rmse
 from cfmf.search.studies import keep_study, new_study
 from cfmf.tables import COLUMNS
+from cfmf.tasks import Task
 
 OUT_OF_TIME = "out_of_time"
 

@@ -10,8 +10,8 @@ from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW, _Training
 from cfmf.factorization.curve import Curve, Stopping
 from cfmf.factorization.objective import start_factors
-from cfmf.factorization.tasks import Task
 from cfmf.observed import pairs, root_mean_square
+from cfmf.tasks import Task
 
 PUBLISHED = dict(METHODS["mf-published"].options)
 OPTIONS = {

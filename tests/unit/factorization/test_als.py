@@ -8,7 +8,7 @@ from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS, _Training
 from cfmf.factorization.kernels import inner_products, solve_rows
-from cfmf.factorization.tasks import Task
+from cfmf.tasks import Task
 
 
 def test_rows_solve_their_normal_equations(ratings):

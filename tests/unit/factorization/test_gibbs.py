@@ -6,8 +6,8 @@ from scipy import sparse, stats
 
 from cfmf.factorization.gibbs import SPREADS, Gibbs, _Sampling, draw_normal_gamma, draw_spread
 from cfmf.factorization.kernels import draw_links
-from cfmf.factorization.tasks import Task
 from cfmf.observed import root_mean_square
+from cfmf.tasks import Task
 
 
 def test_mean_and_precision_come_from_their_posterior():

@@ -14,8 +14,8 @@ from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.checkpoint import fingerprint
 from cfmf.factorization.jax_adamw import JaxAdamW, mean_square, on_device
 from cfmf.factorization.objective import start_factors
-from cfmf.factorization.tasks import Task
 from cfmf.observed import pairs
+from cfmf.tasks import Task
 
 PUBLISHED = dict(METHODS["mf-published"].options)
 

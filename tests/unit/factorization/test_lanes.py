@@ -18,7 +18,7 @@ from scipy import sparse
 from cfmf.factorization.als import ALS
 from cfmf.factorization.gibbs import Gibbs
 from cfmf.factorization.sgd import SGD
-from cfmf.factorization.tasks import Task
+from cfmf.tasks import Task
 
 rng = np.random.default_rng(1)
 ratings = sparse.random_array((40, 50), density=0.3, rng=rng, format="csr", dtype=np.float32)

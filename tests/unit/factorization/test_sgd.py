@@ -12,7 +12,7 @@ from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS
 from cfmf.factorization.sgd import BLOCKS, SGD, _Training
-from cfmf.factorization.tasks import Task
+from cfmf.tasks import Task
 
 
 def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):

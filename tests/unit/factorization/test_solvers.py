@@ -17,9 +17,9 @@ from cfmf.factorization.gibbs import Gibbs, _Sampling
 from cfmf.factorization.model import Factorization, Posterior
 from cfmf.factorization.sgd import SGD
 from cfmf.factorization.study import make_solver
-from cfmf.factorization.tasks import Task
 from cfmf.files import sha256
 from cfmf.observed import pairs, root_mean_square
+from cfmf.tasks import Task
 
 FACTORS = 2
 PUBLISHED = {"learning_rate": 0.02, "max_epochs": 600, "tolerance": 1e-8}

@@ -99,7 +99,7 @@ def test_a_pass_is_given_up_within_a_block(monkeypatch, caplog, parts, device):
     ticks = count()
     told = SimpleNamespace(monotonic=lambda: float(next(ticks)))
     monkeypatch.setattr("cfmf.neighbours.tuning.time", told)
-    monkeypatch.setattr("cfmf.neighbours.deadline.time", told)
+    monkeypatch.setattr("cfmf.deadline.time", told)
     monkeypatch.setattr("cfmf.neighbours.device.BLOCK_ROWS", 32)
     monkeypatch.setattr("cfmf.neighbours.kernels.BLOCK_BYTES", 4 * 50 * 32)
     search_of = partial(search, "user-knn", *parts, LISTS, device=device)
@@ -117,9 +117,7 @@ def test_overrun_of_the_first_pass_is_logged(monkeypatch, caplog, parts):
         "cfmf.neighbours.tuning.time", SimpleNamespace(monotonic=lambda: next(clock))
     )
     later = iter([1.0, 10.0])
-    monkeypatch.setattr(
-        "cfmf.neighbours.deadline.time", SimpleNamespace(monotonic=lambda: next(later))
-    )
+    monkeypatch.setattr("cfmf.deadline.time", SimpleNamespace(monotonic=lambda: next(later)))
     trials = search("user-knn", *parts, LISTS, seconds=5)
     assert trials["state"].tolist() == ["COMPLETE"] * 4 + ["OUT_OF_TIME"] * 4
     assert "user-knn overran the 5 s of its search by 4.0 s" in caplog.text

@@ -9,10 +9,10 @@ import torch
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from cfmf.factorization.tasks import Fitted
 from cfmf.published import backends
 from cfmf.published.generators import compare_generators
 from cfmf.tables import COLUMNS
+from cfmf.tasks import Fitted
 
 
 def test_generators_are_tested_as_scipy_tests_them():

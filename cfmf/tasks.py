@@ -1,4 +1,4 @@
-"""What every solver is asked, and what it answers."""
+"""One training and its result: what methods and the solvers they share hand to each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cfmf.factorization.model import Factorization, Posterior
+from cfmf.models import Model
 
 WATCHED = ("train_rmse", "validation_rmse", "test_rmse")
 HISTORY = ["epoch", "loss", "delta_loss", *WATCHED, "seconds"]
@@ -100,7 +100,7 @@ class Fitted:
         Whether the task's `seconds` ended the training before its own rules did.
     """
 
-    model: Factorization | Posterior
+    model: Model
     history: pd.DataFrame
     epochs: int
     predictions: dict[str, np.ndarray] = field(repr=False)

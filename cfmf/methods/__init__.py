@@ -1,0 +1,1 @@
+"""The methods that a study compares, one file each; `base` is the contract."""

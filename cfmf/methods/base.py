@@ -1,0 +1,299 @@
+"""The contract of a method: its settings, what it declares, and how it is fitted.
+
+A method is one class in one file. Its fields are its settings: typed, documented, with the values
+that a study tries by default. Config schema, documentation, colours and the list of methods are
+made from them. Its class variables declare what it is and what its models can do; whoever uses a
+method reads the declaration and never probes for attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
+
+from cfmf.deadline import check_deadline
+from cfmf.models import Explanation, Model, Part, Prediction
+from cfmf.observed import pairs
+from cfmf.tasks import HISTORY, Fitted, Task
+
+__all__ = ["Explanation", "Method", "Model", "Part", "Prediction", "setting"]
+
+Capability = Literal["explain", "fold_in", "predict_training", "similar_items", "factors", "sd"]
+Progress = Callable[[int, Mapping[str, float]], None]
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    grid: Sequence[Any] | None = None,
+    search: tuple[float, float] | None = None,
+    **limits: Any,
+) -> Any:
+    """A field of a method: one of its settings.
+
+    Parameters
+    ----------
+    default
+        Value of a method made without it.
+    description
+        One or two sentences for the documentation, with the unit.
+    grid
+        Values that a study tries by default. A setting with a grid is a list in the config, and
+        validation chooses; a setting without one is a single value.
+    search
+        Lowest and highest value of a search beyond the grid.
+    limits
+        `ge`, `gt`, `le`, `lt` of a number.
+    """
+    extra: dict[str, Any] = {}
+    if grid is not None:
+        extra["grid"] = list(grid)
+    if search is not None:
+        extra["search"] = list(search)
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
+class Method(BaseModel):
+    """A method at one setting; see `fit` for what a new one has to write.
+
+    Attributes
+    ----------
+    name
+        As in the config and in every table: lower-case words joined by hyphens.
+    label
+        As in figures and tables of the report.
+    family
+        What it is compared as.
+    can
+        What its models do beyond predicting: `explain`, `fold_in`, `predict_training`,
+        `similar_items` and `factors` are methods of `Model`; `sd` says that predictions have one.
+    neighbours_of
+        `users` or `items` of a method that predicts from similar ones, else empty: whose rows the
+        predictions of one job share.
+    job_per_point
+        Whether each (k, reg) of the grid is a job of its own, which trains all folds and seeds. The
+        others try their whole grid in one job. Needs a setting `k` and perhaps `reg`.
+    stochastic
+        Whether it draws random numbers, so that seeds matter.
+    iterates
+        `epochs` or `sweeps` of a method that trains in passes, else empty.
+    stops_on_validation
+        Whether validation decides how many passes the training on all training ratings takes.
+    watches_test
+        Whether its learning curve shows the test RMSE of every pass, as the published study's did.
+    on_gpu
+        Whether it computes on a GPU where there is one.
+    environment
+        Name of the file in envs/ that its jobs need, where it is not that of their stage.
+    raw_values
+        Whether it is defined on the ratings as they are, so that ratings a·x + b need not give
+        predictions a·x̂ + b.
+    known_failures
+        Properties of `cfmf.testing.check_method` that it does not have yet, with the reason.
+    scale
+        Lowest and highest rating that can be given, for bounded outputs; of the data set, and no
+        setting. None takes those of the training ratings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str] = ""
+    label: ClassVar[str] = ""
+    family: ClassVar[Literal["baseline", "neighbours", "factorization"]]
+    can: ClassVar[frozenset[Capability]] = frozenset()
+    neighbours_of: ClassVar[Literal["", "users", "items"]] = ""
+    job_per_point: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+    iterates: ClassVar[Literal["", "epochs", "sweeps"]] = ""
+    stops_on_validation: ClassVar[bool] = False
+    watches_test: ClassVar[bool] = False
+    on_gpu: ClassVar[bool] = False
+    environment: ClassVar[str] = ""
+    raw_values: ClassVar[bool] = False
+    known_failures: ClassVar[Mapping[str, str]] = {}
+
+    scale: tuple[float, float] | None = Field(None, exclude=True, repr=False)
+
+    def fit(
+        self,
+        train: sparse.csr_array,
+        validation: sparse.csr_array | None = None,
+        *,
+        seed: int = 1,
+        threads: int = 1,
+        device: str = "cpu",
+        progress: Progress | None = None,
+        checkpoint: Path | None = None,
+    ) -> Model:
+        """Learn from ratings. A new method writes this, and nothing else is required.
+
+        Parameters
+        ----------
+        train
+            Users × items, CSR, float32; the stored entries are the observed ratings.
+        validation
+            Likewise, of the same shape: ratings that may decide when to stop, and nothing else.
+        seed
+            Of everything random.
+        threads
+            Cores to use; the result does not depend on it beyond 1e-6.
+        device
+            `cpu`, or a torch device such as `cuda`.
+        progress
+            Called after every pass with its number and what was measured; what it raises ends the
+            training.
+        checkpoint
+            File (`.npz`) for the state of a long training; it goes on from what is there.
+
+        Raises
+        ------
+        ValueError
+            If the ratings or a setting cannot be used; the message says what to change.
+        FloatingPointError
+            If the training diverges.
+        """
+        raise NotImplementedError
+
+    def fit_tasks(
+        self,
+        tasks: Sequence[Task],
+        *,
+        threads: int = 1,
+        device: str = "cpu",
+        checkpoint: Path | None = None,
+    ) -> list[Fitted]:
+        """Train several matrices of one shape; overridden where side by side is faster.
+
+        `Task.epochs` and `Task.seconds` are for methods that train in passes; ignored here.
+        """
+        found = []
+        for number, task in enumerate(tasks):
+            path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
+            model = self.fit(
+                task.train,
+                task.validation,
+                seed=task.seed,
+                threads=threads,
+                device=device,
+                progress=task.report,
+                checkpoint=path,
+            )
+            predicted = {name: model.predict(*pairs(part)) for name, part in task.parts().items()}
+            deviations = {name: one.sd for name, one in predicted.items() if one.sd is not None}
+            values = {name: one.values for name, one in predicted.items()}
+            found.append(
+                Fitted(model, pd.DataFrame(columns=HISTORY), 0, values, deviations or None)
+            )
+        return found
+
+    @classmethod
+    def predict_grid(
+        cls,
+        candidates: Sequence[Method],
+        train: sparse.csr_array,
+        users: np.ndarray,
+        items: np.ndarray,
+        *,
+        threads: int = 1,
+        device: str = "cpu",
+        until: float | None = None,
+    ) -> list[Prediction]:
+        """Predictions of several settings of this method; overridden where they share work.
+
+        Parameters
+        ----------
+        until
+            When to give up, by the monotonic clock; None: never.
+
+        Raises
+        ------
+        cfmf.deadline.OutOfTimeError
+            If it is not done by `until`.
+        """
+        found = []
+        for candidate in candidates:
+            check_deadline(until)
+            model = candidate.fit(train, threads=threads, device=device)
+            found.append(model.predict(users, items))
+        return found
+
+    def shortened(self, passes: int) -> Method:
+        """The method with so few passes, to time one; itself where it trains in none."""
+        return self
+
+    def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
+        """Multiply-adds of one pass (or of the whole fit and the queried predictions) by a formula.
+
+        Up to a constant factor: only how it grows is compared with measured times.
+        """
+        return float(train.nnz)
+
+    def parameter_count(self, shape: tuple[int, int], ratings: int, model: Model) -> int:
+        """Numbers that a fitted model keeps to predict, for `ratings` ratings of this shape."""
+        return int(sum(array.size for array in model.arrays().values()))
+
+    def with_size(self, k: int) -> Method | None:
+        """The method with k factors (or neighbours), for timing; None where it has no such size."""
+        return self.model_copy(update={"k": k}) if "k" in type(self).model_fields else None
+
+    @classmethod
+    def settings(cls) -> dict[str, Any]:
+        """Its settings by name, in the order of the class: pydantic's fields without `scale`."""
+        return {name: field for name, field in cls.model_fields.items() if name != "scale"}
+
+    @classmethod
+    def grids(cls) -> dict[str, list[Any]]:
+        """The settings that validation chooses, with the values tried by default."""
+        extras = {name: field.json_schema_extra for name, field in cls.settings().items()}
+        return {
+            name: list(extra["grid"])
+            for name, extra in extras.items()
+            if isinstance(extra, dict) and "grid" in extra
+        }
+
+    @classmethod
+    def candidates(
+        cls, block: Mapping[str, Any], scale: tuple[float, float] | None = None
+    ) -> list[Method]:
+        """Every setting of a block of the config, the last grid changing fastest.
+
+        Raises
+        ------
+        ValueError
+            If the block has a key that is no setting, or a value that is none of its type.
+        """
+        lists = {name: block.get(name, values) for name, values in cls.grids().items()}
+        for name, values in lists.items():
+            if not isinstance(values, Sequence) or isinstance(values, str):
+                lists[name] = [values]
+        for name, values in lists.items():
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{cls.name} lists {values} for {name}; list each value once")
+        fixed = {name: value for name, value in block.items() if name not in (*lists, "class")}
+        unknown = sorted(set(fixed) - set(cls.settings()))
+        if unknown:
+            known = ", ".join(cls.settings()) or "none"
+            raise ValueError(f"{cls.name} has no setting {', '.join(unknown)}; it has {known}")
+        return [
+            cls(**fixed, **dict(zip(lists, values, strict=True)), scale=scale)
+            for values in product(*lists.values())
+        ]
+
+    def chosen_text(self) -> str:
+        """Its searched settings as `name=value name=value`, numbers without exponents."""
+        return " ".join(f"{name}={plain(getattr(self, name))}" for name in self.grids())
+
+
+def plain(value: Any) -> str:
+    """A value as tables and paths write it: `0.01`, never `1e-2`; `1`, never `1.0`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return np.format_float_positional(float(value), trim="-")

@@ -1,0 +1,160 @@
+"""Finds methods by name: those of the package, of installed packages, and of a config."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Any
+
+from cfmf.methods.base import Method
+
+PACKAGES = ("cfmf.methods", "cfmf.published.methods")
+ENTRY_POINTS = "cfmf.methods"
+FAMILIES = ("baseline", "neighbours", "factorization")
+_of_config: dict[str, type[Method]] = {}
+
+
+@cache
+def installed() -> dict[str, type[Method]]:
+    """Methods of the package and of entry points `cfmf.methods`, in order of family and name."""
+    found: list[type[Method]] = []
+    for package in filter(_exists, PACKAGES):
+        for module in iter_modules(import_module(package).__path__):
+            loaded = import_module(f"{package}.{module.name}")
+            found += [
+                one
+                for one in vars(loaded).values()
+                if isinstance(one, type) and one.__module__ == loaded.__name__ and _is_method(one)
+            ]
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        found.append(_checked(entry.load(), entry.value))
+    found.sort(key=lambda method: (FAMILIES.index(method.family), method.name))
+    return {method.name: method for method in found}
+
+
+def register(blocks: Mapping[str, Any]) -> None:
+    """Make the methods known whose block of the config has `class: module:Class`.
+
+    Raises
+    ------
+    ValueError
+        If the class cannot be imported or is no method.
+    """
+    for name, block in blocks.items():
+        if isinstance(block, Mapping) and "class" in block:
+            _of_config[name] = load(name, str(block["class"]))
+
+
+def load(name: str, path: str) -> type[Method]:
+    """The method of a class given as `module:Class`, under the name that a config gives it.
+
+    Raises
+    ------
+    ValueError
+        If the class cannot be imported or is no method.
+    """
+    match = re.fullmatch(r"([\w.]+):(\w+)", path)
+    if not match:
+        raise ValueError(f"methods.{name}.class is {path!r}; write it as module:Class")
+    try:
+        found = getattr(import_module(match[1]), match[2])
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"methods.{name}.class: {path} cannot be imported ({error}); put its module where"
+            " Snakemake is started, or install it"
+        ) from error
+    method = _checked(found, path)
+    known = {"__doc__": method.__doc__, "__module__": method.__module__}
+    return (
+        method if method.name == name else type(method.__name__, (method,), known | {"name": name})
+    )
+
+
+def methods() -> dict[str, type[Method]]:
+    """Every known method by name: the installed ones, then those of the config."""
+    return {**installed(), **_of_config}
+
+
+def method(name: str) -> type[Method]:
+    """The method of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in methods():
+        raise ValueError(f"no method is named {name!r}; there are {', '.join(methods())}")
+    return methods()[name]
+
+
+def family(name: str) -> str:
+    """What a method is compared as; `factorization` of a name that no registry has."""
+    found = methods().get(name)
+    return found.family if found else "factorization"
+
+
+def of_family(names: Iterable[str], wanted: str) -> list[str]:
+    """The names whose method is of a family, in their order."""
+    return [name for name in names if family(name) == wanted]
+
+
+def environment(stage: str, *names: str) -> str:
+    """Name in envs/ of what a job that fits some methods runs in: one may need its own."""
+    own = (method(name).environment for name in names)
+    return next(filter(None, own), stage)
+
+
+def schema(found: type[Method]) -> dict[str, Any]:
+    """JSON schema of a method's block of the config, with descriptions and defaults.
+
+    A setting with a grid is a list of values to try; the others are single values.
+    """
+    listed = found.model_json_schema()["properties"]
+    properties: dict[str, Any] = {"class": {"type": "string"}} if found.name in _of_config else {}
+    grids = found.grids()
+    for name in found.settings():
+        one = {key: value for key, value in listed[name].items() if key not in ("title", "search")}
+        if name in grids:
+            described = {"description": one.pop("description")}
+            for key in ("grid", "default"):
+                one.pop(key, None)
+            one = {
+                **described,
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": True,
+                "items": one,
+                "default": grids[name],
+            }
+        properties[name] = one
+    return {
+        "description": " ".join((found.__doc__ or "").split("\n\n")[0].split()),
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "properties": properties,
+    }
+
+
+def _exists(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _is_method(found: type) -> bool:
+    return issubclass(found, Method) and bool(vars(found).get("name"))
+
+
+def _checked(found: Any, path: str) -> type[Method]:
+    if not (isinstance(found, type) and issubclass(found, Method) and hasattr(found, "family")):
+        raise ValueError(
+            f"{path} is no method: it must be a class of cfmf.methods.base.Method with a family"
+        )
+    return found
