@@ -1,197 +1,115 @@
-"""A page that can change its language: one rendering marked, the others kept as differences.
+"""Pairs the texts of a page in one language with the same texts in the others.
 
-The page is made once in each language from the same study and the same templates, so that the
-renderings differ in words only. The first is what a reader sees; of the others only those elements
-are kept that read otherwise, and the script of the page puts them in place.
+The sections are made once per language from the same study, so they differ in words only. Every
+text that reads differently becomes a `<span>` with the first language as its content and each
+other one in an attribute (`data-zh`); the script of the page exchanges them. The words of a figure
+are a dictionary from the first language.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
-from itertools import accumulate
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+from markupsafe import Markup, escape
 
-VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
-FIXED = {"button", "details", "input", "script", "style", "svg", "table"}
-"""Elements that the page's script holds on to: words beside them need an element of their own."""
-MARK = "data-words"
-
-
-@dataclass
-class Element:
-    """An element of a page: where its start tag begins, and where its content begins and ends.
-
-    `content` has its text and its child elements in order.
-    """
-
-    tag: str
-    attributes: dict[str, str | None]
-    at: int
-    begin: int
-    end: int = -1
-    content: list[str | Element] = field(default_factory=list)
-
-    def children(self) -> list[Element]:
-        """The elements directly inside."""
-        return [part for part in self.content if isinstance(part, Element)]
-
-    def shape(self) -> list[str]:
-        """Its own text, with a tag in angle brackets for each element directly inside."""
-        return [part if isinstance(part, str) else f"<{part.tag}>" for part in self.content]
+from cfmf.report.page import Plot
+from cfmf.report.strings import Catalogue, missing
 
 
-class _Reader(HTMLParser):
-    """Reads a page into elements that know their places in the source."""
+class Words:
+    """The catalogues of all languages as one: its texts are pairs (see `paired`)."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=False)
-        lengths = (len(line) + 1 for line in source.split("\n"))
-        self.lines = [0, *accumulate(lengths)]
-        self.root = Element("", {}, 0, 0, len(source))
-        self.open = [self.root]
-        self.feed(source)
-        self.close()
+    def __init__(self, catalogues: Mapping[str, Catalogue]) -> None:
+        self.catalogues = catalogues
+        self.first = next(iter(catalogues.values()))
 
-    def _place(self) -> int:
-        line, column = self.getpos()
-        return self.lines[line - 1] + column
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        at = self._place()
-        found = Element(tag, dict(attrs), at, at + len(self.get_starttag_text() or ""))
-        self.open[-1].content.append(found)
-        if tag in VOID:
-            found.end = found.begin
-        else:
-            self.open.append(found)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop().end = self._place()
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag != self.open[-1].tag:
-            raise ValueError(f"<{self.open[-1].tag}> is open where </{tag}> stands")
-        self.open.pop().end = self._place()
-
-    def handle_data(self, data: str) -> None:
-        self.open[-1].content.append(data)
-
-    def handle_entityref(self, name: str) -> None:
-        self.open[-1].content.append(f"&{name};")
-
-    def handle_charref(self, name: str) -> None:
-        self.open[-1].content.append(f"&#{name};")
+    def __call__(self, key: str, **values: object) -> Markup:
+        """The text of a key in every language."""
+        texts = {name: words(key, **values) for name, words in self.catalogues.items()}
+        return Markup(paired(texts))
 
 
-def joined(pages: Mapping[str, str]) -> tuple[str, dict[str, list[dict[str, Any]]]]:
-    """The first page, its elements that read otherwise elsewhere marked, and how they read there.
+def paired(versions: Mapping[str, Any]) -> Any:
+    """One value from its versions by language, all alike but for their texts.
 
     Parameters
     ----------
-    pages
-        The source of the page by language; the first is the one to show.
-
-    Returns
-    -------
-    The source of the first page, in which `data-words` numbers each element that differs in
-    another language; and for every other language a list whose item of that number has `html`
-    (content of the element) or `attributes` (None: it lacks it there), as far as they differ.
+    versions
+        A text, or dataclasses, lists, tuples or dictionaries of texts; the first language is the
+        one to show. Equal texts stay as they are.
 
     Raises
     ------
     ValueError
-        If the pages differ in more than their words.
+        If the versions differ in anything but texts.
     """
-    (_, source), *others = pages.items()
-    root = _Reader(source).root
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for language, other in others:
-        pairs = _differences(root, _Reader(other).root, source, other)
-        found[language] = {element.at: said for element, said in pairs}
-    places = sorted({at for said in found.values() for at in said})
-    numbers: dict[str, int] = {}
-    said_by: dict[str, list[dict[str, Any]]] = {language: [] for language in found}
-    pieces, done = [], 0
-    for at in places:
-        said = {language: found[language].get(at, {}) for language in found}
-        key = json.dumps(said, sort_keys=True)
-        if key not in numbers:
-            numbers[key] = len(numbers)
-            for language in found:
-                said_by[language].append(said[language])
-        name_ends = at + 1
-        while source[name_ends].isalnum():
-            name_ends += 1
-        pieces += [source[done:name_ends], f' {MARK}="{numbers[key]}"']
-        done = name_ends
-    return "".join([*pieces, source[done:]]), said_by
-
-
-def _differences(
-    ours: Element, theirs: Element, source: str, other: str
-) -> Iterator[tuple[Element, dict[str, Any]]]:
-    """The elements of a page that read otherwise in another one, each with how it reads there."""
-    said: dict[str, Any] = {}
-    if ours.attributes != theirs.attributes:
-        said["attributes"] = {
-            name: theirs.attributes.get(name)
-            for name in ours.attributes | theirs.attributes
-            if theirs.attributes.get(name) != ours.attributes.get(name)
+    first, *others = versions.values()
+    kind = type(first)
+    if isinstance(first, str):
+        return first if all(other == first for other in others) else _span(versions)
+    if isinstance(first, Plot):
+        words = {name: figure_words(first.figure, plot.figure) for name, plot in versions.items()}
+        return Plot(
+            first.name,
+            paired({name: plot.title for name, plot in versions.items()}),
+            paired({name: plot.caption for name, plot in versions.items()}),
+            first.figure,
+            {name: said for name, said in words.items() if said},
+        )
+    if is_dataclass(first):
+        return kind(**paired({name: _fields(value) for name, value in versions.items()}))
+    if isinstance(first, dict) and all(other.keys() == first.keys() for other in others):
+        return {
+            key: paired({name: value[key] for name, value in versions.items()}) for key in first
         }
-    content = other[theirs.begin : theirs.end]
-    if source[ours.begin : ours.end] != content:
-        if ours.shape() == theirs.shape():
-            for mine, its in zip(ours.children(), theirs.children(), strict=True):
-                yield from _differences(mine, its, source, other)
-        else:
-            held = {element.tag for element in _inside(ours) if element.tag in FIXED}
-            if held or not ours.tag:
-                raise ValueError(f"words of <{ours.tag}> stand beside <{', <'.join(held)}>")
-            said["html"] = content
-    if said:
-        yield ours, said
+    if isinstance(first, (list, tuple)) and all(len(other) == len(first) for other in others):
+        rows = zip(*versions.values(), strict=True)
+        return kind(paired(dict(zip(versions, row, strict=True))) for row in rows)
+    if all(other == first or (missing(other) and missing(first)) for other in others):
+        return first
+    raise ValueError(f"languages differ in more than words: {first!r}, {others}"[:500])
 
 
-def _inside(element: Element) -> Iterator[Element]:
-    for child in element.children():
-        yield child
-        yield from _inside(child)
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def figure_words(ours: go.Figure, theirs: go.Figure) -> list[tuple[list[str | int], str]]:
-    """The texts of a figure that read otherwise in another language: path and text of each."""
-    return list(_texts(json.loads(ours.to_json()), json.loads(theirs.to_json()), []))
+def _span(versions: Mapping[str, str]) -> Markup:
+    first, *others = ((name, str(escape(text))) for name, text in versions.items())
+    attributes = "".join(
+        f' data-{name}="{text.replace("&", "&amp;").replace(chr(34), "&quot;")}"'
+        for name, text in others
+        if text != first[1]
+    )
+    return Markup(f"<span{attributes}>{first[1]}</span>")
 
 
-def _texts(ours: Any, theirs: Any, path: list[str | int]) -> Iterator[tuple[list[str | int], str]]:
-    if ours == theirs:
-        return
-    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
-        for key in ours:
-            yield from _texts(ours[key], theirs[key], [*path, key])
-    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        for place, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
-            yield from _texts(mine, its, [*path, place])
-    elif isinstance(ours, str) and isinstance(theirs, str):
-        yield path, theirs
-    else:
-        raise ValueError(f"the figure differs in more than words at {path}")
+def figure_words(ours: go.Figure, theirs: go.Figure) -> dict[str, str]:
+    """How each text of a figure reads in another language, where it reads differently.
 
-
-def still_words(figure: go.Figure, said: Sequence[tuple[list[str | int], str]]) -> dict[str, str]:
-    """The same texts for a figure that was drawn as SVG: how each reads there, by how it reads."""
-    source = json.loads(figure.to_json())
-    found = {}
-    for path, text in said:
-        place = source
-        for step in path:
-            place = place[step]
-        found[str(place)] = text
+    Raises
+    ------
+    ValueError
+        If the figures differ in more than words, or a text would read in two ways.
+    """
+    found: dict[str, str] = {}
+    if ours is not theirs:
+        _collect(json.loads(ours.to_json()), json.loads(theirs.to_json()), found)
     return found
+
+
+def _collect(ours: Any, theirs: Any, found: dict[str, str]) -> None:
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+        ours, theirs = list(ours.values()), list(theirs.values())
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for mine, its in zip(ours, theirs, strict=True):
+            _collect(mine, its, found)
+    elif isinstance(ours, str) and isinstance(theirs, str):
+        if ours != theirs and found.setdefault(ours, theirs) != theirs:
+            raise ValueError(f"{ours!r} reads in two ways: {found[ours]!r} and {theirs!r}")
+    elif ours != theirs:
+        raise ValueError(f"the figures differ in more than words: {ours!r}, {theirs!r}"[:300])

@@ -49,12 +49,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with what it is and what to see in it."""
+    """A figure with its title and caption.
+
+    `words` holds by language how the texts of the figure read there.
+    """
 
     name: str
     title: Markup
     caption: Markup
     figure: go.Figure
+    words: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

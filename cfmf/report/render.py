@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import plotly.graph_objects as go
 import plotly.offline
+from markupsafe import Markup
 
 from cfmf.files import atomic_write
 from cfmf.report.figures.static import to_svg
-from cfmf.report.languages import figure_words, joined, still_words
+from cfmf.report.languages import Words, paired
 from cfmf.report.page import Block, Fold, Heading, Plot, Section, Table, Text, plots
 from cfmf.report.sections import question, sections
 from cfmf.report.strings import Catalogue, languages, missing, number, raw, shown
@@ -25,7 +23,7 @@ from cfmf.report.study import Study
 log = logging.getLogger(__name__)
 
 KINDS = {"embedded", "svg", "folded"}
-"""Of figures; see `render`."""
+"""Of figures; see `render_pages`."""
 EMBEDDED_LIMIT = 1_500_000
 """Bytes of a page that Snakemake's report.html still shows, with room to spare."""
 LIGHT_ROWS = 40
@@ -38,20 +36,20 @@ def render(study: Study, output: Path, language: str = "en", plotly: str = "embe
 
 
 def render_pages(study: Study, pages: Mapping[Path, str], language: str = "en") -> None:
-    """Write the report of a study, in one or several pages, each whole or not at all.
+    """Write the report of a study, in one or several pages, each by an atomic write.
 
     Parameters
     ----------
     study
-        What `cfmf.report.study.load` returns.
+        The results to report.
     pages
-        The HTML files, which ask for nothing outside themselves, and the kind of figures of each.
+        The HTML files, which load nothing from outside, and the kind of figures of each.
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
-        figures as still SVG, without folded figures and the longest folded tables, for pages that
-        must stay under 1.5 MB. `folded`: those folded figures alone, as still SVG.
+        figures as static SVG, without collapsed figures and the longest collapsed tables, for pages
+        that must stay under 1.5 MB. `folded`: those collapsed figures only, as static SVG.
     language
-        `en` or `zh`: the catalogue in report/strings whose words are shown first; a reader can
-        change to the others.
+        `en` or `zh`: the catalogue in report/strings that is shown first; a reader can change to
+        the others.
 
     Raises
     ------
@@ -61,67 +59,46 @@ def render_pages(study: Study, pages: Mapping[Path, str], language: str = "en") 
     for kind in pages.values():
         if kind not in KINDS:
             raise ValueError(f"figures are 'embedded', 'svg' or 'folded', not {kind!r}")
-    words = {name: Catalogue(name) for name in dict.fromkeys([language, *languages()])}
-    whole = {name: sections(study, words[name]) for name in words}
+    catalogues = {name: Catalogue(name) for name in dict.fromkeys([language, *languages()])}
+    words = Words(catalogues)
+    whole = paired({name: sections(study, catalogues[name]) for name in catalogues})
+    asked = paired({name: question(study, catalogues[name]) for name in catalogues})
     for output, kind in pages.items():
-        parts = {name: _parts(whole[name], words[name], kind) for name in words}
-        _write(study, output, language, words, parts, kind == "embedded")
-
-
-def _write(
-    study: Study,
-    output: Path,
-    language: str,
-    words: Mapping[str, Catalogue],
-    parts: Mapping[str, Sequence[Section]],
-    interactive: bool,
-) -> None:
-    """Write one page of the given sections in every language."""
-    figures = {name: _figures(parts[name]) for name in words}
-    page = _environment().get_template("report.html.j2")
-    pages = {
-        name: page.render(
-            words=words[name],
-            languages={name: words[name] for name in languages()},
-            first=language,
-            study=study,
-            question=question(study, words[name]),
-            sections=parts[name],
-            figure_number={figure: place for place, figure in enumerate(figures[name], start=1)},
-            interactive=interactive,
+        parts = _parts(whole, words, kind)
+        names = [plot.name for part in parts for plot in plots(part.blocks)]
+        html = (
+            _environment()
+            .get_template("report.html.j2")
+            .render(
+                words=words,
+                first=language,
+                languages={name: catalogues[name] for name in languages()},
+                study=study,
+                question=asked,
+                sections=parts,
+                figure_number={name: place for place, name in enumerate(names, start=1)},
+                interactive=kind == "embedded",
+            )
         )
-        for name in words
-    }
-    html, said = joined(pages)
-    twins = {
-        name: {"words": said[name], "figures": _figure_words(figures, language, name, interactive)}
-        for name in said
-    }
-    html = _filled(html, figures[language], twins, interactive)
-    with atomic_write(output) as beside:
-        beside.write_text(html, encoding="utf-8")
-    size = len(html.encode())
-    if not interactive and size > EMBEDDED_LIMIT:
+        with atomic_write(output) as temporary:
+            temporary.write_text(html, encoding="utf-8")
+        _log_size(output, len(html.encode()), kind)
+
+
+def _log_size(output: Path, size: int, kind: str) -> None:
+    if kind != "embedded" and size > EMBEDDED_LIMIT:
         limit = EMBEDDED_LIMIT / 1e6
         log.warning("%s is over %.1f MB: Snakemake's report.html may not show it", output, limit)
-    log.info(
-        "%s: %d sections, %d figures, %.1f MB",
-        output,
-        len(parts[language]),
-        len(figures[language]),
-        size / 1e6,
-    )
+    log.info("%s: %.1f MB", output, size / 1e6)
 
 
-def _parts(parts: list[Section], words: Catalogue, kind: str) -> list[Section]:
+def _parts(parts: list[Section], words: Words, kind: str) -> list[Section]:
     if kind == "svg":
         return [replace(part, blocks=light(part.blocks, words)) for part in parts]
-    if kind == "folded":
-        return further(parts, words)
-    return parts
+    return further(parts, words) if kind == "folded" else parts
 
 
-def further(parts: Sequence[Section], words: Catalogue) -> list[Section]:
+def further(parts: Sequence[Section], words: Words) -> list[Section]:
     """The figures that `light` leaves out, by section, after a sentence on what they are."""
     found = []
     for part in parts:
@@ -136,46 +113,8 @@ def further(parts: Sequence[Section], words: Catalogue) -> list[Section]:
     return [Section("further", words("page.further_title"), [said]), *found]
 
 
-def _figures(parts: Sequence[Section]) -> dict[str, go.Figure]:
-    """The figures by name, in reading order."""
-    return {plot.name: plot.figure for part in parts for plot in plots(part.blocks)}
-
-
-def _figure_words(
-    figures: dict[str, dict[str, go.Figure]], first: str, other: str, interactive: bool
-) -> dict[str, Any]:
-    """What each figure of the first language says in another one, where it says anything else."""
-    found: dict[str, Any] = {}
-    for name, figure in figures[first].items():
-        said = figure_words(figure, figures[other][name])
-        if said:
-            found[name] = said if interactive else still_words(figure, said)
-    return found
-
-
-def _filled(
-    html: str, figures: dict[str, go.Figure], twins: dict[str, Any], interactive: bool
-) -> str:
-    """The page with what is heavy in it put where its comments say."""
-
-    def fill(place: re.Match[str]) -> str:
-        name = place[1]
-        if name.startswith("figure "):
-            figure = name.removeprefix("figure ")
-            return (_figure_json if interactive else _still)(figure, figures[figure])
-        return parts[name]() if name in parts else place[0]
-
-    parts: dict[str, Callable[[], str]] = {
-        "style": lambda: _asset("report.css"),
-        "script": lambda: _asset("report.js"),
-        "plotly": plotly_source,
-        "twins": lambda: _json(json.dumps(twins, ensure_ascii=False, separators=(",", ":"))),
-    }
-    return re.sub("<!--([\\w -]+)-->", fill, html)
-
-
-def light(blocks: Sequence[Block], words: Catalogue) -> list[Block]:
-    """The blocks without what is folded and heavy: further figures, and tables of many rows."""
+def light(blocks: Sequence[Block], words: Words) -> list[Block]:
+    """The blocks without what is collapsed and heavy: figures, and tables of many rows."""
     kept: list[Block] = []
     for block in blocks:
         if not isinstance(block, Fold):
@@ -198,13 +137,13 @@ def light(blocks: Sequence[Block], words: Catalogue) -> list[Block]:
 
 
 def waiting(figure: go.Figure) -> bool:
-    """Whether some lines of a figure wait in its legend, where only a mouse finds them."""
+    """Whether some lines of a figure are hidden until chosen in its legend, by mouse only."""
     return any(trace.visible == "legendonly" for trace in figure.data)
 
 
-def plotly_source() -> str:
+def plotly_source() -> Markup:
     """The plotly.js that Plotly ships, safe inside a script element."""
-    return plotly.offline.get_plotlyjs().replace("</script", "<\\/script")
+    return Markup(plotly.offline.get_plotlyjs().replace("</script", "<\\/script"))
 
 
 def _environment() -> jinja2.Environment:
@@ -216,23 +155,20 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(shown=shown, raw=raw, kind=lambda block: type(block).__name__)
-    environment.filters["waiting"] = waiting
+    environment.filters.update(waiting=waiting, svg=_svg, json=_figure_json)
     environment.tests["missing"] = missing
+    environment.globals.update(asset=_asset, plotly_source=plotly_source)
     return environment
 
 
-def _asset(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
+def _asset(name: str) -> Markup:
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def _still(name: str, figure: go.Figure) -> str:
-    return to_svg(figure, name, f"words-{name}")
+def _svg(plot: Plot) -> Markup:
+    return Markup(to_svg(plot.figure, plot.name, f"words-{plot.name}"))
 
 
-def _figure_json(name: str, figure: go.Figure) -> str:
-    return _json(figure.to_json(engine="json"))
-
-
-def _json(text: str) -> str:
-    """JSON that no parser of HTML mistakes for markup."""
-    return text.replace("<", "\\u003c")
+def _figure_json(plot: Plot) -> Markup:
+    """The figure as JSON that no parser of HTML mistakes for markup."""
+    return Markup(plot.figure.to_json(engine="json").replace("<", "\\u003c"))

@@ -2,8 +2,6 @@
 (function () {
   const all = (selector, within) => Array.from((within || document).querySelectorAll(selector));
 
-  const main = document.getElementById("main");
-
   // Light and dark: the system's choice until the reader makes one.
   const root = document.documentElement;
   const remember = {
@@ -117,78 +115,57 @@
         row.hidden = !wanted.every((word) => content.includes(word));
       });
       const left = rows.filter((row) => !row.hidden).length;
-      status.textContent = wanted.length ? main.dataset.shown.replace("%1", left).replace("%2", rows.length) : "";
+      status.textContent = wanted.length ? document.getElementById("shown").textContent.replace("%1", left).replace("%2", rows.length) : "";
     });
   });
 
-  // Languages: each element that reads otherwise in another one has a number there.
-  const twins = JSON.parse(document.getElementById("twins").textContent);
-  const worded = all("[data-words]").map((element) => {
-    const first = {};
-    for (const twin of Object.values(twins)) {
-      const said = twin.words[element.dataset.words];
-      if ("html" in said) first.html = element.innerHTML;
-      for (const name in said.attributes) (first.attributes ??= {})[name] = element.getAttribute(name);
-    }
-    return [element, first];
-  });
-  const retell = [];
+  // Languages: every text has those of the other languages in attributes.
+  const first = root.dataset.language;
+  const buttons = all(".languages button");
+  const known = buttons.map((button) => button.dataset.language);
+  const paired = all(known.map((name) => "span[data-" + name + "]").join() || "none");
+  paired.forEach((text) => text.setAttribute("data-" + first, text.innerHTML));
+  const translators = [];
   const speak = (language) => {
-    const twin = twins[language];
-    for (const [element, first] of worded) {
-      const said = twin ? twin.words[element.dataset.words] : first;
-      if ("html" in first) element.innerHTML = "html" in said ? said.html : first.html;
-      for (const [name, text] of Object.entries({ ...first.attributes, ...said.attributes })) {
-        if (text === null) element.removeAttribute(name);
-        else element.setAttribute(name, text);
-      }
-    }
+    paired.forEach((text) => { text.innerHTML = text.getAttribute("data-" + language) ?? text.getAttribute("data-" + first); });
     root.dataset.language = language;
+    document.title = document.getElementById("title").textContent;
+    all("table.cards").forEach((table) => {
+      const headings = all("thead th", table).map(text);
+      for (const row of table.tBodies[0].rows) Array.from(row.cells).forEach((cell, place) => { cell.dataset.label = headings[place]; });
+    });
     all("[data-filter]").forEach((field) => field.dispatchEvent(new Event("input")));
-    all(".languages button").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.language === language)));
-    retell.forEach((tell) => tell(twin ? twin.figures : {}));
+    buttons.forEach((button) => {
+      button.setAttribute("aria-pressed", String(button.dataset.language === language));
+      if (button.dataset.language === language) root.lang = button.lang;
+    });
+    translators.forEach((translate) => translate());
   };
+  // A text of a figure in the language of the page.
+  const translated = (figure, value) => (JSON.parse(figure.dataset.words)[root.dataset.language] || {})[value] ?? value;
   all(".languages").forEach((group) => { group.hidden = false; });
-  all(".languages button").forEach((button) => button.addEventListener("click", () => {
+  buttons.forEach((button) => button.addEventListener("click", () => {
     speak(button.dataset.language);
     try { history.replaceState(null, "", "#" + button.dataset.language); } catch (error) { /* a page inside another one */ }
   }));
 
-  // Still figures: words are text of the drawing.
+  // Static figures: words are text of the drawing.
   all(".still text").forEach((letters) => {
-    const first = letters.textContent;
-    const name = letters.closest("figure").id.slice("figure-".length);
-    retell.push((figures) => { letters.textContent = (figures[name] || {})[first] || first; });
+    const before = letters.textContent;
+    translators.push(() => { letters.textContent = translated(letters.closest("figure"), before); });
   });
 
   // Figures are drawn when they come near the window, or all at once for print.
   const pending = new Map();
-  const drawn = [];
-  const figures = new Map();
-  // The words of a figure in the language of the page; how they read first is kept.
-  const told = (holder, figure) => {
-    figure.first ??= [];
-    figure.first.forEach(([path, text]) => put(figure, path, text));
-    figure.first = ((twins[root.dataset.language] || { figures: {} }).figures[holder.id.slice("plot-".length)] || [])
-      .map(([path, text]) => [path, put(figure, path, text)]);
-    figure.layout.datarevision = root.dataset.language; // lists of words change in place
-  };
-  const put = (figure, path, text) => {
-    const last = path[path.length - 1];
-    const place = path.slice(0, -1).reduce((inner, step) => inner[step], figure);
-    const before = place[last];
-    place[last] = text;
-    return before;
-  };
+  const drawn = new Map();
+  const figure = (holder, source) => JSON.parse(source.textContent, (key, value) => (typeof value === "string" ? translated(holder.closest("figure"), value) : value));
   const draw = (holder) => {
     const source = pending.get(holder);
     if (!source || !holder.offsetParent) return;
     pending.delete(holder);
-    const figure = JSON.parse(source.textContent);
-    figures.set(holder, figure);
-    told(holder, figure);
-    Plotly.newPlot(holder, figure.data, figure.layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
-    drawn.push(holder);
+    const { data, layout } = figure(holder, source);
+    Plotly.newPlot(holder, data, layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
+    drawn.set(holder, source);
   };
   // What waits in a legend is shown by a button too, which a keyboard reaches.
   all("[data-show-all]").forEach((button) => {
@@ -208,17 +185,18 @@
     all("script[data-plot]").forEach((source) => pending.set(document.getElementById(source.dataset.plot), source));
     const near = new IntersectionObserver((entries) => entries.forEach((entry) => { if (entry.isIntersecting) draw(entry.target); }), { rootMargin: "800px" });
     pending.forEach((source, holder) => near.observe(holder));
-    retell.push(() => figures.forEach((figure, holder) => {
-      told(holder, figure);
-      Plotly.react(holder, figure.data, figure.layout);
+    translators.push(() => drawn.forEach((source, holder) => {
+      const { data, layout } = figure(holder, source);
+      data.forEach((trace, place) => { trace.visible = holder.data[place].visible; });
+      Plotly.react(holder, data, layout);
     }));
     addEventListener("beforeprint", () => {
       drawAll();
-      drawn.forEach((holder) => { if (holder.offsetParent) Plotly.relayout(holder, { width: 660 }); });
+      drawn.forEach((source, holder) => { if (holder.offsetParent) Plotly.relayout(holder, { width: 660 }); });
     });
-    addEventListener("afterprint", () => drawn.forEach((holder) => Plotly.relayout(holder, { width: null, autosize: true })));
+    addEventListener("afterprint", () => drawn.forEach((source, holder) => Plotly.relayout(holder, { width: null, autosize: true })));
   }
-  if (location.hash.slice(1) in twins) speak(location.hash.slice(1));
+  if (known.includes(location.hash.slice(1))) speak(location.hash.slice(1));
   reveal();
   window.report = { drawAll: drawAll, download: download };
 })();

@@ -1,63 +1,63 @@
-"""A page and its twin in another language: what is marked, what is kept, what is refused."""
+"""Texts paired by language: what becomes a pair, what stays, what is refused."""
 
 import plotly.graph_objects as go
 import pytest
+from markupsafe import Markup
 
-from cfmf.report.languages import figure_words, joined, still_words
+from cfmf.report.languages import Words, figure_words, paired
+from cfmf.report.page import Column, Plot, Section, Table, Text
+from cfmf.report.strings import Catalogue
 
 
-def test_words_attributes_and_what_is_equal():
-    page, said = joined(
-        {
-            "en": '<main lang="en"><h1>Films</h1><p title="a">The <b>best</b> &amp; 6</p></main>',
-            "zh": '<main lang="zh"><h1>电影</h1><p title="a">The <b>最好</b> &amp; 6</p></main>',
-        }
+def test_texts_that_differ_become_pairs_and_equal_ones_stay():
+    assert paired({"en": "k", "zh": "k"}) == "k"
+    assert paired({"en": "a < b", "zh": Markup("<b>甲</b>")}) == (
+        '<span data-zh="<b>甲</b>">a &lt; b</span>'
     )
-    assert page == (
-        '<main data-words="0" lang="en"><h1 data-words="1">Films</h1>'
-        '<p title="a">The <b data-words="2">best</b> &amp; 6</p></main>'
+
+
+def test_attribute_cannot_be_left():
+    found = paired({"en": "a", "zh": Markup('<data value="1">1</data> &amp; "x"')})
+    assert found == (
+        '<span data-zh="<data value=&quot;1&quot;>1</data> &amp;amp; &quot;x&quot;">a</span>'
     )
-    assert said == {
-        "zh": [{"attributes": {"lang": "zh"}}, {"html": "电影"}, {"html": "最好"}],
-    }
 
 
-def test_other_order_of_words_takes_the_whole_element():
-    page, said = joined(
-        {"en": "<p><b>1</b> of <i>2</i><br></p>", "zh": "<p><i>2</i> 之 <b>1</b><br></p>"}
+def test_third_language_has_an_attribute_only_where_it_differs():
+    assert paired({"en": "a", "fr": "a", "zh": "甲"}) == '<span data-zh="甲">a</span>'
+
+
+def test_sections_are_paired_inside():
+    english, chinese = (
+        Section(
+            "data",
+            Markup(title),
+            [
+                Text(Markup("same")),
+                Table("t", Markup(title), [Column("n", title, "count")], [{"n": float("nan")}]),
+            ],
+        )
+        for title in ("Data", "数据")
     )
-    assert page == '<p data-words="0"><b>1</b> of <i>2</i><br></p>'
-    assert said["zh"] == [{"html": "<i>2</i> 之 <b>1</b><br>"}]
-
-
-def test_equal_differences_share_a_number_and_languages_their_numbers():
-    page, said = joined(
-        {
-            "en": "<p>a</p><p>a</p><p>b</p>",
-            "fr": "<p>A</p><p>A</p><p>b</p>",
-            "zh": "<p>甲</p><p>甲</p><p>乙</p>",
-        }
-    )
-    assert page == '<p data-words="0">a</p><p data-words="0">a</p><p data-words="1">b</p>'
-    assert said == {"fr": [{"html": "A"}, {}], "zh": [{"html": "甲"}, {"html": "乙"}]}
-
-
-def test_attribute_that_one_language_lacks():
-    _, said = joined({"en": '<td class="prose">long</td>', "zh": "<td>短</td>"})
-    assert said["zh"] == [{"attributes": {"class": None}, "html": "短"}]
+    found = paired({"en": english, "zh": chinese})
+    pair = '<span data-zh="数据">Data</span>'
+    assert found.title == found.blocks[1].title == found.blocks[1].columns[0].heading == pair
+    assert found.blocks[0].html == "same"
 
 
 @pytest.mark.parametrize(
-    ("first", "other", "message"),
-    [
-        ("<p>a <button>b</button></p>", "<p>c <button>b</button></p>", "<button>"),
-        ("<p>a</p>", "<p>a</p><p>b</p>", "words of <>"),
-        ("<p>a</b>", "<p>a</p>", "<p> is open where </b> stands"),
-    ],
+    ("first", "other"), [([1, 2], [1]), ({"a": 1}, {"b": 1}), (1.0, 2.0), ((1,), [2])]
 )
-def test_pages_that_cannot_be_told_apart_by_words_are_refused(first, other, message):
-    with pytest.raises(ValueError, match=message):
-        joined({"en": first, "zh": other})
+def test_what_differs_in_more_than_words_is_refused(first, other):
+    with pytest.raises(ValueError, match="more than words"):
+        paired({"en": first, "zh": other})
+
+
+def test_words_of_all_catalogues():
+    words = Words({"zh": Catalogue("zh"), "en": Catalogue("en")})
+    assert words("page.theme") == (
+        f'<span data-en="{Catalogue("en")("page.theme")}">{Catalogue("zh")("page.theme")}</span>'
+    )
 
 
 def test_titles_of_a_figure_but_not_its_numbers():
@@ -65,9 +65,17 @@ def test_titles_of_a_figure_but_not_its_numbers():
         go.Figure(go.Scatter(x=[1, 2], y=[3, 4], name=name), {"xaxis": {"title": {"text": name}}})
         for name in ("epoch", "轮次")
     )
-    said = figure_words(english, chinese)
-    assert said == [(["data", 0, "name"], "轮次"), (["layout", "xaxis", "title", "text"], "轮次")]
-    assert still_words(english, said) == {"epoch": "轮次"}
+    assert figure_words(english, chinese) == {"epoch": "轮次"}
+    plots = {"en": Plot("p", "", "", english), "zh": Plot("p", "", "", chinese)}
+    assert paired(plots).words == {"zh": {"epoch": "轮次"}}
     longer = go.Figure(go.Scatter(x=[1, 2, 3], y=[3, 4, 5], name="epoch"))
     with pytest.raises(ValueError, match="more than words"):
         figure_words(english, longer)
+
+
+def test_text_of_a_figure_with_two_translations_is_refused():
+    english, chinese = (
+        go.Figure([go.Scatter(name=name) for name in names]) for names in (("a", "a"), ("甲", "乙"))
+    )
+    with pytest.raises(ValueError, match="two ways"):
+        figure_words(english, chinese)
