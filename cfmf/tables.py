@@ -19,6 +19,8 @@ COLUMNS = {
         "metrics": "dataset fold method k reg seed split metric value",
         "costs": "dataset fold method k reg seed stage measure value",
         "settings": "dataset fold method setting",
+        "selection": "dataset fold method k reg setting seed epochs out_of_time edge"
+        " validation_rmse",
         "slices": "dataset fold method slice level n metric value",
         "intervals": "dataset fold method slice level users n metric value ci_low ci_high ci_level",
         "timings": "dataset fold method axis size seconds operations",

@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from cfmf.evaluation.collect import late_trials, trial_edges
+from cfmf.evaluation.collect import late_trials
 from cfmf.evaluation.datasets import beside, independent, pairs_of_tracks
+from cfmf.selection import search_edges
 from cfmf.statistics import blocked, blocks, names
 from cfmf.statistics.analysis import Measured, Results, champions, roles
 from cfmf.statistics.datasets import LEAST, METHODS
@@ -226,7 +227,7 @@ def of_dataset(
     found += of_design(folds, least_seeds(selected), corrected["departure"])
     if known.searched is not None:
         bounds = {name: ends for name, ends in known.ranges.items() if name in SEARCHED}
-        found += of_edges(trial_edges(known.searched, bounds), "edge_search")
+        found += of_edges(search_edges(known.searched, bounds), "edge_search")
     found += of_cuts(blocks.cuts(metrics))
     if E3 in declared:
         found += of_cuts(late, "refused")

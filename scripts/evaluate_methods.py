@@ -8,15 +8,9 @@ import pandas as pd
 
 from cfmf.data.splits import load
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.evaluation.collect import (
-    choose,
-    collect,
-    details,
-    rating_periods,
-    selected_rows,
-    settings_rows,
-)
+from cfmf.evaluation.collect import collect, details, rating_periods
 from cfmf.files import atomic_write, load_matrix
+from cfmf.selection import choose, chosen_rows
 from cfmf.tables import read_table, write_table
 from cfmf.workflow.job import job
 
@@ -55,15 +49,15 @@ with job(snakemake) as (log, params):
     costs = gathered("costs", snakemake.input.costs)
     chosen = choose(metrics)
     for row in chosen[chosen["edge"] != ""].itertuples():
-        log.warning("%s in fold %s: the optimum lies on the %s", row.method, row.fold, row.edge)
+        log.warning("%s in fold %s: the optimum is on the %s", row.method, row.fold, row.edge)
     settings = [read_table(path, "settings") for path in snakemake.input.settings]
     slices, intervals, user_errors = details(
         chosen, predictions, matrices, Resampling.of(params.statistics), periods
     )
     tables = {
         "metrics": metrics,
-        "selected": selected_rows(metrics, chosen),
-        "settings": collect([*settings, settings_rows(chosen)], "settings"),
+        "selected": chosen_rows(metrics, chosen),
+        "settings": collect([*settings, chosen[chosen["k"] != ""]], "settings"),
         "costs": costs,
         "slices": slices,
         "intervals": intervals,

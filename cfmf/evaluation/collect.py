@@ -1,9 +1,8 @@
-"""From the tables of all methods: the setting chosen on validation, and its errors in detail."""
+"""From the tables of all methods: one table of each kind, and the errors in detail."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +14,6 @@ from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_s
 from cfmf.evaluation.metrics import errors, user_errors
 from cfmf.tables import COLUMNS
 
-SETTING = ["method", "k", "reg"]
 SLICES = {
     "user's ratings in train": (0, 1, 10, 20, 50, 100, 200, 500),
     "item's ratings in train": (0, 1, 10, 20, 50, 100, 200, 500),
@@ -24,8 +22,6 @@ SLICES = {
 BY_DATE = "date of the rating"
 EACH_USER = "each user's own RMSE"
 MOST_PERIODS = 12
-NEAR = 0.05
-"""Share of a searched range, in the logarithm, that counts as its edge."""
 
 Predictions = Callable[[str, str, str], pd.DataFrame]
 Matrices = Callable[[str], tuple[sparse.csr_array, sparse.csr_array]]
@@ -53,165 +49,10 @@ def collect(tables: Iterable[pd.DataFrame], kind: str = "metrics") -> pd.DataFra
     return joined
 
 
-def validation_errors(metrics: pd.DataFrame) -> pd.DataFrame:
-    """RMSE on validation and on test of every setting and fold, each the mean over seeds.
-
-    Returns
-    -------
-    Columns dataset, fold, method, k, reg, validation_rmse, test_rmse; NaN where a setting has no
-    row of that part.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite.
-    """
-    rows = metrics[(metrics["metric"] == "rmse") & metrics["split"].isin(["validation", "test"])]
-    if not np.isfinite(rows["value"]).all():
-        bad = rows.loc[~np.isfinite(rows["value"]), ["fold", *SETTING, "seed", "split"]].iloc[0]
-        raise ValueError(f"the RMSE is not finite at {bad.to_dict()}; look at the log of that job")
-    table = rows.pivot_table(
-        index=["dataset", "fold", *SETTING], columns="split", values="value", aggfunc="mean"
-    ).reindex(columns=["validation", "test"])
-    return table.add_suffix("_rmse").rename_axis(columns=None).reset_index()
-
-
-def choose(metrics: pd.DataFrame) -> pd.DataFrame:
-    """For each method and fold the (k, reg) of least validation RMSE, averaged over seeds.
-
-    Of settings that tie, the one with the smaller k, then the larger reg: the simpler model.
-
-    Returns
-    -------
-    Columns dataset, fold, method, k, reg, validation_rmse, test_rmse, edge; `edge` says on which
-    end of the method's grid the choice lies ("lowest reg", "highest k", …, joined by "; "), and
-    is empty inside it.
-
-    Raises
-    ------
-    ValueError
-        If a method has several settings in a fold and one of them has no validation RMSE.
-    """
-    table = validation_errors(metrics)
-    chosen = []
-    for (_, fold, method), settings in table.groupby(["dataset", "fold", "method"], sort=False):
-        if len(settings) > 1 and settings["validation_rmse"].isna().any():
-            lacking = settings.loc[settings["validation_rmse"].isna(), ["k", "reg"]].iloc[0]
-            raise ValueError(
-                f"{method} with k={lacking['k']} and reg={lacking['reg']} has no finite validation"
-                f" RMSE in fold {fold}, so no setting can be chosen; look at its log"
-            )
-        order = pd.DataFrame(
-            {
-                "validation": settings["validation_rmse"],
-                "k": pd.to_numeric(settings["k"], errors="coerce"),
-                "reg": -pd.to_numeric(settings["reg"], errors="coerce"),
-            }
-        ).sort_values(["validation", "k", "reg"], kind="stable")
-        best = settings.loc[order.index[0]].to_dict()
-        best["edge"] = edge(best, settings)
-        chosen.append(best)
-    if not chosen:
-        raise ValueError("no metrics row has an RMSE on validation or test; nothing can be chosen")
-    return pd.DataFrame(chosen).reset_index(drop=True)
-
-
-def edge(
-    best: Mapping[str, object], settings: pd.DataFrame, names: Sequence[str] = ("k", "reg")
-) -> str:
-    """On which ends of the grid `settings` the setting `best` lies, in words; empty when inside.
-
-    An end is told only where there are at least three values: of two, each is an end. Nor is the
-    lowest where it is 0, for nothing lies below.
-    """
-    found = []
-    for name in names:
-        values = pd.to_numeric(settings[name], errors="coerce").dropna().unique()
-        if len(values) < 3:
-            continue
-        value = float(str(best[name]))
-        if value == values.min() != 0:
-            found.append(f"lowest {name}")
-        elif value == values.max():
-            found.append(f"highest {name}")
-    return "; ".join(found)
-
-
-def setting_parts(text: object) -> dict[str, str]:
-    """The parts of a setting such as `neighbours=40 shrinkage=100`; none of a missing one."""
-    return dict(re.findall(r"([\w-]+)\s*[=:~]\s*([^,;\s]+)", text)) if isinstance(text, str) else {}
-
-
-def trial_edges(
-    trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]] | None = None
-) -> pd.DataFrame:
-    """On which ends of what was tried the setting lies that trials on validation chose.
-
-    Parameters
-    ----------
-    trials
-        A `trials` table; the complete trial of least validation RMSE is the choice, the first of
-        equals.
-    ranges
-        Least and greatest value of each part of a setting that a search drew from, as `near_edge`
-        takes them. Without them the ends are those of the values tried, as in `edge`.
-
-    Returns
-    -------
-    Columns fold, method, edge: one row for each that has a complete trial.
-    """
-    rows = trials[trials["metric"] == "validation_rmse"]
-    found = []
-    for (fold, method), tried in rows.groupby(["fold", "method"], sort=False):
-        complete = tried[tried["state"] == "COMPLETE"].sort_values(["value", "trial"])
-        if complete.empty:
-            continue
-        best = setting_parts(complete.iloc[0]["setting"])
-        if ranges is None:
-            settings = pd.DataFrame([setting_parts(setting) for setting in tried["setting"]])
-            where = edge(best, settings, list(settings.columns))
-        else:
-            where = near_edge(best, ranges)
-        found.append({"fold": fold, "method": method, "edge": where})
-    return pd.DataFrame(found, columns=["fold", "method", "edge"])
-
-
-def near_edge(best: Mapping[str, str], ranges: Mapping[str, Sequence[float]]) -> str:
-    """Near which bounds of its search a setting lies, in the words of `edge`.
-
-    Near is within a twentieth of the range in the logarithm, in which the search is uniform: a
-    value that is drawn meets a bound hardly ever.
-    """
-    found = []
-    for name, (low, high) in ranges.items():
-        if name not in best or low == high:
-            continue
-        place = np.log(float(best[name]) / low) / np.log(high / low)
-        if place <= NEAR:
-            found.append(f"lowest {name}")
-        elif place >= 1 - NEAR:
-            found.append(f"highest {name}")
-    return "; ".join(found)
-
-
 def late_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """How many trials of each method are not COMPLETE: columns method, cut, runs."""
     late = trials["state"] != "COMPLETE"
     return late.groupby(trials["method"], sort=False).agg(cut="sum", runs="size").reset_index()
-
-
-def selected_rows(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `metrics` on validation and test that belong to the chosen settings."""
-    keys = ["dataset", "fold", *SETTING]
-    rows = metrics[metrics["split"].isin(["validation", "test"])]
-    return rows.merge(chosen[keys], on=keys, how="inner")[COLUMNS["metrics"]]
-
-
-def settings_rows(chosen: pd.DataFrame) -> pd.DataFrame:
-    """The chosen (k, reg) in the words of the `settings` table, for the methods that have them."""
-    rows = chosen[chosen["k"] != ""]
-    words = "k=" + rows["k"] + (", reg=" + rows["reg"]).where(rows["reg"] != "", "")
-    return rows[["dataset", "fold", "method"]].assign(setting=words)[COLUMNS["settings"]]
 
 
 def details(
@@ -226,7 +67,7 @@ def details(
     Parameters
     ----------
     chosen
-        What `choose` returns.
+        What `cfmf.selection.choose` returns.
     predictions
         Called with a method, k and reg; returns a frame of fold, seed and prediction, the rows of
         a fold and seed in the CSR order of the fold's test matrix.

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.config import registry
-from cfmf.evaluation.collect import choose, collect
+from cfmf.evaluation.collect import collect
 from cfmf.observed import pairs
+from cfmf.selection import choose
 from cfmf.tables import read_table
 
 Floats = NDArray[np.float32]

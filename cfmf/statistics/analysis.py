@@ -13,7 +13,7 @@ from scipy import stats
 
 from cfmf.config import family
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.evaluation.collect import choose, trial_edges
+from cfmf.selection import choose
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.names import BLOCKED, CHAMPIONS, E1, E2, E3, USERS
 from cfmf.statistics.rows import Row, about, adjust, test_row
@@ -50,9 +50,10 @@ class Measured:
     ratio: float | None = None
 
     def chosen(self) -> pd.DataFrame:
-        """The chosen settings, with the edges of those methods that chose among trials."""
-        found = choose(self.metrics)
-        return found if self.trials is None else with_trial_edges(found, self.trials)
+        """The chosen settings, with their RMSE on test averaged over seeds."""
+        rows = self.selected[self.selected["split"].eq("test") & self.selected["metric"].eq("rmse")]
+        test = rows.groupby(["fold", "method"])["value"].mean().rename("test_rmse")
+        return choose(self.metrics, self.trials).merge(test.reset_index(), "left")
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,6 @@ def analyse(measured: Measured, block: Mapping[str, Any]) -> Results:
     ]
     tests, checks, of_k = ([row for part in parts for row in part[place]] for place in range(3))
     return Results.of(tests, checks, of_k, _best_rows(grids, chosen), block["alpha"])
-
-
-def with_trial_edges(chosen: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """What `choose` returns, with the edges of those methods that chose among trials."""
-    found = trial_edges(trials).set_index(["fold", "method"])["edge"]
-    places = zip(chosen["fold"], chosen["method"], chosen["edge"], strict=True)
-    return chosen.assign(edge=[found.get((fold, method), edge) for fold, method, edge in places])
 
 
 def methods_with_grids(metrics: pd.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cfmf.evaluation.collect import edge
+from cfmf.selection import best, edge
 from cfmf.statistics.names import ESTIMANDS
 
 CELL = ["k", "reg", "fold", "seed"]
@@ -86,7 +86,7 @@ def late_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     metrics
         `metrics` table of all methods.
     chosen
-        What `cfmf.evaluation.collect.choose` returns.
+        What `cfmf.selection.choose` returns.
     """
     keys = ["dataset", "fold", "method", "k", "reg"]
     late = cuts(metrics.merge(chosen[keys], on=keys))
@@ -108,17 +108,17 @@ def grouped(runs: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 
 
 def best_reg(cells: pd.DataFrame) -> pd.DataFrame:
-    """For each fold and k the reg of least validation RMSE, averaged over seeds.
+    """The reg that validation chooses for each fold and k, by the rule of `cfmf.selection`.
 
     Returns
     -------
-    Columns fold, k, reg, validation, test (means over seeds), edge (as `collect.edge`).
+    Columns fold, k, reg, validation, test (means over seeds), edge (as `cfmf.selection.edge`).
     """
     mean = cells.groupby(["fold", "k", "reg"], as_index=False)[["validation", "test"]].mean()
-    at = mean.groupby(["fold", "k"])["validation"].idxmin()
-    best = mean.loc[at].reset_index(drop=True)
-    best["edge"] = [edge({"reg": reg}, cells, names=("reg",)) for reg in best["reg"]]
-    return best.sort_values(["k", "fold"], key=lambda s: s.map(number)).reset_index(drop=True)
+    found = best(mean.assign(validation_rmse=mean["validation"]), ["fold", "k"])
+    found["edge"] = [edge({"reg": reg}, cells[["reg"]]) for reg in found["reg"]]
+    found = found.sort_values(["k", "fold"], key=lambda s: s.map(number), ignore_index=True)
+    return found.drop(columns="validation_rmse")
 
 
 def tuned(cells: pd.DataFrame) -> pd.DataFrame:

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from cfmf.config import family
-from cfmf.evaluation.collect import setting_parts
 from cfmf.report import numbers
 from cfmf.report.figures import comparison as figures
 from cfmf.report.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.report.study import Study, published_figures
 from cfmf.report.terms import terms
+from cfmf.selection import setting_parts
 
 PUBLISHED = "user-cf-published"
 

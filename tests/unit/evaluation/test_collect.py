@@ -1,4 +1,4 @@
-"""Which setting is chosen, what is said of it, and its errors in slices."""
+"""Tables of all methods in one, and errors in slices."""
 
 import numpy as np
 import pandas as pd
@@ -7,59 +7,13 @@ from scipy import sparse
 
 from cfmf.evaluation import collect
 from cfmf.evaluation.bootstrap import Resampling
+from cfmf.selection import choose
 from cfmf.tables import COLUMNS
 
 
 def row(method, k, reg, seed, split, value, fold="u1", metric="rmse"):
     values = ["d", fold, method, k, reg, seed, split, metric, value]
     return dict(zip(COLUMNS["metrics"], values, strict=True))
-
-
-def grid(validation, test=None):
-    """Metrics of `mf` from {(k, reg): [validation RMSE of each seed]}."""
-    rows = []
-    for (k, reg), values in validation.items():
-        for seed, value in enumerate(values):
-            rows.append(row("mf", k, reg, str(seed), "validation", value))
-            rows.append(row("mf", k, reg, str(seed), "test", (test or {}).get((k, reg), 9.0)))
-            rows.append(row("mf", k, reg, str(seed), "validation", 0.0, metric="mae"))
-    return pd.DataFrame(rows)
-
-
-def test_choice_is_by_the_mean_over_seeds_and_never_by_test():
-    validation = {
-        ("4", "0.01"): [0.80, 1.20],
-        ("4", "0.1"): [0.95, 0.96],
-        ("16", "0.1"): [0.97, 0.97],
-    }
-    best = collect.choose(grid(validation, test={("16", "0.1"): 0.1})).iloc[0]
-    assert (best["k"], best["reg"]) == ("4", "0.1")
-    assert best["validation_rmse"] == pytest.approx(0.955)
-    assert best["test_rmse"] == 9.0
-
-
-def test_ties_go_to_the_simpler_model():
-    validation = {("16", "0.1"): [0.9], ("4", "0.01"): [0.9], ("4", "0.1"): [0.9]}
-    best = collect.choose(grid(validation)).iloc[0]
-    assert (best["k"], best["reg"]) == ("4", "0.1")
-
-
-@pytest.mark.parametrize(
-    ("best", "edge"),
-    [
-        (("16", "0.1"), ""),
-        (("4", "0.1"), "lowest k"),
-        (("64", "0.01"), "highest k; lowest reg"),
-        (("16", "1"), "highest reg"),
-    ],
-)
-def test_edges_of_the_grid_are_told(best, edge):
-    validation = {
-        (k, reg): [0.8 if (k, reg) == best else 0.9]
-        for k in ("4", "16", "64")
-        for reg in ("0.01", "0.1", "1")
-    }
-    assert collect.choose(grid(validation)).iloc[0]["edge"] == edge
 
 
 def trials(settings, values, states=None, method="user-knn"):
@@ -78,49 +32,6 @@ def trials(settings, values, states=None, method="user-knn"):
     )
 
 
-NEIGHBOURS = [f"similarity=cosine shrinkage={s} neighbours={n}" for s in (0, 50, 200)
-              for n in (10, 40, 160)]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("best", "edge"),
-    [
-        ("similarity=cosine shrinkage=50 neighbours=40", ""),
-        ("similarity=cosine shrinkage=50 neighbours=10", "lowest neighbours"),
-        ("similarity=cosine shrinkage=200 neighbours=160", "highest shrinkage; highest neighbours"),
-        ("similarity=cosine shrinkage=0 neighbours=40", ""),  # nothing lies below 0
-    ],
-)
-def test_edges_of_a_neighbour_grid_are_told(best, edge):
-    found = collect.trial_edges(
-        trials(NEIGHBOURS, [0.9 - 0.1 * (one == best) for one in NEIGHBOURS])
-    )
-    assert found.to_dict("records") == [{"fold": "u1", "method": "user-knn", "edge": edge}]
-
-
-def test_edge_is_that_of_the_best_complete_trial():
-    settings = [f"neighbours={n}" for n in (10, 40, 160)]
-    states = ["COMPLETE", "COMPLETE", "PRUNED"]
-    assert collect.trial_edges(trials(settings, [0.9, 0.8, 0.1], states))["edge"].tolist() == [""]
-    assert collect.trial_edges(trials([np.nan], [0.9]))["edge"].tolist() == [""]
-    assert collect.trial_edges(trials(settings, [0.9] * 3, ["OUT_OF_TIME"] * 3)).empty
-
-
-@pytest.mark.parametrize(
-    ("setting", "edge"),
-    [
-        ("k=8 reg=0.03", ""),
-        ("k=1 reg=0.03", "lowest k"),
-        ("k=60 reg=0.0102", "highest k; lowest reg"),
-        ("k=8 reg=0.098", "highest reg"),
-    ],
-)
-def test_bounds_of_a_search_are_told(setting, edge):
-    ranges = {"k": [1, 64], "reg": [0.01, 0.1], "neighbours": [5, 200]}
-    found = collect.trial_edges(trials([setting, "k=9 reg=0.05"], [0.8, 0.9], method="mf"), ranges)
-    assert found["edge"].tolist() == [edge]
-
-
 def test_trials_that_are_not_complete_are_counted():
     found = collect.late_trials(
         trials(["a=1", "a=2", "a=3"], 0.9, ["COMPLETE"] + ["OUT_OF_TIME"] * 2)
@@ -128,38 +39,8 @@ def test_trials_that_are_not_complete_are_counted():
     assert found.to_dict("records") == [{"method": "user-knn", "cut": 2, "runs": 3}]
 
 
-def test_methods_without_a_grid_are_chosen_as_they_are():
-    rows = [
-        row("baseline", "", "", "", "test", 0.94),
-        row("gibbs", "8", "inferred", "1", "test", 0.9),
-    ]
-    chosen = collect.choose(pd.DataFrame(rows))
-    assert chosen["edge"].tolist() == ["", ""]
-    assert collect.settings_rows(chosen)["setting"].tolist() == ["k=8, reg=inferred"]
-
-
-def test_setting_without_validation_is_refused():
-    table = grid({("4", "0.1"): [0.9], ("16", "0.1"): [0.9]})
-    table = table[~((table["k"] == "16") & (table["split"] == "validation"))]
-    with pytest.raises(ValueError, match=r"k=16 and reg=0\.1 has no finite validation"):
-        collect.choose(table)
-
-
-def test_rmse_that_is_not_finite_is_refused():
-    with pytest.raises(ValueError, match=r"not finite.*'k': '4'"):
-        collect.choose(grid({("4", "0.1"): [np.inf]}))
-
-
-def test_selected_rows_are_those_of_the_choice():
-    table = grid({("4", "0.1"): [0.9, 0.9], ("16", "0.1"): [0.8, 0.8]})
-    found = collect.selected_rows(table, collect.choose(table))
-    assert set(found["k"]) == {"16"}
-    assert len(found) == 6
-    assert list(found.columns) == COLUMNS["metrics"]
-
-
 def test_the_same_fact_twice_is_refused():
-    table = grid({("4", "0.1"): [0.9]})
+    table = pd.DataFrame([row("mf", "4", "0.1", "1", "test", 0.9)])
     with pytest.raises(ValueError, match="tell the same fact"):
         collect.collect([table, table])
     assert len(collect.collect([table, table.assign(method="als")])) == 2 * len(table)
@@ -192,7 +73,7 @@ def details(fold, seeds=("1", "2"), size=None, periods=None):
         )
         for seed in seeds
     )
-    chosen = collect.choose(pd.DataFrame([row("mf", "4", "0.1", s, "test", 1.0) for s in seeds]))
+    chosen = choose(pd.DataFrame([row("mf", "4", "0.1", s, "test", 1.0) for s in seeds]))
     found = collect.details(
         chosen, lambda *_: frame, lambda _: fold, Resampling(200), lambda _: periods
     )

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from cfmf import verdict
-from cfmf.evaluation.collect import setting_parts
 from cfmf.report import numbers
 from cfmf.report.page import Fold, Note, Plot, Table, Text, plots
 from cfmf.report.render import render, render_pages
@@ -32,6 +31,7 @@ from cfmf.report.sections import (
 from cfmf.report.strings import Catalogue
 from cfmf.report.study import EXTRA, load
 from cfmf.report.terms import term
+from cfmf.selection import setting_parts
 from cfmf.statistics.names import ESTIMANDS
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6, "folded": 1.5e6}

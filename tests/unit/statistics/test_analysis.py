@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cfmf import verdict
-from cfmf.evaluation import collect
+from cfmf import selection, verdict
 from cfmf.published import analysis as published
 from cfmf.statistics import analysis, blocks, contrasts, names
 from cfmf.tables import COLUMNS
@@ -18,7 +17,7 @@ from cfmf.tables import COLUMNS
 def analysed(made, block, search=None, trials=None, **known):
     """The tables and the verdict, made as the script of the stage does."""
     metrics, users = made
-    selected = collect.selected_rows(metrics, collect.choose(metrics))
+    selected = selection.chosen_rows(metrics, selection.choose(metrics))
     measured = analysis.Measured(metrics, selected, users, trials)
     found = published.analyse(metrics, block, search) + analysis.analyse(measured, block)
     order = published.order_of_k(found.medians, block["primary"])
@@ -225,7 +224,7 @@ def test_method_alone_is_described_and_not_compared(make_study, block):
 
 def test_grid_with_a_hole_is_refused(small, block):
     metrics, users = small()
-    selected = collect.selected_rows(metrics, collect.choose(metrics))
+    selected = selection.chosen_rows(metrics, selection.choose(metrics))
     hole = (metrics["method"] == "mf") & (metrics["k"] == "4") & (metrics["reg"] == "0.05")
     hole &= (metrics["fold"] == "u2") & (metrics["seed"] == "1")
     with pytest.raises(

@@ -1,0 +1,234 @@
+"""The one place where validation chooses: one rule for every method, one table of its choices.
+
+The setting with the lowest RMSE on validation, averaged over seeds, is chosen. Of equal ones the
+simpler: fewer factors or neighbours, then stronger regularization or shrinkage, then the first of
+the grid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cfmf.tables import COLUMNS
+
+FEWER = ("k", "neighbours")
+STRONGER = ("reg", "shrinkage")
+ERROR = "validation_rmse"
+FOLD = ["dataset", "fold", "method"]
+POINT = [*FOLD, "k", "reg"]
+NEAR = 0.05
+"""Proportion of a searched range, in the logarithm, that counts as its edge."""
+
+
+def best(settings: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
+    """The row of every group that the rule chooses.
+
+    Parameters
+    ----------
+    settings
+        A row for each setting: `validation_rmse`, the columns of `groups`, and what the rule
+        compares of k, neighbours, reg, shrinkage and trial (the place in the grid). A missing
+        error is never chosen over a known one.
+
+    Returns
+    -------
+    The chosen rows in order of their groups; order and index of those given do not matter.
+    """
+    settings = settings.reset_index(drop=True)
+    compared = {ERROR: settings[ERROR]}
+    for name in (*FEWER, *STRONGER, "trial"):
+        if name in settings:
+            value = pd.to_numeric(settings[name], errors="coerce")
+            compared[name] = -value if name in STRONGER else value
+    order = pd.DataFrame(compared).sort_values(list(compared), kind="stable").index
+    rows = settings.loc[order].drop_duplicates(list(groups))
+    return rows.sort_values(list(groups), kind="stable").reset_index(drop=True)
+
+
+def choose(metrics: pd.DataFrame, trials: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The setting of every method on every fold: a `selection` table.
+
+    Parameters
+    ----------
+    metrics
+        `metrics` table of all methods.
+    trials
+        `trials` table of the methods that try their whole grid in one job. The others choose among
+        the rows of `metrics`.
+
+    Returns
+    -------
+    One row for each method and fold. `setting` is the choice in words; `seed` the first seed of a
+    stochastic method; `epochs` how many the training on fit led to with this seed, NaN of methods
+    that train in none; `out_of_time` whether the time budget ended it. `edge` names the ends of the
+    grid that the choice is on ("lowest reg; highest k"), empty inside it.
+
+    Raises
+    ------
+    ValueError
+        If an RMSE is not finite, or a method with several settings lacks one of them.
+    """
+    tried = [] if trials is None or trials.empty else [choose_trial(trials)]
+    known = set() if not tried else set(tried[0]["method"])
+    rest = metrics[~metrics["method"].isin(known)]
+    found = [*tried, *([_choose_points(rest)] if len(rest) else [])]
+    found = [table for table in found if len(table)]
+    if not found:
+        raise ValueError("no metrics row has an RMSE on validation or test; nothing can be chosen")
+    table = pd.concat(found, ignore_index=True).sort_values(FOLD, kind="stable")
+    return table.reset_index(drop=True)[COLUMNS["selection"]]
+
+
+def choose_trial(trials: pd.DataFrame) -> pd.DataFrame:
+    """The `selection` table of methods that try their whole grid in one job.
+
+    Raises
+    ------
+    ValueError
+        If a method has no complete trial on a fold.
+    """
+    found = best(_complete(trials), FOLD)
+    wanted, got = (set(table[FOLD].itertuples(index=False, name=None)) for table in (trials, found))
+    if wanted - got:
+        _, fold, method = min(wanted - got)
+        raise ValueError(f"{method} has no complete trial on fold {fold}; tune it first")
+    rows = trials[trials["metric"] == ERROR]
+    edges = []
+    for row in found.to_dict("records"):
+        mine = _matching(rows, row, FOLD)
+        settings = pd.DataFrame([setting_parts(text) for text in mine["setting"]])
+        edges.append(edge(setting_parts(row["setting"]), settings))
+    found["edge"] = edges
+    empty: dict[str, Any] = {"k": "", "reg": "", "seed": "", "epochs": np.nan, "out_of_time": False}
+    return found.assign(**empty)[COLUMNS["selection"]]
+
+
+def chosen_rows(metrics: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `metrics` on validation and test that belong to the chosen settings."""
+    rows = metrics[metrics["split"].isin(["validation", "test"])]
+    return rows.merge(selection[POINT], on=POINT, how="inner")[COLUMNS["metrics"]]
+
+
+def validation_errors(metrics: pd.DataFrame) -> pd.DataFrame:
+    """RMSE on validation of every setting and fold, averaged over seeds.
+
+    Returns
+    -------
+    Columns dataset, fold, method, k, reg, validation_rmse; NaN where a setting with an RMSE on test
+    has none on validation.
+
+    Raises
+    ------
+    ValueError
+        If an RMSE on validation or test is not finite.
+    """
+    rows = metrics[(metrics["metric"] == "rmse") & metrics["split"].isin(["validation", "test"])]
+    if not np.isfinite(rows["value"]).all():
+        bad = rows.loc[~np.isfinite(rows["value"]), [*POINT, "seed", "split"]].iloc[0]
+        raise ValueError(f"the RMSE is not finite at {bad.to_dict()}; see the log of that job")
+    rows = rows.assign(**{ERROR: rows["value"].where(rows["split"] == "validation")})
+    return rows.groupby(POINT)[[ERROR]].mean().reset_index()
+
+
+def edge(chosen: Mapping[Any, Any], settings: pd.DataFrame) -> str:
+    """On which ends of the grid `settings` a choice is, in words; empty inside it.
+
+    An end counts only where there are at least three values: of two, each is an end. Nor does the
+    lowest where it is 0, for nothing is below.
+    """
+    found = []
+    for name in settings:
+        values = pd.to_numeric(settings[name], errors="coerce").dropna().unique()
+        if len(values) < 3:
+            continue
+        value = float(str(chosen[name]))
+        if value == values.min() != 0:
+            found.append(f"lowest {name}")
+        elif value == values.max():
+            found.append(f"highest {name}")
+    return "; ".join(found)
+
+
+def search_edges(trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+    """Near which bounds of a search the settings are that it chose, in the words of `edge`.
+
+    Near is within a twentieth of the range in the logarithm, in which the search is uniform: a
+    value that is drawn hardly ever meets a bound.
+
+    Parameters
+    ----------
+    trials
+        A `trials` table.
+    ranges
+        Lowest and highest value of each part of a setting.
+
+    Returns
+    -------
+    Columns fold, method, edge; one row for each fold and method with a complete trial.
+    """
+    found = best(_complete(trials), FOLD)
+    found["edge"] = [_near(setting_parts(text), ranges) for text in found["setting"]]
+    return found[["fold", "method", "edge"]]
+
+
+def setting_parts(text: object) -> dict[str, str]:
+    """The parts of a setting such as `neighbours=40 shrinkage=100`; none of a missing one."""
+    return dict(re.findall(r"([\w-]+)\s*[=:~]\s*([^,;\s]+)", text)) if isinstance(text, str) else {}
+
+
+def _choose_points(metrics: pd.DataFrame) -> pd.DataFrame:
+    errors = validation_errors(metrics)
+    several = errors.groupby(FOLD)[ERROR].transform("size") > 1
+    if (lacking := several & errors[ERROR].isna()).any():
+        _, fold, method, k, reg = errors.loc[lacking, POINT].iloc[0]
+        raise ValueError(
+            f"{method} with k={k} and reg={reg} has no finite validation RMSE in fold {fold}, so"
+            " no setting can be chosen; see its log"
+        )
+    rows = []
+    for row in best(errors, FOLD).to_dict("records"):
+        runs = _matching(metrics, row, POINT)
+        seed = min(runs["seed"].unique(), key=lambda text: (len(text), text))
+        fit = runs[(runs["seed"] == seed) & (runs["split"] == "fit")]
+        facts = dict(zip(fit["metric"], fit["value"], strict=True))
+        facts = {
+            "setting": " ".join(f"{name}={row[name]}" for name in ("k", "reg") if row[name]),
+            "seed": seed,
+            "epochs": facts.get("epochs", np.nan),
+            "out_of_time": bool(facts.get("out_of_time", 0)),
+            "edge": edge(row, _matching(errors, row, FOLD)[["k", "reg"]]),
+        }
+        rows.append(row | facts)
+    return pd.DataFrame(rows, columns=COLUMNS["selection"])
+
+
+def _matching(table: pd.DataFrame, row: Mapping[Any, Any], names: Sequence[str]) -> pd.DataFrame:
+    """The rows of a table that are alike in some columns to one."""
+    return table[np.logical_and.reduce([table[name] == row[name] for name in names])]
+
+
+def _complete(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that may be chosen, with the parts of their settings that the rule compares."""
+    rows = trials[(trials["metric"] == ERROR) & (trials["state"] == "COMPLETE")]
+    rows = rows.rename(columns={"value": ERROR}).reset_index(drop=True)
+    rows["setting"] = rows["setting"].astype(object).fillna("")
+    parts = pd.DataFrame([setting_parts(text) for text in rows["setting"]], index=rows.index)
+    return rows.join(parts.reindex(columns=[*FEWER, *STRONGER]))
+
+
+def _near(chosen: Mapping[str, str], ranges: Mapping[str, Sequence[float]]) -> str:
+    found = []
+    for name, (low, high) in ranges.items():
+        if name not in chosen or low == high:
+            continue
+        place = np.log(float(chosen[name]) / low) / np.log(high / low)
+        if place <= NEAR:
+            found.append(f"lowest {name}")
+        elif place >= 1 - NEAR:
+            found.append(f"highest {name}")
+    return "; ".join(found)
