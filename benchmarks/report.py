@@ -38,8 +38,8 @@ from cfmf.data.sources import retrieve  # noqa: E402
 from cfmf.files import save_matrix  # noqa: E402
 from cfmf.neighbours.similarity import user_similarity  # noqa: E402
 from cfmf.neighbours.stored import save_similarity  # noqa: E402
+from cfmf.report.context import load  # noqa: E402
 from cfmf.report.render import render  # noqa: E402
-from cfmf.report.study import load  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "report.tsv"
 PAGES = {"interactive page": "embedded", "page with still figures": "svg"}

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from cfmf.report.context import load
 from cfmf.report.render import render_pages
-from cfmf.report.study import load
 from cfmf.workflow import crate, provenance
 from cfmf.workflow.job import job
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cfmf.config import family
 from cfmf.evaluation.collect import EACH_USER
-from cfmf.report.study import Study
+from cfmf.report.context import Study
 from cfmf.tables import COLUMNS
 
 ONE_RUN = {"fit", "refit", "predict"}

@@ -13,12 +13,12 @@ import plotly.offline
 from markupsafe import Markup
 
 from cfmf.files import atomic_write
+from cfmf.report.context import Study
 from cfmf.report.figures.static import to_svg
 from cfmf.report.languages import Words, paired
 from cfmf.report.page import Block, Fold, Heading, Plot, Section, Table, Text, plots
 from cfmf.report.sections import question, sections
 from cfmf.report.strings import Catalogue, languages, missing, number, raw, shown
-from cfmf.report.study import Study
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ sys.path.insert(0, str(HERE))
 
 import chromium  # noqa: E402
 
+from cfmf.report.context import load  # noqa: E402
 from cfmf.report.render import render  # noqa: E402
-from cfmf.report.study import load  # noqa: E402
 
 
 def generated():

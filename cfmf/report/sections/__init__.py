@@ -6,45 +6,45 @@ from collections.abc import Callable
 
 from markupsafe import Markup
 
+from cfmf.report.context import Study
 from cfmf.report.page import Block, Note, Section
 from cfmf.report.sections import (
     cold_start,
     comparison,
     cost,
-    data,
     datasets,
     discussion,
     errata,
-    factorization,
-    neighbours,
+    explanations,
+    factors,
+    inference,
+    knn,
     origin,
     questions,
-    reasons,
+    ratings,
     search,
     similarity,
-    statistics,
     summary,
 )
 from cfmf.report.strings import Catalogue, number
-from cfmf.report.study import Study
 
 Blocks = Callable[[Study, Catalogue], list[Block]]
 
 ORDER: dict[str, Blocks] = {
     "questions": questions.blocks,
     "summary": summary.blocks,
-    "data": data.blocks,
+    "data": ratings.blocks,
     "similarity": similarity.blocks,
-    "neighbours": neighbours.blocks,
-    "factorization": factorization.blocks,
+    "neighbours": knn.blocks,
+    "factorization": factors.blocks,
     "search": search.blocks,
     "comparison": comparison.blocks,
-    "statistics": statistics.blocks,
+    "statistics": inference.blocks,
     "datasets": datasets.blocks,
     "errata": errata.blocks,
     "cold-start": cold_start.blocks,
     "cost": cost.blocks,
-    "reasons": reasons.blocks,
+    "reasons": explanations.blocks,
     "discussion": discussion.blocks,
     "provenance": origin.blocks,
 }

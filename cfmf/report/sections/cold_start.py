@@ -7,11 +7,11 @@ from markupsafe import Markup
 
 from cfmf.evaluation.collect import EACH_USER
 from cfmf.report import numbers
-from cfmf.report.figures import comparison as figures
+from cfmf.report.context import Study
+from cfmf.report.figures import accuracy as figures
 from cfmf.report.figures.style import published
 from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.report.terms import term, terms
 
 

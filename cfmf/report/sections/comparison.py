@@ -6,11 +6,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report import numbers
-from cfmf.report.figures import comparison as figures
-from cfmf.report.figures.statistics import critical_difference
+from cfmf.report.context import Study
+from cfmf.report.figures import accuracy as figures
+from cfmf.report.figures.ranks import critical_difference
 from cfmf.report.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.statistics.names import CORRECTED_T, CRITICAL_DIFFERENCE, EQUIVALENCE
 
 

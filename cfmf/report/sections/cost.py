@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from cfmf.report import numbers
-from cfmf.report.figures import comparison as figures
+from cfmf.report.context import Study
+from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.report.sections import effort
 from cfmf.report.strings import Catalogue, code
-from cfmf.report.study import Study
 from cfmf.report.terms import terms
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from cfmf.evaluation.datasets import beside, independent, pairs_of_tracks
-from cfmf.report.figures import statistics as figures
+from cfmf.report.context import Study
+from cfmf.report.figures import ranks as figures
 from cfmf.report.page import Block, Column, Fold, Heading, Plot, Points, Table, Text, records
 from cfmf.report.sections.summary import sentence
 from cfmf.report.sections.tests import table as test_table
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.statistics.names import CRITICAL_DIFFERENCE
 
 

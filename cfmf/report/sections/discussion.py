@@ -12,12 +12,12 @@ from markupsafe import Markup
 
 from cfmf.config import family
 from cfmf.report import numbers
+from cfmf.report.context import Study, published_figures
 from cfmf.report.page import Block, Column, Heading, Table, Text
 from cfmf.report.sections.cold_start import by_level, levels_of
 from cfmf.report.sections.comparison import contrasts
 from cfmf.report.sections.cost import fits
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study, published_figures
 from cfmf.report.terms import told
 
 CLAIMS = [f"cf{place}" for place in range(1, 8)] + [f"mf{place}" for place in range(1, 6)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Heading, Note, Points, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.report.terms import terms
 
 TUNING = {"tune", "fit"}

@@ -9,12 +9,12 @@ import numpy as np
 from markupsafe import Markup
 
 from cfmf.report import numbers
+from cfmf.report.context import Study, published_figures
 from cfmf.report.page import Block, Column, Heading, Table, Text
-from cfmf.report.sections.factorization import watched_phase
-from cfmf.report.sections.neighbours import contaminated
+from cfmf.report.sections.factors import watched_phase
+from cfmf.report.sections.knn import contaminated
 from cfmf.report.sections.search import cause, medians, order, orders
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study, published_figures
 from cfmf.report.terms import told
 from cfmf.statistics.names import PUBLISHED
 

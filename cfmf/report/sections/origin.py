@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
+from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Table, Text
 from cfmf.report.strings import Catalogue, code
-from cfmf.report.study import Study
 from cfmf.report.terms import term
 
 

@@ -6,11 +6,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report import numbers
-from cfmf.report.figures import comparison, statistics
+from cfmf.report.context import Study
+from cfmf.report.figures import accuracy, ranks
 from cfmf.report.page import Block, Heading, Note, Plot, Text
 from cfmf.report.sections import search, tests
 from cfmf.report.strings import Catalogue, code
-from cfmf.report.study import Study
 from cfmf.statistics import names
 
 PARTS = {
@@ -88,9 +88,9 @@ def _figures(study: Study, words: Catalogue, method: str) -> list[Block]:
         whose = words("published.runs_of_grid", method=code(source))
     found: list[Block] = []
     for kind, draw in (
-        ("scatter", statistics.scatter_by_k),
-        ("box", comparison.box_by_k),
-        ("density", comparison.density_by_k),
+        ("scatter", ranks.scatter_by_k),
+        ("box", accuracy.box_by_k),
+        ("density", accuracy.density_by_k),
     ):
         title = words(f"published.{kind}_title")
         caption = words(f"published.{kind}_caption", runs=whose)
@@ -192,7 +192,7 @@ def _signs(
         )
         title = words(f"published.sign_{name}", method=code(method))
         caption = words(f"published.sign_{name}_caption")
-        drawn = statistics.sign_plot(pairs, words.plain)
+        drawn = ranks.sign_plot(pairs, words.plain)
         made.append(Plot(f"signs-{name}", title, caption, drawn))
         if name == "published":
             made.append(Note("erratum", _erratum(study, "dunn", words)))

@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report import numbers
+from cfmf.report.context import Study
 from cfmf.report.page import Answers, Block
 from cfmf.report.sections import discussion
 from cfmf.report.sections.cold_start import levels_of
@@ -16,7 +17,6 @@ from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import jobs
 from cfmf.report.sections.summary import CONTRASTS, FOLDS, sentence
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.report.terms import term
 
 HISTORY = "user's ratings in train"

@@ -7,11 +7,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report import numbers
-from cfmf.report.figures import factorization as figures
+from cfmf.report.context import Study
+from cfmf.report.figures import training as figures
 from cfmf.report.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.report.sections.tests import plain_table
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.report.terms import terms
 from cfmf.search.importance import grid_importances
 from cfmf.statistics.blocks import IncompleteError, grid

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cfmf.report.figures import data as figures
+from cfmf.report.context import Study
+from cfmf.report.figures import distributions as figures
 from cfmf.report.page import Block, Column, Plot, Table, Text
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:

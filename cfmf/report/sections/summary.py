@@ -8,9 +8,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report import numbers
+from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Note, Points, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.report.terms import term
 
 CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import generated_study
 
-from cfmf.report.study import Study, load
+from cfmf.report.context import Study, load
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cfmf.report.figures import comparison, data, factorization, statistics
+from cfmf.report.figures import accuracy, distributions, ranks, training
 from cfmf.report.figures.static import to_svg
 from cfmf.report.figures.style import COLOURS, ON_BAR, PALETTE, SEQUENTIAL, colour, thinned
 
@@ -35,23 +35,25 @@ def history():
 
 
 FIGURES = {
-    "ratings": data.rating_distribution(
+    "ratings": distributions.rating_distribution(
         pd.DataFrame({"rating": [1.0, 2.5], "count": [3, 1]}), words
     ),
-    "activity": data.activity(RNG.integers(1, 90, 50), RNG.integers(0, 40, 80), words),
-    "time": data.over_time(pd.DataFrame({"period": ["1997", "1998"], "count": [4, 5]}), words),
-    "similarity": data.similarity_distribution(np.linspace(0, 1, 6), np.arange(5), words),
-    "curves": factorization.learning_curves(history(), words),
-    "by-k": factorization.rmse_by_k(
+    "activity": distributions.activity(RNG.integers(1, 90, 50), RNG.integers(0, 40, 80), words),
+    "time": distributions.over_time(
+        pd.DataFrame({"period": ["1997", "1998"], "count": [4, 5]}), words
+    ),
+    "similarity": distributions.similarity_distribution(np.linspace(0, 1, 6), np.arange(5), words),
+    "curves": training.learning_curves(history(), words),
+    "by-k": training.rmse_by_k(
         pd.DataFrame(
             {"method": ["mf"] * 3, "k": K, "mean": [1, 0.9, 0.95], "sd": [0.1, 0.1, None]}
         ),
         words,
     ),
-    "heatmap": factorization.heatmap(
+    "heatmap": training.heatmap(
         pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
     ),
-    "side": factorization.side_by_side(
+    "side": training.side_by_side(
         pd.DataFrame(
             {
                 "k": K * 2,
@@ -63,13 +65,13 @@ FIGURES = {
         ),
         words,
     ),
-    "by-fold": comparison.by_fold(
+    "by-fold": accuracy.by_fold(
         pd.DataFrame(
             {"method": ["a"] * 3 + ["b"] * 3, "fold": list("123123"), "value": [3, 4, 5, 1, 2, 3]}
         ),
         words,
     ),
-    "forest": comparison.forest(
+    "forest": accuracy.forest(
         pd.DataFrame(
             {
                 "label": ["a - b", "c - b"],
@@ -81,7 +83,7 @@ FIGURES = {
         words,
         0.02,
     ),
-    "levels": comparison.by_level(
+    "levels": accuracy.by_level(
         pd.DataFrame(
             {
                 "method": ["a", "a"],
@@ -94,7 +96,7 @@ FIGURES = {
         "ratings",
         words,
     ),
-    "pareto": comparison.pareto(
+    "pareto": accuracy.pareto(
         pd.DataFrame(
             {
                 "method": ["a", "b"],
@@ -105,7 +107,7 @@ FIGURES = {
         ),
         words,
     ),
-    "growth": comparison.growth(
+    "growth": accuracy.growth(
         pd.DataFrame(
             {
                 "method": ["mf"] * 2 + ["als"] * 2,
@@ -117,20 +119,20 @@ FIGURES = {
         "N",
         words,
     ),
-    "trials": comparison.trials_by_setting(
+    "trials": accuracy.trials_by_setting(
         pd.DataFrame({"x": [10, 20], "line": ["s 0", "s 0"], "value": [1, 0.9]}), "K", words
     ),
-    "density": comparison.density_by_k(
+    "density": accuracy.density_by_k(
         pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words
     ),
-    "box": comparison.box_by_k(pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words),
-    "history": factorization.search_history(
+    "box": accuracy.box_by_k(pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words),
+    "history": training.search_history(
         pd.DataFrame(
             {"number": [0, 1, 2], "value": [2, 1.5, 1], "state": ["PRUNED", "COMPLETE", "COMPLETE"]}
         ),
         words,
     ),
-    "reports": factorization.search_reports(
+    "reports": training.search_reports(
         pd.DataFrame(
             {
                 "trial": [0] * 5 + [1] * 5,
@@ -142,19 +144,19 @@ FIGURES = {
         ),
         words,
     ),
-    "importances": factorization.importances(
+    "importances": training.importances(
         pd.DataFrame({"parameter": ["k", "λ"], "value": [0.9, 0.1]}), words
     ),
-    "ranks": statistics.critical_difference(
+    "ranks": ranks.critical_difference(
         pd.DataFrame({"method": ["a", "b", "c"], "rank": [1.2, 1.8, 3.0]}), 0.7, words
     ),
-    "ranks-alone": statistics.critical_difference(
+    "ranks-alone": ranks.critical_difference(
         pd.DataFrame({"method": ["a", "b"], "rank": [1.2, 1.8]}), None, words
     ),
-    "scatter": statistics.scatter_by_k(
+    "scatter": ranks.scatter_by_k(
         pd.DataFrame({"k": K * 2, "value": range(6), "state": ["COMPLETE", "PRUNED"] * 3}), words
     ),
-    "signs": statistics.sign_plot(
+    "signs": ranks.sign_plot(
         pd.DataFrame(
             {
                 "first": ["1", "1", "4"],
@@ -165,10 +167,10 @@ FIGURES = {
         ),
         words,
     ),
-    "tracks": statistics.tracks(
+    "tracks": ranks.tracks(
         pd.DataFrame({"method": ["a", "b"], "first": [0.9, 0.95], "second": [1.0, 0.96]}), words
     ),
-    "surface": factorization.surface(
+    "surface": training.surface(
         pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
     ),
 }
@@ -193,7 +195,7 @@ def test_still_twin_keeps_axis_titles_as_text():
 
 
 def test_unknown_trace_has_no_twin():
-    drawn = data.over_time(pd.DataFrame({"period": ["1"], "count": [1]}), words)
+    drawn = distributions.over_time(pd.DataFrame({"period": ["1"], "count": [1]}), words)
     drawn.add_scatterpolar(r=[1], theta=[1])
     with pytest.raises(ValueError, match="scatterpolar trace has no static twin"):
         to_svg(drawn, "x", "y")
@@ -217,7 +219,7 @@ def test_thinning_keeps_ends_and_bounds():
 
 
 def test_share_of_users_with_at_least_so_many_ratings():
-    drawn = data.activity(np.array([1, 2, 2, 5]), np.array([0, 3]), words)
+    drawn = distributions.activity(np.array([1, 2, 2, 5]), np.array([0, 3]), words)
     users, items = drawn.data
     assert dict(zip(users.x, users.y, strict=True)) == {1: 1.0, 2: 0.75, 5: 0.25}
     assert dict(zip(items.x, items.y, strict=True)) == {3: 1.0}
@@ -231,17 +233,17 @@ def test_forest_marks_intervals_that_leave_zero_out():
 
 
 def test_bars_join_the_longest_runs_within_the_critical_difference():
-    assert statistics.cliques([1.0, 1.4, 2.0, 3.5], 1.0) == [(0, 2)]
-    assert statistics.cliques([1.0, 1.6, 2.4, 3.0], 1.0) == [(0, 1), (1, 2), (2, 3)]
-    assert statistics.cliques([1.0, 2.0, 3.0], 0.5) == []
+    assert ranks.cliques([1.0, 1.4, 2.0, 3.5], 1.0) == [(0, 2)]
+    assert ranks.cliques([1.0, 1.6, 2.4, 3.0], 1.0) == [(0, 1), (1, 2), (2, 3)]
+    assert ranks.cliques([1.0, 2.0, 3.0], 0.5) == []
 
 
 def test_diagram_of_demsar_joins_what_he_says():
     """Demšar (2006): at .05 Nemenyi's test tells none of his four classifiers apart."""
     ranks = [1.964, 2.0, 2.893, 3.143]
-    assert statistics.cliques(ranks, 1.253559) == [(0, 3)]
+    assert ranks.cliques(ranks, 1.253559) == [(0, 3)]
     # At .10 both with m are told apart from C4.5, and C4.5+cf belongs to either group.
-    assert statistics.cliques(ranks, 1.118060) == [(0, 2), (2, 3)]
+    assert ranks.cliques(ranks, 1.118060) == [(0, 2), (2, 3)]
 
 
 def test_sign_plot_is_antisymmetric():
@@ -298,14 +300,14 @@ ERRORS = pd.DataFrame({"method": ORDER, "value": [0.5, 0.93, 0.95, 0.89, 0.92, 0
 
 
 def test_best_of_every_family_are_drawn_with_intervals():
-    first = comparison.foremost(ERRORS)
+    first = accuracy.foremost(ERRORS)
     assert first == ["baseline", "gibbs", "user-knn", "mf", "item-knn"]
-    assert comparison.foremost(ERRORS.head(1)) == ["mf-published"]
+    assert accuracy.foremost(ERRORS.head(1)) == ["mf-published"]
 
 
 def test_every_method_is_drawn_at_every_level():
-    drawn = comparison.by_level(ERRORS.assign(level="0", low=0.1, high=1), "ratings", words)
+    drawn = accuracy.by_level(ERRORS.assign(level="0", low=0.1, high=1), "ratings", words)
     assert [trace.name for trace in drawn.data] == ORDER
     assert all(trace.visible is not False and trace.visible != "legendonly" for trace in drawn.data)
     barred = [trace.name for trace in drawn.data if trace.error_y.array is not None]
-    assert barred == comparison.foremost(ERRORS)
+    assert barred == accuracy.foremost(ERRORS)

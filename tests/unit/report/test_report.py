@@ -14,22 +14,22 @@ import pytest
 
 from cfmf import verdict
 from cfmf.report import numbers
+from cfmf.report.context import EXTRA, load
 from cfmf.report.page import Fold, Note, Plot, Table, Text, plots
 from cfmf.report.render import render, render_pages
 from cfmf.report.sections import (
     cold_start,
     cost,
-    data,
     discussion,
     errata,
-    factorization,
+    factors,
+    inference,
     published,
+    ratings,
     search,
     simulated,
-    statistics,
 )
 from cfmf.report.strings import Catalogue
-from cfmf.report.study import EXTRA, load
 from cfmf.report.terms import term
 from cfmf.selection import setting_parts
 from cfmf.statistics.names import ESTIMANDS
@@ -109,7 +109,7 @@ def test_statistics_name_the_estimands_that_were_tested(study, key):
     blocked = tests["design"] == "blocked by fold"
     tests = tests.assign(estimand=tests["estimand"].where(~blocked, ESTIMANDS[key]))
     words = Catalogue("en")
-    made = statistics.blocks(
+    made = inference.blocks(
         dataclasses.replace(study, tables={**study.tables, "tests": tests}), words
     )
     text = " ".join(block.html for block in made if isinstance(block, Text))
@@ -187,13 +187,13 @@ def test_variants_are_told_against_the_plain_model(study):
         "selected": pd.concat([rows, variant]),
         "metrics": pd.concat([points, tried]),
     }
-    found = factorization._variants(dataclasses.replace(study, tables=tables), Catalogue("en"))
+    found = factors._variants(dataclasses.replace(study, tables=tables), Catalogue("en"))
     (row,) = [row for row in found[-1].rows if row["method"] == "mf-cubic"]
     assert row["difference"] == pytest.approx((2 * -0.01 + 3 * 0.03) / 5)
     assert row["folds"] == 2
     assert row["trials"] == len(tried[["k", "reg"]].drop_duplicates())
     assert "better in" in str(found[2].items[0])
-    assert not factorization._variants(study, Catalogue("en"))
+    assert not factors._variants(study, Catalogue("en"))
 
 
 def test_rise_with_k_is_that_of_the_tables(page, study):
@@ -249,24 +249,24 @@ def test_matrices_of_the_first_fold_are_described(study, page, results):
     assert "fold-overlap" not in page.tables
     bare = dataclasses.replace(study, audit={**study.audit, "overlap": {}})
     (table,) = [
-        block for block in data._matrices(bare, Catalogue("en")) if block.name == "fold-overlap"
+        block for block in ratings._matrices(bare, Catalogue("en")) if block.name == "fold-overlap"
     ]
-    ratings = pd.read_parquet(results / generated_study.DATASET / "ratings/ratings.parquet")
+    rows = pd.read_parquet(results / generated_study.DATASET / "ratings/ratings.parquet")
     for row, name in zip(table.rows, ("user", "item"), strict=True):
-        train, test = set(ratings[name][600:]), set(ratings[name][:600])
+        train, test = set(rows[name][600:]), set(rows[name][:600])
         sizes = [len(train), len(test), len(train & test), len(train | test)]
         assert [row[k] for k in ("train", "test", "intersection", "union")] == sizes
 
 
 def test_ends_of_the_published_training_are_shown(study, page):
-    point = factorization.curve_choice(study, "mf-published")
+    point = factors.curve_choice(study, "mf-published")
     history = study.histories[point[len(point) // 2]]
     shown = page.table("history-mf-published").astype(float)
     assert shown["epoch"].tolist() == [0, 1, 2, 3, 4, 595, 596, 597, 598, 599]
     ends = history[history["epoch"].isin(shown["epoch"])]
     for column in ("loss", "train_rmse", "test_rmse", "delta_loss"):
         np.testing.assert_allclose(shown[column], ends[column], rtol=1e-8)
-    text, _ = factorization._history(study, point[len(point) // 2], Catalogue("en"))[0].blocks
+    text, _ = factors._history(study, point[len(point) // 2], Catalogue("en"))[0].blocks
     assert "100</data> it/s" in text.html  # 0.01 s an epoch
     assert "26.98</data> it/s" in text.html
 
@@ -299,10 +299,10 @@ def test_the_audit_is_shown_as_the_study_published_it(page):
     ],
 )
 def test_files_are_called_genuine_only_if_known_to_be(known, said, unsaid):
-    told = data._genuine({"files": {"a": {}, "b": {}}} | known, Catalogue("en")).striptags()
+    told = ratings._genuine({"files": {"a": {}, "b": {}}} | known, Catalogue("en")).striptags()
     assert said in told
     assert unsaid not in told
-    data._genuine({"files": {"a": {}, "b": {}}} | known, Catalogue("zh"))
+    ratings._genuine({"files": {"a": {}, "b": {}}} | known, Catalogue("zh"))
 
 
 def test_titles_of_the_data_stay_text(pages):

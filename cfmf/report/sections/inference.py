@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.report.context import Study
 from cfmf.report.page import Block, Fold, Heading, Note, Text
 from cfmf.report.sections import published, simulated
 from cfmf.report.sections.tests import checks, plain_table, table
 from cfmf.report.strings import Catalogue, number
-from cfmf.report.study import Study
 from cfmf.report.terms import family_title
 from cfmf.statistics.names import ESTIMANDS, POWER, PUBLISHED
 

@@ -7,10 +7,10 @@ import pandas as pd
 
 from cfmf.config import family
 from cfmf.report import numbers
-from cfmf.report.figures import comparison as figures
+from cfmf.report.context import Study, published_figures
+from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Column, Fold, Heading, Note, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study, published_figures
 from cfmf.report.terms import terms
 from cfmf.selection import setting_parts
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.report.figures import data as figures
+from cfmf.report.context import Study
+from cfmf.report.figures import distributions as figures
 from cfmf.report.page import Block, Column, Fold, Heading, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study
 from cfmf.report.terms import terms
 
 

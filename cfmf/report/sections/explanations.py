@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Table, Text, records
 from cfmf.report.strings import Catalogue
-from cfmf.report.study import Study
 
 TABLES = ("recommendations", "reasons", "factors", "similar_titles")
 KINDS = {

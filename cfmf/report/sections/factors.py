@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cfmf.report import numbers
-from cfmf.report.figures import factorization as figures
+from cfmf.report.context import Study, published_figures
+from cfmf.report.figures import training as figures
 from cfmf.report.page import (
     Block,
     Column,
@@ -20,7 +21,6 @@ from cfmf.report.page import (
     records,
 )
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.study import Study, published_figures
 
 PUBLISHED, PUBLISHED_JAX, CORRECTED = "mf-published", "mf-published-jax", "mf"
 ITERATIONS = {PUBLISHED: "torch_iterations", PUBLISHED_JAX: "jax_iterations"}

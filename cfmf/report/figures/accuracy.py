@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from scipy import stats
 
 from cfmf.config import family
-from cfmf.report.figures.factorization import DASHES
 from cfmf.report.figures.style import PALETTE, Words, colour, figure, published, symbol, ticks
+from cfmf.report.figures.training import DASHES
 
 
 def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
