@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config.yaml"
+configfile: workflow.current_basedir.join("config.yaml").get_path_or_uri(True)
 
 
 report: "report/workflow.rst"
@@ -27,48 +27,50 @@ include: "rules/report.smk"
 
 rule ratings:
     input:
-        studied("ratings/audit.json"),
-        studied("ratings/ratings.parquet"),
+        plan.studied("audit"),
+        plan.studied("ratings"),
 
 
 rule folds:
     input:
-        studied("folds/folds.json"),
-        studied("folds/folds.npz"),
+        plan.studied("folds"),
+        plan.studied("fold_rows"),
 
 
 rule matrices:
     input:
-        [path for part in PARTS for path in studied(f"matrices/{{fold}}/{part}.npz")],
+        plan.studied("matrix", part=PARTS),
 
 
 rule similarity:
     input:
-        studied("similarity/{fold}.npz"),
+        plan.studied("similarity"),
 
 
 rule neighbours:
     input:
-        studied("neighbours/{method}/metrics.tsv", methods=methods("neighbours")),
+        plan.studied(
+            "neighbours", method=plan.of_family("neighbours"), file="metrics.tsv"
+        ),
 
 
 rule factorization:
     input:
-        trained_points("metrics.tsv"),
+        filled(plan.points("metrics.tsv"), dataset=plan.datasets),
 
 
 rule evaluation:
     input:
-        studied("evaluation/metrics.tsv"),
-        studied("evaluation/cold_start.tsv"),
-        studied("evaluation/scaling.tsv")
+        plan.studied("evaluation", table="metrics"),
+        plan.studied("evaluation", table="cold_start"),
+        plan.studied("evaluation", table="scaling")
         if config["evaluation"]["scaling"]["enabled"]
         else [],
 
 
 rule statistics:
     input:
-        studied("statistics/tests.tsv"),
+        plan.studied("statistics", table="tests"),
         across_datasets("tests.tsv"),
 
 
@@ -76,9 +78,9 @@ rule statistics:
 rule all:
     default_target: True
     input:
-        studied("report.html"),
-        studied("report-static.html"),
-        studied("report-figures.html"),
+        plan.studied("report"),
+        plan.studied("report_static"),
+        plan.studied("report_figures"),
         rules.ratings.input,
         rules.folds.input,
         rules.matrices.input,
@@ -92,12 +94,12 @@ rule all:
 onsuccess:
     print(
         "Done.",
-        *(f"Open {page}" for page in studied("report.html") if Path(page).exists()),
+        *(f"Open {page}" for page in plan.studied("report") if Path(page).exists()),
     )
 
 
 onerror:
     print(
-        "The study stopped. The lines above name the rule and its log; mend what it says and run"
+        "The study stopped. The lines above name the rule and its log; fix what it reports and run"
         " the same command again: finished jobs are not repeated."
     )

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from cfmf.devices import DeviceError, check_cuda
 from cfmf.factorization import METHODS
 from cfmf.factorization.study import make_solver
 from cfmf.neighbours import method_class
 from cfmf.observed import rmse
 from cfmf.published.backends import jax_is_installed
 from cfmf.tasks import Task
+from cfmf.workflow.devices import DeviceError, check_cuda
 
 SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
 EPOCHS, FACTORS, REG = 30, 16, 0.1

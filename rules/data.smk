@@ -4,65 +4,71 @@
 rule retrieve_ratings:
     input:
         fetched=fetched,
-        local=local,
+        local=local_folder,
         code=code("retrieve_ratings"),
     output:
-        raw=directory("results/{dataset}/raw"),
+        raw=directory(result("raw")),
     log:
-        logs("retrieve_ratings"),
+        log_of("retrieve_ratings"),
     benchmark:
-        "results/{dataset}/benchmarks/retrieve_ratings.tsv"
+        benchmark_of("retrieve_ratings")
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=retrieve_megabytes,
-        runtime=retrieve_minutes,
+        mem_mb=resources.retrieve_megabytes(config["datasets"]),
+        runtime=resources.retrieve_minutes(config["datasets"]),
     params:
-        dataset=lookup(within=config, dpath="datasets/{dataset}"),
+        dataset=of_dataset(
+            "source",
+            "folder",
+            "urls",
+            "synthetic",
+            "table.ratings",
+            "table.test",
+            "table.titles.file",
+        ),
     script:
         "../scripts/retrieve_ratings.py"
 
 
 rule parse_ratings:
     input:
-        raw="results/{dataset}/raw",
+        raw=result("raw"),
         code=code("parse_ratings"),
     output:
-        ratings="results/{dataset}/ratings/ratings.parquet",
-        users="results/{dataset}/ratings/users.parquet",
-        titles="results/{dataset}/ratings/items.parquet",
-        refused="results/{dataset}/ratings/refused.tsv",
-        audit=table(
-            "results/{dataset}/ratings/audit.json", "Data", "audit of the raw files"
-        ),
+        ratings=result("ratings"),
+        users=result("users"),
+        titles=result("items"),
+        refused=result("refused"),
+        audit=table(result("audit"), "Data", "audit of the raw files"),
     log:
-        logs("parse_ratings"),
+        log_of("parse_ratings"),
     benchmark:
-        "results/{dataset}/benchmarks/parse_ratings.tsv"
+        benchmark_of("parse_ratings")
     conda:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=parse_megabytes,
-        runtime=parse_minutes,
+        mem_mb=resources.parse_megabytes(),
+        runtime=resources.parse_minutes(),
     params:
-        dataset=lookup(within=config, dpath="datasets/{dataset}"),
+        dataset=of_dataset("source", "scale", "audit", "subset", "table"),
     script:
         "../scripts/parse_ratings.py"
 
 
 rule split_ratings:
     input:
-        ratings="results/{dataset}/ratings/ratings.parquet",
+        ratings=result("ratings"),
         saved=saved_folds,
         code=code("split_ratings"),
     output:
-        folds="results/{dataset}/folds/folds.json",
-        rows="results/{dataset}/folds/folds.npz",
+        folds=result("folds"),
+        rows=result("fold_rows"),
     log:
-        logs("split_ratings"),
+        log_of("split_ratings"),
     benchmark:
-        "results/{dataset}/benchmarks/split_ratings.tsv"
+        benchmark_of("split_ratings")
     conda:
         "../envs/data.yaml"
     resources:

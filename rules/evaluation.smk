@@ -2,56 +2,56 @@
 
 from cfmf.tables import MEASURED
 
+RESAMPLING = ("bootstrap_repeats", "seed", "ci_level")
+
 
 rule evaluate_methods:
     input:
-        neighbours=of_methods("neighbours/{method}/metrics.tsv", "neighbours"),
-        factorization=of_points("metrics.tsv"),
+        neighbours=of_methods("metrics.tsv"),
+        factorization=plan.points("metrics.tsv"),
         # beside these; only those of the chosen settings are read
-        predictions=of_methods("neighbours/{method}/predictions.parquet", "neighbours")
-        + of_points("predictions.parquet"),
-        costs=of_methods("neighbours/{method}/tuning_costs.tsv", "neighbours")
-        + of_methods("neighbours/{method}/costs.tsv", "neighbours")
-        + of_points("costs.tsv"),
-        settings=of_methods("neighbours/{method}/settings.tsv", "neighbours"),
-        train=of_folds("matrices/{fold}/train.npz"),
-        test=of_folds("matrices/{fold}/test.npz"),
-        ratings="results/{dataset}/ratings/ratings.parquet",
-        folds="results/{dataset}/folds/folds.json",
-        rows="results/{dataset}/folds/folds.npz",
+        predictions=of_methods("predictions.parquet")
+        + plan.points("predictions.parquet"),
+        costs=of_methods("tuning_costs.tsv")
+        + of_methods("costs.tsv")
+        + plan.points("costs.tsv"),
+        settings=of_methods("settings.tsv"),
+        train=of_folds("matrix", part="train"),
+        test=of_folds("matrix", part="test"),
+        ratings=result("ratings"),
+        folds=result("folds"),
+        rows=result("fold_rows"),
         code=code("evaluate_methods"),
     output:
         metrics=table(
-            "results/{dataset}/evaluation/metrics.tsv", "Evaluation", "every setting"
+            result("evaluation", table="metrics"), "Evaluation", "every setting"
         ),
         selected=table(
-            "results/{dataset}/evaluation/selected.tsv",
+            result("evaluation", table="selected"),
             "Evaluation",
             "settings chosen on validation",
         ),
         settings=table(
-            "results/{dataset}/evaluation/settings.tsv",
+            result("evaluation", table="settings"),
             "Evaluation",
             "the settings that were chosen",
         ),
-        costs=table(
-            "results/{dataset}/evaluation/costs.tsv", "Cost", "seconds of every run"
-        ),
+        costs=table(result("evaluation", table="costs"), "Cost", "seconds of every run"),
         slices=table(
-            "results/{dataset}/evaluation/slices.tsv",
+            result("evaluation", table="slices"),
             "Evaluation",
             "errors by history, popularity and date, fold by fold",
         ),
         intervals=table(
-            "results/{dataset}/evaluation/intervals.tsv",
+            result("evaluation", table="intervals"),
             "Evaluation",
             "errors by history, popularity and date",
         ),
-        user_errors="results/{dataset}/evaluation/user_errors.parquet",
+        user_errors=result("user_errors"),
     log:
-        logs("evaluate_methods"),
+        log_of("evaluate_methods"),
     benchmark:
-        "results/{dataset}/benchmarks/evaluate_methods.tsv"
+        benchmark_of("evaluate_methods")
     conda:
         "../envs/evaluation.yaml"
     resources:
@@ -59,8 +59,8 @@ rule evaluate_methods:
         # 26 s for six methods on 7.7 MB of these.
         runtime=minutes(30, 1, "train", "test", "ratings"),
     params:
-        folds=lambda wildcards: FOLDS[wildcards.dataset],
-        statistics=config["statistics"],
+        folds=folds_of_dataset,
+        resampling=pick(config["statistics"], *RESAMPLING),
     script:
         "../scripts/evaluate_methods.py"
 
@@ -74,20 +74,17 @@ rule measure_method:
         metrics=of_method("metrics.tsv"),
         settings=of_method("settings.tsv", "neighbours"),
         predictions=of_method("predictions.parquet"),
-        train=of_fold("evaluation", "matrices/{fold}/train.npz"),
-        test=of_fold("evaluation", "matrices/{fold}/test.npz"),
-        users="results/{dataset}/ratings/users.parquet",
-        titles="results/{dataset}/ratings/items.parquet",
+        train=of_fold("evaluation", "matrix", part="train"),
+        test=of_fold("evaluation", "matrix", part="test"),
+        users=result("users"),
+        titles=result("items"),
         code=code("measure_method", "{method}"),
     output:
-        **{
-            table: f"results/{{dataset}}/evaluation/measured/{{method}}/{table}.tsv"
-            for table in MEASURED
-        },
+        **{table: result("measured", table=table) for table in MEASURED},
     log:
-        logs("measure_method/{method}"),
+        log_of("measure_method"),
     benchmark:
-        "results/{dataset}/benchmarks/measure_method/{method}.tsv"
+        benchmark_of("measure_method")
     conda:
         lambda wildcards: f"../envs/{environment('evaluation', wildcards.method)}.yaml"
     threads: fitting_threads
@@ -100,10 +97,10 @@ rule measure_method:
         runtime=minutes(120, 30, "train", "test"),
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
-        evaluation=config["evaluation"],
+        evaluation=without(config["evaluation"], "fold", "scaling"),
         device=config["device"],
-        statistics=config["statistics"],
-        fold=chosen_fold("evaluation"),
+        resampling=pick(config["statistics"], *RESAMPLING),
+        fold=lambda job: plan.fold("evaluation", job.dataset),
         scale=scale,
     script:
         "../scripts/measure_method.py"
@@ -115,34 +112,34 @@ rule measure_scaling:
     One job for all: starting one takes as long as measuring a method.
     """
     input:
-        neighbours=of_methods("neighbours/{method}/settings.tsv", "neighbours"),
-        factorization=of_points("metrics.tsv"),
-        train=of_fold("evaluation", "matrices/{fold}/train.npz"),
-        test=of_fold("evaluation", "matrices/{fold}/test.npz"),
+        neighbours=of_methods("settings.tsv"),
+        factorization=plan.points("metrics.tsv"),
+        train=of_fold("evaluation", "matrix", part="train"),
+        test=of_fold("evaluation", "matrix", part="test"),
         code=code("measure_scaling"),
-        methods=sorted({path for method in METHODS for path in method_code(method)}),
+        methods=local(package_files(*imported_files(*map(module_of, plan.methods)))),
     output:
-        timings="results/{dataset}/evaluation/timings.tsv",
+        timings=result("evaluation", table="timings"),
         scaling=table(
-            "results/{dataset}/evaluation/scaling.tsv",
+            result("evaluation", table="scaling"),
             "Cost",
             "how the time of a fit grows",
         ),
     log:
-        logs("measure_scaling"),
+        log_of("measure_scaling"),
     benchmark:
-        "results/{dataset}/benchmarks/measure_scaling.tsv"
+        benchmark_of("measure_scaling")
     conda:
-        f"../envs/{environment('evaluation', *METHODS)}.yaml"
+        f"../envs/{environment('evaluation', *plan.methods)}.yaml"
     resources:
         mem_mb=megabytes(1500, 50),
         # It measures at most `evaluation.scaling.ratings`, whatever there are: 26 s for six methods.
         runtime=minutes(120, 0),
     params:
-        methods=METHODS,
-        settings=config["methods"],
-        evaluation=config["evaluation"],
-        fold=chosen_fold("evaluation"),
+        methods=plan.methods,
+        settings=pick(config["methods"], *plan.methods),
+        evaluation=pick(config["evaluation"], "scaling", "seed"),
+        fold=lambda job: plan.fold("evaluation", job.dataset),
         scale=scale,
     script:
         "../scripts/measure_scaling.py"
@@ -151,50 +148,46 @@ rule measure_scaling:
 rule gather_measurements:
     """What was measured of each method, in one table of each kind."""
     input:
-        tables=expand(
-            "results/{{dataset}}/evaluation/measured/{method}/{table}.tsv",
-            method=METHODS,
-            table=MEASURED,
-        ),
+        tables=filled(result("measured"), method=plan.methods, table=MEASURED),
         code=code("gather_measurements"),
     output:
         factors=table(
-            "results/{dataset}/evaluation/factors.tsv",
+            result("evaluation", table="factors"),
             "Reasons",
             "factors and the titles at their ends",
         ),
         similar_titles=table(
-            "results/{dataset}/evaluation/similar_titles.tsv",
+            result("evaluation", table="similar_titles"),
             "Reasons",
             "nearest titles",
         ),
         fit_costs=table(
-            "results/{dataset}/evaluation/fit_costs.tsv", "Cost", "what one fit takes"
+            result("evaluation", table="fit_costs"), "Cost", "what one fit takes"
         ),
         recommendations=table(
-            "results/{dataset}/evaluation/recommendations.tsv",
+            result("evaluation", table="recommendations"),
             "Reasons",
             "recommendations",
         ),
         reasons=table(
-            "results/{dataset}/evaluation/reasons.tsv",
+            result("evaluation", table="reasons"),
             "Reasons",
             "why they are recommended",
         ),
         cold_start=table(
-            "results/{dataset}/evaluation/cold_start.tsv",
+            result("evaluation", table="cold_start"),
             "Evaluation",
             "histories cut short",
         ),
         ranking=table(
-            "results/{dataset}/evaluation/ranking.tsv",
+            result("evaluation", table="ranking"),
             "Evaluation",
             "order of unrated items",
         ),
     log:
-        logs("gather_measurements"),
+        log_of("gather_measurements"),
     benchmark:
-        "results/{dataset}/benchmarks/gather_measurements.tsv"
+        benchmark_of("gather_measurements")
     conda:
         "../envs/evaluation.yaml"
     resources:

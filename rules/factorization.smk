@@ -5,33 +5,34 @@ JAX_COMPARED = ["mf-jax"] if config["backends"]["enabled"] else []
 
 rule train_factorization:
     input:
-        **{part: of_folds(f"matrices/{{fold}}/{part}.npz") for part in PARTS},
+        **{part: of_folds("matrix", part=part) for part in PARTS},
         code=code("train_factorization", "{method}"),
     output:
-        metrics="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/metrics.tsv",
-        costs="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/costs.tsv",
-        history="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/history.parquet",
-        predictions="results/{dataset}/factorization/{method}/k~{k}_reg~{reg}/predictions.parquet",
+        metrics=result("point", file="metrics.tsv"),
+        costs=result("point", file="costs.tsv"),
+        history=result("point", file="history.parquet"),
+        predictions=result("point", file="predictions.parquet"),
     log:
-        logs("train_factorization/{method}/k~{k}_reg~{reg}"),
+        log_of("train_factorization"),
     benchmark:
-        "results/{dataset}/benchmarks/train_factorization/{method}/k~{k}_reg~{reg}.tsv"
+        benchmark_of("train_factorization")
     conda:
         lambda wildcards: f"../envs/{environment('factorization', wildcards.method)}.yaml"
     threads: config["threads"]["factorization"]
     resources:
         gpu=gpus,
-        mem_mb=training_megabytes,
-        runtime=training_minutes,
+        mem_mb=resources.training_megabytes(
+            plan.folds,
+            lambda method: environment("factorization", method) == "jax",
+        ),
+        runtime=resources.training_minutes(
+            plan.folds, len(plan.seeds), plan.seconds_a_run
+        ),
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
-        folds=lambda wildcards: FOLDS[wildcards.dataset],
-        seeds=config["study"]["seeds"],
-        seconds=lambda wildcards: seconds_a_run(
-            config["tuning"]["seconds"],
-            config["methods"][wildcards.method],
-            config["study"]["seeds"],
-        ),
+        folds=folds_of_dataset,
+        seeds=plan.seeds,
+        seconds=lambda job: plan.seconds_a_run(job.method),
         scale=scale,
         device=config["device"],
     script:
@@ -40,17 +41,17 @@ rule train_factorization:
 
 rule compare_backends:
     input:
-        train=of_fold("backends", "matrices/{fold}/train.npz"),
-        test=of_fold("backends", "matrices/{fold}/test.npz"),
+        train=of_fold("backends", "matrix", part="train"),
+        test=of_fold("backends", "matrix", part="test"),
         code=code("compare_backends"),
     output:
         backends=table(
-            "results/{dataset}/backends/backends.tsv", "Cost", "torch against JAX"
+            result("backends", table="backends"), "Cost", "torch against JAX"
         ),
     log:
-        logs("compare_backends"),
+        log_of("compare_backends"),
     benchmark:
-        "results/{dataset}/benchmarks/compare_backends.tsv"
+        benchmark_of("compare_backends")
     conda:
         "../envs/jax.yaml"
     # It takes times: nothing else should run beside it.
@@ -60,8 +61,8 @@ rule compare_backends:
         mem_mb=megabytes(2000, 12 * config["backends"]["k"]),
         runtime=minutes(60, 10),
     params:
-        settings=config["backends"],
-        seed=config["study"]["seeds"][0],
+        settings=without(config["backends"], "enabled", "fold"),
+        seed=plan.seeds[0],
     script:
         "../scripts/compare_backends.py"
 
@@ -72,14 +73,14 @@ rule compare_generators:
         code=code("compare_generators"),
     output:
         generators=table(
-            "results/{dataset}/backends/generators.tsv",
+            result("backends", table="generators"),
             "Published study",
             "tests of the random numbers",
         ),
     log:
-        logs("compare_generators"),
+        log_of("compare_generators"),
     benchmark:
-        "results/{dataset}/benchmarks/compare_generators.tsv"
+        benchmark_of("compare_generators")
     conda:
         f"../envs/{environment('factorization', *JAX_COMPARED)}.yaml"
     resources:

@@ -5,18 +5,18 @@ PARTS = ["fit", "validation", "train", "test"]
 
 rule build_matrices:
     input:
-        ratings="results/{dataset}/ratings/ratings.parquet",
-        users="results/{dataset}/ratings/users.parquet",
-        titles="results/{dataset}/ratings/items.parquet",
-        folds="results/{dataset}/folds/folds.json",
-        rows="results/{dataset}/folds/folds.npz",
+        ratings=result("ratings"),
+        users=result("users"),
+        titles=result("items"),
+        folds=result("folds"),
+        rows=result("fold_rows"),
         code=code("build_matrices"),
     output:
-        **{part: f"results/{{dataset}}/matrices/{{fold}}/{part}.npz" for part in PARTS},
+        **{part: result("matrix", part=part) for part in PARTS},
     log:
-        logs("build_matrices/{fold}"),
+        log_of("build_matrices"),
     benchmark:
-        "results/{dataset}/benchmarks/build_matrices/{fold}.tsv"
+        benchmark_of("build_matrices")
     conda:
         "../envs/data.yaml"
     resources:

@@ -8,7 +8,7 @@ scattergather:
 # With one block there is nothing to gather: predict_neighbours does it itself.
 PART = ["predictions", "training", "costs"]
 BLOCKS = (
-    gather.neighbours("results/{{dataset}}/neighbours/{{method}}/blocks/{scatteritem}")
+    gather.neighbours("{scatteritem}")
     if len(gather.neighbours("{scatteritem}")) > 1
     else []
 )
@@ -16,16 +16,16 @@ BLOCKS = (
 
 rule compute_similarity:
     input:
-        train="results/{dataset}/matrices/{fold}/train.npz",
+        train=result("matrix", part="train"),
         code=code("compute_similarity"),
     output:
-        similarity="results/{dataset}/similarity/{fold}.npz",
-        row="results/{dataset}/similarity/{fold}/first_row.tsv",
-        costs="results/{dataset}/similarity/{fold}/costs.tsv",
+        similarity=result("similarity"),
+        row=result("first_row"),
+        costs=result("similarity_costs"),
     log:
-        logs("compute_similarity/{fold}"),
+        log_of("compute_similarity"),
     benchmark:
-        "results/{dataset}/benchmarks/compute_similarity/{fold}.tsv"
+        benchmark_of("compute_similarity")
     conda:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
@@ -42,32 +42,32 @@ rule compute_similarity:
 
 rule tune_neighbours:
     input:
-        fit=of_folds("matrices/{fold}/fit.npz"),
-        validation=of_folds("matrices/{fold}/validation.npz"),
+        fit=of_folds("matrix", part="fit"),
+        validation=of_folds("matrix", part="validation"),
         code=code("tune_neighbours", "{method}"),
     output:
         trials=report(
-            "results/{dataset}/neighbours/{method}/trials.tsv",
+            result("neighbours", file="trials.tsv"),
             caption="../report/captions/trials.rst",
             category="Tuning",
             labels={"data set": "{dataset}", "method": "{method}"},
         ),
-        costs="results/{dataset}/neighbours/{method}/tuning_costs.tsv",
+        costs=result("neighbours", file="tuning_costs.tsv"),
     log:
-        logs("tune_neighbours/{method}"),
+        log_of("tune_neighbours"),
     benchmark:
-        "results/{dataset}/benchmarks/tune_neighbours/{method}.tsv"
+        benchmark_of("tune_neighbours")
     conda:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
         gpu=gpus,
-        mem_mb=fold_megabytes,
-        runtime=tuning_minutes,
+        mem_mb=resources.fold_megabytes(plan.folds),
+        runtime=resources.tuning_minutes(plan.folds, config["tuning"]["seconds"]),
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
         device=config["device"],
-        folds=lambda wildcards: FOLDS[wildcards.dataset],
+        folds=folds_of_dataset,
         seconds=config["tuning"]["seconds"],
     script:
         "../scripts/tune_neighbours.py"
@@ -75,65 +75,63 @@ rule tune_neighbours:
 
 rule predict_block:
     input:
-        train=of_folds("matrices/{fold}/train.npz"),
-        test=of_folds("matrices/{fold}/test.npz"),
-        trials="results/{dataset}/neighbours/{method}/trials.tsv",
+        train=of_folds("matrix", part="train"),
+        test=of_folds("matrix", part="test"),
+        trials=result("neighbours", file="trials.tsv"),
         code=code("predict_block", "{method}"),
     output:
-        **{
-            part: temp(
-                f"results/{{dataset}}/neighbours/{{method}}/blocks/{{scatteritem}}/{part}.parquet"
-            )
-            for part in PART
-        },
+        **{part: temp(result("neighbour_block", table=part)) for part in PART},
     log:
-        logs("predict_block/{method}/{scatteritem}"),
+        log_of("predict_block"),
     benchmark:
-        "results/{dataset}/benchmarks/predict_block/{method}/{scatteritem}.tsv"
+        benchmark_of("predict_block")
     conda:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
         gpu=gpus,
-        mem_mb=fold_megabytes,
+        mem_mb=resources.fold_megabytes(plan.folds),
         # 3.3 to 5.1 s on 4.2 MB.
         runtime=minutes(60, 5),
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
         device=config["device"],
-        folds=lambda wildcards: FOLDS[wildcards.dataset],
+        folds=folds_of_dataset,
     script:
         "../scripts/predict_block.py"
 
 
 rule predict_neighbours:
     input:
-        **{part: [f"{block}/{part}.parquet" for block in BLOCKS] for part in PART},
-        train=of_folds("matrices/{fold}/train.npz"),
-        test=of_folds("matrices/{fold}/test.npz"),
-        trials="results/{dataset}/neighbours/{method}/trials.tsv",
+        **{
+            part: filled(result("neighbour_block", table=part), scatteritem=BLOCKS)
+            for part in PART
+        },
+        train=of_folds("matrix", part="train"),
+        test=of_folds("matrix", part="test"),
+        trials=result("neighbours", file="trials.tsv"),
         code=code("predict_neighbours", "{method}"),
     output:
-        metrics="results/{dataset}/neighbours/{method}/metrics.tsv",
-        settings="results/{dataset}/neighbours/{method}/settings.tsv",
-        costs="results/{dataset}/neighbours/{method}/costs.tsv",
-        predictions="results/{dataset}/neighbours/{method}/predictions.parquet",
+        metrics=result("neighbours", file="metrics.tsv"),
+        settings=result("neighbours", file="settings.tsv"),
+        costs=result("neighbours", file="costs.tsv"),
+        predictions=result("neighbours", file="predictions.parquet"),
     log:
-        logs("predict_neighbours/{method}"),
+        log_of("predict_neighbours"),
     benchmark:
-        "results/{dataset}/benchmarks/predict_neighbours/{method}.tsv"
+        benchmark_of("predict_neighbours")
     conda:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
         # Where the test part is cut into blocks, these were predicted by their own jobs.
         gpu=(lambda wildcards: 0) if BLOCKS else gpus,
-        mem_mb=fold_megabytes,
+        mem_mb=resources.fold_megabytes(plan.folds),
         runtime=minutes(60, 5),
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
         device=config["device"],
-        folds=lambda wildcards: FOLDS[wildcards.dataset],
+        folds=folds_of_dataset,
         scale=scale,
     script:
         "../scripts/predict_neighbours.py"

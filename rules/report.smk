@@ -3,60 +3,63 @@
 
 rule render_report:
     input:
-        manifest="results/{dataset}/raw",
-        ratings=expand(
-            "results/{{dataset}}/ratings/{table}.parquet",
-            table=["ratings", "users", "items"],
-        ),
-        audit="results/{dataset}/ratings/audit.json",
-        folds="results/{dataset}/folds/folds.json",
+        manifest=result("raw"),
+        ratings=[result("ratings"), result("users"), result("items")],
+        audit=result("audit"),
+        folds=result("folds"),
         # of the first fold only
-        train=lambda wildcards: of_folds("matrices/{fold}/train.npz")(wildcards)[0],
-        test=lambda wildcards: of_folds("matrices/{fold}/test.npz")(wildcards)[0],
-        similarity=lambda wildcards: of_folds("similarity/{fold}.npz")(wildcards)[0],
-        row=lambda wildcards: of_folds("similarity/{fold}/first_row.tsv")(wildcards)[0],
-        seconds=lambda wildcards: of_folds("similarity/{fold}/costs.tsv")(wildcards)[0],
-        trials=of_methods("neighbours/{method}/trials.tsv", "neighbours"),
-        history=of_points("history.parquet"),
-        evaluated=expand(
-            "results/{{dataset}}/evaluation/{table}.tsv",
+        train=of_first_fold("matrix", part="train"),
+        test=of_first_fold("matrix", part="test"),
+        similarity=of_first_fold("similarity"),
+        row=of_first_fold("first_row"),
+        seconds=of_first_fold("similarity_costs"),
+        trials=of_methods("trials.tsv"),
+        history=plan.points("history.parquet"),
+        evaluated=filled(
+            result("evaluation"),
             table=["metrics", "selected", "settings", "costs", "slices", "intervals"],
         ),
-        measured=expand("results/{{dataset}}/evaluation/{table}.tsv", table=MEASURED),
+        measured=filled(result("evaluation"), table=MEASURED),
         scaling=branch(
             config["evaluation"]["scaling"]["enabled"],
-            then=expand(
-                "results/{{dataset}}/evaluation/{table}.tsv",
-                table=["scaling", "timings"],
-            ),
+            then=filled(result("evaluation"), table=["scaling", "timings"]),
         ),
-        tests=expand(
-            "results/{{dataset}}/statistics/{table}.tsv",
+        tests=filled(
+            result("statistics"),
             table=["tests", "assumptions", "medians", "best_rows"],
         ),
-        verdict="results/{dataset}/statistics/verdict.json",
+        verdict=result("verdict"),
         search=branch(
             config["search"]["enabled"],
-            then=expand(
-                "results/{{dataset}}/published/{table}.parquet",
-                table=["frame", "intermediate", "importances", "curve"],
+            then=filled(
+                result("published"),
+                file=[
+                    f"{name}.parquet"
+                    for name in ("frame", "intermediate", "importances", "curve")
+                ],
             )
-            + ["results/{dataset}/statistics/trials.tsv"],
+            + [result("statistics", table="trials")],
         ),
-        searched=of_searches("trials", "metrics", "costs"),
-        generators="results/{dataset}/backends/generators.tsv",
+        searched=of_searches("trials.tsv", "metrics.tsv", "costs.tsv"),
+        generators=result("backends", table="generators"),
         backends=branch(
             config["backends"]["enabled"],
-            then="results/{dataset}/backends/backends.tsv",
+            then=result("backends", table="backends"),
         ),
         across=across_datasets("errors.tsv", "tests.tsv", "verdict.json"),
-        words=files_below("report/templates", "report/strings")
-        + ["report/published.yaml", "report/type_one_error.tsv"],
+        words=local(
+            package_files(
+                "report/templates",
+                "report/strings",
+                "report/published.yaml",
+                "report/type_one_error.tsv",
+            )
+        ),
         code=code("render_report"),
     output:
-        interactive="results/{dataset}/report.html",
+        interactive=result("report"),
         still=report(
-            "results/{dataset}/report-static.html",
+            result("report_static"),
             caption="../report/captions/report.rst",
             category="Report",
             labels={
@@ -65,7 +68,7 @@ rule render_report:
             },
         ),
         further=report(
-            "results/{dataset}/report-figures.html",
+            result("report_figures"),
             caption="../report/captions/figures.rst",
             category="Report",
             labels={
@@ -73,14 +76,12 @@ rule render_report:
                 "page": "further figures, those that the report folds",
             },
         ),
-        provenance=table(
-            "results/{dataset}/provenance.json", "Report", "what the run was made with"
-        ),
-        crate="results/{dataset}/ro-crate-metadata.json",
+        provenance=table(result("provenance"), "Report", "what the run was made with"),
+        crate=result("crate"),
     log:
-        logs("render_report"),
+        log_of("render_report"),
     benchmark:
-        "results/{dataset}/benchmarks/render_report.tsv"
+        benchmark_of("render_report")
     conda:
         "../envs/report.yaml"
     resources:
@@ -97,10 +98,12 @@ rule render_report:
     params:
         language=config["report"]["language"],
         config=config,
-        command=command_line(),
+        command=command(
+            workflow.config_settings.configfiles, workflow.config_settings.config
+        ),
         # The job has no Snakemake where conda makes its environment.
         versions={"snakemake": metadata.version("snakemake")},
-        benchmarks=job_measurements,
-        logs=job_logs,
+        benchmarks=jobs("benchmark"),
+        logs=jobs("log"),
     script:
         "../scripts/render_report.py"

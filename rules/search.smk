@@ -3,11 +3,11 @@
 
 rule search_settings:
     input:
-        **{part: f"results/{{dataset}}/matrices/{{fold}}/{part}.npz" for part in PARTS},
+        **{part: result("matrix", part=part) for part in PARTS},
         code=code("search_settings", "{method}"),
     output:
         trials=report(
-            "results/{dataset}/search/{method}/{fold}/trials.tsv",
+            result("searched", file="trials.tsv"),
             caption="../report/captions/trials.rst",
             category="Tuning",
             labels={
@@ -15,13 +15,13 @@ rule search_settings:
                 "method": "{method}, searched on fold {fold}",
             },
         ),
-        metrics="results/{dataset}/search/{method}/{fold}/metrics.tsv",
-        costs="results/{dataset}/search/{method}/{fold}/costs.tsv",
-        storage="results/{dataset}/search/{method}/{fold}/study.db",
+        metrics=result("searched", file="metrics.tsv"),
+        costs=result("searched", file="costs.tsv"),
+        storage=result("searched", file="study.db"),
     log:
-        logs("search_settings/{method}/{fold}"),
+        log_of("search_settings"),
     benchmark:
-        "results/{dataset}/benchmarks/search_settings/{method}/{fold}.tsv"
+        benchmark_of("search_settings")
     conda:
         "../envs/search.yaml"
     threads: fitting_threads
@@ -32,9 +32,9 @@ rule search_settings:
         runtime=minutes(30 + config["tuning"]["seconds"] / 60, 5),
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
-        search=config["tuning"]["search"],
+        search=without(config["tuning"]["search"], "enabled", "methods"),
         seconds=config["tuning"]["seconds"],
-        seed=config["study"]["seeds"][0],
+        seed=plan.seeds[0],
         scale=scale,
         device=config["device"],
     script:

@@ -1,28 +1,29 @@
 """The study's battery as published, and the tests that the design supports."""
 
 from cfmf.search import PUBLISHED_METHOD
+from cfmf.workflow.layout import ACROSS
 
 
 rule search_published:
     input:
-        train=of_fold("search", "matrices/{fold}/train.npz"),
-        test=of_fold("search", "matrices/{fold}/test.npz"),
+        train=of_fold("search", "matrix", part="train"),
+        test=of_fold("search", "matrix", part="test"),
         code=code("search_published", PUBLISHED_METHOD),
     output:
         trials=table(
-            "results/{dataset}/statistics/trials.tsv",
+            result("statistics", table="trials"),
             "Published study",
             "trials of the published search",
         ),
-        frame="results/{dataset}/published/frame.parquet",
-        intermediate="results/{dataset}/published/intermediate.parquet",
-        importances="results/{dataset}/published/importances.parquet",
-        curve="results/{dataset}/published/curve.parquet",
-        storage="results/{dataset}/published/search.db",
+        frame=result("published", file="frame.parquet"),
+        intermediate=result("published", file="intermediate.parquet"),
+        importances=result("published", file="importances.parquet"),
+        curve=result("published", file="curve.parquet"),
+        storage=result("published", file="search.db"),
     log:
-        logs("search_published"),
+        log_of("search_published"),
     benchmark:
-        "results/{dataset}/benchmarks/search_published.tsv"
+        benchmark_of("search_published")
     # It runs long and alone: better beside the others than after them.
     priority: 10
     conda:
@@ -32,10 +33,10 @@ rule search_published:
         # Seconds a trial on MovieLens 100K, 0.6 MB: 1.6.
         runtime=minutes(60, config["search"]["trials"] / 2, "train", "test"),
     params:
-        search=config["search"],
+        search=without(config["search"], "enabled", "fold"),
         method=lookup(within=config, dpath=f"methods/{PUBLISHED_METHOD}"),
-        seed=config["study"]["seeds"][0],
-        fold=chosen_fold("search"),
+        seed=plan.seeds[0],
+        fold=lambda job: plan.fold("search", job.dataset),
     script:
         "../scripts/search_published.py"
 
@@ -44,37 +45,37 @@ rule test_statistics:
     input:
         search=branch(
             config["search"]["enabled"],
-            then="results/{dataset}/published/frame.parquet",
+            then=result("published", file="frame.parquet"),
         ),
-        folds="results/{dataset}/folds/folds.json",
-        metrics="results/{dataset}/evaluation/metrics.tsv",
-        selected="results/{dataset}/evaluation/selected.tsv",
-        user_errors="results/{dataset}/evaluation/user_errors.parquet",
-        trials=of_methods("neighbours/{method}/trials.tsv", "neighbours"),
-        searched=of_searches("trials"),
+        folds=result("folds"),
+        metrics=result("evaluation", table="metrics"),
+        selected=result("evaluation", table="selected"),
+        user_errors=result("user_errors"),
+        trials=of_methods("trials.tsv"),
+        searched=of_searches("trials.tsv"),
         code=code("test_statistics"),
     output:
-        tests=table("results/{dataset}/statistics/tests.tsv", "Tests", "tests"),
+        tests=table(result("statistics", table="tests"), "Tests", "tests"),
         assumptions=table(
-            "results/{dataset}/statistics/assumptions.tsv",
+            result("statistics", table="assumptions"),
             "Tests",
             "checks of assumptions",
         ),
         medians=table(
-            "results/{dataset}/statistics/medians.tsv",
+            result("statistics", table="medians"),
             "Published study",
             "medians by k",
         ),
         best_rows=table(
-            "results/{dataset}/statistics/best_rows.tsv",
+            result("statistics", table="best_rows"),
             "Published study",
             "best row of each k",
         ),
-        verdict=table("results/{dataset}/statistics/verdict.json", "Tests", "verdict"),
+        verdict=table(result("verdict"), "Tests", "verdict"),
     log:
-        logs("test_statistics"),
+        log_of("test_statistics"),
     benchmark:
-        "results/{dataset}/benchmarks/test_statistics.tsv"
+        benchmark_of("test_statistics")
     conda:
         "../envs/statistics.yaml"
     resources:
@@ -90,16 +91,16 @@ rule test_statistics:
 
 rule compare_datasets:
     input:
-        selected=studied("evaluation/selected.tsv"),
+        selected=plan.studied("evaluation", table="selected"),
         code=code("compare_datasets"),
     output:
         errors=table_across("errors.tsv", "Evaluation", "errors on every data set"),
         tests=table_across("tests.tsv", "Tests", "tests across data sets"),
         verdict=table_across("verdict.json", "Tests", "verdict across data sets"),
     log:
-        "results/across_datasets/logs/compare_datasets.log",
+        log_of("compare_datasets", dataset=ACROSS),
     benchmark:
-        "results/across_datasets/benchmarks/compare_datasets.tsv"
+        benchmark_of("compare_datasets", dataset=ACROSS)
     conda:
         "../envs/statistics.yaml"
     resources:
@@ -109,10 +110,10 @@ rule compare_datasets:
         settings=lookup(within=config, dpath="statistics"),
         datasets={
             name: {
-                "ratings": SAME_RATINGS[name],
+                "ratings": plan.same_ratings[name],
                 "track": track(config["datasets"][name]["split"]),
             }
-            for name in DATASETS
+            for name in plan.datasets
         },
     script:
         "../scripts/compare_datasets.py"

@@ -7,11 +7,10 @@ from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
     settings = params.settings
-    [train], [test] = snakemake.input.train, snakemake.input.test
     on_cores(settings["threads"])
     backends = compare_backends(
-        load_matrix(train),
-        load_matrix(test),
+        load_matrix(snakemake.input.train),
+        load_matrix(snakemake.input.test),
         k=settings["k"],
         epochs=settings["epochs"],
         repeats=settings["repeats"],

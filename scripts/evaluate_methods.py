@@ -13,19 +13,17 @@ from cfmf.files import atomic_write, load_matrix
 from cfmf.selection import choose, chosen_rows
 from cfmf.tables import read_table, write_table
 from cfmf.workflow.job import job
+from cfmf.workflow.layout import settings_of
 
 with job(snakemake) as (log, params):
-    base = Path("results") / snakemake.wildcards.dataset
+    predicted = {settings_of(path): path for path in snakemake.input.predictions}
     train, test = (
         dict(zip(params.folds, paths, strict=True))
         for paths in (snakemake.input.train, snakemake.input.test)
     )
 
     def predictions(method: str, k: str, reg: str) -> pd.DataFrame:
-        folder = (
-            f"factorization/{method}/k~{k}_reg~{reg or 'inferred'}" if k else f"neighbours/{method}"
-        )
-        return pd.read_parquet(base / folder / "predictions.parquet")
+        return pd.read_parquet(predicted[method, k, reg])
 
     def matrices(fold: str):
         return load_matrix(train[fold]), load_matrix(test[fold])
@@ -52,7 +50,7 @@ with job(snakemake) as (log, params):
         log.warning("%s in fold %s: the optimum is on the %s", row.method, row.fold, row.edge)
     settings = [read_table(path, "settings") for path in snakemake.input.settings]
     slices, intervals, user_errors = details(
-        chosen, predictions, matrices, Resampling.of(params.statistics), periods
+        chosen, predictions, matrices, Resampling.of(params.resampling), periods
     )
     tables = {
         "metrics": metrics,

@@ -2,13 +2,14 @@
 
 import pandas as pd
 
-from cfmf.devices import of_job
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import predictions_of, read_setting
 from cfmf.evaluation.study import measure
 from cfmf.files import load_matrix
 from cfmf.tables import MEASURED, write_table
+from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import job
+from cfmf.workflow.layout import settings_of
 
 with job(snakemake) as (log, params):
     setting = read_setting(
@@ -21,11 +22,11 @@ with job(snakemake) as (log, params):
     log.info("%s", setting)
     study = (
         setting,
-        *(load_matrix(path) for path in (*snakemake.input.train, *snakemake.input.test)),
-        predictions_of(setting, snakemake.input.predictions),
+        *(load_matrix(path) for path in (snakemake.input.train, snakemake.input.test)),
+        predictions_of(setting, {settings_of(path): path for path in snakemake.input.predictions}),
         *(pd.read_parquet(path) for path in (snakemake.input.users, snakemake.input.titles)),
         params.evaluation,
-        Resampling.of(params.statistics),
+        Resampling.of(params.resampling),
     )
 
     def measured(device: str) -> dict[str, pd.DataFrame]:

@@ -14,7 +14,7 @@ from cfmf.workflow.job import job
 with job(snakemake) as (log, params):
     evaluation = params.evaluation
     train, test = limited(
-        *(load_matrix(path) for path in (*snakemake.input.train, *snakemake.input.test)),
+        *(load_matrix(path) for path in (snakemake.input.train, snakemake.input.test)),
         evaluation["scaling"]["ratings"],
         evaluation["seed"],
     )

@@ -1,9 +1,9 @@
 """The setting that validation chose, fitted on train; the test pairs of one block of rows."""
 
-from cfmf.devices import of_job
 from cfmf.files import atomic_write
 from cfmf.neighbours.study import Part, predict_part
 from cfmf.tables import read_table
+from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import folds_of, job
 
 with job(snakemake) as (log, params):

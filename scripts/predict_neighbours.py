@@ -5,10 +5,10 @@ Where the test part was cut into blocks, their predictions are gathered instead.
 
 import pandas as pd
 
-from cfmf.devices import of_job
 from cfmf.files import atomic_write
 from cfmf.neighbours.study import Part, join_parts, predict_part
 from cfmf.tables import read_table, write_table
+from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import folds_of, job
 
 with job(snakemake) as (log, params):

@@ -2,25 +2,28 @@
 
 from pathlib import Path
 
+from cfmf.imports import ROOT
 from cfmf.report.context import load
 from cfmf.report.render import render_pages
 from cfmf.workflow import crate, provenance
 from cfmf.workflow.job import job
+from cfmf.workflow.layout import Results
 
 with job(snakemake) as (log, params):
     origin = Path(snakemake.output.provenance)
-    mine = [*snakemake.input, *snakemake.output]
+    files = [*snakemake.input, *snakemake.output]
+    mine = Results.of_study(origin.parent, files)
     known = provenance.collect(
         params.config,
         snakemake.input,
         params.command,
-        outputs=[path for path in crate.results(origin.parent, mine) if path != origin],
+        root=ROOT,
+        outputs=[path for path in crate.results(mine) if path != origin],
         logs=params.logs,
         extra_versions=params.versions,
     )
     provenance.write(origin, known)
-    only = [*snakemake.input, *params.benchmarks]
-    study = load(Path("results"), snakemake.wildcards.dataset, only)
+    study = load(Results.of_study(origin.parent, [*files, *params.benchmarks]))
     pages = {
         Path(snakemake.output.interactive): "embedded",
         Path(snakemake.output.still): "svg",
@@ -30,4 +33,4 @@ with job(snakemake) as (log, params):
     # The pages tell what they were made from; what they are themselves is told beside them.
     known["outputs"] |= provenance.hashes(pages)
     provenance.write(origin, known)
-    crate.write(origin.parent, known, mine)
+    crate.write(mine, known)

@@ -20,7 +20,7 @@ with job(snakemake) as (log, params):
     # Optuna's own lines go to the job's log like all others.
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
-    train, test = (load_matrix(path) for path in (*snakemake.input.train, *snakemake.input.test))
+    train, test = (load_matrix(path) for path in (snakemake.input.train, snakemake.input.test))
 
     method, block = PUBLISHED_METHOD, params.search
 

@@ -4,10 +4,10 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from cfmf.devices import of_job
 from cfmf.factorization.study import PointResult, Run, train_point
 from cfmf.files import atomic_write, load_matrix
 from cfmf.tables import write_table
+from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import folds_of, job
 
 PARTS = ("fit", "validation", "train", "test")

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from cfmf.devices import of_job
 from cfmf.neighbours.study import tune
 from cfmf.tables import write_table
+from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import folds_of, job
 
 with job(snakemake) as (log, params):

@@ -151,17 +151,15 @@ def read_setting(
     )
 
 
-def predictions_of(setting: Setting, paths: Iterable[str | Path]) -> Floats:
+def predictions_of(setting: Setting, paths: Mapping[tuple[str, str, str], str | Path]) -> Floats:
     """Test predictions of a setting as the study made them, in the CSR order of the test matrix.
 
     Parameters
     ----------
     paths
-        The method's `predictions.parquet` of all its settings.
+        `predictions.parquet` of each method, k and reg.
     """
-    ending = f"k~{setting.k}_reg~{setting.reg or 'inferred'}" if setting.k else setting.method
-    (path,) = [path for path in paths if Path(path).parent.name == ending]
-    frame = pd.read_parquet(path)
+    frame = pd.read_parquet(paths[setting.method, setting.k, setting.reg])
     rows = frame[(frame["fold"] == setting.fold) & (frame["seed"] == setting.seed)]
     return rows["prediction"].to_numpy(np.float32)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,19 +21,11 @@ from cfmf.tables import MEASURED, read_table
 log = logging.getLogger(__name__)
 
 TABLES = {
-    "metrics": "evaluation",
-    "selected": "evaluation",
-    "settings": "evaluation",
-    "costs": "evaluation",
-    "slices": "evaluation",
-    "tests": "statistics",
-    "assumptions": "statistics",
-    "medians": "statistics",
-    "best_rows": "statistics",
-    "trials": "statistics",
-    "backends": "backends",
-    "generators": "backends",
+    "evaluation": ("metrics", "selected", "settings", "costs", "slices"),
+    "statistics": ("tests", "assumptions", "medians", "best_rows", "trials"),
+    "backends": ("backends", "generators"),
 }
+"""Tables that the report reads, by the stage that makes them."""
 MANDATORY = ("metrics", "selected")
 FIGURES = Path(__file__).parent / "assets" / "published.yaml"
 SEARCH = ("frame", "intermediate", "importances")
@@ -123,82 +114,55 @@ class Study:
         return None if found is None or found.empty else found
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The files below a folder that may be read: all, or `only` some (or those in such a folder).
+class Files(Protocol):
+    """The files of one data set's results by their names, as `cfmf.workflow.layout` has them."""
 
-    Results that an earlier config left lie beside this study's, and are none of its business.
-    """
+    dataset: str
 
-    home: Path
-    only: frozenset[Path] | None
+    def where(self, name: str, **wildcards: object) -> Path:
+        """The path of a result, whether it exists or not."""
 
-    def has(self, path: Path) -> bool:
-        allowed = self.only is None or bool({path, path.parent} & self.only)
-        return allowed and path.is_file()
+    def at(self, name: str, **wildcards: object) -> Path | None:
+        """The path of a result if it exists and belongs to the study."""
 
-    def at(self, *parts: str) -> Path | None:
-        path = self.home.joinpath(*parts)
-        return path if self.has(path) else None
-
-    def like(self, pattern: str) -> list[Path]:
-        return [path for path in sorted(self.home.glob(pattern)) if self.has(path)]
+    def all(self, name: str, **wildcards: object) -> list[tuple[Path, dict[str, str]]]:
+        """Every result of a name, with the wildcards that were not given."""
 
 
-def load(results: Path, dataset: str, only: Iterable[str | Path] | None = None) -> Study:
+def load(files: Files) -> Study:
     """Read the results of one data set.
-
-    Parameters
-    ----------
-    results
-        The folder that holds a folder for each data set.
-    dataset
-        Its name.
-    only
-        The files, and folders of files, that belong to the study; None reads whatever is there.
 
     Raises
     ------
     ValueError
         If a file that every report needs is missing or is not what it should be.
     """
-    home = Path(results) / dataset
-    known = None if only is None else frozenset(map(Path, only))
-    files = _Files(home, known)
-    tables = {}
-    for kind, stage in TABLES.items():
-        if path := files.at(stage, f"{kind}.tsv"):
-            tables[kind] = read_table(path, "metrics" if kind == "selected" else kind)
-        elif kind in MANDATORY:
-            path = home / stage / f"{kind}.tsv"
-            raise ValueError(f"{path} is missing; run the stage that makes it: snakemake {stage}")
-    if not files.at("ratings", "audit.json"):
-        raise ValueError(f"{home / 'ratings/audit.json'} is missing; run the stage that makes it")
-    provenance = _json(home / "provenance.json") or {}
-    across = _Files(Path(results) / "across_datasets", known)
+    audit = files.at("audit")
+    if not audit:
+        raise ValueError(f"{files.where('audit')} is missing; run the stage that makes it")
+    provenance = _json(files.at("provenance")) or {}
     # A folder that an earlier study of several data sets left is not this study's.
     several = len(provenance.get("config", {}).get("study", {}).get("datasets", [])) > 1
     return Study(
-        dataset=dataset,
-        tables=tables,
-        audit=_json(files.at("ratings", "audit.json")),
-        ratings=_parquet(files.at("ratings", "ratings.parquet")),
-        users=_parquet(files.at("ratings", "users.parquet")),
-        items=_parquet(files.at("ratings", "items.parquet")),
-        manifest=_json(files.at("raw", "manifest.json")) or {},
-        folds=_json(files.at("folds", "folds.json")) or {},
-        verdict=_json(files.at("statistics", "verdict.json")) or [],
+        dataset=files.dataset,
+        tables=_tables(files),
+        audit=_json(audit),
+        ratings=_parquet(files.at("ratings")),
+        users=_parquet(files.at("users")),
+        items=_parquet(files.at("items")),
+        manifest=_json(files.at("manifest")) or {},
+        folds=_json(files.at("folds")) or {},
+        verdict=_json(files.at("verdict")) or [],
         similarity=_similarity(files),
         matrices=_matrices(files),
-        histories=_searched(files)
-        | _histories(files.like("factorization/*/k~*_reg~*/history.parquet")),
-        neighbour_trials=_neighbour_trials(files.like("neighbours/*/trials.tsv")),
-        benchmarks=_benchmarks(home / "benchmarks", files.like("benchmarks/**/*.tsv")),
+        histories=_searched(files) | _histories(files),
+        neighbour_trials=_joined(files, "neighbours", "trials"),
+        benchmarks=_benchmarks(files),
         search=_search(files),
         searches=_searches(files),
         provenance=provenance,
-        extra=_extra(files) | (_across(across) if several else {}),
-        across_verdict=(_json(across.at("verdict.json")) or []) if several else [],
+        extra=_extra(files) | (_across(files) if several else {}),
+        across_verdict=(_json(files.at("across", file="verdict.json")) or []) if several else [],
     )
 
 
@@ -228,29 +192,47 @@ def _parquet(path: Path | None) -> pd.DataFrame | None:
         ) from error
 
 
-def _similarity(files: _Files) -> Similarity | None:
+def _tables(files: Files) -> dict[str, pd.DataFrame]:
+    """The tables of `TABLES` that are there."""
+    found = {}
+    for stage, kinds in TABLES.items():
+        for kind in kinds:
+            if path := files.at(stage, table=kind):
+                found[kind] = read_table(path, "metrics" if kind == "selected" else kind)
+            elif kind in MANDATORY:
+                path = files.where(stage, table=kind)
+                raise ValueError(f"{path} is missing; run the stage that makes it: {stage}")
+    return found
+
+
+def _similarity(files: Files) -> Similarity | None:
     """Corner and histogram of the first fold's similarities, and what was computed beside them."""
-    paths = files.like("similarity/*.npz")
+    paths = files.all("similarity")
     if not paths:
         return None
-    found, fold = load_similarity(paths[0]), paths[0].stem
+    path, place = paths[0]
+    found = load_similarity(path)
     histogram, _ = distribution(found, bins=60)
     kept = 0 if found.neighbours is None else found.neighbours.shape[1]
     row, costs = (
-        read_table(path, path.stem) if path else None
-        for path in (files.at("similarity", fold, f"{kind}.tsv") for kind in ("first_row", "costs"))
+        read_table(path, kind) if path else None
+        for path, kind in (
+            (files.at("first_row", **place), "first_row"),
+            (files.at("similarity_costs", **place), "costs"),
+        )
     )
     seconds = {} if costs is None else dict(zip(costs["stage"], costs["value"], strict=True))
-    return Similarity(fold, corner(found), histogram, kept, row, seconds)
+    return Similarity(place["fold"], corner(found), histogram, kept, row, seconds)
 
 
-def _matrices(files: _Files) -> Matrices | None:
+def _matrices(files: Files) -> Matrices | None:
     """Shapes and kinds of train and test of the first fold, and whom and what they share."""
-    paths = files.like("matrices/*/train.npz")
-    test = files.at("matrices", paths[0].parent.name, "test.npz") if paths else None
+    trains = files.all("matrix", part="train")
+    fold = trains[0][1]["fold"] if trains else ""
+    test = files.at("matrix", fold=fold, part="test")
     if test is None:
         return None
-    found = {"train": load_matrix(paths[0]), "test": load_matrix(test)}
+    found = {"train": load_matrix(trains[0][0]), "test": load_matrix(test)}
     kinds = pd.DataFrame(
         [
             [part, *matrix.shape, matrix.format.upper(), str(matrix.dtype), matrix.nnz]
@@ -265,64 +247,61 @@ def _matrices(files: _Files) -> Matrices | None:
         ],
     }
     shared = {what: overlap(*marks) for what, marks in present.items()}
-    return Matrices(paths[0].parent.name, kinds, shared)
+    return Matrices(fold, kinds, shared)
 
 
-def _histories(paths: Iterable[Path]) -> dict[tuple[str, str, str], pd.DataFrame]:
+def _histories(files: Files) -> dict[tuple[str, str, str], pd.DataFrame]:
     """The first fold's and first seed's learning curve of every point."""
     found = {}
-    for path in paths:
-        k, reg = path.parent.name.removeprefix("k~").split("_reg~", 1)
+    for path, place in files.all("point", file="history.parquet"):
         history = _parquet(path)
         if history is None or history.empty:
             continue
         first = history.iloc[0]
         same = (history["fold"] == first["fold"]) & (history["seed"] == first["seed"])
-        found[path.parts[-3], k, reg] = history[same].reset_index(drop=True)
+        found[place["method"], place["k"], place["reg"]] = history[same].reset_index(drop=True)
     return found
 
 
-def _searched(files: _Files) -> dict[tuple[str, str, str], pd.DataFrame]:
+def _searched(files: Files) -> dict[tuple[str, str, str], pd.DataFrame]:
     """The one whole learning curve of the published search's code."""
-    curve = _parquet(files.at("published", "curve.parquet"))
+    curve = _parquet(files.at("published", file="curve.parquet"))
     if curve is None:
         return {}
     first = curve.iloc[0]
     return {(PUBLISHED_METHOD, str(first["k"]), str(first["reg"])): curve}
 
 
-def _neighbour_trials(paths: Iterable[Path]) -> pd.DataFrame | None:
-    tables = [read_table(path, "trials") for path in paths]
+def _joined(files: Files, name: str, kind: str) -> pd.DataFrame | None:
+    """All tables of a kind of one name in one; None where there are none."""
+    tables = [read_table(path, kind) for path, _ in files.all(name, file=f"{kind}.tsv")]
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def _search(files: _Files) -> dict[str, pd.DataFrame]:
+def _search(files: Files) -> dict[str, pd.DataFrame]:
     """What the published search left: frame, intermediate and importances; empty without it."""
-    found = {name: _parquet(files.at("published", f"{name}.parquet")) for name in SEARCH}
+    found = {name: _parquet(files.at("published", file=f"{name}.parquet")) for name in SEARCH}
     return {name: table for name, table in found.items() if table is not None and len(table)}
 
 
-def _searches(files: _Files) -> dict[str, pd.DataFrame]:
+def _searches(files: Files) -> dict[str, pd.DataFrame]:
     """What `tuning.search` found, all methods and folds together; empty where it is off."""
-    tables = {
-        kind: [read_table(path, kind) for path in files.like(f"search/*/*/{kind}.tsv")]
-        for kind in ("trials", "metrics", "costs")
-    }
-    return {kind: pd.concat(found, ignore_index=True) for kind, found in tables.items() if found}
+    found = {kind: _joined(files, "searched", kind) for kind in ("trials", "metrics", "costs")}
+    return {kind: table for kind, table in found.items() if table is not None}
 
 
-def _benchmarks(folder: Path, paths: Iterable[Path]) -> pd.DataFrame | None:
+def _benchmarks(files: Files) -> pd.DataFrame | None:
     """Snakemake's own measurements: rule, job, wall seconds and peak memory in MB of every job."""
     rows = []
-    for path in paths:
+    for path, place in files.all("benchmark"):
         try:
             table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
         except (ValueError, pd.errors.ParserError):
             log.warning("%s is not a benchmark table; left out", path)
             continue
         if {"s", "max_rss"} <= set(table.columns):
-            parts = path.relative_to(folder).with_suffix("").parts
-            rows.append(table[["s", "max_rss"]].assign(rule=parts[0], job="/".join(parts[1:])))
+            rule, _, job = place["job"].partition("/")
+            rows.append(table[["s", "max_rss"]].assign(rule=rule, job=job))
     return pd.concat(rows, ignore_index=True) if rows else None
 
 
@@ -330,15 +309,15 @@ EXTRA = {**MEASURED, "intervals": "intervals", "scaling": "scaling", "timings": 
 """Tables below evaluation/ that only some runs make, and their kinds."""
 
 
-def _extra(files: _Files) -> dict[str, pd.DataFrame]:
+def _extra(files: Files) -> dict[str, pd.DataFrame]:
     """The tables of `EXTRA` that are there and have rows."""
-    paths = {name: files.at("evaluation", f"{name}.tsv") for name in EXTRA}
+    paths = {name: files.at("evaluation", table=name) for name in EXTRA}
     found = {name: read_table(path, EXTRA[name]) for name, path in paths.items() if path}
     return {name: table for name, table in found.items() if len(table)}
 
 
-def _across(files: _Files) -> dict[str, pd.DataFrame]:
+def _across(files: Files) -> dict[str, pd.DataFrame]:
     """What the study found over all its data sets."""
     kinds = {"errors": "datasets", "tests": "tests"}
-    paths = {name: files.at(f"{name}.tsv") for name in kinds}
+    paths = {name: files.at("across", file=f"{name}.tsv") for name in kinds}
     return {f"across_{name}": read_table(path, kinds[name]) for name, path in paths.items() if path}

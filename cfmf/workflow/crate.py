@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from cfmf.files import atomic_write, sha256
+from cfmf.workflow.layout import Results
 
-NAME = "ro-crate-metadata.json"
 VERSION = "1.1"
 """Of RO-Crate: the one that the profile builds on."""
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -34,33 +34,29 @@ FORMATS = {
     ".html": "text/html",
     ".parquet": "application/vnd.apache.parquet",
 }
-PATTERNS = ["*.html", "provenance.json", "ratings/audit.json", "folds/folds.json"]
-PATTERNS += ["evaluation/*", "statistics/*"]
+KEPT = ["report", "report_static", "report_figures", "provenance", "audit", "folds"]
+KEPT += ["evaluation", "user_errors", "statistics", "verdict"]
 """Results that are worth keeping; what they are computed from can be computed again."""
 
 
-def write(
-    home: str | Path, known: Mapping[str, Any], only: Iterable[str | Path] | None = None
-) -> Path:
-    """Describe the results of one data set in `ro-crate-metadata.json` beside them.
+def write(files: Results, known: Mapping[str, Any]) -> Path:
+    """Describe the results of one data set in `ro-crate-metadata.json` in its folder.
 
     Parameters
     ----------
-    home
-        results/{dataset}
+    files
+        The files of this study.
     known
         What `cfmf.workflow.provenance.collect` returned.
-    only
-        The files of this study; others may lie beside them, which another config left.
 
     Returns
     -------
     The file that was written, whole or not at all.
     """
-    home = Path(home)
+    home = files.folder / files.dataset
     crate = ROCrate(gen_preview=False, version=VERSION)
     crate.metadata.extra_terms["sha256"] = SHA256
-    crate.name = f"cfmf: results on {home.name}"
+    crate.name = f"cfmf: results on {files.dataset}"
     crate.description = (
         "User-based collaborative filtering against matrix factorization: errors, tests, report."
     )
@@ -68,39 +64,36 @@ def write(
     crate.root_dataset["conformsTo"] = crate.add(ContextEntity(crate, PROFILE, profile))
     terms = {"@type": "CreativeWork", "name": "Terms of use", "description": TERMS}
     crate.license = crate.add(ContextEntity(crate, "#terms", terms))
-    files = [_described(crate, home, path) for path in results(home, only)]
+    run = crate.add(ContextEntity(crate, "#run", _action(known)))
+    run["instrument"] = [
+        _software(crate, name, version) for name, version in known.get("versions", {}).items()
+    ]
+    run["object"] = _raw(crate, files)
+    run["result"] = [_described(crate, home, path) for path in results(files)]
+    crate.root_dataset["mentions"] = run
+    text = json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False)
+    path = files.where("crate")
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def results(files: Results) -> list[Path]:
+    """The results of one data set that are worth keeping, in their names' order."""
+    return sorted(path for name in KEPT for path, _ in files.all(name))
+
+
+def _action(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The run: its command, its times and what it was made with."""
     times = known.get("run", {})
+    about = {name: known[name] for name in ("git", "machine", "config") if name in known}
     action = {
         "@type": "CreateAction",
         "name": known.get("command") or "snakemake",
         "endTime": times.get("reported", ""),
-        "description": json.dumps(
-            {name: known[name] for name in ("git", "machine", "config") if name in known},
-            ensure_ascii=False,
-            default=str,
-        ),
+        "description": json.dumps(about, ensure_ascii=False, default=str),
     }
-    if times.get("started"):
-        action["startTime"] = times["started"]
-    run = crate.add(ContextEntity(crate, "#run", action))
-    run["instrument"] = [
-        _software(crate, name, version) for name, version in known.get("versions", {}).items()
-    ]
-    run["object"] = _raw(crate, home)
-    run["result"] = files
-    crate.root_dataset["mentions"] = run
-    text = json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False)
-    with atomic_write(home / NAME) as beside:
-        beside.write_text(text, encoding="utf-8")
-    return home / NAME
-
-
-def results(home: str | Path, only: Iterable[str | Path] | None = None) -> list[Path]:
-    """The results of one data set that are worth keeping, or `only` some, in their names' order."""
-    found = {path for pattern in PATTERNS for path in Path(home).glob(pattern)}
-    if only is not None:
-        found &= set(map(Path, only))
-    return sorted(path for path in found if path.is_file())
+    return action | ({"startTime": times["started"]} if times.get("started") else {})
 
 
 def _software(crate: ROCrate, name: str, version: str) -> Any:
@@ -123,17 +116,15 @@ def _homepage(name: str) -> str:
     return next((named[key] for key in ("homepage", "source", "repository") if key in named), "")
 
 
-def _raw(crate: ROCrate, home: Path) -> list[Any]:
+def _raw(crate: ROCrate, files: Results) -> list[Any]:
     """The raw files, with the hashes that their manifest holds."""
-    manifest = home / "raw" / "manifest.json"
+    manifest = files.where("manifest")
     if not manifest.is_file():
         return []
     listed = json.loads(manifest.read_text(encoding="utf-8")).get("files", {})
-    return [
-        _described(crate, home, home / "raw" / name, about.get("sha256"))
-        for name, about in listed.items()
-        if (home / "raw" / name).is_file()
-    ]
+    paths = {manifest.parent / name: about.get("sha256") for name, about in listed.items()}
+    home = files.folder / files.dataset
+    return [_described(crate, home, path, known) for path, known in paths.items() if path.is_file()]
 
 
 def _described(crate: ROCrate, home: Path, path: Path, known: str | None = None) -> Any:

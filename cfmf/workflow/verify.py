@@ -11,34 +11,36 @@ from pathlib import Path
 
 from cfmf.data.manifest import verified_manifest
 from cfmf.files import DamagedError, quarantine
-from cfmf.workflow.job import ASIDE, hash_file, hashed, verify
+from cfmf.workflow.hashes import QUARANTINED, hashed, verify
+from cfmf.workflow.layout import ROOT, hash_file, result
 
-RAW = "raw"  # the one result that is a folder: its manifest has the hashes of its files
+RAW = Path(result("raw")).name
+"""The one result that is a folder: its manifest has the hashes of its files."""
 
 
 def results() -> tuple[list[Path], list[Path]]:
     """Results below this folder's `results/` of which a hash is kept, and those of which none is.
 
-    Hidden files and what was set aside are no results.
+    Hidden and quarantined files are no results.
     """
-    paths = sorted(Path("results").glob(f"*/{RAW}"))
+    paths = sorted(Path(ROOT).glob(f"*/{RAW}"))
     paths += [
-        path
-        for path in sorted(Path("results").glob("*/**/*"))
-        if path.is_file()
-        and path.parts[2] != RAW
-        and not any(part.startswith(".") or part.endswith(".damaged") for part in path.parts)
+        one
+        for one in sorted(Path(ROOT).glob("*/**/*"))
+        if one.is_file()
+        and one.parts[2] != RAW
+        and not any(part.startswith(".") or part.endswith(".damaged") for part in one.parts)
     ]
     found: tuple[list[Path], list[Path]] = ([], [])
-    for path in paths:
-        kept = hash_file(hashed(path))
+    for one in paths:
+        kept = hash_file(hashed(one))
         if kept:
-            found[not kept.is_file()].append(path)
+            found[not kept.is_file()].append(one)
     return found
 
 
 def verify_results() -> int:
-    """Compare every result of which a hash is kept with it; what differs is set aside.
+    """Compare every result of which a hash is kept with it; what differs is quarantined.
 
     Returns
     -------
@@ -55,12 +57,12 @@ def verify_results() -> int:
         verify(kept)
     except ValueError as error:
         complaints.append(str(error))
-    for raw in (path for path in kept if path.parts[2:] == (RAW,) and path.exists()):
+    for raw in (one for one in kept if one.parts[2:] == (RAW,) and one.exists()):
         try:
             verified_manifest(raw)
         except DamagedError as error:
             quarantine(raw)
-            complaints.append(f"{error}. {ASIDE}")
+            complaints.append(f"{error}. {QUARANTINED}")
     if complaints:
         raise ValueError("\n".join(complaints))
     return len(kept)
@@ -68,8 +70,8 @@ def verify_results() -> int:
 
 def main() -> int:
     """Say what was found; the exit status tells whether anything differs."""
-    for path in results()[1]:
-        print(f"{path}: no SHA-256 of it was kept", file=sys.stderr)
+    for unknown in results()[1]:
+        print(f"{unknown}: no SHA-256 of it was kept", file=sys.stderr)
     try:
         print(verify_results(), "results are as they were written.")
     except ValueError as error:

@@ -14,6 +14,7 @@ import chromium  # noqa: E402
 
 from cfmf.report.context import load  # noqa: E402
 from cfmf.report.render import render  # noqa: E402
+from cfmf.workflow.layout import Results  # noqa: E402
 
 
 def generated():
@@ -31,10 +32,10 @@ REAL = os.environ.get("CFMF_REPORT")
 def loaded(folder):
     """The study to report: that of `REAL`, or one with generated numbers written to a folder."""
     if REAL:
-        return load(Path(REAL).parent, Path(REAL).name)
+        return load(Results(Path(REAL).parent, Path(REAL).name))
     module = generated()
     module.write(folder / "results")
-    return load(folder / "results", module.DATASET)
+    return load(Results(folder / "results", module.DATASET))
 
 
 @pytest.fixture(scope="session")

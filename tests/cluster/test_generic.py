@@ -47,6 +47,6 @@ def test_job_asks_for_no_gpu_where_the_plan_asks_for_none(matrices, node, option
     status, output = matrices.run(*target, *map(os.fspath, batch), *SMALL, *options, cores=None)
     assert status == 0, output
     log = matrices.results()["logs/tune_neighbours/user-knn.log"].read_text()
-    told = [line for line in log.splitlines() if "cfmf.devices" in line]
+    told = [line for line in log.splitlines() if "cfmf.workflow.devices" in line]
     assert "GPU" not in "".join(told)  # the line of the machine tells of the GPUs that it shows
     assert "computing on the CPU" in log

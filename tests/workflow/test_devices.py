@@ -17,7 +17,7 @@ MEASURED = "results/tiny/evaluation/measured"
 def test_neighbours_reach_the_torch_path_and_agree_with_the_kernels(checkout):
     """`device: cuda` leads to the same predictions by other code; on "cpu:0", for want of a GPU."""
     (checkout.folder / "mine.yaml").write_text(METHOD)
-    devices = checkout.folder / "cfmf/devices.py"
+    devices = checkout.folder / "cfmf/workflow/devices.py"
     text = devices.read_text()
     for line, other in {
         "    check_cuda()\n": "",

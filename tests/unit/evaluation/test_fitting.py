@@ -94,10 +94,9 @@ def test_setting_that_was_not_chosen_is_refused():
 
 def test_predictions_are_those_of_the_chosen_setting(tmp_path, setting_of):
     setting = setting_of("mf")
-    paths = []
+    paths = {}
     for k in ("4", "16"):
-        path = tmp_path / f"k~{k}_reg~0.1" / "predictions.parquet"
-        path.parent.mkdir()
+        path = tmp_path / f"{k}.parquet"
         frame = pd.DataFrame(
             {
                 "fold": ["f1", "f1", "f2", "f1"],
@@ -106,5 +105,5 @@ def test_predictions_are_those_of_the_chosen_setting(tmp_path, setting_of):
             }
         )
         frame.to_parquet(path)
-        paths.append(path)
+        paths["mf", k, "0.1"] = path
     assert predictions_of(setting, paths).tolist() == [4, 8]

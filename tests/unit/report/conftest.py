@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import generated_study
 
 from cfmf.report.context import Study, load
+from cfmf.workflow.layout import Results
 
 
 @pytest.fixture(scope="session")
@@ -21,4 +22,4 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(results: Path) -> Study:
-    return load(results, generated_study.DATASET)
+    return load(Results(results, generated_study.DATASET))

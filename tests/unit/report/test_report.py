@@ -33,6 +33,7 @@ from cfmf.report.strings import Catalogue
 from cfmf.report.terms import term
 from cfmf.selection import setting_parts
 from cfmf.statistics.names import ESTIMANDS
+from cfmf.workflow.layout import Results
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6, "folded": 1.5e6}
 
@@ -459,7 +460,7 @@ def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
     for name in ("slices", "costs", "settings", *EXTRA):
         (home / f"evaluation/{name}.tsv").unlink(missing_ok=True)
     (home / "provenance.json").unlink()
-    render(load(tmp_path / "results", generated_study.DATASET), tmp_path / "bare.html")
+    render(load(Results(tmp_path / "results", generated_study.DATASET)), tmp_path / "bare.html")
     html = (tmp_path / "bare.html").read_text(encoding="utf-8")
     for sentence in (
         "The statistics stage has not run.",
@@ -475,7 +476,7 @@ def test_similarities_of_the_nearest_alone_are_told_to_be_so(page, pages, result
     home = tmp_path / "results" / generated_study.DATASET
     shutil.copytree(results, tmp_path / "results")
     generated_study.similarity(home, full_limit=0, top=5)
-    listed = load(tmp_path / "results", generated_study.DATASET)
+    listed = load(Results(tmp_path / "results", generated_study.DATASET))
     assert listed.similarity.histogram["count"].sum() == 90 * 5
     assert listed.similarity.histogram["high"].max() <= 1
     render(listed, tmp_path / "listed.html")
@@ -495,7 +496,7 @@ def test_results_that_another_config_left_are_not_read(results):
     kept.remove(home / "factorization/mf/k~64_reg~0.2/history.parquet")
     kept.remove(home / "neighbours/item-knn/trials.tsv")
     kept.remove(home / "benchmarks/parse_ratings.tsv")
-    study = load(results, generated_study.DATASET, kept)
+    study = load(Results.of_study(home, kept))
     assert not study.search
     assert ("mf", "64", "0.2") not in study.histories
     assert ("mf", "64", "0.05") in study.histories
@@ -508,14 +509,14 @@ def test_missing_mandatory_file_is_named(results, tmp_path, path):
     shutil.copytree(results, tmp_path / "results")
     (tmp_path / "results" / generated_study.DATASET / path).unlink()
     with pytest.raises(ValueError, match=rf"{path} is missing; run"):
-        load(tmp_path / "results", generated_study.DATASET)
+        load(Results(tmp_path / "results", generated_study.DATASET))
 
 
 def test_damaged_file_is_named(results, tmp_path):
     shutil.copytree(results, tmp_path / "results")
     (tmp_path / "results" / generated_study.DATASET / "statistics/verdict.json").write_text("{")
     with pytest.raises(ValueError, match=r"verdict\.json is not JSON"):
-        load(tmp_path / "results", generated_study.DATASET)
+        load(Results(tmp_path / "results", generated_study.DATASET))
 
 
 def test_unknown_kind_of_figure_is_refused(study, tmp_path):
@@ -876,7 +877,7 @@ def test_a_study_of_one_data_set_takes_no_figures_of_another(results, tmp_path):
     known = json.loads(path.read_text())
     known["config"]["study"]["datasets"] = [generated_study.DATASET]
     path.write_text(json.dumps(known))
-    alone = load(tmp_path / "results", generated_study.DATASET)
+    alone = load(Results(tmp_path / "results", generated_study.DATASET))
     assert not [name for name in alone.extra if name.startswith("across")]
 
 

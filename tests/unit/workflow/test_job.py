@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from cfmf.files import DamagedError
-from cfmf.workflow.job import job, record, verify
+from cfmf.workflow.hashes import record, verify
+from cfmf.workflow.job import job
 from tests.checkout import ROOT
 
 RESULT = "results/tiny/matrices/f1/train.npz"
@@ -95,7 +96,7 @@ def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, m
             with pytest.raises(SystemExit), job(given):
                 raise DamagedError(folder, f"{folder} was changed")
             told = capsys.readouterr().err
-            assert ("set aside" in told) == (folder != own)
+            assert ("renamed to" in told) == (folder != own)
     assert own.is_dir()
     assert (result.parents[2] / "raw.damaged").is_dir()
     assert not (result.parents[2] / "raw").exists()

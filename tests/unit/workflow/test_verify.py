@@ -7,7 +7,7 @@ import pytest
 
 from cfmf.files import sha256
 from cfmf.workflow import verify
-from cfmf.workflow.job import record
+from cfmf.workflow.hashes import record
 
 TABLE, RAW = "results/tiny/evaluation/metrics.tsv", "results/tiny/raw"
 

@@ -11,15 +11,16 @@ import pytest
 import torch
 from scipy import sparse
 
-from cfmf import devices
-from cfmf.devices import DeviceError, own_device, run_on_device
+from cfmf.devices import gpu_count
 from cfmf.factorization import adamw
 from cfmf.factorization.study import Run, train_point
+from cfmf.workflow import devices
+from cfmf.workflow.devices import DeviceError, own_device, run_on_device
 
 HOLDER = """
 import sys
 from pathlib import Path
-from cfmf.devices import own_device
+from cfmf.workflow.devices import own_device
 with own_device(Path(sys.argv[1])) as name:
     print(name, flush=True)
     sys.stdin.read()
@@ -95,9 +96,9 @@ def test_driver_is_asked_where_nothing_is_told(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    devices.gpu_count.cache_clear()
+    gpu_count.cache_clear()
     assert devices.visible_devices() == ["0", "1"]
-    devices.gpu_count.cache_clear()
+    gpu_count.cache_clear()
 
 
 def build(monkeypatch, cuda="13.0", available=True):

@@ -1,0 +1,214 @@
+"""Where every result is stored: the one module that spells a path below `results/`.
+
+Rules fill these templates as far as they can and leave the rest to Snakemake's wildcards; scripts
+read wildcards back from paths; the report asks `Results` for the files by their names. Paths are
+relative to the working directory, below a prefix where a workflow that embeds this one sets one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = "results/"
+HOME = "results/{dataset}/"
+ACROSS = "across_datasets"
+"""Folder of what all data sets give together; no data set's name has an underscore."""
+UNHASHED = ("benchmarks", "logs", "hashes")
+"""Snakemake writes the first and the loggers the second; the third holds the hashes themselves."""
+
+NEIGHBOURS = "neighbours/{method}/"
+POINT = "factorization/{method}/k~{k}_reg~{reg}/"
+BLOCK = "neighbours/{method}/blocks/{scatteritem}/"
+SEARCH = "search/{method}/{fold}/"
+INFERRED = "inferred"
+"""In the place of `reg` in the path of a method that infers its regularization."""
+
+BELOW_HOME = {
+    "raw": "raw",
+    "manifest": "raw/manifest.json",
+    "ratings": "ratings/ratings.parquet",
+    "users": "ratings/users.parquet",
+    "items": "ratings/items.parquet",
+    "refused": "ratings/refused.tsv",
+    "audit": "ratings/audit.json",
+    "folds": "folds/folds.json",
+    "fold_rows": "folds/folds.npz",
+    "matrix": "matrices/{fold}/{part}.npz",
+    "similarity": "similarity/{fold}.npz",
+    "first_row": "similarity/{fold}/first_row.tsv",
+    "similarity_costs": "similarity/{fold}/costs.tsv",
+    "neighbours": NEIGHBOURS + "{file}",
+    "neighbour_block": BLOCK + "{table}.parquet",
+    "point": POINT + "{file}",
+    "searched": SEARCH + "{file}",
+    "measured": "evaluation/measured/{method}/{table}.tsv",
+    "evaluation": "evaluation/{table}.tsv",
+    "user_errors": "evaluation/user_errors.parquet",
+    "statistics": "statistics/{table}.tsv",
+    "verdict": "statistics/verdict.json",
+    "published": "published/{file}",
+    "backends": "backends/{table}.tsv",
+    "report": "report.html",
+    "report_static": "report-static.html",
+    "report_figures": "report-figures.html",
+    "provenance": "provenance.json",
+    "crate": "ro-crate-metadata.json",
+    "log": "logs/{job}.log",
+    "benchmark": "benchmarks/{job}.tsv",
+}
+TEMPLATES = {
+    **{name: HOME + below for name, below in BELOW_HOME.items()},
+    "across": f"{ROOT}{ACROSS}/{{file}}",
+}
+JOBS = {
+    "retrieve_ratings": "",
+    "parse_ratings": "",
+    "split_ratings": "",
+    "build_matrices": "{fold}",
+    "compute_similarity": "{fold}",
+    "tune_neighbours": "{method}",
+    "predict_block": "{method}/{scatteritem}",
+    "predict_neighbours": "{method}",
+    "train_factorization": "{method}/k~{k}_reg~{reg}",
+    "search_settings": "{method}/{fold}",
+    "search_published": "",
+    "compare_backends": "",
+    "compare_generators": "",
+    "evaluate_methods": "",
+    "measure_method": "{method}",
+    "measure_scaling": "",
+    "gather_measurements": "",
+    "test_statistics": "",
+    "render_report": "",
+    "compare_datasets": "",
+}
+"""Rules, and the wildcards by which the jobs of each differ within a data set."""
+
+
+def result(name: str, **wildcards: object) -> str:
+    """The path of a result; wildcards that are not given stay in it, in braces."""
+    return _filled(TEMPLATES[name], wildcards)
+
+
+def job_path(kind: str, rule: str, **wildcards: object) -> str:
+    """The `log` or the `benchmark` of a rule's job; logs/ and benchmarks/ mirror the rules."""
+    job = "/".join(filter(None, (rule, JOBS[rule])))
+    return _filled(result(kind, job=job), wildcards)
+
+
+def point(method: str, file: str, k: str, reg: str) -> str:
+    """A file of one (method, k, reg), `reg` being empty or `inferred` where it is inferred."""
+    return result("point", method=method, file=file, k=k, reg=reg or INFERRED)
+
+
+def wildcards(name: str, given: str | Path) -> dict[str, str]:
+    """The wildcards of a result's path.
+
+    Raises
+    ------
+    ValueError
+        If it is not a path of that name.
+    """
+    found = re.fullmatch(_pattern(TEMPLATES[name]), Path(given).as_posix())
+    if not found:
+        raise ValueError(f"{given} is not the path of a result named {name}")
+    return {key: value for key, value in found.groupdict().items() if key != "prefix"}
+
+
+def settings_of(given: str | Path) -> tuple[str, str, str]:
+    """Method, k and reg of a file of a method's setting, as tables have them: empty without one."""
+    try:
+        found = wildcards("point", given)
+    except ValueError:
+        return wildcards("neighbours", given)["method"], "", ""
+    reg = found["reg"]
+    return found["method"], found["k"], "" if reg == INFERRED else reg
+
+
+def prefix(log: str | Path) -> str:
+    """What precedes `results/` in the path of a job's log: empty, or the prefix of a module."""
+    found = re.match(r"(?P<prefix>(?:.*/)?)results/[^/]+/logs/", Path(log).as_posix())
+    return found["prefix"] if found else ""
+
+
+def hash_file(given: str | Path, prefix: str = "") -> Path | None:
+    """Where the SHA-256 of a result is kept, `results/{dataset}/hashes/…`; None for other files."""
+    text = Path(given).as_posix()
+    below = text.removeprefix(prefix + ROOT)
+    parts = Path(below).parts
+    if below == text or len(parts) < 2 or parts[1] in UNHASHED:
+        return None
+    folder = Path(prefix + ROOT, parts[0], "hashes", *parts[1:-1])
+    return folder / f"{parts[-1]}.sha256"
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one data set that exist: all of them, or those of one study.
+
+    Attributes
+    ----------
+    folder
+        That of all results, `results`.
+    dataset
+        The data set's name.
+    only
+        The files, and the folders of files, that belong to the study; others that an earlier
+        config left are not listed. None lists whatever exists.
+    """
+
+    folder: Path
+    dataset: str
+    only: frozenset[Path] | None = None
+
+    @classmethod
+    def of_study(cls, home: str | Path, files: Iterable[str | Path]) -> Results:
+        """Those of a data set's folder that belong to a study."""
+        home = Path(home)
+        return cls(home.parent, home.name, frozenset(map(Path, files)))
+
+    def where(self, name: str, **wildcards: object) -> Path:
+        """The path of a result, whether it exists or not."""
+        given = result(name, dataset=self.dataset, **wildcards)
+        return self.folder / given.removeprefix(ROOT)
+
+    def at(self, name: str, **wildcards: object) -> Path | None:
+        """The path of a result if it exists."""
+        found = self.where(name, **wildcards)
+        return found if self._exists(found) else None
+
+    def all(self, name: str, **wildcards: object) -> list[tuple[Path, dict[str, str]]]:
+        """Every result of a name with the wildcards that were not given, in their paths' order."""
+        template = str(self.where(name, **wildcards).relative_to(self.folder))
+        glob = re.sub(r"\{job\}", "**/*", template)
+        found = []
+        for one in sorted(self.folder.glob(re.sub(r"\{\w+\}", "*", glob))):
+            match = re.fullmatch(_pattern(template), one.relative_to(self.folder).as_posix())
+            if match and self._exists(one):
+                values = {key: text for key, text in match.groupdict().items() if key != "prefix"}
+                found.append((one, values))
+        return found
+
+    def _exists(self, given: Path) -> bool:
+        allowed = self.only is None or bool({given, given.parent} & self.only)
+        return allowed and given.is_file()
+
+
+def _filled(template: str, wildcards: dict[str, object]) -> str:
+    for name, value in wildcards.items():
+        template = template.replace(f"{{{name}}}", str(value))
+    return template
+
+
+@cache
+def _pattern(template: str) -> str:
+    """A regular expression of the paths that a template makes, with or without a prefix."""
+    parts = re.split(r"\{(\w+)\}", template)
+    names = [f"(?P<{name}>{'.+' if name == 'job' else '[^/]+'})" for name in parts[1::2]]
+    literal = [re.escape(text) for text in parts[::2]]
+    body = "".join(text + name for text, name in zip(literal, [*names, ""], strict=True))
+    return f"(?P<prefix>(?:.*/)?){body}"

@@ -1,0 +1,169 @@
+"""Which results a study has, as its checked config says: data sets, folds, methods and points."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from cfmf.config import points, registry, same_ratings, seconds_a_run
+from cfmf.data.catalogue import local_files
+from cfmf.data.splits import fold_names
+from cfmf.imports import ROOT
+from cfmf.workflow import layout
+
+
+class Plan:
+    """The results of a study, for the input functions of the rules.
+
+    Attributes
+    ----------
+    config
+        The checked config, with its defaults filled in.
+    datasets, methods, seeds
+        Those of `study`.
+    searched
+        Methods of `tuning.search`; none where it is disabled.
+    folds
+        Names of the folds of each data set.
+    same_ratings
+        For each data set the first one of the same ratings.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        self.config = config
+        self.datasets: list[str] = config["study"]["datasets"]
+        self.methods: list[str] = config["study"]["methods"]
+        self.seeds: list[int] = config["study"]["seeds"]
+        search = config["tuning"]["search"]
+        self.searched: list[str] = search["methods"] if search["enabled"] else []
+        described = {name: config["datasets"][name] for name in self.datasets}
+        self.folds = {name: fold_names(one["split"]) for name, one in described.items()}
+        self.same_ratings = same_ratings(described)
+
+    def of_family(self, family: str) -> list[str]:
+        """The study's methods of one family, in the order of the config."""
+        return [method for method in self.methods if registry()[method] == family]
+
+    def fold(self, section: str, dataset: str) -> str:
+        """The one fold that a section of the config names, or the first.
+
+        Raises
+        ------
+        ValueError
+            If the data set has no such fold.
+        """
+        folds = self.folds[dataset]
+        fold: str = self.config[section]["fold"] or folds[0]
+        if fold not in folds:
+            raise ValueError(f"{section}.fold is {fold}; choose from {', '.join(folds)}")
+        return fold
+
+    def studied(self, name: str, **wildcards: Any) -> list[str]:
+        """A result of every data set, and of every fold where its path has one."""
+        return [
+            path
+            for dataset in self.datasets
+            for path in filled(
+                layout.result(name, dataset=dataset), fold=self.folds[dataset], **wildcards
+            )
+        ]
+
+    def points(self, file: str, *methods: str) -> list[str]:
+        """A file of every (k, reg) of factorizations, by default of all."""
+        return [
+            layout.point(method, file, k, reg)
+            for method in methods or self.of_family("factorization")
+            for k, reg in points(self.config["methods"][method])
+        ]
+
+    def of_method(self, method: str, file: str, family: str = "") -> list[str]:
+        """A file of every setting of a method; with a `family`, nothing for those of another."""
+        own = registry()[method]
+        if family and own != family:
+            return []
+        if own == "factorization":
+            return self.points(file, method)
+        return [layout.result("neighbours", method=method, file=file)]
+
+    def seconds_a_run(self, method: str) -> float:
+        """Share of `tuning.seconds` that one training of a factorization gets."""
+        settings, seconds = self.config["methods"][method], self.config["tuning"]["seconds"]
+        return seconds_a_run(seconds, settings, self.seeds)
+
+    def jobs(self, kind: str, dataset: str, blocks: list[str]) -> list[str]:
+        """The `log` or `benchmark` of each job of a data set but that of the report.
+
+        Their folder may hold more: those of another config. `blocks` are those of `predict_block`.
+        """
+        enabled = {
+            "search_published": self.config["search"]["enabled"],
+            "compare_backends": self.config["backends"]["enabled"],
+            "measure_scaling": self.config["evaluation"]["scaling"]["enabled"],
+            "search_settings": bool(self.searched),
+            "render_report": False,
+            "compare_datasets": False,
+        }
+        trained = [
+            {"method": method, "k": k, "reg": reg}
+            for method in self.of_family("factorization")
+            for k, reg in points(self.config["methods"][method])
+        ]
+        found = []
+        for rule, parts in layout.JOBS.items():
+            if not enabled.get(rule, True):
+                continue
+            pattern = layout.job_path(kind, rule, dataset=dataset)
+            if "{k}" in parts:
+                found += [pattern.format(**point) for point in trained]
+            else:
+                every = dict.fromkeys([*self.methods, *self.searched])
+                found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)
+        return found
+
+    def local_files(self, dataset: str) -> list[str]:
+        """The files of a data set's local folder, unless another data set's raw files are taken."""
+        if self.same_ratings[dataset] != dataset:
+            return []
+        found = local_files(self.config["datasets"][dataset])
+        return [str(path) for path in found if path.is_file()]
+
+    def saved_folds(self, dataset: str) -> list[str]:
+        """The files of the folds that a data set takes from another run."""
+        split = self.config["datasets"][dataset]["split"]
+        folder = Path(split["folder"]).expanduser()
+        saved = [str(folder / name) for name in ("folds.json", "folds.npz")]
+        return saved if split["kind"] == "saved" else []
+
+    def scale(self, dataset: str) -> list[float]:
+        """Lowest and highest rating of a data set."""
+        scale = self.config["datasets"][dataset]["scale"]
+        return [scale["minimum"], scale["maximum"]]
+
+
+def filled(templates: str | Sequence[str], **lists: Any) -> list[str]:
+    """Templates with every combination of values of their wildcards; other wildcards stay."""
+    found = []
+    for template in [templates] if isinstance(templates, str) else templates:
+        used = {name: values for name, values in lists.items() if f"{{{name}}}" in template}
+        each = [[value] if isinstance(value, str) else list(value) for value in used.values()]
+        for values in product(*each):
+            path = template
+            for name, value in zip(used, values, strict=True):
+                path = path.replace(f"{{{name}}}", value)
+            found.append(path)
+    return found
+
+
+def package_files(*paths: str) -> list[str]:
+    """Files of the checkout, and those below its folders, as seen from the working directory."""
+    files = [
+        file
+        for path in paths
+        for file in ([ROOT / path] if (ROOT / path).is_file() else sorted((ROOT / path).rglob("*")))
+        if file.is_file()
+    ]
+    seen = {os.path.relpath(file): str(file) for file in files}
+    return [whole if one.startswith("..") else one for one, whole in seen.items()]

@@ -1,0 +1,65 @@
+"""What jobs request: from the sizes of files, more at each attempt."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from cfmf.workflow import resources
+
+FOLDS = {"tiny": ["f1", "f2"]}
+DRAWN = {"tiny": {"synthetic": {"train": 1_500_000, "test": 500_000}}}
+JOB = SimpleNamespace(dataset="tiny", method="mf", k="12")
+
+
+class Inputs(dict):
+    """A job's inputs of 10 MB, as Snakemake gives them."""
+
+    size_mb = 10
+
+    @property
+    def raw(self):
+        return self["raw"]
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    for name, size in (("a", 1_000_000), ("b", 2_000_000), ("c", 4_000_000)):
+        (tmp_path / name).write_bytes(bytes(size))
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "x").write_bytes(bytes(3_000_000))
+    return Inputs(one=str(tmp_path / "a"), more=[str(tmp_path / "b")], raw=str(raw))
+
+
+REQUESTS = {
+    "memory of all inputs": (resources.megabytes(100, 2), 120, 480),
+    "memory of named inputs": (resources.megabytes(100, 2, "one", "more"), 106, 424),
+    "minutes of all inputs": (resources.minutes(10, 1.5), 25, 75),
+    "memory of a fold": (resources.fold_megabytes(FOLDS), 1250, 5000),
+    "memory to train": (resources.training_megabytes(FOLDS, lambda method: False), 840, 3360),
+    "memory to train with JAX": (
+        resources.training_megabytes(FOLDS, lambda method: method == "mf"),
+        840 + 200 + 216,
+        1256 * 4,
+    ),
+    "time to tune": (resources.tuning_minutes(FOLDS, 600), 60, 180),
+    "time to train": (resources.training_minutes(FOLDS, 3, lambda method: 120), 70, 210),
+    "memory to draw ratings": (resources.retrieve_megabytes(DRAWN), 1200, 4800),
+    "time to draw ratings": (resources.retrieve_minutes(DRAWN), 122, 366),
+    "memory to parse": (resources.parse_megabytes(), 504, 2018),
+    "time to parse": (resources.parse_minutes(), 10, 30),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_request_of_the_first_and_the_third_attempt(name, inputs):
+    request, first, third = REQUESTS[name]
+    assert request(JOB, input=inputs, attempt=1) == first
+    assert request(JOB, input=inputs, attempt=3) == third
+
+
+def test_raw_files_that_are_not_there_yet_are_asked_for_again(inputs):
+    """Snakemake calls once more when a request raises FileNotFoundError."""
+    inputs["raw"] += "-none"
+    with pytest.raises(FileNotFoundError):
+        resources.parse_megabytes()(JOB, input=inputs, attempt=1)
