@@ -7,6 +7,10 @@ import subprocess
 from functools import cache
 
 
+class DeviceError(RuntimeError):
+    """A GPU was requested and cannot be used; the message says why and what to do."""
+
+
 class DeviceMemoryError(MemoryError):
     """The GPU lacks memory, not the machine; the message names the settings to lower."""
 

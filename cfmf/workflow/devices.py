@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cfmf.devices import DeviceMemoryError, gpu_count, has_gpu
+from cfmf.devices import DeviceError, DeviceMemoryError, gpu_count, has_gpu
 from cfmf.files import HOST
 
 Result = TypeVar("Result")
@@ -27,10 +27,6 @@ LOCKS = Path(".snakemake/gpus")
 EVERY_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
-
-
-class DeviceError(RuntimeError):
-    """A GPU was requested and cannot be used; the message says why and what to do."""
 
 
 def decide_request(device: str, limit: int | None, main_process: bool) -> str:

@@ -8,6 +8,7 @@ pytest.importorskip("jax", reason="JAX is not installed")
 import jax
 import jax.numpy as jnp
 
+from cfmf.devices import DeviceError
 from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.checkpoint import fingerprint
@@ -15,7 +16,6 @@ from cfmf.factorization.jax_adamw import JaxAdamW, mean_square, on_device
 from cfmf.factorization.objective import start_factors
 from cfmf.observed import pairs
 from cfmf.tasks import Task
-from cfmf.workflow.devices import DeviceError
 
 PUBLISHED = dict(METHODS["mf-published"].options)
 
