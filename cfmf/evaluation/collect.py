@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_sums, user_rows
-from cfmf.evaluation.metrics import errors, user_errors
+from cfmf.metrics import errors, user_errors
 from cfmf.tables import COLUMNS
 
 SLICES = {

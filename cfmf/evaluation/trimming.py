@@ -25,7 +25,7 @@ from scipy import sparse
 
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, interval, level_sums, resampled
 from cfmf.evaluation.fitting import Setting, fit
-from cfmf.evaluation.metrics import errors
+from cfmf.metrics import errors
 from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 

@@ -17,13 +17,12 @@ from scipy import sparse
 from cfmf.config import canonical
 from cfmf.devices import DeviceMemoryError
 from cfmf.factorization import method as method_named
-from cfmf.observed import accuracy
+from cfmf.metrics import score
 from cfmf.tables import COLUMNS
 from cfmf.tasks import Fitted, Solver, Task
 
 GRIDS = ("k", "reg")
 TOLD = (FloatingPointError, DeviceMemoryError, MemoryError, ValueError)
-Z_90 = 1.6448536269514722  # 90 % of a normal distribution lie within so many deviations
 
 
 @dataclass(frozen=True)
@@ -148,10 +147,9 @@ def train_point(
 
     Returns
     -------
-    Metrics: rmse, rmse_clipped (to the scale) and mae of each split, epochs of `fit` and `train`,
-    out_of_time of `fit` (1 where the limit of time ended it, else 0),
-    fallback_share of test (see `fallback_share`),
-    and for Bayesian methods coverage_90, the share of ratings in their central 90 % interval.
+    Metrics: those of `cfmf.metrics` for each split, epochs of `fit` and `train`, out_of_time of
+    `fit` (1 where the limit of time ended it, else 0), fallback_share of test (see
+    `fallback_share`).
     Costs: seconds of fit and refit. History and predictions as `PointResult`.
 
     Raises
@@ -239,10 +237,8 @@ def collect(
             ("test", run.test, refit, "test"),
         ]
         for split, truth, fitted, part in scored:
-            found = accuracy(fitted.predictions[part], truth.data, scale)
-            if fitted.deviations is not None:
-                error = np.abs(fitted.predictions[part] - truth.data)
-                found["coverage_90"] = float(np.mean(error <= Z_90 * fitted.deviations[part]))
+            sd = None if fitted.deviations is None else fitted.deviations[part]
+            found = score(fitted.predictions[part], truth.data, scale, sd)
             if split == "test":
                 found["fallback_share"] = fallback_share(run.train, truth)
             for name, value in found.items():

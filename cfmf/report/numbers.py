@@ -7,7 +7,9 @@ import pandas as pd
 
 from cfmf.config import family
 from cfmf.evaluation.collect import EACH_USER
+from cfmf.metrics import METRICS
 from cfmf.report.context import Study
+from cfmf.selection import best
 from cfmf.tables import COLUMNS
 
 ONE_RUN = {"fit", "refit", "predict"}
@@ -32,13 +34,17 @@ def errors_on_test(study: Study, metric: str = "rmse") -> pd.DataFrame:
 def summary(study: Study) -> pd.DataFrame:
     """One row a method: errors on test over folds, coverage and cost; best first.
 
-    Columns method, family, rmse, sd (over folds, n − 1), mae, coverage (share of test ratings
-    predicted without the fallback), folds, setting, seconds (to fit on one fold's train part and
-    predict its test part), search (seconds of everything that method did).
+    Columns method, family, the metrics that are `in_summary` (`cfmf.metrics`), sd (of the RMSE over
+    folds, n − 1), coverage (share of test ratings predicted without the fallback), folds, setting,
+    seconds (to fit on one fold's train part and predict its test part), search (seconds of
+    everything that method did).
     """
     rmse = errors_on_test(study).groupby("method")["value"]
-    table = pd.DataFrame({"rmse": rmse.mean(), "sd": rmse.std(), "folds": rmse.size()})
-    table["mae"] = errors_on_test(study, "mae").groupby("method")["value"].mean()
+    table = pd.DataFrame({"sd": rmse.std(), "folds": rmse.size()})
+    for name, metric in METRICS.items():
+        if metric.in_summary:
+            values = errors_on_test(study, name).groupby("method")["value"]
+            table[name] = values.agg(metric.over_folds)
     fallback = errors_on_test(study, "fallback_share").groupby("method")["value"].mean()
     table["coverage"] = 1 - fallback
     table["setting"] = chosen_settings(study).reindex(table.index).fillna("")
@@ -107,9 +113,9 @@ def tuned_by_k(study: Study, split: str = "test") -> pd.DataFrame:
         return pd.DataFrame(columns=["method", "k", "fold", "value"])
     chooser = "validation" if "validation" in wide else split
     wide = wide[wide[chooser].notna()].reset_index()
-    at = wide.groupby(["method", "k", "fold"], sort=False)[chooser].idxmin()
-    best = wide.loc[at].rename(columns={split: "value"})
-    return best[["method", "k", "fold", "value"]].dropna().reset_index(drop=True)
+    chosen = best(wide.assign(validation_rmse=wide[chooser]), ["method", "k", "fold"])
+    chosen = chosen.rename(columns={split: "value"})
+    return chosen[["method", "k", "fold", "value"]].dropna().reset_index(drop=True)
 
 
 def rises(study: Study) -> pd.DataFrame:

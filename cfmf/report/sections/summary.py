@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.metrics import METRICS
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Note, Points, Table, Text, records
@@ -78,11 +79,16 @@ def sentence(said: dict[str, Any], words: Catalogue) -> Markup:
 
 
 def _table(table: pd.DataFrame, words: Catalogue) -> Table:
+    scored = [
+        Column(name, words.otherwise(f"column.{name}", name).striptags(), metric.format)
+        for name, metric in METRICS.items()
+        if metric.in_summary and name != "rmse"
+    ]
     columns = [
         Column("method", words.plain("column.method"), "code"),
         Column("rmse", words.plain("column.test_rmse"), "rmse"),
         Column("sd", words.plain("column.sd"), "rmse"),
-        Column("mae", words.plain("column.mae"), "rmse"),
+        *scored,
         Column("coverage", words.plain("column.coverage"), "share"),
         Column("seconds", words.plain("column.seconds_fold"), "seconds"),
         Column("search", words.plain("column.seconds_all"), "seconds"),
