@@ -7,12 +7,15 @@ the dark page; the colours here reach a contrast of 3 on either background.
 
 from __future__ import annotations
 
+import colorsys
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import plotly.graph_objects as go
 
 from cfmf.config import family
+from cfmf.methods.registry import methods
 
 Words = Callable[[str], str]
 """Gives the text for a key of the string catalogue."""
@@ -29,23 +32,15 @@ PALETTE = [
     "#7f8790",
     "#a0763f",
 ]
-COLOURS = {
-    "baseline": "#7f8790",
-    "user-cf-published": "#c75450",
-    "user-knn": "#2f7fc1",
-    "item-knn": "#7d68cf",
-    "mf-published": "#d9662b",
-    "mf-published-jax": "#b0603a",
-    "mf": "#158f6b",
-    "mf-bounded": "#6f8f1f",
-    "mf-cubic": "#8f8f5f",
-    "mf-jax": "#a0763f",
-    "als": "#b3770a",
-    "gibbs": "#bf5596",
-    "gibbs-implicit": "#2f95a3",
-}
+GREY = "#7f8790"
+HUE_STEP = 0.381966
+"""Share of the colour circle from one method to the next (the golden angle): hues stay far apart
+however many methods there are."""
+LUMINANCE = (0.19, 0.27)
+"""Relative luminances of even and odd methods: between them a colour has a contrast of 3 with the
+light and the dark page, and black letters one of 4.5 with it (WCAG 2.2)."""
 ON_BAR = "#000000"
-"""Letters on a bar: black reaches a contrast of 4.5 on every colour above, white does not."""
+"""Letters on a bar: black has a contrast of 4.5 with every colour above, white does not."""
 SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
 
@@ -58,8 +53,31 @@ def symbol(method: str) -> str:
 
 
 def colour(method: str) -> str:
-    """The colour of a method: the same in every figure; by its letters where it is not known."""
-    return COLOURS.get(method) or PALETTE[sum(map(ord, method)) % len(PALETTE)]
+    """The colour of a method, the same in every figure: by its family and place in the registry."""
+    if family(method) == "baseline":
+        return GREY
+    known = list(methods())
+    # A method that is no longer installed gets a colour from its letters.
+    number = known.index(method) if method in known else sum(map(ord, method))
+    return generated(number)
+
+
+@cache
+def generated(number: int) -> str:
+    """The colour of a number: hues a golden angle apart, in two luminances by turns."""
+    hue, wanted = (0.56 + number * HUE_STEP) % 1, LUMINANCE[number % 2]
+    low, high = 0.0, 1.0
+    while high - low > 1e-4:
+        lightness = (low + high) / 2
+        dark = luminance(colorsys.hls_to_rgb(hue, lightness, 0.5)) < wanted
+        low, high = (lightness, high) if dark else (low, lightness)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, low, 0.5))
+
+
+def luminance(rgb: Sequence[float]) -> float:
+    """Relative luminance of a colour with parts from 0 to 1 (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 AXIS = {

@@ -8,7 +8,7 @@ import pytest
 
 from cfmf.report.figures import accuracy, distributions, ranks, training
 from cfmf.report.figures.static import to_svg
-from cfmf.report.figures.style import COLOURS, ON_BAR, PALETTE, SEQUENTIAL, colour, thinned
+from cfmf.report.figures.style import GREY, ON_BAR, PALETTE, SEQUENTIAL, colour, generated, thinned
 
 RNG = np.random.default_rng(3)
 K = ["1", "4", "16"]
@@ -240,10 +240,10 @@ def test_bars_join_the_longest_runs_within_the_critical_difference():
 
 def test_diagram_of_demsar_joins_what_he_says():
     """Demšar (2006): at .05 Nemenyi's test tells none of his four classifiers apart."""
-    ranks = [1.964, 2.0, 2.893, 3.143]
-    assert ranks.cliques(ranks, 1.253559) == [(0, 3)]
+    means = [1.964, 2.0, 2.893, 3.143]
+    assert ranks.cliques(means, 1.253559) == [(0, 3)]
     # At .10 both with m are told apart from C4.5, and C4.5+cf belongs to either group.
-    assert ranks.cliques(ranks, 1.118060) == [(0, 2), (2, 3)]
+    assert ranks.cliques(means, 1.118060) == [(0, 2), (2, 3)]
 
 
 def test_sign_plot_is_antisymmetric():
@@ -279,20 +279,25 @@ def contrast(ink, paper):
 @pytest.mark.parametrize("paper", ["#ffffff", "#14181d"])
 def test_colours_of_methods_reach_a_contrast_of_three(paper):
     """Success criterion 1.4.11."""
-    for ink in [*COLOURS.values(), *PALETTE]:
+    for ink in [GREY, *PALETTE, *map(generated, range(60))]:
         assert contrast(ink, paper) >= 3, ink
 
 
 def test_letters_on_bars_and_heatmaps_reach_a_contrast_of_four_and_a_half():
     """Success criterion 1.4.3."""
-    for ink in [*COLOURS.values(), *PALETTE]:
+    for ink in [GREY, *PALETTE, *map(generated, range(60))]:
         assert contrast(ON_BAR, ink) >= 4.5, ink
     for _, ink in SEQUENTIAL:
         assert contrast("#ffffff", ink) >= 4.5, ink
 
 
-def test_unknown_method_has_a_colour_of_its_own_that_stays():
-    assert colour("mf-something") == colour("mf-something")
+def test_colours_of_methods_differ():
+    assert len({generated(number) for number in range(60)}) == 60
+    assert colour("baseline") == GREY
+
+
+def test_unknown_method_has_a_colour_that_stays():
+    assert colour("some-method") == colour("some-method") != GREY
 
 
 ORDER = ["mf-published", "als", "baseline", "gibbs", "user-knn", "mf", "item-knn"]
