@@ -11,37 +11,27 @@ sys.dont_write_bytecode = True
 os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
-from cfmf.config import complaint, environment, module_of, on_gpu, registry, track
+from cfmf.config import environment, module_of, on_gpu, registry
 from cfmf.imports import imported_files
 from cfmf.workflow import devices, resources
-from cfmf.workflow.config import pick, without
+from cfmf.workflow.config import ConfigError, check, pick, without
 from cfmf.workflow.layout import INFERRED, job_path, result
-from cfmf.workflow.plan import Plan, filled, package_files
+from cfmf.workflow.plan import Plan, filled, package_files, split_scheme
 from cfmf.workflow.provenance import command
 from cfmf.workflow.resources import megabytes, minutes
 
-try:
-    validate(config, "../schemas/config.schema.yaml")
-except WorkflowError as error:
-    if not hasattr(error.__context__, "absolute_path"):
-        raise
-    raise WorkflowError(
-        f"The config is not valid: {complaint(error.__context__)}."
-        " config/README.md explains every key."
-    ) from None
+# Methods that a config names as module:Class may be beside it, or where Snakemake is started.
+sys.path += [os.getcwd(), *(str(Path(one).parent) for one in workflow.configfiles)]
+if not workflow.modifier.skip_validation:
+    try:
+        check(config)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 # matplotlib keeps a list of fonts, in the user's home by default; numba what it compiled, in cfmf/.
 for variable, kept in (("MPLCONFIGDIR", "matplotlib"), ("NUMBA_CACHE_DIR", "numba")):
     os.environ.setdefault(variable, str(Path(".snakemake", kept).resolve()))
-
-for name in config["study"]["datasets"]:
-    if name not in config["datasets"]:
-        raise WorkflowError(
-            f"study.datasets names {name}, which datasets does not describe:"
-            f" add it there, or choose from {', '.join(config['datasets'])}."
-        )
 
 plan = Plan(config)
 

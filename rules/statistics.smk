@@ -111,7 +111,7 @@ rule compare_datasets:
         datasets={
             name: {
                 "ratings": plan.same_ratings[name],
-                "track": track(config["datasets"][name]["split"]),
+                "track": split_scheme(config["datasets"][name]["split"]),
             }
             for name in plan.datasets
         },

@@ -1,9 +1,74 @@
-"""The config of a study: which of its keys a rule uses."""
+"""The config of a study: its schema, whether a config is valid, and which of its keys a rule uses.
+
+The schema is assembled from the files in schemas/ and the settings of the methods. Nothing here
+needs Snakemake.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import cache
 from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from cfmf.imports import ROOT
+from cfmf.methods import registry
+
+SCHEMAS = ROOT / "schemas"
+RENAMED: dict[str, str] = {}
+"""Keys that have another name now, as `study.sedes`; `*` stands for any name at its place."""
+
+
+class ConfigError(ValueError):
+    """A config is not valid; the message says where, what, and what to do."""
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a config, with the settings of every known method and no reference left."""
+    whole = deepcopy(_files_joined())
+    known = registry.methods()
+    properties = whole["properties"]
+    listed = properties["study"]["properties"]["methods"]["items"].setdefault("enum", [])
+    listed += [name for name in known if name not in listed]
+    properties["methods"].setdefault("properties", {}).update(
+        {name: registry.schema(method) for name, method in known.items()}
+    )
+    return whole
+
+
+def check(config: dict[str, Any]) -> None:
+    """Check a config and fill in the defaults of what it leaves out, in place.
+
+    Methods that it names as `class: module:Class` are known from then on.
+
+    Raises
+    ------
+    ConfigError
+        If it is not valid.
+    """
+    for old, new in RENAMED.items():
+        for found in _paths(config, old.split(".")):
+            raise ConfigError(f"{found} is called {new} now: rename it")
+    try:
+        registry.register(config.get("methods") or {})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    whole = schema()
+    first = next(_Filling(whole).iter_errors(config), None)
+    if first is not None:
+        raise ConfigError(
+            f"The config is not valid: {complaint(first)}. config/README.md explains every key."
+        )
+    for name in config["study"]["datasets"]:
+        if name not in config["datasets"]:
+            raise ConfigError(
+                f"study.datasets names {name}, which datasets does not describe: add it there, or"
+                f" choose from {', '.join(config['datasets'])}."
+            )
 
 
 def pick(block: Mapping[str, Any], *keys: str) -> dict[str, Any]:
@@ -31,3 +96,88 @@ def pick(block: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 def without(block: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """A part of the config without some of its keys."""
     return {key: value for key, value in block.items() if key not in keys}
+
+
+def complaint(error: ValidationError) -> str:
+    """One message for an error of the config: where, what, what to do."""
+    where = "".join(
+        f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.absolute_path
+    )
+    where = where.lstrip(".")
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known))
+        full = [f"{where}.{key}" if where else str(key) for key in unknown]
+        hints = [_hint(str(key), known) for key in unknown]
+        return "; ".join(
+            f"{key} is not a key: {hint}" for key, hint in zip(full, hints, strict=True)
+        )
+    if error.validator == "required":
+        return f"{where or 'the config'}: {error.message}; add it"
+    if error.validator == "enum":
+        allowed = [str(value) for value in error.validator_value]
+        return f"{where} is {error.instance!r}: {_hint(str(error.instance), allowed)}"
+    meaning = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
+    return f"{where or 'the config'}: {error.message}" + (f" ({meaning})" if meaning else "")
+
+
+def _hint(given: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(given), known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"choose from {', '.join(known)}"
+
+
+@cache
+def _files_joined() -> dict[str, Any]:
+    """schemas/config.schema.yaml with each reference replaced by what it refers to."""
+    whole: dict[str, Any] = _resolved({"$ref": "config.schema.yaml"}, "")
+    return whole
+
+
+def _resolved(part: Any, file: str) -> Any:
+    """A part of a schema file without references; keys beside a `$ref` win."""
+    if isinstance(part, list):
+        return [_resolved(one, file) for one in part]
+    if not isinstance(part, Mapping):
+        return part
+    own = {key: _resolved(one, file) for key, one in part.items() if key not in ("$ref", "$defs")}
+    if "$ref" not in part:
+        return own
+    name, _, inside = part["$ref"].partition("#")
+    target = _file(name or file)
+    for key in filter(None, inside.split("/")):
+        target = target[key]
+    return {**_resolved(target, name or file), **own}
+
+
+@cache
+def _file(name: str) -> Any:
+    return yaml.safe_load((SCHEMAS / name).read_text(encoding="utf-8"))
+
+
+def _fill(
+    validator: Any, properties: Mapping[str, Any], instance: Any, parent: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """Check the keys of a map after the defaults of absent ones are filled in."""
+    if isinstance(instance, dict):
+        for name, below in properties.items():
+            if "default" in below:
+                instance.setdefault(name, deepcopy(below["default"]))
+    yield from Draft202012Validator.VALIDATORS["properties"](
+        validator, properties, instance, parent
+    )
+
+
+_Filling = validators.extend(Draft202012Validator, {"properties": _fill})
+
+
+def _paths(block: Any, names: list[str], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Where a config has a key of such names, `*` being any."""
+    if not isinstance(block, Mapping):
+        return
+    for name in block if names[0] == "*" else [names[0]]:
+        if name in block and names[1:]:
+            yield from _paths(block[name], names[1:], (*above, name))
+        elif name in block:
+            yield ".".join((*above, name))

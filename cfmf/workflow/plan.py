@@ -8,9 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from cfmf.config import points, registry, same_ratings, seconds_a_run
+from cfmf.config import canonical, registry
 from cfmf.data.catalogue import local_files
-from cfmf.data.splits import fold_names
+from cfmf.data.splits import fold_names, saved_facts
 from cfmf.imports import ROOT
 from cfmf.workflow import layout
 
@@ -90,8 +90,8 @@ class Plan:
 
     def seconds_a_run(self, method: str) -> float:
         """Share of `tuning.seconds` that one training of a factorization gets."""
-        settings, seconds = self.config["methods"][method], self.config["tuning"]["seconds"]
-        return seconds_a_run(seconds, settings, self.seeds)
+        trained = len(points(self.config["methods"][method])) * len(self.seeds)
+        return float(self.config["tuning"]["seconds"] / trained)
 
     def jobs(self, kind: str, dataset: str, blocks: list[str]) -> list[str]:
         """The `log` or `benchmark` of each job of a data set but that of the report.
@@ -119,8 +119,10 @@ class Plan:
             if "{k}" in parts:
                 found += [pattern.format(**point) for point in trained]
             else:
-                every = dict.fromkeys([*self.methods, *self.searched])
-                found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)
+                every = self.searched if rule == "search_settings" else self.methods
+                found += filled(
+                    pattern, fold=self.folds[dataset], method=every, scatteritem=blocks
+                )
         return found
 
     def local_files(self, dataset: str) -> list[str]:
@@ -141,6 +143,38 @@ class Plan:
         """Lowest and highest rating of a data set."""
         scale = self.config["datasets"][dataset]["scale"]
         return [scale["minimum"], scale["maximum"]]
+
+
+def points(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every (k, reg) of a factorization method, as canonical text, in the order of the config.
+
+    A method that infers its regularization has no `reg` in its settings; its text is `inferred`.
+    """
+    regs = [canonical(reg) for reg in settings["reg"]] if "reg" in settings else ["inferred"]
+    return [(str(k), reg) for k in settings["k"] for reg in regs]
+
+
+def same_ratings(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """For each data set the first one that is described alike but for its split and label."""
+    first: list[tuple[str, dict[str, Any]]] = []
+    found = {}
+    for name, described in datasets.items():
+        ratings = {key: x for key, x in described.items() if key not in ("split", "label")}
+        twin = next((other for other, known in first if known == ratings), None)
+        found[name] = twin or name
+        if twin is None:
+            first.append((name, ratings))
+    return found
+
+
+def split_scheme(rule: Mapping[str, Any]) -> str:
+    """`temporal` of a split that trains on the past, `random` of any other.
+
+    Saved folds are of the kind that they were made by.
+    """
+    if rule["kind"] == "saved":
+        rule = saved_facts(rule["folder"])["rule"]
+    return "temporal" if rule["kind"] in ("timeline", "leave-last") else "random"
 
 
 def filled(templates: str | Sequence[str], **lists: Any) -> list[str]:

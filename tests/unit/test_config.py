@@ -1,14 +1,13 @@
-"""Canonical texts of the config, and what it complains of."""
+"""Canonical texts of the config, and the settings of ready-made studies."""
 
 from pathlib import Path
 
-import jsonschema
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfmf.config import canonical, complaint, points
+from cfmf.config import canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,11 +24,6 @@ def test_canonical_text_is_the_number(value):
     text = canonical(value)
     assert float(text) == value
     assert "e" not in text
-
-
-def test_points_cross_k_and_reg():
-    assert points({"k": [1, 4], "reg": [0.1]}) == [("1", "0.1"), ("4", "0.1")]
-    assert points({"k": [8]}) == [("8", "inferred")]
 
 
 @pytest.mark.parametrize("name", ["published", "netflix-subset"])
@@ -49,29 +43,3 @@ def test_study_that_repeats_the_published_one_has_its_settings(name):
         "k": [1, 4, 16, 64], "trials": 60, "tolerance": 1e-4, "seed": 42, "reg_low": 0.001,
         "reg_high": 0.1,
     }  # fmt: skip
-
-
-SCHEMA = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "seeds": {"type": "array", "items": {"type": "integer", "description": "Seeds of starts"}},
-        "device": {"enum": ["cpu", "cuda"]},
-    },
-}
-
-
-@pytest.mark.parametrize(
-    ("config", "told"),
-    [
-        ({"sedes": []}, "sedes is not a key: did you mean seeds?"),
-        ({"seeds": ["x"]}, "seeds[0]: 'x' is not of type 'integer' (Seeds of starts)"),
-        ({"device": "cud"}, "device is 'cud': did you mean cuda?"),
-        ({"device": "tpu!"}, "device is 'tpu!': choose from cpu, cuda"),
-    ],
-)
-def test_complaint_says_where_what_and_what_to_do(config, told):
-    error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(SCHEMA).iter_errors(config)
-    )
-    assert complaint(error) == told

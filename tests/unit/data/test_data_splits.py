@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfmf.config import track
 from cfmf.data.formats import read
 from cfmf.data.splits import fold_names, load, save, split
 from cfmf.files import DamagedError
+from cfmf.workflow.plan import split_scheme
 
 DEFAULTS = {"folds": 4, "seed": 1, "validation": 0.1, "leave": 2, "test": 0.2, "folder": ""}
 KINDS = ["predefined", "kfold", "kfold-per-user", "leave-last", "timeline"]
@@ -188,7 +188,7 @@ def test_saved_folds_are_taken_by_a_run_of_the_same_ratings_only(ratings, tmp_pa
     save(folds, rule("timeline"), tmp_path, ratings)
     saved = rule("saved", folder=str(tmp_path))
     assert fold_names(saved) == list(folds)
-    assert track(saved) == "temporal"
+    assert split_scheme(saved) == "temporal"
     for name, fold in split(ratings, saved).items():
         np.testing.assert_array_equal(fold.test, folds[name].test)
         np.testing.assert_array_equal(fold.validation, folds[name].validation)

@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 from cfmf import verdict
-from cfmf.config import same_ratings, track
 from cfmf.evaluation import datasets as of_datasets
 from cfmf.statistics import datasets
 from cfmf.tables import COLUMNS
+from cfmf.workflow.plan import same_ratings, split_scheme
 
 METHODS = ["baseline", "user-knn", "mf", "als"]
 
@@ -126,6 +126,6 @@ def test_split_and_label_do_not_make_other_ratings():
         "c": {**one, "source": "movielens-1m"},
     }
     assert same_ratings(described) == {"a": "a", "b": "a", "c": "c"}
-    assert [track(known["split"]) for known in described.values()] == [
+    assert [split_scheme(known["split"]) for known in described.values()] == [
         *("random", "temporal", "random")
     ]
