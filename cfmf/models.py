@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from cfmf.files import atomic_write
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.integer]
@@ -100,6 +103,28 @@ class Model(ABC):
     @abstractmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The model whose `arrays` these are; it predicts the same bytes."""
+
+    def save(self, path: str | Path) -> None:
+        """Write `arrays` as `.npz`, whole or not at all."""
+        with atomic_write(path) as temporary:
+            np.savez(temporary, allow_pickle=False, **self.arrays())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model written by `save`; objects in the file are refused.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else or is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls.from_arrays(dict(file))
+        except Exception as error:
+            raise ValueError(
+                f"{path} is not a readable {cls.__name__} ({error}); delete it and train again"
+            ) from error
 
     def fold_in(self, ratings: sparse.csr_array) -> Model:
         """A model that also knows new users, one row of `ratings` each, numbered after the others.

@@ -72,14 +72,14 @@ def joules_since(before: Mapping[str, int], powercap: Path = POWERCAP) -> float 
 
 def kept_arrays(model: Model) -> list[np.ndarray]:
     """The arrays without which a fitted model cannot predict."""
-    draws = getattr(model, "draws", None)
-    if draws is not None:
-        return [array for draw in draws for array in kept_arrays(draw)]
-    if hasattr(model, "user_factors"):
-        names = ("user_factors", "item_factors", "user_bias", "item_bias")
-        arrays = [getattr(model, name) for name in names]
-        # A model without biases holds zeros in their place.
-        return [array for array in arrays if array.ndim == 2 or array.any()]
+    from cfmf.factorization.model import Factorization, Posterior
+
+    if isinstance(model, Factorization | Posterior):
+        # What is not learned (which rows had ratings, the mean, the bounds) does not count.
+        unlearned = ("rated_users", "rated_items", "mean", "bounds", "precision")
+        held = model.arrays()
+        names = [name for name in held if "precision" not in name and name not in unlearned]
+        return [held[name] for name in names]
     arrays = []
     if hasattr(model, "train"):
         arrays += [model.train.data, model.train.indices, model.train.indptr]
@@ -121,7 +121,7 @@ def cost_rows(
     Stage `fit` has seconds, cpu_seconds and perhaps joules; stage `predict` the same and `pairs`,
     how many were predicted; stage `model` has `bytes` and `numbers`, those of `parameter_count`.
     """
-    draws = len(getattr(model, "draws", [model]))
+    draws = model.draws() if hasattr(model, "draws") else 1
     numbers = parameter_count(setting.method, *train.shape, train.nnz, int(setting.k or 0), draws)
     stages = {
         "fit": fitting,

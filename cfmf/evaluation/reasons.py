@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.evaluation.fitting import Fit, Setting
+from cfmf.factorization.model import Factorization, Posterior
 from cfmf.tables import COLUMNS
 
 REASONED = 3
@@ -184,35 +185,18 @@ def explain_pair(
         kept = told[["similarity", "rating", "share", "contribution"]]
         return kept.assign(kind=kind, reason=reason.astype(str))
     parts: list[tuple[str, str, float]]
-    if not hasattr(model, "item_factors"):
+    if not isinstance(model, Factorization | Posterior):
         parts = [("user", "", model.user_bias[user]), ("item", "", model.item_bias[item])]
     else:
-        last = model.draws[-1] if hasattr(model, "draws") else model
-        left, right = principal_factors(last.user_factors, last.item_factors)
-        products = left[user] * right[item]
-        parts = [("factor", str(place + 1), value) for place, value in enumerate(products)]
-        parts += [("user", "", last.user_bias[user]), ("item", "", last.item_bias[item])]
+        parts = [
+            (part.kind, str(part.number + 1) if part.kind == "factor" else "", part.contribution)
+            for part in model.explain(user, item).parts
+        ]
     table = pd.DataFrame(parts, columns=["kind", "reason", "contribution"])
     size = table["contribution"].abs()
     table["share"] = size / max(float(size.sum()), 1e-30)
     table = table.assign(similarity=np.nan, rating=np.nan)
     return table.sort_values("share", ascending=False, kind="stable").head(REASONED)
-
-
-def principal_factors(left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """The same products of users and items along orthogonal axes, the strongest first, float64.
-
-    U Vᵀ does not change when both are turned alike, so factors as trained mean nothing one by one.
-    Here they are turned onto the axes of the singular value decomposition U Vᵀ = A S Bᵀ: A √S and
-    B √S. Each axis points where its largest item coordinate is positive.
-    """
-    left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
-    (q, r), (p, t) = np.linalg.qr(left), np.linalg.qr(right)
-    a, strength, bt = np.linalg.svd(r @ t.T)
-    users, items = q @ a * np.sqrt(strength), p @ bt.T * np.sqrt(strength)
-    sign = np.sign(items[np.abs(items).argmax(axis=0), np.arange(items.shape[1])])
-    sign[sign == 0] = 1
-    return users * sign, items * sign
 
 
 def factor_titles(
@@ -228,9 +212,9 @@ def factor_titles(
     the sum of squares of all predicted deviations, Σ S² = ‖U Vᵀ‖². Of a Bayesian method, the last
     draw.
     """
-    if not hasattr(model, "item_factors"):
+    if not isinstance(model, Factorization | Posterior):
         return _empty("factors")
-    left, right = principal_factors(model.user_factors, model.item_factors)
+    left, right = model.factors()
     power = (left**2).sum(axis=0) * (right**2).sum(axis=0)
     known = known_items(train)
     rows: list[dict[str, object]] = []
@@ -268,16 +252,7 @@ def item_similarities(model: Any, item: int) -> Floats | None:
 
         comparison = compare(model.train, "items", model.similarity, model.baseline)
         return similarity_row(comparison, item, model.shrinkage)
-    if not hasattr(model, "item_factors"):
-        return None
-    draws = getattr(model, "draws", (model,))
-    total = np.zeros(len(model.item_factors))
-    for draw in draws:
-        _, factors = principal_factors(draw.user_factors, draw.item_factors)
-        norms = np.linalg.norm(factors, axis=1)
-        factors /= np.where(norms > 0, norms, 1)[:, None]
-        total += factors @ factors[item]
-    return total / len(draws)
+    return model.similar_items(item) if isinstance(model, Factorization | Posterior) else None
 
 
 def similar_titles(

@@ -68,7 +68,8 @@ def measure(
     with measured() as fitting:
         found = fit(setting, train, candidates, **where)
     with measured() as predicting:
-        predictions = found.model.predict(*pairs(asked))
+        predicted = found.model.predict(*pairs(asked))
+    predictions = getattr(predicted, "values", predicted)
     by_user = ranking.rank_users(asked, predictions, train, test, threshold, top)
 
     recommended, why = reasons.recommend(

@@ -17,7 +17,7 @@ from torch.optim.adamw import adamw
 from cfmf.devices import DeviceMemoryError
 from cfmf.factorization.checkpoint import Checkpoint
 from cfmf.factorization.curve import Curve, Stopping, fitted
-from cfmf.factorization.model import Factorization
+from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import (
     as_model,
     row_weights,
@@ -192,7 +192,8 @@ class _Training:
             return mean
         assert self.settings.scale is not None
         low, high = self.settings.scale
-        share = min(max((mean - low) / (high - low), 1e-3), 1 - 1e-3)
+        width = (high - low) or 1.0
+        share = min(max((mean - low) / width, 1e-3), 1 - 1e-3)
         return float(np.log(share / (1 - share)))
 
     def start(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -331,8 +332,18 @@ class _Training:
         settings = self.settings
         bounds = settings.scale if settings.bounded else None
         return [
-            as_model(users, items, settings.k, float(offset), settings.biases, bounds)
-            for users, items, offset in zip(left, right, self.offsets, strict=True)
+            as_model(
+                users,
+                items,
+                settings.k,
+                float(offset),
+                settings.biases,
+                bounds,
+                rated_rows(task.train),
+            )
+            for users, items, offset, task in zip(
+                left, right, self.offsets, self.tasks, strict=True
+            )
         ]
 
     def state(self) -> dict[str, np.ndarray]:

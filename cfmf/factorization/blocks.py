@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from cfmf.factorization.kernels import root_mean_square_error
-from cfmf.factorization.model import Factorization
+from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import as_model, side_by_side
 from cfmf.tasks import Task
 
@@ -54,7 +54,7 @@ class Blocks:
 
     def model(self) -> Factorization:
         """The kept model."""
-        return as_model(*self.best, self.k, self.mean)
+        return as_model(*self.best, self.k, self.mean, rated=rated_rows(self.task.train))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on."""

@@ -256,7 +256,7 @@ def fitted(curve: Curve, models: Sequence[Factorization]) -> list[Fitted]:
             model,
             curve.history(run),
             int(curve.best_epoch[run]),
-            {name: model.predict(*pairs(part)) for name, part in task.parts().items()},
+            {name: model.values(*pairs(part)) for name, part in task.parts().items()},
             out_of_time=bool(curve.out_of_time[run]),
         )
         for run, (task, model) in enumerate(zip(curve.tasks, models, strict=True))

@@ -35,7 +35,7 @@ from scipy.special import gammaln, softmax
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
-from cfmf.factorization.model import Factorization, Posterior
+from cfmf.factorization.model import Factorization, Posterior, rated_rows
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
 from cfmf.observed import root_mean_square
 from cfmf.progress import progress
@@ -251,7 +251,9 @@ class _Sampling:
         counted = settings.sweeps - settings.burn_in
         kept = np.linspace(0, counted - 1, min(settings.draws, counted)).round()
         self.kept = set((settings.burn_in + kept).astype(int))
+        self.rated = rated_rows(task.train)
         self.draws: list[Factorization] = []
+        self.noise: list[tuple[float, np.ndarray, np.ndarray]] = []  # of each draw
 
     def run(self, checkpoint: Checkpoint) -> None:
         """Sweep as often as the settings or the task say, or until the time is out."""
@@ -333,7 +335,10 @@ class _Sampling:
                 rmse[name] = root_mean_square(predictions - part.data)
         if sweep in self.kept:
             k = self.settings.k
-            self.draws.append(as_model(self.users.block, self.items.block, k, self.mean))
+            blocks = self.users.block, self.items.block
+            self.draws.append(as_model(*blocks, k, self.mean, rated=self.rated))
+            own = [side.reliability.astype(np.float32) for side in (self.users, self.items)]
+            self.noise.append((self.alpha, own[0], own[1]))
         loss = 0.5 * total / self.task.train.nnz
         previous = self.history[-1][1] if self.history else 0.0
         measured = [rmse.get(name, np.nan) for name in ("train", "validation", "test")]
@@ -355,13 +360,17 @@ class _Sampling:
         }
         history = pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": np.int32})
         return Fitted(
-            Posterior(tuple(self.draws)),
+            self.posterior(),
             history,
             len(history),
             predictions,
             deviations,
             out_of_time=self.out_of_time(),
         )
+
+    def posterior(self) -> Posterior:
+        """The draws kept so far, with their noise."""
+        return Posterior(tuple(self.draws), *map(np.array, zip(*self.noise, strict=True)))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how sampling goes on."""
@@ -374,8 +383,8 @@ class _Sampling:
             state |= {f"{name}_{key}": getattr(side, key) for key in side.changing()}
         for name in self.totals:
             state |= {f"total_{name}": self.totals[name], f"square_{name}": self.squares[name]}
-        for number, draw in enumerate(self.draws):
-            state |= {f"draw_{number}_{key}": value for key, value in draw.arrays().items()}
+        if self.draws:
+            state |= {f"kept_{key}": value for key, value in self.posterior().arrays().items()}
         return state
 
     def restore(self, state: dict[str, np.ndarray] | None) -> None:
@@ -392,7 +401,9 @@ class _Sampling:
         for name in self.totals:
             self.totals[name] = state[f"total_{name}"]
             self.squares[name] = state[f"square_{name}"]
-        while f"draw_{len(self.draws)}_mean" in state:
-            prefix = f"draw_{len(self.draws)}_"
-            found = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
-            self.draws.append(Factorization.from_arrays(found))
+        kept = {key[5:]: state[key] for key in state if key.startswith("kept_")}
+        if kept:
+            found = Posterior.from_arrays(kept)
+            self.draws = list(found.models)
+            own = found.precision, found.user_precision, found.item_precision
+            self.noise = list(zip(*own, strict=True))

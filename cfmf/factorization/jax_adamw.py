@@ -23,7 +23,7 @@ from scipy import sparse
 from cfmf.devices import DeviceError, DeviceMemoryError
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.curve import Stopping, fit_one_by_one
-from cfmf.factorization.model import Factorization
+from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import as_model, row_weights, side_by_side, silence_unrated
 from cfmf.observed import pairs
 from cfmf.tasks import Fitted, Task
@@ -113,6 +113,7 @@ class JaxTraining:
             self.state_[f"{name}_square"] = jnp.zeros_like(self.state_[name])
         self.state_["step"] = jnp.zeros((), jnp.int32)
         self.best = (left, right)
+        self.rated = rated_rows(task.train)
         self.arrays = self.constants(task, left.shape[1])
         self.advanced: State | None = None
 
@@ -180,7 +181,8 @@ class JaxTraining:
 
     def model(self) -> Factorization:
         """The kept model."""
-        return as_model(*self.best, self.settings.k, self.mean, self.settings.biases)
+        settings = self.settings
+        return as_model(*self.best, settings.k, self.mean, settings.biases, rated=self.rated)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how training goes on."""

@@ -1,21 +1,24 @@
-"""A fitted factorization: what it predicts, and how it is kept in a file."""
+"""Fitted factorizations: one set of factors, or several drawn from a posterior distribution."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
 
-from cfmf.files import atomic_write
+from cfmf.models import Explanation, Floats, Indices, Model, Part, Prediction
+from cfmf.observed import check_pairs
 
-PARAMETERS = ("user_factors", "item_factors", "user_bias", "item_bias")
-BLOCK = 1 << 18  # pairs predicted at a time, so that the gathered factors stay small
+CHUNK = 1 << 18  # pairs predicted at a time, so that the gathered factors stay small
 
 
 @dataclass(frozen=True)
-class Factorization:
+class Factorization(Model):
     """x̂_ui = mean + user_bias_u + item_bias_i + user_factors_u · item_factors_i, perhaps bounded.
 
     Attributes
@@ -29,6 +32,9 @@ class Factorization:
     bounds
         Lowest and highest rating where the sum is squashed onto the scale by
         low + (high - low) / (1 + exp(-sum)); None where the sum itself is the prediction.
+    rated
+        Which users and which items have training ratings, bool; None: all. Pairs of others are
+        fallbacks.
     """
 
     user_factors: np.ndarray
@@ -37,88 +43,203 @@ class Factorization:
     item_bias: np.ndarray
     mean: float = 0.0
     bounds: tuple[float, float] | None = None
+    rated: tuple[np.ndarray, np.ndarray] | None = None
 
-    def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Predictions of pairs, float32, one for each of `users` and `items`."""
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of users and items."""
+        return len(self.user_bias), len(self.item_bias)
+
+    def values(self, users: Indices, items: Indices) -> Floats:
+        """Predictions of pairs, float32, one for each of `users` and `items`; no checks."""
         predictions = np.empty(len(users), np.float32)
-        for start in range(0, len(users), BLOCK):
-            block = slice(start, start + BLOCK)
-            u, i = users[block], items[block]
+        for start in range(0, len(users), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            u, i = users[chunk], items[chunk]
             products = np.einsum("ij,ij->i", self.user_factors[u], self.item_factors[i])
-            predictions[block] = self.mean + self.user_bias[u] + self.item_bias[i] + products
+            predictions[chunk] = self.mean + self.user_bias[u] + self.item_bias[i] + products
         if self.bounds is None:
             return predictions
         low, high = self.bounds
-        return np.float32(low) + np.float32(high - low) / (1 + np.exp(-predictions))
+        return np.asarray(np.float32(low) + np.float32(high - low) / (1 + np.exp(-predictions)))
+
+    def predict(self, users: Indices, items: Indices) -> Prediction:
+        """See `Model.predict`; a pair is a fallback if its user or item has no training rating."""
+        users, items = check_pairs(users, items, self.shape)
+        is_fallback = np.zeros(len(users), bool)
+        if self.rated is not None:
+            is_fallback = ~(self.rated[0][users] & self.rated[1][items])
+        return Prediction(self.values(users, items), is_fallback)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What the model holds, as arrays by name."""
-        return {
-            "user_factors": self.user_factors,
-            "item_factors": self.item_factors,
-            "user_bias": self.user_bias,
-            "item_bias": self.item_bias,
-            "mean": np.array(self.mean),
-            "bounds": np.array(self.bounds or ()),
-        }
+        """See `Model.arrays`; biases that are all zero are left out."""
+        held = {"user_factors": self.user_factors, "item_factors": self.item_factors}
+        if self.user_bias.any() or self.item_bias.any():
+            held |= {"user_bias": self.user_bias, "item_bias": self.item_bias}
+        if self.rated is not None:
+            held |= {"rated_users": self.rated[0], "rated_items": self.rated[1]}
+        return held | {"mean": np.array(self.mean), "bounds": np.array(self.bounds or ())}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Factorization:
-        """The model that `arrays` gave."""
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """See `Model.from_arrays`."""
         low_high = [float(bound) for bound in arrays["bounds"]]
+        left, right = arrays["user_factors"], arrays["item_factors"]
         return cls(
-            **{name: arrays[name] for name in PARAMETERS},
+            left,
+            right,
+            arrays.get("user_bias", np.zeros(len(left), np.float32)),
+            arrays.get("item_bias", np.zeros(len(right), np.float32)),
             mean=float(arrays["mean"]),
             bounds=(low_high[0], low_high[1]) if low_high else None,
+            rated=(arrays["rated_users"], arrays["rated_items"])
+            if "rated_users" in arrays
+            else None,
         )
 
-    def save(self, path: str | Path) -> None:
-        """Write the model as `.npz`, whole or not at all."""
-        with atomic_write(path) as beside:
-            np.savez(beside, allow_pickle=False, **self.arrays())
+    def explain(self, user: int, item: int) -> Explanation:
+        """See `Model.explain`: the two biases, and the product along each principal factor.
 
-    @classmethod
-    def load(cls, path: str | Path) -> Factorization:
-        """Read a model written by `save`.
-
-        Raises
-        ------
-        ValueError
-            If the file holds something else or is damaged.
+        Contributions of a bounded model are to the sum, before it is squashed onto the scale.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls.from_arrays(file)
-        except Exception as error:
-            raise ValueError(
-                f"{path} is not a readable factorization ({error}); delete it and train again"
-            ) from error
+        left, right = self.factors()
+        products = left[user] * right[item]
+        found = [("factor", place, float(value)) for place, value in enumerate(products)]
+        found.append(("user", user, float(self.user_bias[user])))
+        found.append(("item", item, float(self.item_bias[item])))
+        contributions = np.array([contribution for _, _, contribution in found])
+        shares = np.abs(contributions) / max(float(np.abs(contributions).sum()), 1e-30)
+        parts = [Part(*one, float(share)) for one, share in zip(found, shares, strict=True)]
+        order = np.argsort(-shares, kind="stable")
+        return Explanation(
+            expected=self.mean,
+            prediction=float(self.values(np.array([user]), np.array([item]))[0]),
+            parts=tuple(parts[place] for place in order),
+            adds_up=self.bounds is None,
+        )
+
+    def factors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `Model.factors`: along principal axes, the strongest first, float64."""
+        return self._principal
+
+    def similar_items(self, item: int) -> NDArray[np.float64]:
+        """See `Model.similar_items`: the cosine of the items' factors along principal axes."""
+        _, factors = self.factors()
+        norms = np.linalg.norm(factors, axis=1)
+        directions = factors / np.where(norms > 0, norms, 1)[:, None]
+        return np.asarray(directions @ directions[item])
+
+    @cached_property
+    def _principal(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return principal_factors(self.user_factors, self.item_factors)
 
 
 @dataclass(frozen=True)
-class Posterior:
-    """Draws of a factorization: predictions are means over them.
+class Posterior(Model):
+    """Draws of a factorization and of its noise: predictions are means over them.
 
     Attributes
     ----------
-    draws
-        Models, each as likely as the other given the ratings. Their factors may be rotated against
-        each other, so that only one draw's own factors can be compared.
+    models
+        Each as likely as the other given the ratings. Their factors may be rotated against each
+        other, so that only one draw's own factors can be compared.
+    precision
+        Of the ratings in every draw: a rating of user u and item i has the variance
+        1 / (precision · user_precision_u · item_precision_i), float64.
+    user_precision, item_precision
+        Draws × users and draws × items, float32; 1 where all have the same noise.
     """
 
-    draws: tuple[Factorization, ...]
+    models: tuple[Factorization, ...]
+    precision: np.ndarray
+    user_precision: np.ndarray
+    item_precision: np.ndarray
 
-    def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Predictive means of pairs, float32."""
-        total = sum(draw.predict(users, items).astype(np.float64) for draw in self.draws)
-        return np.asarray(total / len(self.draws), np.float32)
+    def predict(self, users: Indices, items: Indices) -> Prediction:
+        """See `Model.predict`; values are predictive means."""
+        users, items = check_pairs(users, items, self.models[0].shape)
+        total = np.zeros(len(users))
+        squares = np.zeros(len(users))
+        for model, precision, of_user, of_item in zip(
+            self.models, self.precision, self.user_precision, self.item_precision, strict=True
+        ):
+            values = model.values(users, items).astype(np.float64)
+            total += values
+            squares += values**2 + 1 / (precision * of_user[users] * of_item[items])
+        mean = total / len(self.models)
+        variance = np.maximum(squares / len(self.models) - mean**2, 0)
+        _, is_fallback, _ = self.models[0].predict(users, items)
+        return Prediction(
+            mean.astype(np.float32), is_fallback, np.sqrt(variance).astype(np.float32)
+        )
 
-    @property
-    def user_factors(self) -> np.ndarray:
-        """Users × k, of the last draw."""
-        return self.draws[-1].user_factors
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Model.arrays`; those of the models are stacked, what all share is kept once."""
+        draws = [model.arrays() for model in self.models]
+        shared = ("rated_users", "rated_items", "bounds")
+        held = {
+            name: array if name in shared else np.stack([draw[name] for draw in draws])
+            for name, array in draws[0].items()
+        }
+        own = ("precision", "user_precision", "item_precision")
+        return held | {name: getattr(self, name) for name in own}
 
-    @property
-    def item_factors(self) -> np.ndarray:
-        """Items × k, of the last draw."""
-        return self.draws[-1].item_factors
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """See `Model.from_arrays`."""
+        held = dict(arrays)
+        own = [held.pop(name) for name in ("precision", "user_precision", "item_precision")]
+        shared = {
+            name: held.pop(name)
+            for name in ("rated_users", "rated_items", "bounds")
+            if name in held
+        }
+        models = [
+            Factorization.from_arrays({name: array[draw] for name, array in held.items()} | shared)
+            for draw in range(len(held["mean"]))
+        ]
+        return cls(tuple(models), *own)
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """See `Model.explain`: parts of the last draw, whose sum is not the predictive mean."""
+        prediction = float(self.predict(np.array([user]), np.array([item])).values[0])
+        last = self.models[-1].explain(user, item)
+        return Explanation(last.expected, prediction, last.parts, adds_up=False)
+
+    def factors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `Model.factors`: those of the last draw."""
+        return self.models[-1].factors()
+
+    def similar_items(self, item: int) -> NDArray[np.float64]:
+        """See `Model.similar_items`: the mean over the draws."""
+        total = np.zeros(self.models[0].shape[1])
+        for model in self.models:
+            total += model.similar_items(item)
+        return total / len(self.models)
+
+    def draws(self) -> int:
+        """How many sets of factors the model keeps."""
+        return len(self.models)
+
+
+def rated_rows(train: sparse.csr_array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which users and which items have a rating."""
+    return np.diff(train.indptr) > 0, np.bincount(train.indices, minlength=train.shape[1]) > 0
+
+
+def principal_factors(
+    left: NDArray[np.floating], right: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same products of users and items along orthogonal axes, the strongest first, float64.
+
+    U Vᵀ does not change when both are rotated alike, so single factors as trained have no meaning.
+    Here they are rotated onto the axes of the singular value decomposition U Vᵀ = A S Bᵀ: A √S and
+    B √S. Each axis points where its largest item coordinate is positive.
+    """
+    left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
+    (q, r), (p, t) = np.linalg.qr(left), np.linalg.qr(right)
+    a, strength, bt = np.linalg.svd(r @ t.T, full_matrices=False)
+    users, items = q @ a * np.sqrt(strength), p @ bt.T * np.sqrt(strength)
+    sign = np.sign(items[np.abs(items).argmax(axis=0), np.arange(items.shape[1])])
+    sign[sign == 0] = 1
+    return users * sign, items * sign

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from cfmf.factorization.model import Factorization
+from cfmf.factorization.model import Factorization, rated_rows
 
 
 def padded(columns: int) -> int:
@@ -54,8 +54,7 @@ def silence_unrated(
     users: np.ndarray, items: np.ndarray, train: sparse.csr_array
 ) -> tuple[np.ndarray, np.ndarray]:
     """The factors, those of users and items without ratings zero: they say nothing, and stay so."""
-    rated_users = np.diff(train.indptr) > 0
-    rated_items = np.bincount(train.indices, minlength=len(items)) > 0
+    rated_users, rated_items = rated_rows(train)
     return users * rated_users[:, None], items * rated_items[:, None]
 
 
@@ -81,8 +80,9 @@ def as_model(
     mean: float,
     biases: bool = True,
     bounds: tuple[float, float] | None = None,
+    rated: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Factorization:
-    """The model that left and right arrays are, float32."""
+    """The model of left and right arrays, float32; `rated` as `Factorization` has it."""
     left, right = left.astype(np.float32), right.astype(np.float32)
     return Factorization(
         user_factors=left[:, :k].copy(),
@@ -91,4 +91,5 @@ def as_model(
         item_bias=right[:, k + 1].copy() if biases else np.zeros(len(right), np.float32),
         mean=mean,
         bounds=bounds,
+        rated=rated,
     )

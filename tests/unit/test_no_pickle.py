@@ -7,7 +7,7 @@ import pytest
 
 from cfmf.data import splits
 from cfmf.factorization.checkpoint import Checkpoint
-from cfmf.factorization.model import PARAMETERS, Factorization
+from cfmf.factorization.model import Factorization
 from cfmf.files import load_matrix, sha256
 from cfmf.neighbours.stored import load_similarity
 
@@ -31,7 +31,7 @@ def folds(path):
 
 READERS = {
     "matrix": (load_matrix, ["data", "indices", "indptr", "shape", "format"]),
-    "model": (Factorization.load, [*PARAMETERS, "mean", "bounds"]),
+    "model": (Factorization.load, ["bounds", "user_factors", "item_factors", "mean"]),
     "similarity": (load_similarity, ["users", "kind", "shrinkage", "matrix"]),
     "checkpoint": (lambda path: Checkpoint(path).load("mine"), ["run", "state"]),
     "folds": (folds, [f"f1_{part}" for part in splits.PARTS]),

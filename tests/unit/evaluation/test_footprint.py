@@ -16,7 +16,7 @@ def test_formula_counts_the_numbers_in_the_arrays(ratings, setting_of, method):
     setting = setting_of(method)
     model = fit(setting, train, scale=(1, 5)).model
     arrays = footprint.kept_arrays(model)
-    draws = len(getattr(model, "draws", [0]))
+    draws = model.draws() if hasattr(model, "draws") else 1
     formula = footprint.parameter_count(method, *train.shape, train.nnz, int(setting.k or 0), draws)
     # where the ratings lie is not a number that was learned
     places = train.nnz + train.shape[0] + 1 if hasattr(model, "train") else 0

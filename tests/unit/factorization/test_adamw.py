@@ -242,7 +242,7 @@ def test_unrated_rows_are_predicted_by_the_other_side_alone(make_matrix):
     model = AdamW(k=3, max_epochs=50).fit(train).model
     items = np.arange(15)
     expected = np.float32(model.mean) + model.item_bias
-    np.testing.assert_array_equal(model.predict(np.full(15, 19), items), expected)
+    np.testing.assert_array_equal(model.predict(np.full(15, 19), items).values, expected)
 
 
 def test_bounded_predictions_stay_on_the_scale(ratings):

@@ -228,15 +228,18 @@ def test_model_survives_its_file(tmp_path, bounds):
     model.save(tmp_path / "model.npz")
     again = Factorization.load(tmp_path / "model.npz")
     users, items = np.array([0, 3, 2]), np.array([2, 0, 1])
-    np.testing.assert_array_equal(model.predict(users, items), again.predict(users, items))
+    np.testing.assert_array_equal(*(one.predict(users, items).values for one in (model, again)))
+    posterior = Posterior((model, model), np.full(2, 4.0), np.ones((2, 4)), np.ones((2, 3)))
     U, V, b, c = arrays
     sums = 3.5 + b[users] + c[items] + (U[users].astype(float) * V[items]).sum(1)
     expected = sums if bounds is None else 1 + 4 / (1 + np.exp(-sums))
-    np.testing.assert_allclose(model.predict(users, items), expected, rtol=1e-5)
-    np.testing.assert_allclose(Posterior((model, model)).predict(users, items), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(users, items).values, expected, rtol=1e-5)
+    mean, _, deviation = posterior.predict(users, items)
+    np.testing.assert_allclose(mean, expected, rtol=1e-5)
+    np.testing.assert_allclose(deviation, 0.5, rtol=1e-5)
 
 
 def test_file_that_is_no_model_is_refused(tmp_path):
     np.savez(tmp_path / "model.npz", something=np.zeros(3))
-    with pytest.raises(ValueError, match="not a readable factorization"):
+    with pytest.raises(ValueError, match="not a readable Factorization"):
         Factorization.load(tmp_path / "model.npz")

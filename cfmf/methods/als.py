@@ -1,0 +1,60 @@
+"""Matrix factorization by alternating least squares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from scipy import sparse
+
+from cfmf.methods.base import setting
+from cfmf.methods.factorization_base import (
+    PENALTY_UNITS,
+    START,
+    PenalizedMethod,
+    solving_operations,
+)
+from cfmf.tasks import Solver
+
+
+class ALS(PenalizedMethod):
+    """The objective of mf minimized exactly, one side at a time: alternating least squares."""
+
+    name = "als"
+    label = "MF by ALS"
+    known_failures: ClassVar[Mapping[str, str]] = {"affine": PENALTY_UNITS, "order": START}
+
+    reg: float = setting(
+        0.15,
+        "Strength λ of the penalty, as for mf; above 0, or rows with few ratings have no unique"
+        " solution.",
+        grid=[0.05, 0.1, 0.15, 0.2, 0.3],
+        search=(0.02, 0.5),
+        gt=0,
+    )
+    max_epochs: int = setting(50, "Sweeps over users and items at most.", ge=1)
+    tolerance: float = setting(
+        0.0001,
+        "Stops once the objective changes by less than this share of itself in a sweep.",
+        ge=0,
+    )
+    patience: int = setting(
+        3,
+        "Stops when the validation RMSE has not improved for so many sweeps, and the best sweep is"
+        " kept.",
+        ge=1,
+    )
+    bias_reg: float = setting(3.0, "Penalty of the biases, in ratings; above 0.", gt=0)
+    initial_scale: float = setting(
+        0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
+    )
+
+    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+        """Exact solutions of one side at a time, on the CPU."""
+        from cfmf.factorization import als
+
+        return als.ALS(**self.model_dump())
+
+    def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
+        """See `Method.operations`: exact solutions with c = k + 1 unknowns."""
+        return solving_operations(train, self.k + 1)

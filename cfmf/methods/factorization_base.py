@@ -1,0 +1,136 @@
+"""What all factorization methods have in common: from the settings to a shared solver."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from scipy import sparse
+
+from cfmf.methods.base import Method, Progress, setting
+from cfmf.models import Model
+from cfmf.tasks import Fitted, Solver, Task
+from cfmf.threads import use_threads
+
+STEP_LENGTH = "the learning rate is in the units of the ratings; to be fixed with scale-free tuning"
+PENALTY_UNITS = "the penalty is in the units of the ratings; to be fixed with scale-free tuning"
+START = (
+    "the random start depends on the numbers of users and items; to be fixed with starts drawn"
+    " from the ratings"
+)
+
+
+class FactorizationMethod(Method):
+    """Settings and declarations of methods that learn factors of users and items in passes."""
+
+    family = "factorization"
+    can = frozenset({"explain", "factors", "similar_items"})
+    job_per_point = True
+    stochastic = True
+    iterates: ClassVar[Literal["", "epochs", "sweeps"]] = "epochs"
+    stops_on_validation = True
+    has_biases: ClassVar[bool] = True
+
+    k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], search=(1, 64), ge=1)
+
+    @abstractmethod
+    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+        """The solver of these settings, and whatever it needs imported."""
+
+    def fit(
+        self,
+        train: sparse.csr_array,
+        validation: sparse.csr_array | None = None,
+        *,
+        seed: int = 1,
+        threads: int = 1,
+        device: str = "cpu",
+        progress: Progress | None = None,
+        checkpoint: Path | None = None,
+    ) -> Model:
+        """See `Method.fit`."""
+        task = Task(train, seed, validation, report=progress)
+        [found] = self.fit_tasks([task], threads=threads, device=device, checkpoint=checkpoint)
+        return found.model
+
+    def fit_tasks(
+        self,
+        tasks: Sequence[Task],
+        *,
+        threads: int = 1,
+        device: str = "cpu",
+        checkpoint: Path | None = None,
+    ) -> list[Fitted]:
+        """See `Method.fit_tasks`; batches of tasks are trained side by side."""
+        scale = self.scale or _range(tasks)
+        solver = self.solver(device, scale)
+        use_threads(threads)  # after the solver, which may have loaded torch
+        size = self.tasks_at_once(device, len(tasks))
+        found: list[Fitted] = []
+        for number, start in enumerate(range(0, len(tasks), size)):
+            path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
+            found += solver.fit_tasks(tasks[start : start + size], path)
+        return found
+
+    def tasks_at_once(self, device: str, tasks: int) -> int:
+        """How many of so many tasks are trained side by side."""
+        return 1
+
+    def shortened(self, passes: int) -> Method:
+        """See `Method.shortened`; no rule ends the training earlier."""
+        update: dict[str, Any] = {"max_epochs": passes, "tolerance": 0.0}
+        known = {name: value for name, value in update.items() if name in self.settings()}
+        return self.model_copy(update=known)
+
+    def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
+        """See `Method.operations`: c = k + 1 for every rating and for every user and item."""
+        return float((train.nnz + sum(train.shape)) * (self.k + 1))
+
+    def parameter_count(self, shape: tuple[int, int], ratings: int, model: Model) -> int:
+        """See `Method.parameter_count`: k factors and perhaps a bias of every user and item."""
+        return model.draws() * sum(shape) * (self.k + self.has_biases)
+
+
+class PenalizedMethod(FactorizationMethod):
+    """Settings of methods that minimize the objective of `cfmf.factorization.objective`."""
+
+    reg: float = setting(
+        0.15,
+        "Strength λ of the penalty, a pseudo-rating's share of the mean number of ratings of a user"
+        " or item; ratings of a wider scale take larger ones.",
+        grid=[0.05, 0.1, 0.15, 0.2, 0.3],
+        search=(0.02, 0.5),
+        ge=0,
+    )
+    weighting: float = setting(
+        0.5,
+        "How a row's penalty grows with its number n of ratings, as n to this power; 0 gives every"
+        " user and item the same, 1 lets every rating add its share.",
+        ge=0,
+        le=1,
+    )
+    bias_reg: float = setting(
+        3.0,
+        "Penalty of the biases, in ratings; a bias from n ratings is shrunk by about"
+        " n / (n + bias_reg).",
+        ge=0,
+    )
+
+
+def solving_operations(train: sparse.csr_array, c: int) -> float:
+    """Multiply-adds of solving for c unknowns of every user and item.
+
+    c² for each rating, from both sides, and c³ / 6 for each row.
+    """
+    return float(2 * train.nnz * c**2 + sum(train.shape) * c**3 / 6)
+
+
+def _range(tasks: Sequence[Task]) -> tuple[float, float]:
+    ratings = [task.train.data for task in tasks]
+    return (
+        float(np.min([values.min() for values in ratings])),
+        float(np.max([values.max() for values in ratings])),
+    )

@@ -1,0 +1,65 @@
+"""Bayesian matrix factorization by Gibbs sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from scipy import sparse
+
+from cfmf.methods.base import Method, setting
+from cfmf.methods.factorization_base import START, FactorizationMethod, solving_operations
+from cfmf.models import Model
+from cfmf.tasks import Solver
+
+
+class Gibbs(FactorizationMethod):
+    """Bayesian matrix factorization by Gibbs sampling, which infers every penalty's strength."""
+
+    name = "gibbs"
+    label = "Bayesian MF"
+    can = FactorizationMethod.can | {"sd"}
+    iterates = "sweeps"
+    stops_on_validation = False
+    known_failures: ClassVar[Mapping[str, str]] = {
+        "affine": "the priors are in the units of the ratings; to be fixed with scale-free tuning",
+        "order": START,
+    }
+    implicit: ClassVar[str] = "none"  # whose implicit feedback the model has
+
+    k: int = setting(16, "Number of factors.", grid=[4, 8, 16], search=(1, 64), ge=1)
+    sweeps: int = setting(
+        300, "Sweeps in all; predictions are means over those after the burn-in.", ge=2
+    )
+    burn_in: int = setting(30, "Sweeps at the start that do not count; fewer than sweeps.", ge=0)
+    noise: Literal["own", "shared"] = setting(
+        "own",
+        "Whether every user and item has noise of its own, as erratic raters have (own), or all"
+        " ratings the same (shared).",
+    )
+    draws: int = setting(
+        20,
+        "Models, evenly spread over the counted sweeps, that are kept for predicting other pairs.",
+        ge=1,
+    )
+    initial_scale: float = setting(
+        0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
+    )
+
+    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+        """A Gibbs sampler on the CPU."""
+        from cfmf.factorization import gibbs
+
+        return gibbs.Gibbs(**self.model_dump(), implicit=self.implicit)
+
+    def shortened(self, passes: int) -> Method:
+        """See `Method.shortened`."""
+        return self.model_copy(update={"sweeps": passes, "burn_in": 1, "draws": 1})
+
+    def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
+        """See `Method.operations`: exact solutions with c = k + 1 unknowns."""
+        return solving_operations(train, self.k + 1)
+
+    def parameter_count(self, shape: tuple[int, int], ratings: int, model: Model) -> int:
+        """See `Method.parameter_count`: k factors, a bias and a precision of each in every draw."""
+        return model.draws() * (sum(shape) * (self.k + 2) + 1)

@@ -1,0 +1,53 @@
+"""Matrix factorization, corrected: mean and biases, a penalty in the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from cfmf.methods.base import setting
+from cfmf.methods.factorization_base import START, STEP_LENGTH, PenalizedMethod
+from cfmf.tasks import Solver
+
+
+class MF(PenalizedMethod):
+    """Matrix factorization with mean, biases, a small start and a penalty; validation stops it."""
+
+    name = "mf"
+    label = "MF, corrected"
+    on_gpu = True
+    known_failures: ClassVar[Mapping[str, str]] = {"affine": STEP_LENGTH, "order": START}
+    variant: ClassVar[dict[str, Any]] = {}  # options of the solver
+
+    learning_rate: float = setting(
+        0.05,
+        "Learning rate of AdamW. It is in the units of the ratings; the default suits five stars.",
+        gt=0,
+    )
+    max_epochs: int = setting(1000, "Epochs at most.", ge=1)
+    patience: int = setting(
+        30,
+        "Training stops when the validation RMSE has not improved for so many epochs, and the best"
+        " epoch is kept.",
+        ge=1,
+    )
+    initial_scale: float = setting(
+        0.1, "Standard deviation of the normal start of the factors, divided by √k.", gt=0
+    )
+    batch_size: int | None = setting(
+        None,
+        "Runs (fold and seed) trained side by side; null trains one after another on a CPU and all"
+        " at once on a GPU. Lower it when a GPU's memory does not suffice.",
+        ge=1,
+    )
+
+    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+        """AdamW on all observed pairs at once, in torch."""
+        from cfmf.factorization.adamw import AdamW
+
+        options = self.model_dump(exclude={"batch_size"})
+        return AdamW(**options, **self.variant, scale=scale, device=device)
+
+    def tasks_at_once(self, device: str, tasks: int) -> int:
+        """`batch_size`; by default one on a CPU and all on a GPU."""
+        return self.batch_size or (tasks if device.startswith("cuda") else 1)

@@ -1,0 +1,44 @@
+"""Matrix factorization by stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from cfmf.methods.base import setting
+from cfmf.methods.factorization_base import PENALTY_UNITS, START, PenalizedMethod
+from cfmf.tasks import Solver
+
+
+class MFSGD(PenalizedMethod):
+    """The objective of mf minimized by stochastic gradient descent, one rating at a time."""
+
+    name = "mf-sgd"
+    label = "MF by SGD"
+    known_failures: ClassVar[Mapping[str, str]] = {"affine": PENALTY_UNITS, "order": START}
+
+    reg: float = setting(
+        0.06,
+        "Strength λ of the penalty, as for mf.",
+        grid=[0.03, 0.06, 0.1, 0.15],
+        search=(0.02, 0.5),
+        ge=0,
+    )
+    learning_rate: float = setting(0.06, "Length of a step in the first epoch.", gt=0)
+    decay: float = setting(0.5, "Steps of epoch t are learning_rate / (1 + decay · t) long.", ge=0)
+    max_epochs: int = setting(100, "Epochs at most.", ge=1)
+    patience: int = setting(
+        5,
+        "Stops when the validation RMSE has not improved for so many epochs, and the best epoch is"
+        " kept.",
+        ge=1,
+    )
+    initial_scale: float = setting(
+        0.1, "Standard deviation of the normal start of the factors, times √k.", gt=0
+    )
+
+    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+        """Stochastic gradient descent on the CPU."""
+        from cfmf.factorization.sgd import SGD
+
+        return SGD(**self.model_dump())

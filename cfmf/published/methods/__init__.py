@@ -1,0 +1,1 @@
+"""The methods of the published study, as it computed them, faults included."""

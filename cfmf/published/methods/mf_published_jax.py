@@ -1,0 +1,16 @@
+"""Matrix factorization as published with JAX."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from cfmf.published.methods.mf_published import PUBLISHED, MFPublished
+
+
+class MFPublishedJax(MFPublished):
+    """As mf-published, with the loss and the start of the study's JAX code; computed by torch."""
+
+    # The study's JAX code minimizes another loss from another start; torch can do both.
+    name = "mf-published-jax"
+    label = "MF, as published with JAX"
+    variant: ClassVar[dict[str, Any]] = {**PUBLISHED, "loss": "rmse", "same_key": True}
