@@ -188,10 +188,11 @@ def columns() -> str:
 
 def errata() -> str:
     """Every erratum, from the catalogue of the report's texts."""
-    from cfmf.report.sections.errata import COUNT
-    from cfmf.report.strings import Catalogue
+    from cfmf.published.reporting.errata import COUNT
+    from cfmf.published.reporting.extension import EXTENSION
+    from cfmf.report.extension import catalogue
 
-    words = Catalogue("en")
+    words = catalogue("en", [EXTENSION])
     rows = [
         (place, words(f"errata.published.e{place}"), words(f"errata.correct.e{place}"))
         for place in range(1, COUNT + 1)
@@ -201,10 +202,11 @@ def errata() -> str:
 
 def roots() -> str:
     """The published values that are roots of an RMSE, and their squares."""
-    from cfmf.report.sections.errata import published_figures
-    from cfmf.report.strings import Catalogue
+    from cfmf.published.printed import printed_numbers
+    from cfmf.published.reporting.extension import EXTENSION
+    from cfmf.report.extension import catalogue
 
-    words, printed = Catalogue("en"), published_figures()
+    words, printed = catalogue("en", [EXTENSION]), printed_numbers()
     values = {
         words("errata.root_jax"): printed["jax_test"],
         words("errata.root_best"): printed["best_trial"],
@@ -216,13 +218,14 @@ def roots() -> str:
 
 def figures() -> str:
     """The figures that the study printed and a run has an equal of."""
-    from cfmf.report.sections.errata import published_figures
-    from cfmf.report.strings import Catalogue
+    from cfmf.published.printed import printed_numbers
+    from cfmf.published.reporting.extension import EXTENSION
+    from cfmf.report.extension import catalogue
 
-    words = Catalogue("en")
+    words = catalogue("en", [EXTENSION])
     rows = [
         (words(f"errata.figure_{name}", k="the largest"), value)
-        for name, value in published_figures().items()
+        for name, value in printed_numbers().items()
         if f"errata.figure_{name}" in words
     ]
     return table(["figure", "published"], rows)

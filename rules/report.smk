@@ -51,8 +51,9 @@ rule render_report:
             package_files(
                 "report/templates",
                 "report/strings",
-                "report/published.yaml",
                 "report/type_one_error.tsv",
+                "cfmf/published/strings",
+                "cfmf/published/printed.yaml",
             )
         ),
         code=code("render_report"),

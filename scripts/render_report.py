@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cfmf.imports import ROOT
+from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report.context import load
 from cfmf.report.render import render_pages
 from cfmf.workflow import crate, provenance
@@ -29,7 +30,7 @@ with job(snakemake) as (log, params):
         Path(snakemake.output.still): "svg",
         Path(snakemake.output.further): "folded",
     }
-    render_pages(study, pages, params.language)
+    render_pages(study, pages, params.language, [EXTENSION])
     # The pages tell what they were made from; what they are themselves is told beside them.
     known["outputs"] |= provenance.hashes(pages)
     provenance.write(origin, known)

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from cfmf.files import load_matrix
 from cfmf.neighbours.stored import corner, distribution, load_similarity
@@ -27,7 +26,6 @@ TABLES = {
 }
 """Tables that the report reads, by the stage that makes them."""
 MANDATORY = ("metrics", "selected")
-FIGURES = Path(__file__).parent / "assets" / "published.yaml"
 SEARCH = ("frame", "intermediate", "importances")
 
 
@@ -164,12 +162,6 @@ def load(files: Files) -> Study:
         extra=_extra(files) | (_across(files) if several else {}),
         across_verdict=(_json(files.at("across", file="verdict.json")) or []) if several else [],
     )
-
-
-def published_figures() -> dict[str, Any]:
-    """The figures that the study printed."""
-    loaded: dict[str, Any] = yaml.safe_load(FIGURES.read_text(encoding="utf-8"))
-    return loaded
 
 
 def _json(path: Path | None) -> Any:

@@ -14,11 +14,12 @@ from markupsafe import Markup
 
 from cfmf.files import atomic_write
 from cfmf.report.context import Study
+from cfmf.report.extension import Extension, catalogue
 from cfmf.report.figures.static import to_svg
 from cfmf.report.languages import Words, paired
 from cfmf.report.page import Block, Fold, Heading, Plot, Section, Table, Text, plots
 from cfmf.report.sections import question, sections
-from cfmf.report.strings import Catalogue, languages, missing, number, raw, shown
+from cfmf.report.strings import languages, missing, number, raw, shown
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,23 @@ LIGHT_ROWS = 40
 TEMPLATES = Path(__file__).with_name("assets") / "templates"
 
 
-def render(study: Study, output: Path, language: str = "en", plotly: str = "embedded") -> None:
+def render(
+    study: Study,
+    output: Path,
+    language: str = "en",
+    plotly: str = "embedded",
+    extensions: Sequence[Extension] = (),
+) -> None:
     """Write one page of a study's report; see `render_pages`."""
-    render_pages(study, {output: plotly}, language)
+    render_pages(study, {output: plotly}, language, extensions)
 
 
-def render_pages(study: Study, pages: Mapping[Path, str], language: str = "en") -> None:
+def render_pages(
+    study: Study,
+    pages: Mapping[Path, str],
+    language: str = "en",
+    extensions: Sequence[Extension] = (),
+) -> None:
     """Write the report of a study, in one or several pages, each by an atomic write.
 
     Parameters
@@ -50,6 +62,8 @@ def render_pages(study: Study, pages: Mapping[Path, str], language: str = "en") 
     language
         `en` or `zh`: the catalogue in report/strings that is shown first; a reader can change to
         the others.
+    extensions
+        What else is in the report.
 
     Raises
     ------
@@ -59,9 +73,10 @@ def render_pages(study: Study, pages: Mapping[Path, str], language: str = "en") 
     for kind in pages.values():
         if kind not in KINDS:
             raise ValueError(f"figures are 'embedded', 'svg' or 'folded', not {kind!r}")
-    catalogues = {name: Catalogue(name) for name in dict.fromkeys([language, *languages()])}
+    order = dict.fromkeys([language, *languages()])
+    catalogues = {name: catalogue(name, extensions) for name in order}
     words = Words(catalogues)
-    whole = paired({name: sections(study, catalogues[name]) for name in catalogues})
+    whole = paired({name: sections(study, catalogues[name], extensions) for name in order})
     asked = paired({name: question(study, catalogues[name]) for name in catalogues})
     for output, kind in pages.items():
         parts = _parts(whole, words, kind)

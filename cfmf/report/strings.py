@@ -35,21 +35,30 @@ class Catalogue:
     A text of the catalogue may hold HTML; a value put into it is escaped unless it is markup
     already, as what `number` and `code` return.
 
+    Parameters
+    ----------
+    language
+        Name of the catalogue's file, such as `en`.
+    folders
+        Folders of catalogues; a text replaces one of the same key in a folder before.
+
     Raises
     ------
     ValueError
         If there is no catalogue of that language.
     """
 
-    def __init__(self, language: str = "en", folder: Path = CATALOGUES) -> None:
-        path = folder / f"{language}.yaml"
-        if not path.is_file():
-            raise ValueError(
-                f"there is no string catalogue for language {language!r};"
-                f" choose one of {languages(folder)}"
-            )
+    def __init__(self, language: str = "en", *folders: Path) -> None:
         self.language = language
-        self.texts = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+        self.texts: dict[str, str] = {}
+        for folder in folders or (CATALOGUES,):
+            path = folder / f"{language}.yaml"
+            if not path.is_file():
+                raise ValueError(
+                    f"there is no string catalogue for language {language!r};"
+                    f" choose one of {languages(folder)}"
+                )
+            self.texts |= flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
 
     def __contains__(self, key: str) -> bool:
         return key in self.texts
@@ -57,7 +66,7 @@ class Catalogue:
     def __call__(self, key: str, **values: object) -> Markup:
         """The text of a key with its placeholders filled."""
         if key not in self.texts:
-            raise KeyError(f"report/strings/{self.language}.yaml lacks the text {key!r}")
+            raise KeyError(f"the string catalogue {self.language}.yaml lacks the text {key!r}")
         return Markup(self.texts[key].strip()).format(**values)
 
     def plain(self, key: str) -> str:

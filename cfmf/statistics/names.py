@@ -8,6 +8,7 @@ PUBLISHED = "unblocked, as published"
 BLOCKED = "blocked by fold"
 USERS = "users resampled"
 DATASETS = "blocked by data set"
+SUPPORTED = (BLOCKED, USERS, DATASETS)
 
 # Estimands, by the keys that the config declares them by.
 ESTIMANDS = {"E1": "E1 tuned reg", "E2": "E2 mean over reg", "E3": "E3 chosen setting"}
@@ -41,3 +42,4 @@ SEARCH_ON_TEST = "published: search, chosen on test"
 GRID_ON_TEST = "published: grid, chosen on test"
 REG_ON_VALIDATION = "corrected: reg chosen on validation"
 SETTING_ON_VALIDATION = "corrected: setting chosen on validation"
+CORRECTED_ARMS = (TUNED, f"corrected: {E2}", REG_ON_VALIDATION, SETTING_ON_VALIDATION)

@@ -87,8 +87,8 @@ def test_texts_and_templates_are_packed(installed, tmp_path):
         installed,
         texts
         + "from cfmf.report.render import TEMPLATES\n"
-        + "from cfmf.report.sections.errata import published_figures\n"
-        + "assert published_figures()\n"
+        + "from cfmf.published.printed import printed_numbers\n"
+        + "assert printed_numbers()\n"
         + "print(*(p.name for f in (CATALOGUES, TEMPLATES) for p in f.iterdir()))\n"
         + "print(Catalogue('en').language, Catalogue('zh').language)",
         tmp_path,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from scipy import stats
 
 from cfmf.config import family
 from cfmf.report.figures.style import PALETTE, Words, colour, figure, published, symbol, ticks
@@ -237,71 +235,4 @@ def trials_by_setting(points: pd.DataFrame, x_title: str, words: Words) -> go.Fi
         ticktext=[f"{value:g}" for value in values],
     )
     drawn.update_yaxes(title_text=words("axis.validation_rmse"))
-    return drawn
-
-
-def density_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
-    """Histogram of RMSE by k with a kernel density of each and of all; `points` has `k value`."""
-    drawn = figure(360, barmode="stack")
-    low, high = points["value"].min(), points["value"].max()
-    edges = np.linspace(low, high, 21) if high > low else np.array([low - 0.5, high + 0.5])
-    beyond = (high - low) / 8
-    line = np.linspace(low - beyond, high + beyond, 120)
-    for ink, k in zip(PALETTE, sorted(points["k"].unique(), key=float), strict=False):
-        values = points.loc[points["k"] == k, "value"].to_numpy(float)
-        counts, _ = np.histogram(values, edges)
-        drawn.add_bar(
-            x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(),
-            y=counts.tolist(),
-            width=float(edges[1] - edges[0]),
-            marker_color=ink,
-            opacity=0.55,
-            name=f"k {k}",
-            hovertemplate="%{x:.4f}: %{y}",
-        )
-        if len(values) > 2 and np.ptp(values) > 0:
-            height = stats.gaussian_kde(values)(line) * len(values) * (edges[1] - edges[0])
-            drawn.add_scatter(
-                x=line.round(5).tolist(),
-                y=height.round(5).tolist(),
-                mode="lines",
-                line={"color": ink, "width": 2},
-                showlegend=False,
-                hoverinfo="skip",
-            )
-    everything = points["value"].to_numpy(float)
-    if len(everything) > 2 and np.ptp(everything) > 0:
-        width = len(everything) * (edges[1] - edges[0])
-        drawn.add_scatter(
-            x=line.round(5).tolist(),
-            y=(stats.gaussian_kde(everything)(line) * width).round(5).tolist(),
-            mode="lines",
-            line={"color": PALETTE[8], "width": 2.5, "dash": "dash"},
-            name=words("series.all"),
-            hoverinfo="skip",
-        )
-    drawn.update_xaxes(title_text=words("axis.rmse"))
-    drawn.update_yaxes(title_text=words("axis.trials"))
-    return drawn
-
-
-def box_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
-    """Box and points of RMSE per k, k on a logarithmic axis in words; `points` has `k value`."""
-    drawn = figure(360, showlegend=False)
-    for ink, k in zip(PALETTE, sorted(points["k"].unique(), key=float), strict=False):
-        values = points.loc[points["k"] == k, "value"]
-        drawn.add_box(
-            y=values.tolist(),
-            x=[f"k {k}"] * len(values),
-            boxpoints="all",
-            pointpos=0,
-            jitter=0.4,
-            marker={"color": ink, "size": 6},
-            line={"width": 1.2},
-            fillcolor="rgba(128,128,128,0.12)",
-            name=f"k {k}",
-            hovertemplate="%{y:.4f}",
-        )
-    drawn.update_xaxes(type="category")
-    drawn.update_yaxes(title_text=words("axis.rmse"))
     return drawn

@@ -2,94 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.report.figures.style import PALETTE, Words, colour, figure, symbol
-
-STEPS = ["#5c636a", "#3c73ad", "#17548c", "#0b3055"]
-"""Colours of a sign plot, from not told apart to p < .001; white letters are readable on all."""
-LEVELS = (0.05, 0.01, 0.001)
-
-
-def scatter_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
-    """RMSE of every run against k on a logarithmic axis; `points` has `k value state`.
-
-    Runs stand a little apart in order of appearance, so that equal values do not hide each other.
-    """
-    drawn = figure(380)
-    sizes = points["k"].astype(float)
-    place = points.groupby("k").cumcount() / points.groupby("k")["value"].transform("size")
-    x = sizes * 2.0 ** (0.5 * (place - 0.5))
-    marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
-    for state, rows in points.groupby("state", sort=True):
-        mark, ink = marks.get(str(state), ("square", PALETTE[6]))
-        drawn.add_scatter(
-            x=x[rows.index].round(4).tolist(),
-            y=rows["value"].tolist(),
-            mode="markers",
-            marker={"symbol": mark, "color": ink, "size": 7},
-            name=words(f"series.{str(state).lower()}"),
-            customdata=rows["k"].tolist(),
-            hovertemplate="k %{customdata}: %{y:.4f}",
-        )
-    values = sorted(set(sizes))
-    drawn.update_xaxes(
-        title_text=words("axis.k"),
-        type="log",
-        tickvals=values,
-        ticktext=[f"{value:g}" for value in values],
-    )
-    drawn.update_yaxes(title_text=words("axis.rmse"))
-    return drawn
-
-
-def sign_plot(pairs: pd.DataFrame, words: Words) -> go.Figure:
-    """Who is told apart from whom; `pairs` has `first second p effect`, one row a pair.
-
-    A cell holds p and a sign: − where the row's level is lower (better), + where it is higher. Its
-    colour is the step of p.
-    """
-    names = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
-    place = {name: number for number, name in enumerate(names)}
-    steps = np.full((len(names), len(names)), np.nan)
-    text = [["" for _ in names] for _ in names]
-    columns = (pairs[name].tolist() for name in ("first", "second", "p", "effect"))
-    for first, second, p, effect in zip(*columns, strict=True):
-        told = sum(p < level for level in LEVELS)
-        signs = ("−", "+") if effect < 0 else ("+", "−")
-        for a, b, sign in zip((first, second), (second, first), signs, strict=True):
-            steps[place[a], place[b]] = told
-            text[place[a]][place[b]] = f"{sign} {p:.3g}" if told else f"{p:.3g}"
-    drawn = figure(130 + 40 * len(names))
-    scale = [
-        [edge, ink]
-        for number, ink in enumerate(STEPS)
-        for edge in (number / len(STEPS), (number + 1) / len(STEPS))
-    ]
-    drawn.add_heatmap(
-        x=names,
-        y=names,
-        z=[[None if math.isnan(step) else int(step) for step in row] for row in steps],
-        text=text,
-        texttemplate="%{text}",
-        textfont={"color": "#ffffff"},
-        colorscale=scale,
-        zmin=-0.5,
-        zmax=len(STEPS) - 0.5,
-        colorbar={
-            "tickvals": list(range(len(STEPS))),
-            "ticktext": [words("axis.not_told_apart"), *(f"p < {level:g}" for level in LEVELS)],
-            "thickness": 12,
-        },
-        hovertemplate="%{y} − %{x}: p %{text}<extra></extra>",
-    )
-    drawn.update_xaxes(type="category", showgrid=False)
-    drawn.update_yaxes(type="category", showgrid=False, autorange="reversed")
-    return drawn
 
 
 def cliques(ranks: list[float], critical: float) -> list[tuple[int, int]]:

@@ -8,7 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.report.figures.style import (
-    ON_BAR,
     PALETTE,
     SEQUENTIAL,
     Words,
@@ -17,7 +16,6 @@ from cfmf.report.figures.style import (
     published,
     symbol,
     thinned,
-    ticks,
 )
 
 DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
@@ -155,114 +153,3 @@ def surface(points: pd.DataFrame, words: Words) -> go.Figure:
 
 def _listed(values: list[str]) -> dict[str, object]:
     return {"tickvals": list(range(len(values))), "ticktext": list(values), "showgrid": False}
-
-
-def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
-    """Bars of test RMSE per k, one a `variant`; `points` has `k variant label mean sd`."""
-    drawn = figure(340, barmode="group", bargap=0.3)
-    for variant, rows in points.groupby("variant", sort=False):
-        rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
-        drawn.add_bar(
-            x=[f"k {k}" for k in rows["k"]],
-            y=rows["mean"].tolist(),
-            error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
-            marker_color=colour(str(variant)),
-            text=[f"{value:.3f}" for value in rows["mean"]],
-            textfont={"color": ON_BAR},
-            textposition="inside",
-            insidetextanchor="start",
-            name=rows["label"].iloc[0],
-            hovertemplate="%{x}: %{y:.4f}",
-        )
-    drawn.update_xaxes(type="category")
-    drawn.update_yaxes(title_text=words("axis.test_rmse"))
-    return drawn
-
-
-def search_history(trials: pd.DataFrame, words: Words, value: str = "axis.value") -> go.Figure:
-    """Value of every trial of a search, and the least so far of the complete ones.
-
-    `trials` has `number value state`; `value` is the key of what the values are called.
-    """
-    drawn = figure(360)
-    marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
-    for state, rows in trials.groupby("state", sort=True):
-        mark, ink = marks.get(str(state), ("square", PALETTE[6]))
-        drawn.add_scatter(
-            x=rows["number"].tolist(),
-            y=rows["value"].tolist(),
-            mode="markers",
-            marker={"symbol": mark, "color": ink, "size": 8},
-            name=words(f"series.{str(state).lower()}"),
-            hovertemplate="%{x}: %{y:.4f}",
-        )
-    complete = trials[trials["state"] == "COMPLETE"].sort_values("number")
-    drawn.add_scatter(
-        x=complete["number"].tolist(),
-        y=complete["value"].cummin().tolist(),
-        mode="lines",
-        line={"color": PALETTE[0], "shape": "hv", "width": 1.5},
-        name=words("series.best"),
-        hovertemplate="%{x}: %{y:.4f}",
-    )
-    drawn.update_xaxes(title_text=words("axis.trial"))
-    drawn.update_yaxes(title_text=words(value))
-    return drawn
-
-
-def search_reports(reports: pd.DataFrame, words: Words, value: str = "axis.value") -> go.Figure:
-    """Every trial's reports by epoch, a colour a k; `reports` has `trial step value k state`.
-
-    `value` is the key of what the values are called.
-    Pruned trials end in an open diamond where the pruner cut them off.
-    """
-    drawn = figure(400)
-    for ink, dash, (k, rows) in zip(PALETTE, DASHES, reports.groupby("k"), strict=False):
-        x: list[float | None] = []
-        y: list[float | None] = []
-        for _, trial in rows.groupby("trial"):
-            kept = trial.iloc[thinned(len(trial), 60)]
-            # A gap, so that one trace holds all trials of a k.
-            x += [*(kept["step"] + 1).tolist(), None]
-            y += [*kept["value"].round(5).tolist(), None]
-        drawn.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            line={"color": ink, "dash": dash, "width": 1.2},
-            name=f"k {k}",
-            hovertemplate="%{x}: %{y:.4f}",
-        )
-    ends = reports.sort_values("step").groupby("trial").tail(1)
-    cut = ends[ends["state"] == "PRUNED"]
-    if len(cut):
-        drawn.add_scatter(
-            x=(cut["step"] + 1).tolist(),
-            y=cut["value"].round(5).tolist(),
-            mode="markers",
-            marker={"symbol": "diamond-open", "color": PALETTE[6], "size": 8},
-            name=words("series.pruned"),
-            customdata=cut["trial"].tolist(),
-            hovertemplate="%{customdata}: %{y:.4f}",
-        )
-    drawn.update_xaxes(
-        title_text=words("axis.epoch"), type="log", **ticks(1, float(reports["step"].max()) + 1)
-    )
-    drawn.update_yaxes(title_text=words(value))
-    return drawn
-
-
-def importances(shares: pd.DataFrame, words: Words) -> go.Figure:
-    """Bars of the importance of each parameter; `shares` has `parameter value`."""
-    drawn = figure(260, bargap=0.5, showlegend=False)
-    drawn.add_bar(
-        x=shares["parameter"].tolist(),
-        y=shares["value"].tolist(),
-        text=[f"{value:.2f}" for value in shares["value"]],
-        textfont={"color": ON_BAR},
-        marker_color=PALETTE[0],
-        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
-    )
-    drawn.update_xaxes(type="category")
-    drawn.update_yaxes(title_text=words("axis.importance"))
-    return drawn

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Note, Section
+from cfmf.report.extension import Blocks, Extension, extended
+from cfmf.report.page import Note, Section
 from cfmf.report.sections import (
     cold_start,
     comparison,
     cost,
     datasets,
-    discussion,
-    errata,
     explanations,
     factors,
     inference,
@@ -22,13 +21,10 @@ from cfmf.report.sections import (
     origin,
     questions,
     ratings,
-    search,
     similarity,
     summary,
 )
 from cfmf.report.strings import Catalogue, number
-
-Blocks = Callable[[Study, Catalogue], list[Block]]
 
 ORDER: dict[str, Blocks] = {
     "questions": questions.blocks,
@@ -37,24 +33,21 @@ ORDER: dict[str, Blocks] = {
     "similarity": similarity.blocks,
     "neighbours": knn.blocks,
     "factorization": factors.blocks,
-    "search": search.blocks,
     "comparison": comparison.blocks,
     "statistics": inference.blocks,
     "datasets": datasets.blocks,
-    "errata": errata.blocks,
     "cold-start": cold_start.blocks,
     "cost": cost.blocks,
     "reasons": explanations.blocks,
-    "discussion": discussion.blocks,
     "provenance": origin.blocks,
 }
 
 
-def sections(study: Study, words: Catalogue) -> list[Section]:
+def sections(study: Study, words: Catalogue, extensions: Sequence[Extension] = ()) -> list[Section]:
     """Every section; one whose tables the run did not make says so in a sentence."""
     found = []
-    for name, make in ORDER.items():
-        blocks = make(study, words)
+    for name, makers in extended(ORDER, extensions).items():
+        blocks = [block for make in makers for block in make(study, words)]
         if not blocks:
             blocks = [Note("missing", words(f"{name}.missing"))]
         found.append(Section(name, words(f"{name}.title"), blocks))

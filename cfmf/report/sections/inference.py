@@ -1,4 +1,4 @@
-"""The tests: the study's battery as published, then those that the design supports."""
+"""The tests that the design supports, the power to detect differences, and the assumptions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Fold, Heading, Note, Text
-from cfmf.report.sections import published, simulated
+from cfmf.report.sections import simulated
 from cfmf.report.sections.tests import checks, plain_table, table
 from cfmf.report.strings import Catalogue, number
 from cfmf.report.terms import family_title
-from cfmf.statistics.names import ESTIMANDS, POWER, PUBLISHED
+from cfmf.statistics.names import CORRECTED_ARMS, ESTIMANDS, POWER, SUPPORTED
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """As published, each with the erratum that touches it; blocked tests; assumptions; power."""
+    """Blocked tests, power, simulated rates of the tests, assumptions, medians and best rows."""
     tests = study.table("tests")
     if tests is None:
         return []
-    as_published = tests["design"].astype(str) == PUBLISHED
+    supported = tests[tests["design"].isin(SUPPORTED)]
     return [
         Text(words("statistics.text")),
-        *_blocked(tests[~as_published], words),
+        *_blocked(supported, words),
         *_power(tests, words),
         *simulated.blocks(words),
-        *published.blocks(study, words),
-        *_families("published", tests[as_published], words),
         *_assumptions(study, words),
         *_side_tables(study, words),
     ]
@@ -42,11 +40,11 @@ def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     return [
         Heading(words("statistics.blocked")),
         Text(words("statistics.blocked_text", estimands=estimands)),
-        *_families("tests", tests, words),
+        *families("tests", tests, words),
     ]
 
 
-def _families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
+def families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     """A fold for each family of tests."""
     found: list[Block] = []
     families = tests["family"].astype(str)
@@ -80,6 +78,7 @@ def _assumptions(study: Study, words: Catalogue) -> list[Block]:
     rows = study.table("assumptions")
     if rows is None:
         return []
+    rows = rows[rows["design"].isin(SUPPORTED)]
     judged = rows[rows["departure"].astype(str).isin(["True", "False"])]
     text = words(
         "statistics.assumptions_text",
@@ -91,11 +90,14 @@ def _assumptions(study: Study, words: Catalogue) -> list[Block]:
 
 
 def _side_tables(study: Study, words: Catalogue) -> list[Block]:
-    """Medians, best rows and trials, as they stand."""
+    """Medians and best rows of the corrected analysis."""
     found: list[Block] = []
-    for name in ("medians", "best_rows", "trials"):
+    for name in ("medians", "best_rows"):
         rows = study.table(name)
-        if rows is None or (name == "trials" and study.search):
+        if rows is None:
+            continue
+        rows = rows[rows["arm"].isin(CORRECTED_ARMS)]
+        if rows.empty:
             continue
         title = words(f"statistics.{name}")
         found.append(Fold(title, [plain_table(name.replace("_", "-"), title, rows, words)]))

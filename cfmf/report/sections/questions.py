@@ -11,7 +11,6 @@ from markupsafe import Markup
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Answers, Block
-from cfmf.report.sections import discussion
 from cfmf.report.sections.cold_start import levels_of
 from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import jobs
@@ -22,8 +21,6 @@ from cfmf.report.terms import term
 HISTORY = "user's ratings in train"
 QUICK = 0.1
 """Share of the best method's time that counts as quick."""
-COMPARED = {"mf", "user-knn"}
-"""What the published study compared, each tuned and trained as it should be."""
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -31,12 +28,16 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     items = []
     for name, (answer, sections) in ANSWERS.items():
         text = answer(study, words) or words(f"questions.{name}_unknown")
-        links = Markup(", ").join(
-            Markup('<a href="#{}">{}</a>').format(section, words(f"{section}.title"))
-            for section in sections
-        )
-        items.append((_asked(name, study, words), text, links))
+        items.append((_asked(name, study, words), text, links(sections, words)))
     return [Answers(items)]
+
+
+def links(sections: list[str], words: Catalogue) -> Markup:
+    """Links to sections by their titles."""
+    return Markup(", ").join(
+        Markup('<a href="#{}">{}</a>').format(section, words(f"{section}.title"))
+        for section in sections
+    )
 
 
 def _asked(name: str, study: Study, words: Catalogue) -> Markup:
@@ -152,33 +153,9 @@ def _least(best: pd.Series) -> dict[str, Markup]:
     return {"method": code(best["method"]), **found}
 
 
-def _claim(study: Study, words: Catalogue) -> Markup:
-    judged = [one.status if one else "untestable" for one in discussion.judgements(study).values()]
-    count = {status: judged.count(status) for status in discussion.BADGE}
-    tested = "none"
-    if count["supported"] or count["contradicted"]:
-        tested = (
-            "yes" if not count["contradicted"] else "no" if not count["supported"] else "partly"
-        )
-    text = words(f"questions.claim_{tested}") + " "
-    text += words(
-        "questions.claim_count", **{status: number(found) for status, found in count.items()}
-    )
-    for said in study.verdict:
-        pair = {said["numbers"].get(name) for name in ("first", "second")}
-        if said["key"] in CONTRASTS and pair == COMPARED:
-            text += " " + sentence(said, words)
-    orders = [said for said in study.verdict if said["key"] in {"order_reversed", "order_same"}]
-    orders.sort(key=lambda said: said["numbers"].get("method") != "mf")
-    for said in orders[:1]:
-        text += " " + sentence(said, words)
-    return text + " " + words("questions.claim_root")
-
-
 ANSWERS: dict[str, tuple[Callable[[Study, Catalogue], Markup | None], list[str]]] = {
     "which": (_which, ["comparison"]),
     "how_sure": (_how_sure, ["statistics"]),
     "cost": (_cost, ["cost"]),
     "new_users": (_new_users, ["cold-start"]),
-    "claim": (_claim, ["errata", "discussion"]),
 }

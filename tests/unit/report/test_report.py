@@ -11,22 +11,19 @@ import generated_study
 import numpy as np
 import pandas as pd
 import pytest
+from reading import read
 
 from cfmf import verdict
+from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report import numbers
 from cfmf.report.context import EXTRA, load
-from cfmf.report.page import Fold, Note, Plot, Table, Text, plots
-from cfmf.report.render import render, render_pages
+from cfmf.report.page import Plot, Text, plots
+from cfmf.report.render import render
 from cfmf.report.sections import (
     cold_start,
     cost,
-    discussion,
-    errata,
-    factors,
     inference,
-    published,
     ratings,
-    search,
     simulated,
 )
 from cfmf.report.strings import Catalogue
@@ -36,72 +33,6 @@ from cfmf.statistics.names import ESTIMANDS
 from cfmf.workflow.layout import Results
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6, "folded": 1.5e6}
-
-
-class Reader(HTMLParser):
-    """Tables by name as lists of rows of raw values, ids, and addresses that would be fetched."""
-
-    def __init__(self):
-        super().__init__()
-        self.tables, self.ids, self.fetched, self.headings = {}, [], [], []
-        self.current, self.reading = None, False
-
-    def handle_starttag(self, tag, attrs):
-        known = dict(attrs)
-        if "id" in known:
-            self.ids.append(known["id"])
-        if tag == "table":
-            self.current = self.tables.setdefault(known["data-name"], {"keys": [], "rows": []})
-        if tag == "th" and "data-key" in known:
-            self.current["keys"].append(known["data-key"])
-        elif tag == "tr" and self.current is not None:
-            self.current["rows"].append([])
-        elif tag in {"td", "th"} and self.current is not None:
-            self.current["rows"][-1].append(known.get("data-value", ""))
-            self.reading = "data-value" not in known
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(int(tag[1]))
-        if tag in {"link", "iframe", "object", "embed"} or (
-            tag in {"script", "img"} and "src" in known
-        ):
-            self.fetched.append((tag, known))
-
-    def handle_endtag(self, tag):
-        if tag in {"td", "th"}:
-            self.reading = False
-
-    def handle_data(self, text):
-        if self.reading and self.current and self.current["rows"]:
-            self.current["rows"][-1][-1] += text.strip()
-
-    def table(self, name):
-        found = self.tables[name]
-        found["rows"] = [[c.replace("–", "nan") for c in row] for row in found["rows"]]
-        rows = [row for row in found["rows"] if len(row) == len(found["keys"])]
-        return pd.DataFrame([row for row in rows if row], columns=found["keys"])
-
-
-def read(html):
-    reader = Reader()
-    reader.feed(html)
-    return reader
-
-
-@pytest.fixture(scope="module")
-def pages(study, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    made = {}
-    for language, kinds in {"en": ["embedded", "svg", "folded"], "zh": ["embedded"]}.items():
-        paths = {folder / f"{language}-{kind}.html": kind for kind in kinds}
-        render_pages(study, paths, language)
-        for path, kind in paths.items():
-            made[language, kind] = path.read_text(encoding="utf-8")
-    return made
-
-
-@pytest.fixture(scope="module")
-def page(pages):
-    return read(pages["en", "embedded"])
 
 
 @pytest.mark.parametrize("key", list(ESTIMANDS))
@@ -156,45 +87,6 @@ def test_tables_that_stand_as_they_are_equal_their_files(page, results):
         )
     medians = pd.read_csv(home / "statistics/medians.tsv", sep="\t")
     np.testing.assert_allclose(page.table("medians")["median"].astype(float), medians["median"])
-
-
-def test_backends_and_generators_stand_in_the_tables(page, pages, results):
-    home = results / generated_study.DATASET / "backends"
-    for name in ("backends", "generators"):
-        kept = pd.read_csv(home / f"{name}.tsv", sep="\t")
-        shown = page.table(name)
-        for column in shown.columns:
-            written = (
-                kept[column].astype(float) if kept[column].dtype.kind in "if" else kept[column]
-            )
-            read = shown[column].astype(written.dtype)
-            assert read.to_list() == pytest.approx(written.to_list()), column
-    assert "A large p shows no agreement" in pages["en", "embedded"]
-    assert "it printed a statistic of 0.0192 for torch, 0.0344 for JAX" in re.sub(
-        "<[^>]+>", "", pages["en", "embedded"]
-    )
-
-
-def test_variants_are_told_against_the_plain_model(study):
-    """Half the folds of a variant are .01 better than `mf` and half .03 worse."""
-    rows = study.tables["selected"]
-    plain = rows[rows["method"] == "mf"]
-    worse = np.where(plain["fold"].isin(["u1", "u2"]), -0.01, 0.03)
-    variant = plain.assign(method="mf-cubic", value=plain["value"] + worse)
-    points = study.tables["metrics"]
-    tried = points[points["method"] == "mf"].assign(method="mf-cubic")
-    tables = {
-        **study.tables,
-        "selected": pd.concat([rows, variant]),
-        "metrics": pd.concat([points, tried]),
-    }
-    found = factors._variants(dataclasses.replace(study, tables=tables), Catalogue("en"))
-    (row,) = [row for row in found[-1].rows if row["method"] == "mf-cubic"]
-    assert row["difference"] == pytest.approx((2 * -0.01 + 3 * 0.03) / 5)
-    assert row["folds"] == 2
-    assert row["trials"] == len(tried[["k", "reg"]].drop_duplicates())
-    assert "better in" in str(found[2].items[0])
-    assert not factors._variants(study, Catalogue("en"))
 
 
 def test_rise_with_k_is_that_of_the_tables(page, study):
@@ -257,19 +149,6 @@ def test_matrices_of_the_first_fold_are_described(study, page, results):
         train, test = set(rows[name][600:]), set(rows[name][:600])
         sizes = [len(train), len(test), len(train & test), len(train | test)]
         assert [row[k] for k in ("train", "test", "intersection", "union")] == sizes
-
-
-def test_ends_of_the_published_training_are_shown(study, page):
-    point = factors.curve_choice(study, "mf-published")
-    history = study.histories[point[len(point) // 2]]
-    shown = page.table("history-mf-published").astype(float)
-    assert shown["epoch"].tolist() == [0, 1, 2, 3, 4, 595, 596, 597, 598, 599]
-    ends = history[history["epoch"].isin(shown["epoch"])]
-    for column in ("loss", "train_rmse", "test_rmse", "delta_loss"):
-        np.testing.assert_allclose(shown[column], ends[column], rtol=1e-8)
-    text, _ = factors._history(study, point[len(point) // 2], Catalogue("en"))[0].blocks
-    assert "100</data> it/s" in text.html  # 0.01 s an epoch
-    assert "26.98</data> it/s" in text.html
 
 
 def test_the_audit_is_shown_as_the_study_published_it(page):
@@ -430,7 +309,7 @@ def test_light_pages_hold_every_figure_between_them(pages):
 
 def test_two_renderings_are_the_same_bytes(study, tmp_path, pages):
     """The still figures have a test of their own."""
-    render(study, tmp_path / "again.html", "en")
+    render(study, tmp_path / "again.html", "en", extensions=[EXTENSION])
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == pages["en", "embedded"]
 
 
@@ -438,7 +317,7 @@ def test_only_what_tells_times_is_volatile(study, tmp_path, pages):
     """A run with other times differs in costs, provenance and the time columns alone."""
     costs = study.tables["costs"].assign(value=lambda rows: rows["value"] * 2)
     slower = dataclasses.replace(study, tables={**study.tables, "costs": costs}, provenance={})
-    render(slower, tmp_path / "slower.html", "en")
+    render(slower, tmp_path / "slower.html", "en", extensions=[EXTENSION])
     both = [
         re.split(r'<section id="([\w-]+)"', html)
         for html in (
@@ -460,7 +339,8 @@ def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
     for name in ("slices", "costs", "settings", *EXTRA):
         (home / f"evaluation/{name}.tsv").unlink(missing_ok=True)
     (home / "provenance.json").unlink()
-    render(load(Results(tmp_path / "results", generated_study.DATASET)), tmp_path / "bare.html")
+    bare = load(Results(tmp_path / "results", generated_study.DATASET))
+    render(bare, tmp_path / "bare.html", extensions=[EXTENSION])
     html = (tmp_path / "bare.html").read_text(encoding="utf-8")
     for sentence in (
         "The statistics stage has not run.",
@@ -537,88 +417,6 @@ def test_frontier_keeps_what_nothing_beats():
     assert numbers.frontier(points).tolist() == [True, True, False, True]
 
 
-def test_peeking_at_test_is_never_worse_than_validation(study):
-    """The least over settings of a fold's test RMSE cannot exceed that of any one setting."""
-    found = errata.EVIDENCE[4](study)
-    values = {name: float(re.search(r'value="(.*?)"', found[name])[1]) for name in found}
-    assert values["peeked"] <= values["honest"]
-    assert values["gain"] == pytest.approx(values["honest"] - values["peeked"], abs=1e-8)
-
-
-def test_double_root_of_the_published_trial_is_undone():
-    """From the study's own trial 0: the root of its loss is its train 'RMSE'."""
-    printed = errata.published_figures()
-    assert printed["trial_0_loss"] ** 0.5 == pytest.approx(printed["trial_0_train"], abs=2e-6)
-    assert printed["jax_test"] ** 2 == pytest.approx(0.9571, abs=5e-5)
-    assert [round(v**2, 4) for v in printed["best_by_k"].values()] == [
-        0.9181,
-        0.9251,
-        0.8389,
-        0.8794,
-    ]
-
-
-def test_claims_are_judged_by_their_rule(study):
-    """Turn the errors of one family round and the judgement turns with them."""
-    assert discussion.RULES["mf1"](study).status == "supported"
-    selected = study.tables["selected"].copy()
-    worse = (selected["method"] == "mf") & (selected["metric"] == "rmse")
-    selected.loc[worse, "value"] += 0.2
-    turned = dataclasses.replace(
-        study,
-        tables={**study.tables, "selected": selected, "tests": study.tables["tests"].iloc[:0]},
-    )
-    assert discussion.RULES["mf1"](turned).status == "contradicted"
-
-
-def turned_round(study, name, change):
-    """The study with one of its measured tables changed."""
-    return dataclasses.replace(study, extra={**study.extra, name: change(study.extra[name].copy())})
-
-
-def of_knn(factor):
-    """Multiplies the values of user-knn's first rows of a table, and their intervals."""
-
-    def change(table):
-        rows = (table["method"] == "user-knn") & table["level"].astype(str).isin(["0", "10"])
-        table.loc[rows, ["value", "ci_low", "ci_high"]] *= factor
-        return table
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("claim", "table", "supported", "contradicted"),
-    [("cf3", "cold_start", 1.5, 0.5), ("cf4", "ranking", 2, 0.5)],
-)
-def test_claims_are_judged_by_what_was_measured(study, claim, table, supported, contradicted):
-    for factor, status in ((supported, "supported"), (contradicted, "contradicted")):
-        judged = discussion.RULES[claim](turned_round(study, table, of_knn(factor)))
-        assert (judged.status, judged.measured) == (status, True)
-    bare = dataclasses.replace(study, extra={})
-    judged = discussion.RULES[claim](bare)
-    assert judged is None or not judged.measured
-
-
-def test_claims_about_space_are_judged_by_the_models(study):
-    """90 users: their matrix takes 32,400 bytes, both models 4,000 bytes."""
-    assert discussion.RULES["cf2"](study).status == "supported"
-    assert discussion.RULES["mf4"](study).status == "undecided"
-
-    def sized(**sizes):
-        def change(table):
-            for method, size in sizes.items():
-                rows = (table["method"] == method.replace("_", "-")) & (table["measure"] == "bytes")
-                table.loc[rows, "value"] = size
-            return table
-
-        return turned_round(study, "fit_costs", change)
-
-    assert discussion.RULES["mf4"](sized(mf=3000)).status == "supported"
-    assert discussion.RULES["mf4"](sized(mf=10**6)).status == "contradicted"
-    assert discussion.RULES["cf2"](sized(user_knn=10**6)).status == "contradicted"
-
-
 def test_measured_tables_stand_in_the_page(page, results):
     home = results / generated_study.DATASET / "evaluation"
     trimmed = pd.read_csv(home / "cold_start.tsv", sep="\t")
@@ -654,35 +452,6 @@ def test_every_method_is_in_a_figure_of_cut_histories(study):
     assert sorted(drawn) == sorted(generated_study.LEVEL)
 
 
-def with_slices(study, change):
-    slices = change(study.tables["slices"].copy())
-    return dataclasses.replace(study, tables={**study.tables, "slices": slices})
-
-
-def test_claim_about_rare_items_is_judged_by_items_with_ratings(study):
-    """Of items with no rating at all, which nobody knows, every method is made to say the same."""
-    items = study.tables["slices"]["slice"] == "item's ratings in train"
-
-    def turned(factor):
-        def change(slices):
-            rare = items & slices["level"].isin(["1-9", "10-19"])
-            slices.loc[rare & (slices["method"] == "user-knn"), "value"] *= factor
-            nobody = slices[items & (slices["level"] == "1-9")].assign(level="0", value=1.0)
-            return pd.concat([nobody, slices])
-
-        return discussion.RULES["cf6"](with_slices(study, change))
-
-    assert turned(1.5).status == "supported"
-    assert turned(0.5).status == "contradicted"
-    assert vars(turned(1.5))["values"]["level"] == "1-19"
-
-    def lacking(slices):
-        gone = items & slices["level"].isin(["1-9", "10-19"]) & (slices["fold"] == "u2")
-        return slices[~gone]
-
-    assert discussion.RULES["cf6"](with_slices(study, lacking)) is None
-
-
 def test_measured_times_stand_about_the_line_of_their_exponent(study):
     points = cost.fitted(study)
     assert len(points) == len(study.extra["timings"])
@@ -694,144 +463,6 @@ def test_measured_times_stand_about_the_line_of_their_exponent(study):
     assert left["size"].max() == 400
     figures = {plot.name for plot in plots(cost.blocks(study, Catalogue("en")))}
     assert {"growth-ratings", "growth-users", "growth-k"} <= figures
-
-
-def test_claim_of_overfitting_follows_the_best_k(study):
-    metrics = study.tables["metrics"].copy()
-    assert discussion.RULES["mf3"](study).status == "contradicted"  # generated: 64 is best
-    at_64 = (metrics["method"] == "mf") & (metrics["k"] == "64") & (metrics["split"] == "test")
-    metrics.loc[at_64 & (metrics["metric"] == "rmse"), "value"] += 0.1
-    turned = dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
-    assert discussion.RULES["mf3"](turned).status == "supported"
-
-
-def with_errors(study, values, methods):
-    """The study with these RMSE on test and validation by k and reg, in every fold."""
-    metrics = study.tables["metrics"].copy()
-    rows = metrics["method"].isin(methods) & (metrics["metric"] == "rmse")
-    points = zip(metrics.loc[rows, "k"], metrics.loc[rows, "reg"], strict=True)
-    metrics.loc[rows, "value"] = [values(int(k), float(reg)) for k, reg in points]
-    return dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
-
-
-@pytest.mark.parametrize(
-    ("claim", "method", "supported", "contradicted"),
-    [
-        ("v1", "mf-published", lambda k, reg: 0.95, lambda k, reg: 1.2),
-        ("v3", "mf", lambda k, reg: 0.9 + k / 100, lambda k, reg: 0.9 + reg),
-        # tuned, 64 is best; over the grid, 4 is
-        ("v4", "mf", lambda k, reg: 0.9 + abs(k - 4) * reg / 64, lambda k, reg: 0.9 + 1 / k),
-        ("v5", "mf", lambda k, reg: 0.9 + abs(k - 16) / 64, lambda k, reg: 0.9 + 1 / k),
-    ],
-)
-def test_conclusions_of_the_experiment_follow_the_numbers(
-    study, claim, method, supported, contradicted
-):
-    for values, status in ((supported, "supported"), (contradicted, "contradicted")):
-        judged = discussion.RULES[claim](with_errors(study, values, [method]))
-        assert judged.status == status
-    lacking = study.tables["metrics"]
-    lacking = lacking[lacking["method"] != method]
-    bare = dataclasses.replace(study, tables={**study.tables, "metrics": lacking})
-    assert discussion.RULES[claim](bare) is None
-
-
-def test_conclusion_that_holds_in_some_folds_stays_open(study):
-    metrics = with_errors(study, lambda k, reg: 0.9 + abs(k - 16) / 64, ["mf"]).tables["metrics"]
-    other = (metrics["fold"] == "u1") & (metrics["method"] == "mf") & (metrics["k"] == "4")
-    metrics.loc[other & (metrics["metric"] == "rmse"), "value"] = 0.8
-    turned = dataclasses.replace(study, tables={**study.tables, "metrics": metrics})
-    judged = discussion.RULES["v5"](turned)
-    assert judged.status == "undecided"
-    assert vars(judged)["values"]["folds"].striptags() == "4"
-
-
-def test_the_untuned_point_is_the_one_nearest_to_the_published(study):
-    shown = vars(discussion.RULES["v1"](study))["values"]
-    assert (shown["k"].striptags(), shown["reg"].striptags()) == ("64", "0.01")
-
-
-@pytest.mark.parametrize(("seconds", "status"), [(1e6, "supported"), (1e-9, "contradicted")])
-def test_slowest_step_is_told_by_the_seconds(study, seconds, status):
-    similarity = dataclasses.replace(study.similarity, seconds={"similarity": seconds})
-    judged = discussion.RULES["v2"](dataclasses.replace(study, similarity=similarity))
-    assert judged.status == status
-    assert discussion.RULES["v2"](dataclasses.replace(study, similarity=None)) is None
-
-
-def test_conclusions_stand_in_the_page(pages):
-    for language in ("en", "zh"):
-        table = read(pages[language, "embedded"]).table("conclusions")
-        assert len(table) == len(discussion.EXPERIMENT)
-
-
-def test_medians_of_a_search_with_and_without_pruned_trials():
-    frame = pd.DataFrame(
-        {
-            "number": range(6),
-            "params_k": [1, 1, 1, 64, 64, 64],
-            "state": ["COMPLETE", "PRUNED", "PRUNED", "COMPLETE", "PRUNED", "PRUNED"],
-            "value": [0.95, 1.9, 1.95, 0.9, 2.9, np.nan],
-        }
-    )
-    table = search.medians(frame)
-    assert table["all"].tolist() == [1.9, 1.9]
-    assert table["complete"].tolist() == [0.95, 0.9]
-    assert table["pruned"].tolist() == [2, 1]
-    assert search.order(table, "complete") == "64 < 1"
-
-
-def searched(study, state, values):
-    """The study after a search of one trial for each k, and with this state."""
-    frame = pd.DataFrame(
-        {"number": range(4), "state": state, "params_k": [1, 4, 16, 64], "params_lmd": 0.01}
-    )
-    return dataclasses.replace(study, search={"frame": frame.assign(value=values)})
-
-
-def test_order_of_k_is_laid_to_the_recipe_or_to_pruning_by_the_complete_runs(study):
-    """In the generated grid of mf-published RMSE rises with k; trials follow it or do not."""
-    rising, falling = [0.91, 0.92, 0.93, 0.94], [0.94, 0.93, 0.92, 0.91]
-    pruned = ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
-    alike, other = searched(study, pruned, rising), searched(study, pruned, falling)
-    assert search.orders(alike)["grid"] == "1 < 4 < 16 < 64"
-    assert (search.cause(alike), search.cause(other)) == ("recipe", "pruning")
-    metrics = study.tables["metrics"]
-    bare = {**study.tables, "metrics": metrics[metrics["method"] != "mf-published"]}
-    assert search.cause(dataclasses.replace(searched(study, "PRUNED", rising), tables=bare)) == ""
-    words = Catalogue("en")
-    told = [
-        {str(block.html) for block in published.blocks(found, words) if isinstance(block, Note)}
-        for found in (alike, other)
-    ]
-    for part in ("keep the order of k here", "does not hang on that here"):
-        assert any(part in text for text in told[0])
-        assert not any(part in text for text in told[1])
-
-
-def test_values_rooted_once_are_not_called_roots(study, results):
-    runs = search.trials(study)
-    assert search.doubly_rooted(runs)
-    np.testing.assert_allclose(runs["test_rmse"], runs["value"] ** 2, rtol=1e-8)
-    table = study.tables["trials"].copy()
-    both = table.pivot_table(index="trial", columns="metric", values="value")
-    rooted = table["metric"] == "test_rmse"
-    table.loc[rooted, "value"] = table.loc[rooted, "trial"].map(both["value"])
-    once = dataclasses.replace(study, tables={**study.tables, "trials": table})
-    assert not search.doubly_rooted(search.trials(once))
-    text = str(search._text(search.trials(once), Catalogue("en")))
-    assert "metric rooted once" in text
-    assert "is the root" not in text
-
-
-def test_independent_runs_stand_beside_this_run(page, study):
-    shown = page.table("independent-runs")
-    assert len(shown) == len(errata.published_figures()["independent"])
-    here = shown.set_index("what")["here"]
-    knn = study.tables["selected"].query("method == 'user-knn' and metric == 'rmse'")
-    mean = knn.loc[knn["split"] == "test", "value"].mean()
-    assert float(here["centred nearest neighbours, K = 3"]) == pytest.approx(mean)
-    assert here["3 for every rating"] in ("nan", "")
 
 
 def test_every_sentence_of_the_verdict_has_words_of_its_own():
@@ -879,42 +510,6 @@ def test_a_study_of_one_data_set_takes_no_figures_of_another(results, tmp_path):
     path.write_text(json.dumps(known))
     alone = load(Results(tmp_path / "results", generated_study.DATASET))
     assert not [name for name in alone.extra if name.startswith("across")]
-
-
-def test_every_published_part_is_followed_by_its_erratum_and_the_correction(study):
-    blocks = published.blocks(study, Catalogue("en"))
-    assert isinstance(blocks[1], Note)  # the label, before anything else
-    names = [getattr(block, "name", block.__class__.__name__) for block in blocks]
-    for kind in ("scatter", "box", "density"):
-        at = names.index(f"{kind}-by-k")
-        assert names[at + 1 : at + 3] == ["Note", f"{kind}-corrected"]
-    shown = [b for b in blocks if isinstance(b, Plot | Table) and "corrected" not in b.name]
-    for block in shown:
-        following = blocks[blocks.index(block) + 1]
-        assert isinstance(following, Note), block.name
-        assert following.kind == "erratum"
-        assert "as published" in block.title
-
-
-def test_tables_of_the_search_are_followed_by_their_erratum_and_the_correction(study):
-    blocks = search.blocks(study, Catalogue("en"))
-    (fold,) = (block for block in blocks if isinstance(block, Fold))
-    for name, found in (("search-best", blocks), ("search-trials", fold.blocks)):
-        names = [getattr(block, "name", block.__class__.__name__) for block in found]
-        at = names.index(name)
-        assert names[at + 1 : at + 3] == ["Note", f"{name}-corrected"]
-        assert found[at + 1].kind == "erratum"
-
-
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_all_errata_stand_in_the_report(study, language):
-    words = Catalogue(language)
-    (table,) = (b for b in errata.blocks(study, words) if getattr(b, "name", "") == "errata")
-    assert [row["number"] for row in table.rows] == list(range(1, 26))
-    for row in table.rows:
-        assert row["published"] == words(f"errata.published.e{row['number']}")
-        assert row["correct"] == words(f"errata.correct.e{row['number']}")
-        assert row["here"]
 
 
 def test_simulated_shares_are_those_of_the_benchmark(page):

@@ -5,6 +5,7 @@ import re
 import pytest
 from markupsafe import Markup
 
+from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report.strings import CATALOGUES, Catalogue, number, raw, shown
 
 LANGUAGES = sorted(path.stem for path in CATALOGUES.glob("*.yaml"))
@@ -14,9 +15,10 @@ def test_english_and_chinese_are_there():
     assert {"en", "zh"} <= set(LANGUAGES)
 
 
+@pytest.mark.parametrize("folder", [CATALOGUES, EXTENSION.strings], ids=["report", "published"])
 @pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "en"])
-def test_every_language_has_the_keys_and_placeholders_of_english(language):
-    english, other = Catalogue("en").texts, Catalogue(language).texts
+def test_every_language_has_the_keys_and_placeholders_of_english(language, folder):
+    english, other = Catalogue("en", folder).texts, Catalogue(language, folder).texts
     assert set(english) == set(other)
     placeholders = {key: set(re.findall(r"{(\w+)}", text)) for key, text in english.items()}
     assert {key: set(re.findall(r"{(\w+)}", other[key])) for key in english} == placeholders

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.published.reporting import drawings, search_as_run
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.figures import accuracy, ranks
 from cfmf.report.page import Block, Heading, Note, Plot, Text
-from cfmf.report.sections import search, tests
+from cfmf.report.sections import tests
+from cfmf.report.sections.inference import families
 from cfmf.report.strings import Catalogue, code
 from cfmf.statistics import names
 
@@ -38,6 +39,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_signs(study, found, words, family, method),
         *_side(study, words, "medians", MEDIANS, method),
         *_side(study, words, "best_rows", BEST, method),
+        *families("published", found[found["design"] == names.PUBLISHED], words),
     ]
 
 
@@ -88,9 +90,9 @@ def _figures(study: Study, words: Catalogue, method: str) -> list[Block]:
         whose = words("published.runs_of_grid", method=code(source))
     found: list[Block] = []
     for kind, draw in (
-        ("scatter", ranks.scatter_by_k),
-        ("box", accuracy.box_by_k),
-        ("density", accuracy.density_by_k),
+        ("scatter", drawings.scatter_by_k),
+        ("box", drawings.box_by_k),
+        ("density", drawings.density_by_k),
     ):
         title = words(f"published.{kind}_title")
         caption = words(f"published.{kind}_caption", runs=whose)
@@ -115,8 +117,8 @@ BY_CAUSE = ("box", "dunn", "medians")
 
 def _erratum(study: Study, part: str, words: Catalogue) -> Markup:
     """What is wrong with a part; where pruning is not what makes the order here, that is told."""
-    if part in BY_CAUSE and search.cause(study) == "recipe":
-        return words(f"published.erratum_{part}_recipe", **search.orders(study))
+    if part in BY_CAUSE and search_as_run.cause(study) == "recipe":
+        return words(f"published.erratum_{part}_recipe", **search_as_run.orders(study))
     return words(f"published.erratum_{part}")
 
 
@@ -192,7 +194,7 @@ def _signs(
         )
         title = words(f"published.sign_{name}", method=code(method))
         caption = words(f"published.sign_{name}_caption")
-        drawn = ranks.sign_plot(pairs, words.plain)
+        drawn = drawings.sign_plot(pairs, words.plain)
         made.append(Plot(f"signs-{name}", title, caption, drawn))
         if name == "published":
             made.append(Note("erratum", _erratum(study, "dunn", words)))

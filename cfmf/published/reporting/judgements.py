@@ -1,4 +1,4 @@
-"""The study's twelve claims and the verdict of its experiment, each judged by a rule."""
+"""The study's twelve claims and the conclusions of its experiment, each judged by a rule."""
 
 from __future__ import annotations
 
@@ -8,29 +8,36 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from cfmf.config import family
+from cfmf.published.printed import printed_numbers
 from cfmf.report import numbers
-from cfmf.report.context import Study, published_figures
-from cfmf.report.page import Block, Column, Heading, Table, Text
+from cfmf.report.context import Study
 from cfmf.report.sections.cold_start import by_level, levels_of
 from cfmf.report.sections.comparison import contrasts
 from cfmf.report.sections.cost import fits
-from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import told
+from cfmf.report.strings import code, number
+
+STATUSES = ("supported", "contradicted", "undecided", "untestable")
 
 CLAIMS = [f"cf{place}" for place in range(1, 8)] + [f"mf{place}" for place in range(1, 6)]
+
+
 EXPERIMENT = [f"v{place}" for place in range(1, 6)]
 """What the study concludes from its own experiment."""
-BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
 
 
 UNTUNED = {"k": 50.0, "reg": 0.01}
 """The study's first setting, of its learning curves."""
+
+
 OF_ITEMS = "item's ratings in train"
+
+
 RARE = ("1-9", "10-19")
 """Levels of that slice whose items are rarely rated."""
+
+
 ENDS = {"rmse": "value", "low": "low", "high": "high"}
 
 
@@ -41,7 +48,7 @@ class Judgement:
     Attributes
     ----------
     status
-        A key of `BADGE`.
+        One of `STATUSES`.
     values
         For the text of the evidence.
     section
@@ -57,54 +64,7 @@ class Judgement:
     measured: bool = False
 
 
-def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """One row a claim, then one row a conclusion of the experiment."""
-    columns = [
-        Column("family", words.plain("column.family_of")),
-        Column("claim", words.plain("column.claim"), "html"),
-        Column("status", words.plain("column.judged"), "html"),
-        Column("evidence", words.plain("column.evidence"), "html"),
-    ]
-    rows = _rows(study, CLAIMS, words)
-    for claim, row in zip(CLAIMS, rows, strict=True):
-        row["family"] = words.plain(f"discussion.{claim[:2]}")
-    concluded = _rows(study, EXPERIMENT, words)
-    return [
-        Text(words("discussion.text")),
-        Table("claims", words("discussion.table"), columns, rows),
-        Heading(words("discussion.experiment")),
-        Text(words("discussion.experiment_text")),
-        Table("conclusions", words("discussion.experiment_table"), columns[1:], concluded),
-    ]
-
-
-def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for claim, judged in judgements(study, claims).items():
-        status = judged.status if judged else "untestable"
-        badge = Markup('<span class="badge {}">{}</span>').format(
-            BADGE[status], words(f"discussion.{status}")
-        )
-        evidence = words(f"discussion.untestable_{claim}")
-        if judged:
-            link = Markup('<a href="#{}">{}</a>').format(
-                judged.section, words(f"{judged.section}.title")
-            )
-            kind = "measured" if judged.measured else "evidence"
-            evidence = (
-                words(f"discussion.{kind}_{claim}", **told(judged.values, words)) + " " + link
-            )
-        rows.append(
-            {
-                "claim": words(f"discussion.claim_{claim}"),
-                "status": badge,
-                "evidence": evidence,
-            }
-        )
-    return rows
-
-
-def judgements(study: Study, claims: Iterable[str] = CLAIMS) -> dict[str, Judgement | None]:
+def judge(study: Study, claims: Iterable[str]) -> dict[str, Judgement | None]:
     """What the rules say of every claim; None where this run cannot tell."""
     return {claim: RULES[claim](study) if claim in RULES else None for claim in claims}
 
@@ -473,7 +433,7 @@ def _similarity_slowest(study: Study) -> Judgement | None:
             "training": number(float(training), "seconds"),
             "method": code("mf-published"),
             "k": number(int(k)),
-            "published": number(published_figures()["similarity_seconds"], "seconds"),
+            "published": number(printed_numbers()["similarity_seconds"], "seconds"),
         },
         "similarity",
     )

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.published.reporting import drawings
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.figures import training as figures
 from cfmf.report.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.report.sections.tests import plain_table
 from cfmf.report.strings import Catalogue, code, number
@@ -34,7 +34,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
             "search-history",
             words("search.history_title"),
             words("search.history_caption"),
-            figures.search_history(frame, words.plain, value),
+            drawings.search_history(frame, words.plain, value),
         ),
         Note("erratum", _medians(study, frame, words)),
         *_reports(study, frame, words, value),
@@ -234,7 +234,7 @@ def _reports(study: Study, frame: pd.DataFrame, words: Catalogue, value: str) ->
             "search-reports",
             words("search.reports_title"),
             words("search.reports_caption"),
-            figures.search_reports(known, words.plain, value),
+            drawings.search_reports(known, words.plain, value),
         ),
         Note("erratum", words("search.erratum_reports")),
     ]
@@ -250,7 +250,7 @@ def _importances(study: Study, words: Catalogue) -> list[Block]:
             "search-importances",
             words("search.importances_title"),
             words("search.importances_caption", evaluator=code(shares["evaluator"].iloc[0])),
-            figures.importances(named, words.plain),
+            drawings.importances(named, words.plain),
         ),
         Note("erratum", words("search.erratum_importances")),
         *_exact(study, words),
@@ -274,7 +274,7 @@ def _exact(study: Study, words: Catalogue) -> list[Block]:
                 f"grid-importances-{method}",
                 words("search.exact_title", method=code(method)),
                 words("search.exact_caption", method=code(method)),
-                figures.importances(shares, words.plain),
+                drawings.importances(shares, words.plain),
             )
         )
     return found

@@ -1,0 +1,60 @@
+"""The study's claims and conclusions with their judgements, as tables."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from cfmf.published.reporting.judgements import CLAIMS, EXPERIMENT, judge
+from cfmf.report.context import Study
+from cfmf.report.page import Block, Column, Heading, Table, Text
+from cfmf.report.strings import Catalogue
+from cfmf.report.terms import told
+
+BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """One row a claim, then one row a conclusion of the experiment."""
+    columns = [
+        Column("family", words.plain("column.family_of")),
+        Column("claim", words.plain("column.claim"), "html"),
+        Column("status", words.plain("column.judged"), "html"),
+        Column("evidence", words.plain("column.evidence"), "html"),
+    ]
+    rows = _rows(study, CLAIMS, words)
+    for claim, row in zip(CLAIMS, rows, strict=True):
+        row["family"] = words.plain(f"discussion.{claim[:2]}")
+    concluded = _rows(study, EXPERIMENT, words)
+    return [
+        Text(words("discussion.text")),
+        Table("claims", words("discussion.table"), columns, rows),
+        Heading(words("discussion.experiment")),
+        Text(words("discussion.experiment_text")),
+        Table("conclusions", words("discussion.experiment_table"), columns[1:], concluded),
+    ]
+
+
+def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for claim, judged in judge(study, claims).items():
+        status = judged.status if judged else "untestable"
+        badge = Markup('<span class="badge {}">{}</span>').format(
+            BADGE[status], words(f"discussion.{status}")
+        )
+        evidence = words(f"discussion.untestable_{claim}")
+        if judged:
+            link = Markup('<a href="#{}">{}</a>').format(
+                judged.section, words(f"{judged.section}.title")
+            )
+            kind = "measured" if judged.measured else "evidence"
+            evidence = (
+                words(f"discussion.{kind}_{claim}", **told(judged.values, words)) + " " + link
+            )
+        rows.append(
+            {
+                "claim": words(f"discussion.claim_{claim}"),
+                "status": badge,
+                "evidence": evidence,
+            }
+        )
+    return rows
