@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cfmf.published.reporting import drawings
 from cfmf.report.figures import accuracy, distributions, ranks, training
 from cfmf.report.figures.static import to_svg
 from cfmf.report.figures.style import GREY, ON_BAR, PALETTE, SEQUENTIAL, colour, generated, thinned
@@ -53,7 +54,7 @@ FIGURES = {
     "heatmap": training.heatmap(
         pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
     ),
-    "side": training.side_by_side(
+    "side": drawings.side_by_side(
         pd.DataFrame(
             {
                 "k": K * 2,
@@ -122,17 +123,17 @@ FIGURES = {
     "trials": accuracy.trials_by_setting(
         pd.DataFrame({"x": [10, 20], "line": ["s 0", "s 0"], "value": [1, 0.9]}), "K", words
     ),
-    "density": accuracy.density_by_k(
+    "density": drawings.density_by_k(
         pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words
     ),
-    "box": accuracy.box_by_k(pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words),
-    "history": training.search_history(
+    "box": drawings.box_by_k(pd.DataFrame({"k": K * 5, "value": RNG.normal(size=15)}), words),
+    "history": drawings.search_history(
         pd.DataFrame(
             {"number": [0, 1, 2], "value": [2, 1.5, 1], "state": ["PRUNED", "COMPLETE", "COMPLETE"]}
         ),
         words,
     ),
-    "reports": training.search_reports(
+    "reports": drawings.search_reports(
         pd.DataFrame(
             {
                 "trial": [0] * 5 + [1] * 5,
@@ -144,7 +145,7 @@ FIGURES = {
         ),
         words,
     ),
-    "importances": training.importances(
+    "importances": drawings.importances(
         pd.DataFrame({"parameter": ["k", "λ"], "value": [0.9, 0.1]}), words
     ),
     "ranks": ranks.critical_difference(
@@ -153,10 +154,10 @@ FIGURES = {
     "ranks-alone": ranks.critical_difference(
         pd.DataFrame({"method": ["a", "b"], "rank": [1.2, 1.8]}), None, words
     ),
-    "scatter": ranks.scatter_by_k(
+    "scatter": drawings.scatter_by_k(
         pd.DataFrame({"k": K * 2, "value": range(6), "state": ["COMPLETE", "PRUNED"] * 3}), words
     ),
-    "signs": ranks.sign_plot(
+    "signs": drawings.sign_plot(
         pd.DataFrame(
             {
                 "first": ["1", "1", "4"],

@@ -13,6 +13,7 @@ from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting import (
     errata,
     judgements,
+    question,
     search_as_run,
     tests_as_run,
     training_as_run,
@@ -363,3 +364,30 @@ def test_all_errata_stand_in_the_report(study, language):
         assert row["published"] == words(f"errata.published.e{row['number']}")
         assert row["correct"] == words(f"errata.correct.e{row['number']}")
         assert row["here"]
+
+
+def answered(study):
+    (block,) = question.blocks(study, WORDS)
+    ((asked, answer, links),) = block.items
+    assert asked == WORDS("questions.claim")
+    assert re.findall('href="#([a-z-]+)"', links) == ["errata", "discussion"]
+    return answer.striptags()
+
+
+def test_claims_are_counted(study):
+    text = answered(study)
+    assert sum(int(count) for count in re.findall(r"\b(\d+) (?:are|contra|open|not)", text)) == 12
+
+
+def test_the_claim_is_answered_by_the_pair_that_the_study_compared(study):
+    numbers = {
+        "first": "mf", "low": 0.01, "high": 0.03, "level": 0.95, "p": 0.001, "sure": "99%",
+        "rope": 0.005,
+    }  # fmt: skip
+    pairs = [
+        {"key": "lower", "text": "", "numbers": numbers | {"second": rival, "size": size}}
+        for rival, size in (("item-knn", 0.015), ("user-knn", 0.025))
+    ]
+    text = answered(dataclasses.replace(study, verdict=pairs))
+    assert "mf predicts better than user-knn: its RMSE is lower by 0.025" in text
+    assert "item-knn" not in text

@@ -17,6 +17,7 @@ from cfmf import verdict
 from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report import numbers
 from cfmf.report.context import EXTRA, load
+from cfmf.report.extension import catalogue
 from cfmf.report.page import Plot, Text, plots
 from cfmf.report.render import render
 from cfmf.report.sections import (
@@ -86,7 +87,8 @@ def test_tables_that_stand_as_they_are_equal_their_files(page, results):
             shown[column].astype(float), published[column], rtol=1e-8, equal_nan=True
         )
     medians = pd.read_csv(home / "statistics/medians.tsv", sep="\t")
-    np.testing.assert_allclose(page.table("medians")["median"].astype(float), medians["median"])
+    corrected = medians.loc[medians["arm"].str.startswith("corrected"), "median"]
+    np.testing.assert_allclose(page.table("medians")["median"].astype(float), corrected)
 
 
 def test_rise_with_k_is_that_of_the_tables(page, study):
@@ -467,7 +469,7 @@ def test_measured_times_stand_about_the_line_of_their_exponent(study):
 
 def test_every_sentence_of_the_verdict_has_words_of_its_own():
     """The statistics write English; a report in another language needs each of its keys."""
-    texts = Catalogue("en").texts
+    texts = catalogue("en", [EXTENSION]).texts
     for key, text in verdict.ENGLISH.items():
         names = {name for _, name, _, _ in string.Formatter().parse(text) if name}
         found = set(re.findall(r"{(\w+)}", texts[f"verdict.{key}"]))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import cfmf.statistics
+from cfmf.published.reporting.extension import EXTENSION
+from cfmf.report.extension import catalogue
 from cfmf.report.strings import Catalogue, languages
 from cfmf.report.terms import family_title, term
 from cfmf.statistics import names
@@ -119,7 +121,8 @@ def test_every_resampling_names_what_it_resamples(unit, chinese):
 @pytest.mark.parametrize("language", languages())
 def test_family_of_the_published_battery_names_method_and_arm(language):
     title = family_title(
-        "published: k of mf-published-jax, search, pruned trials kept", Catalogue(language)
+        "published: k of mf-published-jax, search, pruned trials kept",
+        catalogue(language, [EXTENSION]),
     )
     assert "<code>mf-published-jax</code>" in title
     assert ("搜索，保留被剪枝的试验" in title) == (language == "zh")
