@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -38,140 +38,96 @@ ADVICE = {
     "duplicates": "set audit.duplicates to `keep-last` to keep the latest of each",
 }
 SHOWN = 5
+ROWS_AT_ONCE = 1 << 20
 LONGEST_REFUSED = 1000
 
 # Where a row stood: file, line number (from 1), bytes of the line.
 Place = tuple[str, int, bytes]
 
 
-@numba.njit(nogil=True, cache=True)
-def _note_parts(index, part, keep, seen):  # type: ignore[no-untyped-def]
-    """Set the bit of its part in `seen` at the index of every row that is kept."""
-    for row in range(len(index)):
-        if keep[row]:
-            seen[index[row]] |= np.uint8(1) << part[row]
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of ratings without their values.
+
+    `user` and `item` are dense indices (int32), `date` seconds since 1970 (int64, `NO_DATE` if
+    there is none) and `part` an index into `PARTS` (int8).
+    """
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    date: NDArray[np.int64]
+    part: NDArray[np.int8]
 
 
-@numba.njit(nogil=True, cache=True)
-def _note(index, seen):  # type: ignore[no-untyped-def]
-    """Set `seen` at every index."""
-    for row in range(len(index)):
-        seen[index[row]] = True
-
-
-@numba.njit(nogil=True, cache=True)
-def _look_up(index, table, found):  # type: ignore[no-untyped-def]
-    """Entries of a table at the given indices."""
-    for row in range(len(index)):
-        found[row] = table[index[row]]
-
-
-def _unsigned(index: NDArray[Any]) -> NDArray[Any]:
-    """The same bytes as unsigned numbers, with which compiled loops index several times faster."""
-    return index.view(f"u{index.itemsize}")
+def _pieces(count: int) -> list[slice]:
+    """Slices of up to `ROWS_AT_ONCE` rows, so that temporary arrays stay small."""
+    return [slice(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE)]
 
 
 def parts_seen(
     index: NDArray[Any], part: NDArray[np.int8], keep: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """In which parts each number of an index stands among the kept rows: bit p for PARTS[p]."""
+    """The parts that each number of an index occurs in among the kept rows: bit p for PARTS[p]."""
     seen = np.zeros(int(index.max()) + 1 if len(index) else 0, np.uint8)
-    _note_parts(_unsigned(index), _unsigned(part), keep, seen)
+    for rows in _pieces(len(index)):
+        for number in range(len(PARTS)):
+            seen[index[rows][keep[rows] & (part[rows] == number)]] |= 1 << number
     return seen
 
 
 def dense_index(
     ids: NDArray[Any], out: NDArray[np.int32] | None = None
 ) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Sorted distinct ids, and the place of each id among them.
+    """Sorted distinct ids, and the position of each id among them.
 
     Parameters
     ----------
     ids
-        Whole numbers, not negative, or texts.
+        Whole numbers, not negative.
     out
-        Where to put the places, int32; may be `ids` itself.
+        Where to write the positions, int32; may be `ids` itself.
     """
-    if len(ids) and ids.dtype.kind == "i" and ids.max() < max(1 << 22, 4 * len(ids)):
+    if len(ids) and ids.max() < max(1 << 22, 4 * len(ids)):
         seen = np.zeros(int(ids.max()) + 1, bool)
-        _note(_unsigned(ids), seen)
+        for rows in _pieces(len(ids)):
+            seen[ids[rows]] = True
         distinct = np.flatnonzero(seen)
-        place = np.empty(len(seen), np.int32)
-        place[distinct] = np.arange(len(distinct), dtype=np.int32)
-        places = np.empty(len(ids), np.int32) if out is None else out
-        _look_up(_unsigned(ids), place, places)
-        return distinct, places
-    sorted_ids, found = np.unique(ids, return_inverse=True)
-    return sorted_ids, found.astype(np.int32)
-
-
-@numba.njit(nogil=True, cache=True)
-def _by_user(user, n_users, order):  # type: ignore[no-untyped-def]
-    """Put rows sorted by user into `order`; returns the place at which each user's begin.
-
-    Mostly a user's rows stand together. So the place of the user at hand is kept at hand: to write
-    it to memory and read it back at every row would take longer than all the rest.
-    """
-    start = np.zeros(n_users + 1, np.int64)
-    one, count = user[0], 0
-    for row in range(len(user)):
-        if user[row] != one:
-            start[one + 1] += count
-            one, count = user[row], 0
-        count += 1
-    start[one + 1] += count
-    for index in range(n_users):
-        start[index + 1] += start[index]
-    filled = start[:-1].copy()
-    one = user[0]
-    place = np.uint64(filled[one])
-    for row in range(len(user)):
-        if user[row] != one:
-            filled[one] = place
-            one = user[row]
-            place = np.uint64(filled[one])
-        order[place] = row
-        place += np.uint64(1)
-    return start
-
-
-@numba.njit(nogil=True, cache=True)
-def _mark_repeated(order, start, item, users, n_items, repeated):  # type: ignore[no-untyped-def]
-    """Mark the rows of some users whose item another row of that user has too."""
-    last_user = np.full(n_items, -1, np.int32)
-    last_row = np.zeros(n_items, np.uint32)
-    for index in range(users[0], users[1]):
-        for place in range(start[index], start[index + 1]):
-            row = order[place]
-            if last_user[item[row]] == index:
-                repeated[row] = True
-                repeated[last_row[item[row]]] = True
-            last_user[item[row]] = index
-            last_row[item[row]] = row
+        position = np.empty(len(seen), np.int32)
+        position[distinct] = np.arange(len(distinct), dtype=np.int32)
+        positions = np.empty(len(ids), np.int32) if out is None else out
+        for rows in _pieces(len(ids)):
+            positions[rows] = position[ids[rows]]
+        return distinct, positions
+    distinct, found = np.unique(ids, return_inverse=True)
+    return distinct, found.astype(np.int32)
 
 
 def repeated_pairs(
     user: NDArray[np.int32], item: NDArray[np.int32], threads: int = 1
 ) -> NDArray[np.bool_]:
-    """Whether another row has the same user and item, for each row; time and memory O(rows).
+    """Whether another row has the same user and item, for each row.
 
     Parameters
     ----------
     user, item
-        Dense indices, int32, one a row; fewer than 2^32 rows.
+        Dense indices, one a row.
     threads
-        Groups of users to look at side by side.
+        Groups of users to sort at the same time; memory is a group's rows for each.
     """
     repeated = np.zeros(len(user), bool)
     if len(user):
-        n_users, n_items = int(user.max()) + 1, int(item.max()) + 1
-        order = np.empty(len(user), np.uint32)
-        start = _by_user(_unsigned(user), n_users, order)
+        start = np.append(0, np.cumsum(np.bincount(user)))
 
         def mark(users: tuple[int, int]) -> None:
-            _mark_repeated(order, start, _unsigned(item), users, n_items, repeated)
+            rows = np.flatnonzero((user >= users[0]) & (user < users[1]))
+            keys = user[rows].astype(np.int64) << 32 | item[rows]
+            ordered = np.sort(keys)
+            twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+            if len(twice):
+                repeated[rows[np.isin(keys, twice)]] = True
 
-        side_by_side(threads, mark, even_groups(start, threads))
+        groups = even_groups(start, max(threads, -(-len(user) // (4 * ROWS_AT_ONCE))))
+        side_by_side(threads, mark, groups)
     return repeated
 
 
@@ -256,26 +212,18 @@ class Checks:
 
 
 def check_pairs(
-    checks: Checks,
-    user: NDArray[np.int32],
-    item: NDArray[np.int32],
-    date: NDArray[np.int64],
-    part: NDArray[np.int8],
-    keep: NDArray[np.bool_],
-    threads: int = 1,
+    checks: Checks, rows: Pairs, keep: NDArray[np.bool_], threads: int = 1
 ) -> list[NDArray[np.uint8]]:
-    """Duplicates, test pairs in train, and users or items in test only, in this order.
+    """Check for duplicates, test pairs in train, and users or items in test only, in this order.
 
     Parameters
     ----------
     checks
         Where to count and refuse.
-    user, item
-        Dense indices of each row.
-    date, part
-        Seconds since 1970 (NO_DATE where there are none) and index into PARTS of each row.
+    rows
+        The rows to check.
     keep
-        Rows still kept; changed in place.
+        Which rows are still kept; changed in place.
     threads
         Cores to use.
 
@@ -289,6 +237,7 @@ def check_pairs(
         If rows fail a check whose policy is `error`, or duplicates are to be decided by dates and
         there are none.
     """
+    user, item, date, part = rows.user, rows.item, rows.date, rows.part
     suspects = np.flatnonzero(repeated_pairs(user, item, threads) & keep)
     pairs = pd.DataFrame(
         {"user": user[suspects], "item": item[suspects], "part": part[suspects]}, index=suspects

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +23,28 @@ from cfmf.data.audit import (
     TEST,
     TRAIN,
     Checks,
+    Pairs,
     Place,
     check_pairs,
     dense_index,
     parts_seen,
 )
 from cfmf.data.columns import Columns
-from cfmf.data.layouts import RatingFile, fixed_file, rating_files, title_file
+from cfmf.data.layouts import OTHER_LINES, RatingFile, fixed_file, rating_files, title_file
 from cfmf.data.lines import (
     BLANK,
-    ITEM,
     ITEM_LINE,
     OFF_SCALE,
     REASONS,
-    SKIP,
-    USER,
-    Block,
+    TEXT_REASONS,
     Layout,
     Rows,
     Scale,
-    file_blocks,
     parse_blocks,
 )
 from cfmf.data.manifest import verified_manifest
 from cfmf.data.parallel import side_by_side
-from cfmf.data.text import TEXT_REASONS, read_titles
+from cfmf.data.titles import read_titles
 from cfmf.files import atomic_write
 from cfmf.observed import overlap
 
@@ -54,8 +52,6 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 1 << 20
 HEAD = 5
-# Lines of a file that are no rows, or further lines of one.
-OTHER_LINES = ("header_lines", "item_lines", "blank_lines", "continuation_lines")
 COLUMNS = {"user": np.int32, "item": np.int32, "rating": np.float32, "date": np.int64}
 
 
@@ -129,55 +125,105 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     """
     raw = Path(raw)
     files = rating_files(raw, dataset)
-    checks = Checks(dataset["audit"], lambda rows: _places(files, rows))
+    checks = Checks(dataset["audit"], partial(_places, files))
     columns = _read_rows(files, Scale(**dataset["scale"]), checks, threads)
-    if dataset["source"] == "table" and dataset["table"]["ids"] == "text":
-        _restore_text_ids(files, columns)
-    probe_facts = {}
-    if dataset["source"] == "netflix-prize" and (raw / "probe.txt").is_file():
-        probe_facts = _mark_probe(raw / "probe.txt", columns, checks)
-    heads = {file.name: _head(file, columns) for file in files[:HEAD]}
+    labels = _sort_text_ids(files, columns)
+    probe_facts = _mark_probe(raw / "probe.txt", dataset, columns, checks)
+    heads = {file.name: _head(file, columns, labels) for file in files[:HEAD]}
     listed, user_facts = _read_users(raw, dataset, checks)
     titles, title_facts = _read_titles(raw, dataset, checks)
 
-    (user_ids, user), (item_ids, item) = side_by_side(
-        threads, _indexed, [columns.pop("user"), columns.pop("item")]
-    )
-    keep = np.ones(len(user), bool)
+    table = _indexed(columns, labels, threads)
+    keep = np.ones(len(table.user), bool)
     if listed is not None:
-        _check_known("unknown_user", checks, np.isin(user_ids, listed), user, keep)
+        known = pd.Index(table.user_ids).isin(listed)
+        _check_known("unknown_user", checks, known, table.user, keep)
     if title_facts:
-        _check_known("unknown_item", checks, np.isin(item_ids, titles["item_id"]), item, keep)
-    seen = check_pairs(checks, user, item, columns["date"], columns["part"], keep, threads)
-    other_facts = user_facts | title_facts | probe_facts
+        known = pd.Index(table.item_ids).isin(titles["item_id"])
+        _check_known("unknown_item", checks, known, table.item, keep)
+    pairs = Pairs(table.user, table.item, columns["date"], columns["part"])
+    seen = check_pairs(checks, pairs, keep, threads)
     refused = Counter(file for (file, _, _), _ in checks.refused)
-    audit = _rating_facts(files, keep, refused, heads, other_facts)
+    audit = _rating_facts(files, keep, refused, heads)
+    audit["files"] |= user_facts | title_facts | probe_facts
 
-    chosen = _choose_subset(user, item, keep, dataset["subset"]) if keep.any() else keep
+    chosen = keep
+    if keep.any():
+        chosen = _choose_subset(table.user, table.item, keep, dataset["subset"])
     if not chosen.any():
-        raise ValueError(f"no rating of {raw} is kept; see the checks under `audit` in the config")
-    if not chosen.all():
-        columns = {name: column[chosen] for name, column in columns.items()}
-        (user_ids, user), (item_ids, item) = (
-            _reindex(user_ids, user[chosen]),
-            _reindex(item_ids, item[chosen]),
+        raise ValueError(
+            f"no rating of {raw} is kept; see the policies under `audit` and the numbers under"
+            " `subset` of the data set"
         )
-        everything = np.ones(len(user), bool)
-        seen = [parts_seen(index, columns["part"], everything) for index in (user, item)]
+    if not chosen.all():
+        table = table.rows(chosen)
+        seen = [
+            parts_seen(index, table.columns["part"], np.ones(len(index), bool))
+            for index in (table.user, table.item)
+        ]
     if listed is not None and not dataset["subset"]["users"]:
         # Users without a rating have a row of the matrix too.
-        if len(listed) > len(user_ids):
-            user = np.searchsorted(listed, user_ids).astype(np.int32)[user]
-        user_ids = listed
-    ratings = _frame(user, item, columns)
-    users = pd.DataFrame({"user": np.arange(len(user_ids), dtype=np.int32), "user_id": user_ids})
-    items = pd.DataFrame({"item": np.arange(len(item_ids), dtype=np.int32), "item_id": item_ids})
+        if len(listed) > len(table.user_ids):
+            table.user = np.searchsorted(listed, table.user_ids).astype(np.int32)[table.user]
+        table.user_ids = listed
+    audit = _completed(audit, table, dataset["scale"], seen, checks)
+    return Parsed(*_frames(table, titles), audit, sorted(checks.refused))
+
+
+@dataclass
+class Table:
+    """Ratings with dense indices: ids by index, and `columns` rating, date and part of each row."""
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    user_ids: NDArray[Any]
+    item_ids: NDArray[Any]
+    columns: dict[str, NDArray[Any]]
+
+    def rows(self, chosen: NDArray[np.bool_]) -> Table:
+        """Only the chosen rows, with their users and items renumbered."""
+        users, user = dense_index(self.user[chosen])
+        items, item = dense_index(self.item[chosen])
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return Table(user, item, self.user_ids[users], self.item_ids[items], columns)
+
+
+def _frames(table: Table, titles: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The ratings, over the arrays of the table, the users, and the items with their titles."""
+    ratings = pd.DataFrame(
+        {
+            "user": table.user,
+            "item": table.item,
+            "rating": table.columns["rating"],
+            "date": table.columns["date"].view("datetime64[s]"),
+            "part": pd.Categorical.from_codes(table.columns["part"], pd.Index(PARTS)),
+        },
+        copy=False,
+    )
+    users, items = (
+        pd.DataFrame({name: np.arange(len(ids), dtype=np.int32), f"{name}_id": ids})
+        for name, ids in (("user", table.user_ids), ("item", table.item_ids))
+    )
+    return ratings, users, items.merge(titles, on="item_id", how="left")
+
+
+def _completed(
+    audit: dict[str, Any],
+    table: Table,
+    scale: Mapping[str, float],
+    seen: list[NDArray[np.uint8]],
+    checks: Checks,
+) -> dict[str, Any]:
+    """The audit with the sizes of the final table, its dates, overlap and checks."""
+    date = table.columns["date"].view("datetime64[s]")
+    known = date[~np.isnat(date)]
+    span = [known.min(), known.max()] if len(known) else [None, None]
     audit |= {
-        "users": len(users),
-        "items": len(items),
-        "ratings": len(ratings),
-        "scale": dict(dataset["scale"]),
-        "dates": [str(ratings["date"].min()), str(ratings["date"].max())],
+        "users": len(table.user_ids),
+        "items": len(table.item_ids),
+        "ratings": len(table.user),
+        "scale": dict(scale),
+        "dates": [str(pd.Timestamp(one) if one is not None else pd.NaT) for one in span],
         "overlap": _overlap(seen),
         "checks": checks.summary(),
     }
@@ -185,14 +231,13 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
         "%d rows read, %d kept, %d refused: %d users, %d items",
         *(audit[key] for key in ("rows_read", "rows_kept", "rows_refused", "users", "items")),
     )
-    items = items.merge(titles, on="item_id", how="left")
-    return Parsed(ratings, users, items, audit, sorted(checks.refused))
+    return audit
 
 
 def _read_rows(
     files: list[RatingFile], scale: Scale, checks: Checks, threads: int
 ) -> dict[str, NDArray[Any]]:
-    """All rows that the layout allows, file after file; counts are noted in `files`."""
+    """All rows that the layout allows, file after file; `files` keep the counts."""
     columns = Columns(COLUMNS)
     total = sum(file.size for file in files)
     first_row = done = 0
@@ -206,8 +251,8 @@ def _read_rows(
             columns.append({name: getattr(rows, name) for name in COLUMNS}, expected)
         if not file.rows_kept:
             raise ValueError(
-                f"{file.name} holds no rating that can be read; check that it is the right file"
-                " and that its layout is that of the data set's source"
+                f"{file.name} has no rating that can be read; check that it is the right file and"
+                " that its layout is that of the data set's source"
             )
         first_row += file.rows_kept
         level = logging.INFO if len(files) <= HEAD else logging.DEBUG
@@ -222,73 +267,52 @@ def _read_file(
     file: RatingFile, scale: Scale, checks: Checks, threads: int
 ) -> Iterator[tuple[int, Rows]]:
     """Blocks of rows of one file, each with the number of bytes that it was read from."""
-    with file.open() as stream:
-        layout = file.layout
-        blocks: Iterator[Block] = file_blocks(stream, file.name)
-        if file.transcoder:
-            layout = file.transcoder.output_layout
-            blocks = file.transcoder.blocks(stream, file.name)
-        lines = 0
-        for block, rows in parse_blocks(blocks, layout, scale, threads):
-            for index, reason, text in rows.bad:
-                file.other_lines.append(lines + index + 1)
-                line, text = block.lines[index] if block.lines else (lines + index + 1, text)
-                _refuse_line(file, checks, reason, (file.name, line, text))
-            if lines == 0 and file.header is not None and file.other_lines[:1] != [1]:
-                raise ValueError(
-                    f"{file.name}: the first line {file.header!r} should be a header but is a row;"
-                    " set `table.header` to false"
-                )
-            lines += rows.lines
-            file.rows_kept += len(rows.user)
-            yield len(block.buffer), rows
-        file.lines = lines
-        if file.transcoder:
-            file.lines = file.transcoder.lines_read
-            file.continuation_lines = file.transcoder.continuation_lines
-    _account(file.name, _rows_and_lines(file))
-
-
-def _rows_and_lines(file: RatingFile) -> dict[str, int]:
-    """Rows of a file as they were read, and what its other lines are."""
-    return {
-        "rows_read": file.rows_kept + file.rows_refused,
-        "rows_kept": file.rows_kept,
-        "rows_refused": file.rows_refused,
-        "lines": file.lines,
-        **{kind: getattr(file, kind) for kind in OTHER_LINES},
-    }
+    for block, rows in parse_blocks(file.blocks(), file.layout, scale, threads, file.codes):
+        for row, fault in rows.rejected:
+            file.other_rows.append(block.first + row)
+            _reject(file, checks, fault, *block.place(row))
+        if block.first == 0 and file.header is not None and file.other_rows[:1] != [0]:
+            raise ValueError(
+                f"{file.name}: the first line {file.header!r} should be a header but is a row;"
+                " set `table.header` to false"
+            )
+        file.lines["lines"] += block.lines
+        file.lines["continuation_lines"] += block.continuation_lines
+        file.rows_kept += len(rows.user)
+        yield block.size, rows
+    _account(file.name, file.counts())
 
 
 def _account(name: str, facts: Mapping[str, int]) -> None:
-    """Check that every line of a file is a row that was kept or refused, or known to be none.
+    """Check that every line of a file is a row that was kept or refused, or known not to be a row.
 
     Raises
     ------
     RuntimeError
-        If not: rows would be lost unseen.
+        If not, as rows would be lost without notice.
     """
     others = sum(facts[kind] for kind in OTHER_LINES)
     known = facts["rows_kept"] + facts["rows_refused"]
     if facts["rows_read"] != known or facts["lines"] != facts["rows_read"] + others:
         raise RuntimeError(
-            f"{name}: lines are lost in reading, which this program should not: {facts}"
+            f"{name}: lines were lost in reading, which is a fault of this program; report it with"
+            f" these counts: {facts}"
         )
 
 
-def _refuse_line(file: RatingFile, checks: Checks, reason: int, place: Place) -> None:
-    """Note a line that is no row: of no account, or refused."""
-    if reason == BLANK:
-        file.blank_lines += 1
-    elif reason == ITEM_LINE:
-        file.item_lines += 1
-    elif place[1] == 1 and file.header is not None:
-        file.header_lines += 1
+def _reject(file: RatingFile, checks: Checks, fault: int, line: int, text: bytes) -> None:
+    """Count a line without an accepted row, and refuse it if it should be a row."""
+    if fault == BLANK:
+        file.lines["blank_lines"] += 1
+    elif fault == ITEM_LINE:
+        file.lines["item_lines"] += 1
+    elif line == 1 and file.header is not None:
+        file.lines["header_lines"] += 1
     else:
         file.rows_refused += 1
-        check = "off_scale" if reason == OFF_SCALE else "malformed"
-        text_ids = file.transcoder and file.transcoder.text_ids
-        checks.refuse(check, [place], [(TEXT_REASONS if text_ids else REASONS)[reason]])
+        check = "off_scale" if fault == OFF_SCALE else "malformed"
+        reason = (TEXT_REASONS if file.layout.text_ids else REASONS)[fault]
+        checks.refuse(check, [(file.name, line, text)], [reason])
 
 
 def _places(files: list[RatingFile], rows: NDArray[np.int64]) -> list[Place]:
@@ -299,42 +323,46 @@ def _places(files: list[RatingFile], rows: NDArray[np.int64]) -> list[Place]:
     for index in np.unique(of_file):
         file = files[index]
         mine = rows[of_file == index]
-        others = np.array(file.other_lines, np.int64)
-        rows_above = others - np.arange(1, len(others) + 1)
+        others = np.array(file.other_rows, np.int64)
         within = mine - file.first_row
-        numbers = within + 1 + np.searchsorted(rows_above, within, side="right")
-        contents = file.contents(set(numbers.tolist()))
+        # Of the rows that were not kept, the i-th has i fewer kept rows above it than rows.
+        numbers = within + np.searchsorted(others - np.arange(len(others)), within, side="right")
+        found = file.places(set(numbers.tolist()))
         for row, number in zip(mine.tolist(), numbers.tolist(), strict=True):
-            places[row] = (file.name, *contents[number])
+            places[row] = (file.name, *found[number])
     return [places[row] for row in rows.tolist()]
 
 
-def _restore_text_ids(files: list[RatingFile], columns: dict[str, NDArray[Any]]) -> None:
-    """Put the text ids back in the place of their numbers of appearance."""
-    transcoder = files[0].transcoder
-    assert transcoder is not None
-    for name, role in (("user", USER), ("item", ITEM)):
-        columns[name] = np.array(list(transcoder.codes[role]), np.str_)[columns[name]]
+def _sort_text_ids(
+    files: list[RatingFile], columns: dict[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Renumber text ids in their sorted order, in place; the texts by number, if ids are texts."""
+    labels: dict[str, NDArray[Any]] = {}
+    if files[0].layout.text_ids:
+        for name, codes in files[0].codes.items():
+            labels[name] = np.array(sorted(codes), object)
+            rank = np.empty(len(codes), np.int32)
+            rank[[codes[text] for text in labels[name]]] = np.arange(len(codes))
+            columns[name] = rank[columns[name]]
+    return labels
 
 
 def _mark_probe(
-    path: Path, columns: dict[str, NDArray[Any]], checks: Checks
+    path: Path, dataset: Mapping[str, Any], columns: dict[str, NDArray[Any]], checks: Checks
 ) -> dict[str, dict[str, Any]]:
-    """Give the ratings whose pairs probe.txt lists to the test part; what the audit tells of it."""
-    layout = Layout((USER,), item_lines=True)
-    file = fixed_file(path, layout)
-    blocks = [rows for _, rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
-    if not file.rows_kept:
-        raise ValueError(f"{path} holds no pairs; get the file again, or take it away")
-    user, item = (
-        np.concatenate([getattr(rows, name) for rows in blocks]) for name in ("user", "item")
-    )
+    """Move the ratings whose pairs probe.txt lists to the test part; facts for the audit."""
+    if dataset["source"] != "netflix-prize" or not path.is_file():
+        return {}
+    file, pairs = _read_list(path, Layout(("user",), item_lines=True), checks)
+    user, item = pairs["user"], pairs["item"]
+    if not len(user):
+        raise ValueError(f"{path} has no pairs; get the file again, or remove it")
     probe = _pair_keys(user, item)
     order = np.argsort(probe, kind="stable")
     wanted = probe[order]
     again = np.append(False, wanted[1:] == wanted[:-1])
     places = _places([file], np.sort(order[again]))
-    checks.refuse("duplicates", places, ["the pair is listed before"] * len(places))
+    checks.refuse("duplicates", places, ["the pair is already listed above"] * len(places))
     order, wanted = order[~again], wanted[~again]
     matched = np.zeros(len(wanted), bool)
     for start in range(0, len(columns["user"]), ROWS_AT_ONCE):
@@ -346,14 +374,24 @@ def _mark_probe(
         matched[found[hit]] = True
     checks.refuse("unmatched_probe", _places([file], np.sort(order[~matched])))
     kept = int(matched.sum())
-    facts = _rows_and_lines(file)
+    facts = file.counts()
     facts |= {"rows_kept": kept, "rows_refused": facts["rows_read"] - kept}
     about = {"kind": "probe", "encoding": file.encoding, "shape": [facts["rows_read"], 2]}
-    head = [
-        [one_user, one_item]
-        for one_user, one_item in zip(user[:HEAD].tolist(), item[:HEAD].tolist(), strict=True)
-    ]
+    head = np.stack([user[:HEAD], item[:HEAD]], axis=1).tolist()
     return {path.name: {**about, **facts, "head": head}}
+
+
+def _read_list(
+    path: Path, layout: Layout, checks: Checks
+) -> tuple[RatingFile, dict[str, NDArray[np.int64]]]:
+    """A file of users, or of pairs, without ratings."""
+    file = fixed_file(path, layout)
+    blocks = [rows for _, rows in _read_file(file, Scale(), checks, 1)]
+    empty = np.zeros(0, np.int64)
+    return file, {
+        name: np.concatenate([empty, *(getattr(rows, name) for rows in blocks)])
+        for name in ("user", "item")
+    }
 
 
 def _pair_keys(user: NDArray[Any], item: NDArray[Any]) -> NDArray[np.int64]:
@@ -370,19 +408,20 @@ def _read_users(
     if dataset["source"] not in ("netflix-subset", "synthetic"):
         return None, {}
     path = raw / "users.txt"
-    file = fixed_file(path, Layout((USER,)))
-    blocks = [rows.user for _, rows in _read_file(file, Scale(0, 0, 0), checks, 1)]
-    ids = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
+    file, columns = _read_list(path, Layout(("user",)), checks)
+    ids = columns["user"]
     if not len(ids):
-        raise ValueError(f"{path} holds no users; get the file again")
+        raise ValueError(f"{path} has no users; get the file again")
     distinct, counts = np.unique(ids, return_counts=True)
     if len(distinct) < len(ids):
         twice = distinct[counts > 1][:SHOWN].tolist()
-        raise ValueError(f"{path} lists users twice, such as {twice}; delete the second lines")
+        raise ValueError(
+            f"{path} lists users more than once, such as {twice}; delete the repeated lines"
+        )
     facts = {
         "kind": "users",
         "encoding": file.encoding,
-        **_rows_and_lines(file),
+        **file.counts(),
         "shape": [file.rows_kept, 1],
         "head": [[int(one)] for one in ids[:HEAD]],
     }
@@ -402,15 +441,12 @@ def _read_titles(
     titles = read_titles(path, layout, text_ids)
     for line, reason, text in titles.bad:
         checks.refuse("malformed", [(path.name, line, text)], [reason])
+    kept, refused = len(titles.table), len(titles.bad)
     lines = {
-        "rows_read": titles.rows_read,
-        "rows_kept": len(titles.table),
-        "rows_refused": len(titles.bad),
-        "lines": titles.lines,
-        "header_lines": titles.header_lines,
-        "item_lines": 0,
-        "blank_lines": titles.blank_lines,
-        "continuation_lines": titles.continuation_lines,
+        "rows_read": kept + refused,
+        "rows_kept": kept,
+        "rows_refused": refused,
+        **titles.lines,
     }
     _account(path.name, lines)
     head = titles.table.head(HEAD).astype(object)
@@ -438,20 +474,18 @@ def _check_known(
     checks.apply(check, unknown, keep)
 
 
-def _head(file: RatingFile, columns: Mapping[str, NDArray[Any]]) -> list[list[Any]]:
+def _head(
+    file: RatingFile, columns: Mapping[str, NDArray[Any]], labels: Mapping[str, NDArray[Any]]
+) -> list[list[Any]]:
     """The first rows of a file, with their own ids."""
     rows = slice(file.first_row, file.first_row + min(HEAD, file.rows_kept))
-    dates = columns["date"][rows].astype("datetime64[s]").astype("datetime64[D]")
-    return [
-        [user.item(), item.item(), rating.item(), None if np.isnat(date) else str(date)]
-        for user, item, rating, date in zip(
-            columns["user"][rows],
-            columns["item"][rows],
-            columns["rating"][rows],
-            dates,
-            strict=True,
-        )
+    date = columns["date"][rows].astype("datetime64[s]").astype("datetime64[D]")
+    ids = [
+        (labels[name][columns[name][rows]] if labels else columns[name][rows]).tolist()
+        for name in ("user", "item")
     ]
+    dates = [None if np.isnat(one) else str(one) for one in date]
+    return [list(row) for row in zip(*ids, columns["rating"][rows].tolist(), dates, strict=True)]
 
 
 def _rating_facts(
@@ -459,7 +493,6 @@ def _rating_facts(
     keep: NDArray[np.bool_],
     refused: Counter[str],
     heads: Mapping[str, list[list[Any]]],
-    other_files: dict[str, Any],
 ) -> dict[str, Any]:
     """Rows read, kept and refused, per file and of all files of ratings.
 
@@ -467,28 +500,23 @@ def _rating_facts(
     """
     facts: dict[str, dict[str, Any]] = {}
     for file in files:
-        counts = _rows_and_lines(file)
+        counts = file.counts()
         kept = keep[file.first_row : file.first_row + file.rows_kept]
-        counts |= {
-            "rows_kept": int(np.count_nonzero(kept)),
-            "rows_refused": refused[file.name],
-        }
+        counts |= {"rows_kept": int(np.count_nonzero(kept)), "rows_refused": refused[file.name]}
         _account(file.name, counts)
         many = len(files) > HEAD and "/" in file.name
         name = f"{file.name.rsplit('/', 1)[0]}/*" if many else file.name
         one = facts.setdefault(name, {"kind": "ratings", "encoding": file.encoding})
         for key, value in counts.items():
             one[key] = one.get(key, 0) + value
-        one["shape"] = [
-            one["rows_read"],
-            len(set(file.layout.columns) - {SKIP}) + file.layout.item_lines,
-        ]
+        width = len({*file.layout.columns} - {""}) + file.layout.item_lines
+        one["shape"] = [one["rows_read"], width]
         one.setdefault("head", heads.get(file.name, []))
     totals = {
         key: sum(one[key] for one in facts.values())
         for key in ("rows_read", "rows_kept", "rows_refused")
     }
-    return totals | {"files": facts | other_files}
+    return totals | {"files": facts}
 
 
 def _choose_subset(
@@ -508,31 +536,19 @@ def _choose_subset(
     return chosen
 
 
-def _indexed(ids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Sorted distinct ids and the place of each row's, in the memory of the ids where it fits."""
-    return dense_index(ids, ids if ids.dtype == np.int32 else None)
+def _indexed(
+    columns: dict[str, NDArray[Any]], labels: Mapping[str, NDArray[Any]], threads: int
+) -> Table:
+    """The table of all rows; takes user and item out of `columns` and uses their memory."""
 
+    def index(ids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+        return dense_index(ids, ids if ids.dtype == np.int32 else None)
 
-def _reindex(ids: NDArray[Any], index: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Ids that remain, sorted, and the place of each row's id among them."""
-    remaining, places = dense_index(index)
-    return ids[remaining], places
-
-
-def _frame(
-    user: NDArray[np.int32], item: NDArray[np.int32], columns: Mapping[str, NDArray[Any]]
-) -> pd.DataFrame:
-    """The table of ratings, over the given arrays."""
-    return pd.DataFrame(
-        {
-            "user": user,
-            "item": item,
-            "rating": columns["rating"],
-            "date": columns["date"].view("datetime64[s]"),
-            "part": pd.Categorical.from_codes(columns["part"], pd.Index(PARTS)),
-        },
-        copy=False,
-    )
+    sides = side_by_side(threads, index, [columns.pop("user"), columns.pop("item")])
+    (user_ids, user), (item_ids, item) = sides
+    if labels:
+        user_ids, item_ids = labels["user"][user_ids], labels["item"][item_ids]
+    return Table(user, item, user_ids, item_ids, columns)
 
 
 def _overlap(seen: list[NDArray[np.uint8]]) -> dict[str, Any]:

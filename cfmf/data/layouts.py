@@ -1,31 +1,23 @@
-"""Which files a source consists of, and the layout of each."""
+"""The files that a source consists of, and the layout of each."""
 
 from __future__ import annotations
 
 import fnmatch
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from cfmf.data.audit import TEST, TRAIN
-from cfmf.data.lines import DATE, ITEM, RATING, SKIP, USER, Layout, numbered_lines
-from cfmf.data.text import (
-    SAMPLE_BYTES,
-    TitleLayout,
-    Transcoder,
-    detect_encoding,
-    is_wide,
-    sniff,
-    split_fields,
-)
+from cfmf.data.lines import FIELDS, Block, Codes, Layout, line_blocks, record_blocks
+from cfmf.data.text import SAMPLE_BYTES, detect_encoding, is_wide, sniff, split_fields
+from cfmf.data.titles import TitleLayout
 
-ALL_FOUR = (USER, ITEM, RATING, DATE)
-ROLES = {"user": USER, "item": ITEM, "rating": RATING, "date": DATE}
 MOVIELENS_HEADER = "userId,movieId,rating,timestamp"
-# The first two commas of a line separate, the rest belong to the title.
+# The first two commas of a line separate columns, the others belong to the title.
 NETFLIX_TITLES = TitleLayout(",", title=2, year=1, limit=2)
 MOVIELENS_100K_TITLES = {
     "u.item": TitleLayout("|", encoding="latin_1"),
@@ -33,16 +25,19 @@ MOVIELENS_100K_TITLES = {
         "\t", year=2, header=True, encoding="utf_8", misspelt={"unkonwn": "unknown"}
     ),
 }
+# Lines that are not rows, or further lines of a row.
+OTHER_LINES = ("header_lines", "item_lines", "blank_lines", "continuation_lines")
 
 
 @dataclass
 class RatingFile:
-    """One raw file of ratings: how to open it, its layout and the part that its rows belong to.
+    """A raw file of ratings: how to open it, its layout, and the part that its rows belong to.
 
-    `header` is the first line where that is no row, `size` the bytes of
-    the file. The counts are filled in by reading: `lines` of all lines, `continuation_lines` of
-    those after the first of rows that are several lines; `other_lines` are the numbers of all rows
-    that were not kept, in order.
+    `header` is the first line if that is not a row, `size` the number of bytes. With `decoded` the
+    file is read as text and not as the bytes of numbers. `codes` numbers text ids by column.
+    Reading counts the rows kept and refused, and in `lines` all lines and the `OTHER_LINES`;
+    `other_rows` are the numbers of all lines (records of a quoted file) that were not accepted as
+    rows, in order.
     """
 
     name: str
@@ -51,27 +46,47 @@ class RatingFile:
     part: int = 0
     header: str | None = None
     encoding: str = "ascii"
-    transcoder: Transcoder | None = None
     size: int = 0
+    decoded: bool = False
+    codes: Codes = field(default_factory=dict)
     first_row: int = 0
     rows_kept: int = 0
     rows_refused: int = 0
-    lines: int = 0
-    header_lines: int = 0
-    item_lines: int = 0
-    blank_lines: int = 0
-    continuation_lines: int = 0
-    other_lines: list[int] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("lines", *OTHER_LINES), 0))
+    other_rows: list[int] = field(default_factory=list)
 
-    def contents(self, wanted: set[int]) -> dict[int, tuple[int, bytes]]:
-        """Line number in the file and bytes of the wanted lines; a quoted row may be several."""
+    def blocks(self) -> Iterator[Block]:
+        """The lines of the file, without its byte order mark."""
         with self.open() as stream:
-            if not self.transcoder:
-                found = numbered_lines(stream, wanted)
-                return {number: (number, text) for number, text in found.items()}
-            blocks = self.transcoder.blocks(stream, self.name)
-            lines = (line for block in blocks for line in block.lines or [])
-            return {number: line for number, line in enumerate(lines, 1) if number in wanted}
+            if self.layout.quoted:
+                text = io.TextIOWrapper(stream, self.encoding, errors="replace", newline="")
+                yield from record_blocks(text, self.layout.separator, self.name)
+            elif self.decoded:
+                text = io.TextIOWrapper(stream, self.encoding, errors="replace")
+                yield from line_blocks(lambda size: text.read(size).encode(), self.name)
+            else:
+                if self.encoding == "utf_8_sig":
+                    stream.read(3)
+                yield from line_blocks(stream.read, self.name)
+
+    def places(self, wanted: set[int]) -> dict[int, tuple[int, bytes]]:
+        """Line number in the file and bytes of the rows with the wanted numbers (from 0)."""
+        rows = sorted(wanted)
+        found: dict[int, tuple[int, bytes]] = {}
+        for block in self.blocks():
+            while len(found) < len(rows) and rows[len(found)] < block.first + block.rows:
+                row = rows[len(found)]
+                found[row] = block.place(row - block.first)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Rows of the file, and all its lines by kind."""
+        return {
+            "rows_read": self.rows_kept + self.rows_refused,
+            "rows_kept": self.rows_kept,
+            "rows_refused": self.rows_refused,
+            **self.lines,
+        }
 
 
 def rating_files(raw: Path, dataset: Mapping[str, Any]) -> list[RatingFile]:
@@ -84,14 +99,14 @@ def rating_files(raw: Path, dataset: Mapping[str, Any]) -> list[RatingFile]:
     """
     source = dataset["source"]
     if source == "movielens-100k":
-        return [fixed_file(raw / "u.data", Layout(ALL_FOUR, "\t", "epoch"))]
+        return [fixed_file(raw / "u.data", Layout(FIELDS, "\t", "epoch"))]
     if source in ("movielens-1m", "movielens-10m"):
-        return [fixed_file(raw / "ratings.dat", Layout(ALL_FOUR, "::", "epoch"))]
+        return [fixed_file(raw / "ratings.dat", Layout(FIELDS, "::", "epoch"))]
     if source.startswith("movielens-"):
-        layout = Layout(ALL_FOUR, ",", "epoch")
+        layout = Layout(FIELDS, ",", "epoch")
         return [fixed_file(raw / "ratings.csv", layout, 0, MOVIELENS_HEADER)]
     if source in ("netflix-subset", "synthetic"):
-        layout = Layout(ALL_FOUR, " ", "iso")
+        layout = Layout(FIELDS, " ", "iso")
         train, test = raw / "netflix_train.txt", raw / "netflix_test.txt"
         return [fixed_file(train, layout, TRAIN), fixed_file(test, layout, TEST)]
     if source == "netflix-prize":
@@ -123,8 +138,8 @@ def title_file(raw: Path, dataset: Mapping[str, Any]) -> tuple[Path, TitleLayout
     path = existing(raw / table["file"].removesuffix(".gz"))
     encoding = sniff(path, dataset["table"]["encoding"])
     wanted = {role: table[role] for role in ("item", "title", "year") if table[role] != ""}
-    line = first_line(path.open("rb"), encoding)
-    places = _places(path, line, table["separator"], True, table["header"], wanted)
+    line = first_line(path, encoding)
+    places = _positions(path, line, table["separator"], True, table["header"], wanted)
     layout = TitleLayout(
         table["separator"],
         places["item"],
@@ -151,28 +166,10 @@ def existing(path: Path) -> Path:
     return path
 
 
-def first_line(stream: BinaryIO, encoding: str) -> str:
-    """The first line of a stream, which is closed, without byte order mark and line end."""
-    with stream:
-        text = io.TextIOWrapper(stream, encoding, errors="replace", newline="")
+def first_line(path: Path, encoding: str) -> str:
+    """The first line of a file, without byte order mark and line end."""
+    with open(path, encoding=encoding, errors="replace", newline="") as text:
         return text.readline(1 << 16).rstrip("\r\n").lstrip("\ufeff")
-
-
-def _opener(path: Path, encoding: str) -> Callable[[], BinaryIO]:
-    """What opens a file behind its UTF-8 byte order mark, if it has one."""
-    return _behind_mark(lambda: path.open("rb"), encoding)
-
-
-def _behind_mark(open_file: Callable[[], BinaryIO], encoding: str) -> Callable[[], BinaryIO]:
-    """What opens a file behind its UTF-8 byte order mark, if it has one."""
-
-    def opened() -> BinaryIO:
-        stream = open_file()
-        if encoding == "utf_8_sig":
-            stream.seek(3)
-        return stream
-
-    return opened
 
 
 def fixed_file(path: Path, layout: Layout, part: int = 0, header: str | None = None) -> RatingFile:
@@ -181,78 +178,77 @@ def fixed_file(path: Path, layout: Layout, part: int = 0, header: str | None = N
     Raises
     ------
     ValueError
-        If the file is missing, its first line is not the layout's, or it has lines of items in an
-        encoding whose bytes cannot be cut into lines.
+        If the file is missing, its first line is not the layout's, or it has item lines in an
+        encoding that `is_wide`.
     """
     encoding = sniff(existing(path))
     if layout.item_lines:
         _check_narrow(path.name, encoding)
-    line = first_line(path.open("rb"), encoding)
-    if header is not None and line != header:
+    if header is not None and (line := first_line(path, encoding)) != header:
         raise ValueError(
-            f"{path}: the first line is {line[:100]!r}, not {header!r}; get the file again, or"
-            " describe it as a `table`"
+            f"{path}: the first line is {line[:100]!r} instead of {header!r}; get the file again,"
+            " or describe it as a `table`"
         )
-    transcoder = Transcoder(layout, encoding) if is_wide(encoding) else None
-    open_file = _opener(path, "" if transcoder else encoding)
     size = path.stat().st_size
-    return RatingFile(path.name, open_file, layout, part, header, encoding, transcoder, size)
+    opened = partial(_opened, path)
+    return RatingFile(path.name, opened, layout, part, header, encoding, size, is_wide(encoding))
 
 
 def _netflix_prize(raw: Path) -> list[RatingFile]:
-    """The training set in any of its three dresses; one movie a file, or many."""
-    layout = Layout((USER, RATING, DATE), ",", "iso", item_lines=True)
+    """The training set in any of its three forms, with one movie or many in a file."""
+    found: list[tuple[str, Callable[[], BinaryIO], int]]
     if (raw / "training_set.tar").is_file():
         archive = tarfile.open(raw / "training_set.tar")  # noqa: SIM115 - members are read later
-        members = [
-            one for one in archive if one.isfile() and fnmatch.fnmatch(one.name, "*mv_*.txt")
+        found = [
+            (one.name, partial(_extracted, archive, one), one.size)
+            for one in sorted(archive, key=lambda member: member.name)
+            if one.isfile() and fnmatch.fnmatch(one.name, "*mv_*.txt")
         ]
-        members.sort(key=lambda member: member.name)
-
-        def opener(member: tarfile.TarInfo) -> Callable[[], BinaryIO]:
-            return lambda: cast(BinaryIO, archive.extractfile(member))
-
-        return _one_encoding([(one.name, opener(one), one.size) for one in members], layout)
-    paths = sorted(raw.glob("combined_data_*.txt")) or sorted(raw.glob("training_set/mv_*.txt"))
-    if not paths:
-        raise ValueError(
-            f"{raw} has none of training_set.tar, training_set/mv_*.txt and combined_data_*.txt;"
-            " retrieve the data set again"
-        )
-    found = [(str(path.relative_to(raw)), _opener(path, ""), path.stat().st_size) for path in paths]
-    return _one_encoding(found, layout)
-
-
-def _one_encoding(
-    found: list[tuple[str, Callable[[], BinaryIO], int]], layout: Layout
-) -> list[RatingFile]:
-    """Training files, given by name, opener and size, in the encoding detected in the first."""
+    else:
+        paths = sorted(raw.glob("combined_data_*.txt")) or sorted(raw.glob("training_set/mv_*.txt"))
+        if not paths:
+            raise ValueError(
+                f"{raw} has none of training_set.tar, training_set/mv_*.txt and"
+                " combined_data_*.txt; retrieve the data set again"
+            )
+        found = [
+            (str(path.relative_to(raw)), partial(_opened, path), path.stat().st_size)
+            for path in paths
+        ]
     if not found:
         return []
-    name, open_file, _ = found[0]
-    with open_file() as stream:
-        encoding = detect_encoding(stream.read(SAMPLE_BYTES), name)
-    _check_narrow(name, encoding)
+    with found[0][1]() as stream:
+        encoding = detect_encoding(stream.read(SAMPLE_BYTES), found[0][0])
+    _check_narrow(found[0][0], encoding)
+    layout = Layout(("user", "rating", "date"), item_lines=True)
     return [
-        RatingFile(
-            name, _behind_mark(opened, encoding), layout, TRAIN, encoding=encoding, size=size
-        )
+        RatingFile(name, opened, layout, TRAIN, encoding=encoding, size=size)
         for name, opened, size in found
     ]
 
 
+def _opened(path: Path) -> BinaryIO:
+    """A file, opened for its bytes."""
+    return path.open("rb")
+
+
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
+    """A member of an archive, opened."""
+    return cast(BinaryIO, archive.extractfile(member))
+
+
 def _check_narrow(name: str, encoding: str) -> None:
-    """Raise ValueError if bytes of the encoding cannot be cut into lines."""
+    """Raise ValueError if lines cannot be found in the bytes of the encoding."""
     if is_wide(encoding):
         raise ValueError(
-            f"{name} is in {encoding.replace('_', '-')}, which is not read in this layout; save it"
-            " as ASCII or UTF-8"
+            f"{name} is in {encoding.replace('_', '-')}, which is not supported in this layout;"
+            " save it as ASCII or UTF-8"
         )
 
 
 def _tables(raw: Path, table: Mapping[str, Any]) -> list[RatingFile]:
     """The one or two files of a delimited table."""
-    codes: dict[int, dict[str, int]] = {USER: {}, ITEM: {}}
+    codes: Codes = {"user": {}, "item": {}}
     if not table["test"]:
         return [_table(raw / table["ratings"].removesuffix(".gz"), table, 0, codes)]
     return [
@@ -261,42 +257,31 @@ def _tables(raw: Path, table: Mapping[str, Any]) -> list[RatingFile]:
     ]
 
 
-def _table(
-    path: Path, table: Mapping[str, Any], part: int, codes: dict[int, dict[str, int]]
-) -> RatingFile:
-    """A file of a delimited table: by the fast path where that can read it."""
+def _table(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> RatingFile:
+    """A file of a delimited table."""
     encoding = sniff(existing(path), table["encoding"])
-    separator, quoted = table["separator"], table["quoted"]
+    separator, quoted, text_ids = table["separator"], table["quoted"], table["ids"] == "text"
     if quoted and len(separator) > 1:
         raise ValueError(
-            f"{path}: quoted fields are read between separators of one character alone, not"
-            f" {separator!r}; set `table.quoted` to false"
+            f"{path}: quoted fields need a separator of one character, not {separator!r}; set"
+            " `table.quoted` to false"
         )
-    line = first_line(path.open("rb"), encoding)
+    line = first_line(path, encoding)
     wanted = {role: place for role, place in table["columns"].items() if place != ""}
-    places = _places(path, line, separator, quoted, table["header"], wanted)
-    columns = [SKIP] * len(split_fields(line, separator, quoted))
+    places = _positions(path, line, separator, quoted, table["header"], wanted)
+    columns = [""] * len(split_fields(line, separator, quoted))
     for role, place in places.items():
-        columns[place] = ROLES[role]
-    known = table["dates"] in ("iso", "epoch")
-    dates = (table["dates"] if known else "epoch") if "date" in wanted else "none"
-    layout = Layout(tuple(columns), separator, dates)
-    transcoder = None
-    # The fast path tells where a column ends by the first sign that is no part of a number, and
-    # where an unwanted one ends by the separator's first sign.
-    plain = separator[0] not in "0123456789-.+eE" and separator.isascii()
-    plain = plain and (len(separator) == 1 or SKIP not in columns)
-    if quoted or not plain or table["ids"] == "text" or not known or is_wide(encoding):
-        date_format = "" if known else table["dates"]
-        text_ids = table["ids"] == "text"
-        transcoder = Transcoder(layout, encoding, quoted, text_ids, date_format, codes)
-    open_file = _opener(path, "" if transcoder else encoding)
+        columns[place] = role
+    layout = Layout(tuple(columns), separator, table["dates"], False, text_ids, quoted)
+    known_dates = table["dates"] in ("iso", "epoch") or "date" not in wanted
+    decoded = text_ids or not known_dates or is_wide(encoding) or not separator.isascii()
     header = line if table["header"] else None
     size = path.stat().st_size
-    return RatingFile(path.name, open_file, layout, part, header, encoding, transcoder, size)
+    opened = partial(_opened, path)
+    return RatingFile(path.name, opened, layout, part, header, encoding, size, decoded, codes)
 
 
-def _places(
+def _positions(
     path: Path,
     line: str,
     separator: str,
@@ -304,14 +289,15 @@ def _places(
     header: bool,
     wanted: Mapping[str, str | int],
 ) -> dict[str, int]:
-    """Position of each wanted column, found by name in the first line or given."""
+    """Position of each wanted column, as given or found among the names in the first line."""
     names = split_fields(line, separator, quoted)
     places = {}
     for role, place in wanted.items():
         if header and isinstance(place, str) and names.count(place) > 1:
             raise ValueError(
                 f"{path}: the {role} should be in column {place!r}, but {names.count(place)}"
-                f" columns of the first line {line[:100]!r} have that name; give its position"
+                f" columns of the first line {line[:100]!r} have that name; set its position"
+                " instead"
             )
         if isinstance(place, str):
             place = names.index(place) if header and place in names else -1
@@ -319,9 +305,11 @@ def _places(
             raise ValueError(
                 f"{path}: the {role} should be in column {wanted[role]!r}, but the first line"
                 f" {line[:100]!r} has {len(names)} columns separated by {separator!r} and"
-                f" `header` is {str(header).lower()}; mend `table` of the data set"
+                f" `header` is {str(header).lower()}; correct `table` of the data set"
             )
         places[role] = place
     if len(set(places.values())) < len(places):
-        raise ValueError(f"{path}: two columns are the same in {places}; mend `table`")
+        raise ValueError(
+            f"{path}: two columns are the same in {places}; correct `table.columns` of the data set"
+        )
     return places

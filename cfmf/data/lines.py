@@ -1,513 +1,255 @@
-"""The fast path: lines of delimited numbers and dates, read in blocks by a compiled kernel.
+"""Read delimited text in blocks with pyarrow, and check every field of every row.
 
-A file is never held whole. Blocks that end on a line's end are parsed by one pass over their
-bytes that checks every field; rows it cannot accept come back with their line number, their bytes
-and the reason.
+A file is never held in memory whole. Each block of lines is cut into fields by pyarrow.csv (fields
+in quotes by Python's csv module) and then converted and checked once per distinct value. A row that
+fails keeps its line number, its bytes and the reason.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from datetime import UTC, date, datetime
+from functools import cached_property, partial
+from typing import Any, TextIO
 
-import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyarrow import csv
+
+from cfmf.data.text import LONGEST_LINE, Record, long_line, records
 
 BLOCK_BYTES = 4 << 20
-LONGEST_LINE = 1 << 20
-USER, ITEM, RATING, DATE, SKIP = range(5)
-DATE_KINDS = {"none": 0, "iso": 1, "epoch": 2}
-BLANK, ITEM_LINE = 1, 2
-OFF_SCALE, COLUMNS, BAD_USER, BAD_ITEM, BAD_RATING, BAD_DATE, BAD_COLUMN, NO_ITEM = range(3, 11)
-REASONS = {
-    OFF_SCALE: "the rating is not on the scale",
-    COLUMNS: "the number of columns is not that of the layout",
-    BAD_USER: "the user is not a whole number below 2^63",
-    BAD_ITEM: "the item is not a whole number below 2^63",
-    BAD_RATING: "the rating is not a number",
-    BAD_DATE: "the date is not a date",
-    BAD_COLUMN: "the number of columns is not that of the layout",
-    NO_ITEM: "no line that names the item comes before",
-}
-RETURN, FEED, MINUS, PLUS, POINT, COLON = (np.uint8(ord(sign)) for sign in "\r\n-+.:")
-SMALL_E, LARGE_E = (np.uint8(ord(sign)) for sign in "eE")
-# Unsigned, as mixing them with signed numbers would make floats of both.
-NONE, ONE, TWO, NINE, TEN, TWELVE, NINETEEN, ZERO, HUNDRED = (
-    np.uint64(number) for number in (0, 1, 2, 9, 10, 12, 19, ord("0"), 100)
-)
-TEN_THOUSAND, THIRTY_ONE, SIXTY_THREE = (np.uint64(number) for number in (10_000, 31, 63))
-LARGEST, MANY, ISO_DASHES = (np.uint64(number) for number in (2**63 - 1, 10**17, 2**4 | 2**7))
+RECORDS_AT_ONCE = 50_000
+LONGEST_ID = 255
 NO_DATE = np.iinfo(np.int64).min
-_LATEST = np.uint64(253_402_300_800)  # seconds to the year 10000
-_POWERS = 10.0 ** np.arange(32)
-# Day on which every month from the year 0 to 10000 begins.
-_MONTH_STARTS = np.arange("0000-01", "10000-02", dtype="datetime64[M]").astype("datetime64[D]")
-_MONTH_STARTS = _MONTH_STARTS.astype(np.int64)
+YEAR_10000 = 253_402_300_800  # seconds since 1970
+LARGEST_ID = np.uint64(2**63 - 1)
 
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+# What a line without an accepted row is: 1 to 4, the first field that cannot be read.
+FIELDS = ("user", "item", "rating", "date")
+USER, ITEM, RATING, DATE, COLUMNS, OFF_SCALE, NO_ITEM, BLANK, ITEM_LINE = range(1, 10)
+REASONS = {
+    USER: "the user is not a whole number below 2^63",
+    ITEM: "the item is not a whole number below 2^63",
+    RATING: "the rating is not a number",
+    DATE: "the date is not a valid date",
+    COLUMNS: "the row has a different number of columns than the layout",
+    OFF_SCALE: "the rating is not on the scale",
+    NO_ITEM: "no line above names the item",
+}
+TEXT_REASONS = REASONS | {
+    USER: f"the user is empty or longer than {LONGEST_ID} characters",
+    ITEM: f"the item is empty or longer than {LONGEST_ID} characters",
+}
 
+WHOLE, SECONDS = "^[0-9]{1,19}$", "^-?[0-9]{1,18}$"
+DECIMAL = re.compile(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+ISO_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+ITEM_NAME = re.compile(rb"([0-9]{1,17}):")
+LONE_RETURN = re.compile(rb"\r(?!\n)")
+MARK = b"\xef\xbb\xbf"  # of UTF-8
+# What may take the place of a separator of several bytes.
+CONTROLS = [bytes([code]) for code in (31, 30, 29, 28, *range(1, 9))]
+UNDECODABLE = "\ufffd"
 
-# Eight bytes as one number, the first lowest: each "0", each the high bit.
-ZEROS, HIGH_BITS = (np.uint64(byte * 0x0101010101010101) for byte in (48, 128))
-# What carries a byte's digit into its high bit unless it is 0 to 9.
-TO_HIGH = np.uint64(118 * 0x0101010101010101)
-THREE, FOUR, EIGHT, SIXTEEN, TWENTY_FOUR, THIRTY_TWO, FORTY, SIXTY_FOUR, BYTE, THOUSAND = (
-    np.uint64(number) for number in (3, 4, 8, 16, 24, 32, 40, 64, 255, 1000)
-)
-# Pairs, fours and eights of digits joined by multiplying.
-PAIRS, EVEN_WEIGHTS, ODD_WEIGHTS = (
-    np.uint64(number) for number in (0x000000FF000000FF, 0x000F424000000064, 0x0000271000000001)
-)
-# "-00-00", the high bits of its digits, and its dashes.
-DASHED, DASHED_HIGH = np.uint64(0x30302D30302D), np.uint64(0x808000808000)
-DASHES, SIX_BYTES = np.uint64(0x0000FF0000FF), np.uint64(0xFFFFFFFFFFFF)
+Codes = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file of ratings is laid out.
+    """The layout of a file of ratings.
 
     Parameters
     ----------
     columns
-        Role of each column of a row, in order: SKIP, USER, ITEM, RATING or DATE.
+        What each column of a row holds, in order: one of `FIELDS`, or "" if it is not needed.
     separator
         Text between two columns.
     dates
-        "none", "iso" (2005-12-31) or "epoch" (whole seconds since 1970).
+        "iso" (2005-12-31), "epoch" (whole seconds since 1970) or a format of `strptime`.
     item_lines
-        Whether the item stands in a line of its own, `8:`, above the rows that rate it.
+        Whether the item is in a line of its own, `8:`, above the rows that rate it.
+    text_ids
+        Whether users and items are identified by any text; otherwise by whole numbers.
+    quoted
+        Whether fields may be in double quotes and then contain separators and line ends.
     """
 
-    columns: tuple[int, ...]
+    columns: tuple[str, ...]
     separator: str = ","
-    dates: str = "none"
+    dates: str = "iso"
     item_lines: bool = False
+    text_ids: bool = False
+    quoted: bool = False
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The ratings that exist: minimum, minimum + step, … maximum; step 0 for all between."""
+    """The possible ratings: minimum, minimum + step, … maximum; with step 0 all in between."""
 
     minimum: float = 1.0
     maximum: float = 5.0
     step: float = 1.0
 
+    def misses(self, rating: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each rating is outside the scale or between its steps."""
+        off = ~((rating >= self.minimum) & (rating <= self.maximum))
+        if self.step:
+            steps = (np.where(off, self.minimum, rating) - self.minimum) / self.step
+            off |= np.abs(steps - np.rint(steps)) > 1e-6
+        return off
+
 
 @dataclass
 class Block:
-    """Whole lines of a file.
+    """Some consecutive lines of a file.
 
     Parameters
     ----------
-    buffer
-        uint8, ends with a line feed.
+    data
+        The bytes of whole lines, the last one with its line feed; empty for a quoted file.
     lines
-        Number in the file and bytes of each line, where `buffer` is not the file's own bytes.
+        Number of lines.
+    first
+        Number of rows of the file (lines, or records of a quoted file) before this block.
+    records
+        The rows of a quoted file.
     """
 
-    buffer: NDArray[np.uint8]
-    lines: list[tuple[int, bytes]] | None = None
+    data: bytes
+    lines: int
+    first: int
+    records: list[Record] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows: lines, or records of a quoted file."""
+        return self.lines if self.records is None else len(self.records)
+
+    @property
+    def size(self) -> int:
+        """Approximate number of bytes."""
+        return len(self.data) + sum(len(one.text) for one in self.records or [])
+
+    @property
+    def continuation_lines(self) -> int:
+        """Number of lines that continue a record."""
+        return sum(one.lines - 1 for one in self.records or [])
+
+    @cached_property
+    def _texts(self) -> list[bytes]:
+        return self.data.split(b"\n")
+
+    def place(self, row: int) -> tuple[int, bytes]:
+        """Line number in the file (from 1) and the bytes of a row, without its line end."""
+        if self.records is None:
+            return self.first + row + 1, self._texts[row].removesuffix(b"\r")
+        record = self.records[row]
+        return record.number, record.text.rstrip("\r\n").encode()
 
 
 @dataclass
 class Rows:
-    """What a block holds: accepted rows, and the lines that are none.
+    """The accepted rows of a block, and its other lines.
 
-    `user`, `item` and `date` (seconds since 1970) are int64, `rating` float32. `bad` holds line
-    number, reason and bytes of each line that is no row, in order.
+    `user`, `item` and `date` (seconds since 1970, `NO_DATE` if there is none) are int64, `rating`
+    is float32. `rejected` holds the row number in the block and the fault of each line without an
+    accepted row, in order. `item` of `item_lines` layouts: `last_item` is the item named last.
     """
 
     user: NDArray[np.int64]
     item: NDArray[np.int64]
     rating: NDArray[np.float32]
     date: NDArray[np.int64]
-    lines: int
-    bad: list[tuple[int, int, bytes]]
-    item_line: int
+    rejected: list[tuple[int, int]]
+    last_item: int = -1
 
 
-@compiled
-def _is_whole(value, marks, length):  # type: ignore[no-untyped-def]
-    """Whether a field is a whole number below 2^63; of nineteen digits its value tells."""
-    return marks == NONE and (NONE < length < NINETEEN or (length == NINETEEN and value <= LARGEST))
+def line_blocks(
+    read: Callable[[int], bytes], name: str, size: int = BLOCK_BYTES
+) -> Iterator[Block]:
+    """Blocks of about `size` bytes; a last line without a line feed is given one.
 
-
-@compiled
-def _decimal(value, dashes, points, point, length):  # type: ignore[no-untyped-def]
-    """Whether a field is a number like 3 or -4.5 of up to 15 digits, and that number, exactly."""
-    first = NONE if dashes == NONE else ONE
-    good = dashes <= ONE and first < length <= SIXTEEN
-    number = float(value)
-    if points != NONE:
-        good = good and points == ONE and first < point < length - ONE
-        number /= _POWERS[(length - ONE - point) & THIRTY_ONE]
-    return good, (number if dashes == NONE else -number)
-
-
-# C's function, which rounds as Python's float does: address of a text, and where to put its end.
-_strtod: Any = types.ExternalFunction("strtod", types.float64(types.uintp, types.uintp))
-
-
-@compiled
-def _behind_digits(buffer, at):  # type: ignore[no-untyped-def]
-    """The first byte from `at` on that is no digit."""
-    while np.uint64(buffer[at]) - ZERO <= NINE:
-        at += ONE
-    return at
-
-
-@compiled
-def _any_decimal(buffer, field):  # type: ignore[no-untyped-def]
-    """Whether a number like -2.5e-05 of any length begins at a byte, that number, and its end."""
-    first = field + ONE if buffer[field] == MINUS else field
-    end = _behind_digits(buffer, first)
-    good = end > first
-    if buffer[end] == POINT:
-        first = end + ONE
-        end = _behind_digits(buffer, first)
-        good = good and end > first
-    if buffer[end] in (SMALL_E, LARGE_E):
-        first = end + (TWO if buffer[end + ONE] in (PLUS, MINUS) else ONE)
-        end = _behind_digits(buffer, first)
-        good = good and end > first
-    number = _strtod(np.uintp(buffer.ctypes.data) + field, 0) if good else 0.0
-    return good, number, end
-
-
-@compiled
-def _day(year, month, day):  # type: ignore[no-untyped-def]
-    """Whether there is such a day, and its seconds since 1970; the year has four digits."""
-    if not ONE <= month <= TWELVE:
-        return False, 0
-    index = year * TWELVE + month - ONE
-    days = _MONTH_STARTS[index] + np.int64(day) - 1
-    return year >= ONE <= day and days < _MONTH_STARTS[index + ONE], days * 86_400
-
-
-@compiled
-def _iso_date(value, dashes, points, length):  # type: ignore[no-untyped-def]
-    """Whether a field like 2005-12-31 is a day that exists, and its seconds since 1970."""
-    if length != TEN or dashes != ISO_DASHES or points != NONE:
-        return False, 0
-    return _day(value // TEN_THOUSAND, value // HUNDRED % HUNDRED, value % HUNDRED)
-
-
-@compiled
-def _epoch(value, dashes, points, length):  # type: ignore[no-untyped-def]
-    """Whether a field is seconds since 1970, before the year 10000, and that number."""
-    digits = length - dashes
-    good = dashes <= ONE and points == NONE and NONE < digits < NINETEEN and value < _LATEST
-    seconds = np.int64(value)
-    return good, (seconds if dashes == NONE else -seconds)
-
-
-@compiled
-def _off_scale(rating, minimum, maximum, step):  # type: ignore[no-untyped-def]
-    """Whether a rating is not on the scale."""
-    steps = (rating - minimum) / step if step > 0 else 0.0
-    return not minimum <= rating <= maximum or abs(steps - np.rint(steps)) > 1e-6
-
-
-@intrinsic
-def _trailing_zeros(typing_context, number):  # type: ignore[no-untyped-def]
-    """How many of the lowest bits are 0; 64 for the number 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
-
-    return types.uint64(types.uint64), generate
-
-
-@compiled
-def _eight_bytes(buffer, at):  # type: ignore[no-untyped-def]
-    """Eight bytes as one number, the first one lowest; the compiler makes one load of it."""
-    word = np.uint64(buffer[at])
-    for place in range(1, 8):
-        word |= np.uint64(buffer[at + np.uint64(place)]) << np.uint64(8 * place)
-    return word
-
-
-@compiled
-def _leading_digits(word):  # type: ignore[no-untyped-def]
-    """How many of eight bytes are digits before the first that is none, and their value.
-
-    Of the digits moved to the high end, with zeros below, neighbours are joined to pairs, these to
-    fours and these to eight: Lemire (2018), "Quickly parsing eight digits".
-    """
-    digits = word ^ ZEROS
-    others = ((digits + TO_HIGH) | digits) & HIGH_BITS
-    bits = _trailing_zeros(others) >> THREE << THREE  # type: ignore[call-arg]
-    if bits == NONE:
-        return NONE, NONE
-    digits <<= SIXTY_FOUR - bits
-    digits = digits * TEN + (digits >> EIGHT)
-    value = (digits & PAIRS) * EVEN_WEIGHTS + ((digits >> SIXTEEN) & PAIRS) * ODD_WEIGHTS
-    return bits >> THREE, value >> THIRTY_TWO
-
-
-@compiled
-def _iso_words(year, rest):  # type: ignore[no-untyped-def]
-    """Whether eight bytes that begin with four digits, and those from the fifth on, are a day."""
-    digits = (rest ^ DASHED) & SIX_BYTES
-    others = ((digits + TO_HIGH) | digits) & DASHED_HIGH
-    years = year ^ ZEROS
-    good, seconds = _day(
-        (years & BYTE) * THOUSAND
-        + (years >> EIGHT & BYTE) * HUNDRED
-        + (years >> SIXTEEN & BYTE) * TEN
-        + (years >> TWENTY_FOUR & BYTE),
-        (digits >> EIGHT & BYTE) * TEN + (digits >> SIXTEEN & BYTE),
-        (digits >> THIRTY_TWO & BYTE) * TEN + (digits >> FORTY & BYTE),
-    )
-    return good and others | (digits & DASHES) == NONE, seconds
-
-
-@compiled
-def _parse(  # type: ignore[no-untyped-def]
-    buffer, first, columns, separator, dates, item_line, scale, user, item, rating, date, bad
-):
-    """Parse lines from byte `first` until the buffer or one of the outputs is at its end.
-
-    `item_line` is -1 where rows hold their item, else the item named last (-2 for none yet).
-    `bad` takes line number, reason, first byte and end of lines that are no rows. Returns the
-    next byte, the lines read, the rows and bad lines written and the item named last.
-
-    Positions are unsigned, as NumPy's negative indices would cost a comparison at every byte.
-    Fields are read here and not in a function of their own that takes the arrays, as counting
-    references would cost more than the field.
-    """
-    minimum, maximum, step = scale
-    lines = rows = bads = 0
-    at, stop, width = np.uint64(first), np.uint64(len(buffer)), np.uint64(len(separator))
-    while at < stop and rows < len(user) and bads < len(bad):
-        start = at
-        reason = 0
-        this_rating = minimum
-        date[rows] = NO_DATE
-        if item_line != -1:
-            item[rows] = item_line
-        for column in range(len(columns)):
-            role = columns[column]
-            last = column == len(columns) - 1
-            field = at
-            # A field as most are: an id of up to seven digits, one digit of stars, a date. No loop
-            # goes over its bytes, and a length that is known is added as a constant, so that the
-            # next field's place does not wait for this one's value.
-            if role != SKIP and at + TWENTY_FOUR <= stop:
-                word = _eight_bytes(buffer, at)
-                count, value = _leading_digits(word)
-                if role in (USER, ITEM):
-                    usual = NONE < count < EIGHT
-                    at += count
-                    if role == USER:
-                        user[rows] = value
-                    else:
-                        item[rows] = value
-                elif role == RATING:
-                    usual = count == ONE
-                    at += ONE
-                    this_rating = float(value)
-                    rating[rows] = this_rating
-                elif dates == 1:
-                    usual = False
-                    if count == FOUR:
-                        usual, date[rows] = _iso_words(word, _eight_bytes(buffer, at + FOUR))
-                    at += TEN
-                else:
-                    more, rest = _leading_digits(_eight_bytes(buffer, at + EIGHT))
-                    usual = count == EIGHT and ONE <= more <= TWO
-                    date[rows] = value * (HUNDRED if more == TWO else TEN) + rest
-                    at += EIGHT + more
-                byte = buffer[at]
-                if last:
-                    if byte == RETURN:
-                        at += ONE
-                    ended = buffer[at] == FEED
-                else:
-                    ended = byte == separator[0]
-                    for place in range(1, len(separator)):
-                        ended = ended and buffer[at + np.uint64(place)] == separator[place]
-                if usual and ended:
-                    at += ONE if last else width
-                    continue
-                at = field
-            value = dashes = points = point = NONE
-            while True:
-                byte = buffer[at]
-                digit = np.uint64(byte) - ZERO  # above nine where it is none
-                if digit <= NINE:
-                    value = value * TEN + digit
-                elif byte == MINUS:
-                    dashes |= ONE << ((at - field) & SIXTY_THREE)
-                elif byte == POINT:
-                    points += ONE
-                    point = at - field
-                elif (
-                    role != SKIP
-                    or byte == FEED
-                    or byte == separator[0]
-                    or (byte == RETURN and buffer[at + ONE] == FEED)
-                ):
-                    break
-                at += ONE
-            length = at - field
-            good: Any = True
-            if role == USER:
-                good = _is_whole(value, dashes | points, length)
-                user[rows] = value
-            elif role == ITEM:
-                good = _is_whole(value, dashes | points, length)
-                item[rows] = value
-            elif role == RATING:
-                good, this_rating = _decimal(value, dashes, points, point, length)
-                if not good or byte in (SMALL_E, LARGE_E):
-                    good, this_rating, at = _any_decimal(buffer, field)
-                    byte = buffer[at]
-                rating[rows] = this_rating
-            elif role == DATE and dates == 1:
-                good, date[rows] = _iso_date(value, dashes, points, length)
-            elif role == DATE:
-                good, date[rows] = _epoch(value, dashes, points, length)
-            if last:
-                ended = byte == FEED or (byte == RETURN and buffer[at + ONE] == FEED)
-            else:
-                ended = byte == separator[0]
-                for place in range(1, len(separator)):
-                    ended = ended and buffer[at + np.uint64(place)] == separator[place]
-            if not (good and ended):
-                # A field that is none, or goes on like "3x", or a line ending too early or late.
-                other_end = byte == separator[0] if last else byte in (FEED, RETURN)
-                reason = COLUMNS if good and other_end else BAD_USER + role
-                break
-            at += width if not last else (ONE if byte == FEED else TWO)
-        if reason == 0 and item_line == -2:
-            reason = NO_ITEM
-        elif reason == 0 and _off_scale(this_rating, minimum, maximum, step):
-            reason = OFF_SCALE
-        if reason == 0:
-            rows += 1
-        else:
-            end = start
-            while buffer[end] != FEED:
-                end += ONE
-            at = end + ONE
-            if end > start and buffer[end - ONE] == RETURN:
-                end -= ONE
-            if end == start:
-                reason = BLANK
-            elif item_line != -1 and buffer[end - ONE] == COLON:
-                named = NONE
-                for place in range(start, end - ONE):
-                    digit = np.uint64(buffer[place]) - ZERO
-                    named = named * TEN + digit if digit <= NINE and named < MANY else MANY
-                good = named < MANY and end - start > ONE
-                item_line = np.int64(named) if good else -2
-                reason = ITEM_LINE if good else BAD_ITEM
-            bad[bads] = (lines, reason, np.int64(start), np.int64(end))
-            bads += 1
-        lines += 1
-    return at, lines, rows, bads, item_line
-
-
-def parse_block(block: Block, layout: Layout, scale: Scale, item_line: int = -1) -> Rows:
-    """Parse the lines of one block; line numbers count from 0 at the block's first line.
-
-    Raises
-    ------
-    RuntimeError
-        If the kernel reads no further line, which would go on for ever.
-    """
-    buffer = block.buffer
-    columns = np.array(layout.columns, np.int64)
-    separator = np.frombuffer(layout.separator.encode(), np.uint8)
-    # An unwanted column may be empty; memory that is not written to is not taken.
-    wanted = sum(role != SKIP for role in layout.columns)
-    shortest = wanted + len(separator) * (len(columns) - 1) + 1
-    most = len(buffer) // shortest + 1
-    user, item, date = (np.empty(most, np.int64) for _ in range(3))
-    rating = np.empty(most, np.float32)
-    bad_lines = np.empty((4096, 4), np.int64)
-    bad: list[tuple[int, int, bytes]] = []
-    at = lines = rows = new_lines = 0
-    while at < len(buffer):
-        if at and not new_lines:
-            raise RuntimeError(f"the parser stands still at byte {at} of a block of lines")
-        at, new_lines, new_rows, bads, item_line = _parse(
-            buffer,
-            at,
-            columns,
-            separator,
-            DATE_KINDS[layout.dates],
-            item_line,
-            (float(scale.minimum), float(scale.maximum), float(scale.step)),
-            user[rows:],
-            item[rows:],
-            rating[rows:],
-            date[rows:],
-            bad_lines,
-        )
-        for line, reason, start, stop in bad_lines[:bads].tolist():
-            bad.append((lines + line, reason, buffer[start:stop].tobytes()))
-        lines += new_lines
-        rows += new_rows
-    return Rows(user[:rows], item[:rows], rating[:rows], date[:rows], lines, bad, item_line)
-
-
-def long_line(name: str) -> ValueError:
-    """The error about a line that is too long for any row."""
-    return ValueError(
-        f"{name} has a line of more than {LONGEST_LINE:,} bytes, so it is no table of ratings;"
-        " check that `folder` or `urls` in the config name the right file"
-    )
-
-
-def file_blocks(stream: BinaryIO, name: str, size: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Blocks of about `size` bytes of a stream; a last line without its line feed is given one.
-
-    `name` is the file's, for errors.
+    Parameters
+    ----------
+    read
+        Returns the next bytes of the file, up to a given number.
+    name
+        The file's name, for errors.
 
     Raises
     ------
     ValueError
         If a line is longer than a mebibyte: the file is not a table of ratings.
     """
-    tail = np.zeros(0, np.uint8)
-    while True:
-        buffer = np.empty(len(tail) + size, np.uint8)
-        buffer[: len(tail)] = tail
-        got = stream.readinto(buffer[len(tail) :].data)  # type: ignore[attr-defined]
-        buffer = buffer[: len(tail) + got]
-        if not got:
-            break
-        feeds = np.flatnonzero(buffer[-LONGEST_LINE:] == FEED)
-        if not len(feeds):
-            if len(buffer) > LONGEST_LINE:
+    tail = b""
+    first = 0
+    while data := read(size):
+        data = tail + data
+        end = data.rfind(b"\n", max(0, len(data) - LONGEST_LINE)) + 1
+        if not end and len(data) > LONGEST_LINE:
+            raise long_line(name)
+        tail = data[end:]
+        if end:
+            block = Block(data[:end], data.count(b"\n"), first)
+            first += block.lines
+            yield block
+    if tail:
+        yield Block(tail + b"\n", 1, first)
+
+
+def record_blocks(text: TextIO, separator: str, name: str) -> Iterator[Block]:
+    """Blocks of rows whose fields may be in quotes; see `line_blocks`.
+
+    Raises
+    ------
+    ValueError
+        If a line is longer than a mebibyte, or a quote is not closed.
+    """
+    lines = first = 0
+
+    def physical_lines() -> Iterator[str]:
+        nonlocal lines
+        while line := text.readline(LONGEST_LINE):
+            if len(line) == LONGEST_LINE:
                 raise long_line(name)
-            tail = buffer
-            continue
-        cut = max(0, len(buffer) - LONGEST_LINE) + int(feeds[-1]) + 1
-        yield Block(buffer[:cut])
-        tail = buffer[cut:]
-    if len(tail):
-        yield Block(np.append(tail, FEED))
+            lines += 1
+            yield line
+
+    found: list[Record] = []
+    for record in records(physical_lines(), separator, True, name):
+        found.append(record)
+        if len(found) == RECORDS_AT_ONCE:
+            yield Block(b"", lines, first, found)
+            first += len(found)
+            lines, found = 0, []
+    if found:
+        yield Block(b"", lines, first, found)
 
 
 def parse_blocks(
-    blocks: Iterable[Block], layout: Layout, scale: Scale, threads: int = 1
+    blocks: Iterable[Block],
+    layout: Layout,
+    scale: Scale,
+    threads: int = 1,
+    codes: Codes | None = None,
 ) -> Iterator[tuple[Block, Rows]]:
-    """Parse blocks in order; several at a time where a line means the same wherever it stands."""
-    if layout.item_lines or threads < 2:
-        item_line = -2 if layout.item_lines else -1
+    """Parse blocks in order; several at a time unless a line depends on those before it.
+
+    With `text_ids` each new text gets the next number, kept in `codes` by field.
+    """
+    if layout.item_lines or layout.text_ids or threads < 2:
+        item = -2 if layout.item_lines else -1
         for block in blocks:
-            rows = parse_block(block, layout, scale, item_line)
-            item_line = rows.item_line
+            rows = parse_block(block, layout, scale, codes, item)
+            item = rows.last_item
             yield block, rows
         return
     with ThreadPoolExecutor(threads) as pool:
@@ -522,12 +264,193 @@ def parse_blocks(
             yield first, future.result()
 
 
-def numbered_lines(stream: BinaryIO, wanted: set[int]) -> dict[int, bytes]:
-    """Bytes of the lines with the wanted numbers (from 1), without their line ends."""
-    found = {}
-    for number, line in enumerate(stream, 1):
-        if number in wanted:
-            found[number] = line.rstrip(b"\r\n")
-            if len(found) == len(wanted):
-                break
-    return found
+def parse_block(
+    block: Block, layout: Layout, scale: Scale, codes: Codes | None = None, item: int = -1
+) -> Rows:
+    """Parse the rows of one block; `item` is the one named last, -2 if none was named yet."""
+    codes = codes or {name: {} for name in FIELDS}
+    columns, misfits = (_split if block.records is None else _split_records)(block, layout)
+    values, faults = _checked(columns, layout, scale, codes)
+    place = np.delete(np.arange(block.rows), misfits)
+    fault = np.zeros(block.rows, np.int8)
+    fault[place] = faults
+    if misfits:
+        short = _columns([_fields(block, row, layout) for row in misfits], layout)
+        faults = _checked(short, layout, scale, codes)[1]
+        fault[misfits] = np.where((faults == 0) | (faults == OFF_SCALE), COLUMNS, faults)
+    named: dict[int, int] = {}
+    for row in np.flatnonzero(fault).tolist():
+        text = block.place(row)[1]
+        if not text:
+            fault[row] = BLANK
+        elif layout.item_lines and text.endswith(b":"):
+            match = ITEM_NAME.fullmatch(text)
+            named[row] = int(match[1]) if match else -2
+            fault[row] = ITEM_LINE if match else ITEM
+    if layout.item_lines:
+        names = np.array([item, *named.values()])
+        values["item"] = names[np.searchsorted(list(named), place)]
+        lost = (values["item"] < 0) & np.isin(fault[place], (0, OFF_SCALE))
+        fault[place[lost]] = NO_ITEM
+        item = int(names[-1])
+    rejected = np.flatnonzero(fault)
+    if len(rejected):
+        values = {name: column[fault[place] == 0] for name, column in values.items()}
+    pairs = list(zip(rejected.tolist(), fault[rejected].tolist(), strict=True))
+    return Rows(**values, rejected=pairs, last_item=item)
+
+
+def _split(block: Block, layout: Layout) -> tuple[dict[str, Any], list[int]]:
+    """The needed columns of a block's rows, and the lines that have another number of columns."""
+    data, separator = block.data, layout.separator.encode()
+    if not data.isascii():
+        data = data.decode(errors="replace").encode()  # as pyarrow decodes the misfits
+    if data.count(b"\r") != data.count(b"\r\n"):
+        data = LONE_RETURN.sub(b"\0", data)  # pyarrow would end a line there
+    if len(separator) > 1:
+        unused = next((sign for sign in CONTROLS if sign not in data), CONTROLS[0])
+        data, separator = data.replace(separator, unused), unused
+    if data.startswith(MARK):
+        data = MARK + data  # pyarrow would skip the one that is part of a row
+    misfits: list[int] = []
+
+    def note(row: csv.InvalidRow) -> str:
+        misfits.append(row.number - 1)
+        return "skip"
+
+    # Most values are frequent, so each is converted once; times in seconds rarely repeat.
+    kinds = {name: pa.dictionary(pa.int32(), pa.binary()) for name in layout.columns if name}
+    if "date" in kinds and layout.dates == "epoch":
+        kinds["date"] = pa.binary()
+    table = csv.read_csv(
+        pa.BufferReader(data),
+        csv.ReadOptions(
+            use_threads=False,
+            block_size=len(data) + 1,
+            column_names=[name or f"column {at}" for at, name in enumerate(layout.columns)],
+        ),
+        csv.ParseOptions(
+            delimiter=separator.decode(),
+            quote_char=False,
+            ignore_empty_lines=False,
+            invalid_row_handler=note,
+        ),
+        csv.ConvertOptions(
+            check_utf8=False, column_types=kinds, null_values=[], include_columns=list(kinds)
+        ),
+    )
+    if len(table) + len(misfits) != block.lines:
+        raise RuntimeError(
+            f"lines are lost: of {block.lines} pyarrow reads {len(table)} and {len(misfits)}"
+        )
+    return {name: table[name].combine_chunks() for name in kinds}, misfits
+
+
+def _split_records(block: Block, layout: Layout) -> tuple[dict[str, Any], list[int]]:
+    """`_split` of the rows of a quoted file."""
+    fields = [record.fields for record in block.records or []]
+    misfits = [row for row, one in enumerate(fields) if len(one) != len(layout.columns)]
+    columns = _columns([one for one in fields if len(one) == len(layout.columns)], layout)
+    return {name: column.dictionary_encode() for name, column in columns.items()}, misfits
+
+
+def _fields(block: Block, row: int, layout: Layout) -> list[Any]:
+    """All fields of a row."""
+    if block.records is not None:
+        return block.records[row].fields
+    return list(block.place(row)[1].split(layout.separator.encode()))
+
+
+def _columns(rows: list[list[Any]], layout: Layout) -> dict[str, Any]:
+    """The needed columns of rows, with nulls where a row is too short."""
+    return {
+        name: pa.array([row[at] if at < len(row) else None for row in rows], pa.binary())
+        for at, name in enumerate(layout.columns)
+        if name
+    }
+
+
+def _checked(
+    columns: dict[str, Any], layout: Layout, scale: Scale, codes: Codes
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.int8]]:
+    """Values of all `FIELDS` of each row, and the first fault of each row, 0 for none."""
+    count = len(next(iter(columns.values())))
+    faults = np.zeros(count, np.int8)
+    values: dict[str, NDArray[Any]] = {name: np.full(count, NO_DATE) for name in FIELDS}
+    for name, column in columns.items():
+        repeated = isinstance(column, pa.DictionaryArray)
+        distinct = column.dictionary if repeated else column
+        found, good = _converted(name, distinct, layout, codes)
+        if repeated:
+            index = column.indices.to_numpy()
+            found, good = found[index], good[index]
+        values[name] = found
+        bad = np.flatnonzero(~good & (faults == 0))
+        if len(bad):
+            missing = column.is_null().to_numpy(zero_copy_only=False)[bad]
+            faults[bad] = np.where(missing, COLUMNS, FIELDS.index(name) + 1)
+    if "rating" in columns:
+        faults[scale.misses(values["rating"]) & (faults == 0)] = OFF_SCALE
+    values["rating"] = values["rating"].astype(np.float32)
+    return values, faults
+
+
+def _converted(
+    name: str, texts: Any, layout: Layout, codes: Codes
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Values of the texts of a field, and which of them are valid."""
+    if name == "rating":
+        return _each(texts, _rating, np.float64)
+    if name == "date" and layout.dates == "epoch":
+        seconds, good = _whole(texts, SECONDS, pa.int64())
+        return seconds, good & (np.abs(seconds) < YEAR_10000)
+    if name == "date":
+        return _each(texts, partial(_date, layout.dates), np.int64)
+    if layout.text_ids:
+        return _each(texts, partial(_code, codes[name]), np.int64)
+    ids, good = _whole(texts, WHOLE, pa.uint64())
+    return ids.astype(np.int64), good & (ids <= LARGEST_ID)
+
+
+def _whole(texts: Any, pattern: str, kind: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Texts that match a pattern as whole numbers, 0 for others; and which ones do."""
+    good = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
+    numbers = pc.if_else(good, texts, pa.scalar(b"0")).cast(kind)
+    return numbers.to_numpy(), good.to_numpy(zero_copy_only=False)
+
+
+def _each(
+    texts: Any, convert: Callable[[bytes], float], kind: Any
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Converted texts, 0 for those that raise ValueError or are null; and which do not."""
+    values, good = np.zeros(len(texts), kind), np.zeros(len(texts), bool)
+    for at, text in enumerate(texts.to_pylist()):
+        if text is not None:
+            with suppress(ValueError):
+                values[at] = convert(text)
+                good[at] = True
+    return values, good
+
+
+def _rating(text: bytes) -> float:
+    if not DECIMAL.fullmatch(text):
+        raise ValueError
+    return float(text)
+
+
+def _date(form: str, text: bytes) -> int:
+    """Seconds since 1970 of a date in a format of `Layout.dates`."""
+    if form == "iso":
+        if not ISO_DATE.fullmatch(text):
+            raise ValueError
+        return (date.fromisoformat(text.decode()) - date(1970, 1, 1)).days * 86_400
+    moment = datetime.strptime(text.decode(), form)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _code(known: dict[str, int], text: bytes) -> int:
+    """The number of a text id; a new one gets the next number."""
+    decoded = text.decode()
+    if not 0 < len(decoded) <= LONGEST_ID or UNDECODABLE in decoded:
+        raise ValueError
+    return known.setdefault(decoded, len(known))

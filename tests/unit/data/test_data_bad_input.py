@@ -78,23 +78,27 @@ TITLE_LINES = {
 
 # Whole files that cannot be meant: file, content from the good one, the message.
 FILES = {
-    "an empty file": ("train", lambda good: b"", "netflix_train.txt holds no rating"),
-    "blank lines alone": ("train", lambda good: b"\n\n\n", "netflix_train.txt holds no rating"),
+    "an empty file": ("train", lambda good: b"", "netflix_train.txt has no rating"),
+    "blank lines alone": ("train", lambda good: b"\n\n\n", "netflix_train.txt has no rating"),
     "the wrong separator throughout": (
         "train",
         lambda good: good.replace(b" ", b";"),
-        "netflix_train.txt holds no rating",
+        "netflix_train.txt has no rating",
     ),
     "two mebibytes without a line end": (
         "train",
         lambda good: bytes(2 << 20),
         "line of more than 1,048,576 bytes",
     ),
-    "a gzip file under a plain name": ("train", gzip.compress, "netflix_train.txt holds no rating"),
-    "an empty test file": ("test", lambda good: b"", "netflix_test.txt holds no rating"),
-    "an empty file of users": ("users", lambda good: b"", "users.txt holds no users"),
-    "a user listed twice": ("users", lambda good: good + b"7\r\n", "users.txt lists users twice"),
-    "an empty file of titles": ("titles", lambda good: b"", "movie_titles.txt holds no titles"),
+    "a gzip file under a plain name": ("train", gzip.compress, "netflix_train.txt has no rating"),
+    "an empty test file": ("test", lambda good: b"", "netflix_test.txt has no rating"),
+    "an empty file of users": ("users", lambda good: b"", "users.txt has no users"),
+    "a user listed twice": (
+        "users",
+        lambda good: good + b"7\r\n",
+        "users.txt lists users more than once",
+    ),
+    "an empty file of titles": ("titles", lambda good: b"", "movie_titles.txt has no titles"),
 }
 
 # Unusual, and read as the plain file: file, content from the good one.
@@ -244,12 +248,12 @@ TABLES = {
     "an encoding that does not exist": (
         b"user,item,rating\n1,2,3\n",
         {"encoding": "utf-99"},
-        "encoding 'utf-99' of ratings.csv is none of text",
+        "'utf-99', the encoding of ratings.csv, is not a text encoding",
     ),
     "an encoding that is none of text": (
         b"user,item,rating\n1,2,3\n",
         {"encoding": "hex"},
-        "encoding 'hex' of ratings.csv is none of text",
+        "'hex', the encoding of ratings.csv, is not a text encoding",
     ),
     "a name that two columns have": (
         b"user,item,rating,rating\n1,2,3,4\n",
@@ -259,7 +263,7 @@ TABLES = {
     "quotes between separators of two characters": (
         b"user::item::rating\n1::2::3\n",
         {"quoted": True, "separator": "::"},
-        "quoted fields are read between separators of one character alone",
+        "quoted fields need a separator of one character",
     ),
     "a quote that is not closed": (
         b'user,item,rating\n1,"2,3\n1,3,3\n',

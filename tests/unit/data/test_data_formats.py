@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from cfmf.data.audit import Checks
 from cfmf.data.formats import parse, read
 from cfmf.data.layouts import NETFLIX_TITLES
+from cfmf.data.lines import records
 from cfmf.data.sources import retrieve
-from cfmf.data.text import TitleLayout, Transcoder, read_titles
+from cfmf.data.titles import TitleLayout, read_titles
 from cfmf.files import DamagedError
 
 
@@ -310,8 +311,8 @@ def test_a_line_lost_in_reading_stops_the_run(tmp_path, dataset, drop_all, monke
     (tmp_path / "ratings.csv").write_bytes(b"user,item,rating\na,x,3\nb,x,3\nc,x,9\n")
     block = dataset(source="table", table={"ids": "text"}, audit=drop_all)
     if lost == "lines":
-        lines = Transcoder._lines
-        monkeypatch.setattr(Transcoder, "_lines", lambda *rest: list(lines(*rest))[:-1])
+        block = dataset(source="table", table={"ids": "text", "quoted": True}, audit=drop_all)
+        monkeypatch.setattr("cfmf.data.lines.records", lambda *rest: list(records(*rest))[:-1])
     elif lost == "rows_kept":
         apply = Checks.apply
 
@@ -322,7 +323,7 @@ def test_a_line_lost_in_reading_stops_the_run(tmp_path, dataset, drop_all, monke
         monkeypatch.setattr(Checks, "apply", forgetful)
     else:
         monkeypatch.setattr(Checks, "refuse", lambda *_: None)
-    with pytest.raises(RuntimeError, match=r"ratings\.csv: lines are lost in reading"):
+    with pytest.raises(RuntimeError, match=r"ratings\.csv: lines were lost in reading"):
         read(tmp_path, block)
 
 
@@ -335,9 +336,9 @@ def test_a_text_id_is_told_where_it_is_none(tmp_path, dataset, drop_all, quoted)
     parsed = read(tmp_path, dataset(source="table", table=table, audit=drop_all))
     assert parsed.users["user_id"].tolist() == [long[1:]]
     assert [reason for _, reason in parsed.refused] == [
-        "the user is empty or of more than 255 characters",
-        "the item is empty or of more than 255 characters",
-        "the user is empty or of more than 255 characters",
+        "the user is empty or longer than 255 characters",
+        "the item is empty or longer than 255 characters",
+        "the user is empty or longer than 255 characters",
     ]
 
 
@@ -375,7 +376,7 @@ def test_the_other_movielens_layouts(tmp_path, dataset, source, ratings, titles)
 
 def test_a_header_that_is_not_the_layout_s_is_refused(tmp_path, dataset):
     (tmp_path / "ratings.csv").write_bytes(b"user,movie,rating,time\n1,2,3,4\n")
-    with pytest.raises(ValueError, match="the first line is 'user,movie,rating,time', not"):
+    with pytest.raises(ValueError, match="the first line is 'user,movie,rating,time' instead of"):
         read(tmp_path, dataset(source="movielens-25m"))
 
 
@@ -436,7 +437,7 @@ def test_encoding_of_the_netflix_prize_is_detected(prize, dataset, kind, caplog,
         shutil.rmtree(prize / "training_set", ignore_errors=True)
         dress(prize, kind)
         if encoding == "utf-16":
-            with pytest.raises(ValueError, match="is in utf-16, which is not read in this layout"):
+            with pytest.raises(ValueError, match="is in utf-16, which is not supported"):
                 read(prize, dataset(source="netflix-prize"))
             continue
         (prize / "probe.txt").write_bytes("1:\n9\n2:\n3\n".encode(encoding))
@@ -452,7 +453,7 @@ def test_a_probe_without_pairs_is_told(prize, dataset):
     dress(prize, "combined")
     for content in (b"", b"\n"):
         (prize / "probe.txt").write_bytes(content)
-        with pytest.raises(ValueError, match=r"probe\.txt holds no pairs"):
+        with pytest.raises(ValueError, match=r"probe\.txt has no pairs"):
             read(prize, dataset(source="netflix-prize"))
 
 
@@ -537,7 +538,7 @@ def test_both_dresses_of_movielens_100k_give_the_same_titles(real_data, dataset,
 def test_real_netflix_titles(real_data):
     titles = read_titles(real_data / "netflix/movie_titles.txt", NETFLIX_TITLES)
     table = titles.table.set_index("item_id")
-    assert (titles.rows_read, len(table), titles.bad) == (17_770, 17_770, [])
+    assert (titles.lines["lines"], len(table), titles.bad) == (17_770, 17_770, [])
     missing = [4388, 4794, 7241, 10782, 15918, 16678, 17667]
     assert table.index[table["year"].isna()].tolist() == missing
     assert table["title"].str.contains(",").sum() == 336
