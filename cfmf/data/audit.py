@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.data.lines import NO_DATE
-from cfmf.data.parallel import even_groups, side_by_side
+from cfmf.data.parallel import even_groups, in_threads
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def repeated_pairs(
                 repeated[rows[np.isin(keys, twice)]] = True
 
         groups = even_groups(start, max(threads, -(-len(user) // (4 * ROWS_AT_ONCE))))
-        side_by_side(threads, mark, groups)
+        in_threads(threads, mark, groups)
     return repeated
 
 
@@ -258,7 +258,7 @@ def check_pairs(
     in_train = pairs.loc[pairs["part"] == TRAIN].reset_index().merge(in_test, on=["user", "item"])
     checks.apply("test_in_train", np.sort(in_train["index"].to_numpy(np.int64)), keep)
 
-    seen = side_by_side(threads, lambda index: parts_seen(index, part, keep), (user, item))
+    seen = in_threads(threads, lambda index: parts_seen(index, part, keep), (user, item))
     unseen = [one == 1 << TEST for one in seen]
     alone = np.zeros(0, np.int64)
     if any(one.any() for one in unseen):

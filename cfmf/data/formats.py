@@ -43,7 +43,7 @@ from cfmf.data.lines import (
     parse_blocks,
 )
 from cfmf.data.manifest import verified_manifest
-from cfmf.data.parallel import side_by_side
+from cfmf.data.parallel import in_threads
 from cfmf.data.titles import read_titles
 from cfmf.files import atomic_write
 from cfmf.observed import overlap
@@ -544,7 +544,7 @@ def _indexed(
     def index(ids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
         return dense_index(ids, ids if ids.dtype == np.int32 else None)
 
-    sides = side_by_side(threads, index, [columns.pop("user"), columns.pop("item")])
+    sides = in_threads(threads, index, [columns.pop("user"), columns.pop("item")])
     (user_ids, user), (item_ids, item) = sides
     if labels:
         user_ids, item_ids = labels["user"][user_ids], labels["item"][item_ids]

@@ -1,4 +1,4 @@
-"""Compiled loops side by side: they release the interpreter's lock."""
+"""Threads for work that releases the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def side_by_side(
-    threads: int, function: Callable[..., Any], *arguments: Iterable[Any]
-) -> list[Any]:
-    """What a function gives for each tuple of arguments, in order; `threads` calls at a time."""
+def in_threads(threads: int, function: Callable[..., Any], *arguments: Iterable[Any]) -> list[Any]:
+    """Results of a function for each tuple of arguments, in order; `threads` calls at a time."""
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, *arguments))
 
 
 def even_groups(start: NDArray[np.int64], count: int) -> list[tuple[int, int]]:
-    """Consecutive groups of keys with about as many rows each: the first key and the end of each.
+    """Consecutive groups of keys with about equal numbers of rows: first key and end of each group.
 
     Parameters
     ----------
     start
-        Place at which each key's rows begin when sorted, and the end of the last.
+        Position of each key's first row when sorted by key, and the number of rows.
     count
         Number of groups.
     """

@@ -1,7 +1,8 @@
-"""Ratings made up from a seed, in the four files of the study and in their format to the byte.
+"""Synthetic ratings, drawn from a seed, in the four files of the study and in their exact format.
 
-A rating is round(μ + b_u + c_i + U_u·V_i + noise), cut to 1 … 5. The truth being known, so is the
-best that any method can reach: the root of the mean variance of a rating given the truth.
+A rating is round(μ + b_u + c_i + U_u·V_i + noise), clipped to 1 … 5. As the true parameters are
+known, so is the lowest RMSE that any method can reach: the root of the mean variance of a rating
+given the parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -27,12 +27,11 @@ ACTIVITY_SPREAD = 1.0
 POPULARITY_SPREAD = 1.5
 LARGEST_USER_ID = 2_649_429  # of the Netflix Prize
 FIRST_DAY, LAST_DAY = np.datetime64("1999-11-11"), np.datetime64("2005-12-31")
-LONGEST_ROW = 48
 ADJECTIVES = (
     "Silent Golden Broken Hidden Last Crimson Electric Quiet Wild Lonely Final Paper".split()
 )
 NOUNS = "River Garden Summer Detective Station Mirror Orchestra Harbour Winter Letter Road".split()
-# Titles that every file has, to meet what titles of the Netflix Prize hold and more.
+# Titles in every file, with the difficulties of the Netflix Prize's titles and more.
 SPECIAL_TITLES = (
     "The <script>alert(\"1\")</script> & Other 'Quotes'",
     "At Home Among Strangers, A Stranger Among Its Own",
@@ -41,40 +40,9 @@ SPECIAL_TITLES = (
 )
 
 
-@numba.njit(nogil=True, cache=True)
-def _put_number(buffer, at, number):  # type: ignore[no-untyped-def]
-    """Write a number in decimal at byte `at`; returns the byte behind it."""
-    digits = 1
-    rest = number // 10
-    while rest:
-        digits += 1
-        rest //= 10
-    for place in range(digits - 1, -1, -1):
-        buffer[at + place] = 48 + number % 10
-        number //= 10
-    return at + digits
-
-
-@numba.njit(nogil=True, cache=True)
-def _put_rows(buffer, at, user_id, item_ids, ratings, days):  # type: ignore[no-untyped-def]
-    """Write rows `user item rating date` of one user at byte `at`; returns the byte behind them."""
-    for row in range(len(item_ids)):
-        at = _put_number(buffer, at, user_id)
-        buffer[at] = 32
-        at = _put_number(buffer, at + 1, item_ids[row])
-        buffer[at] = 32
-        buffer[at + 1] = 48 + ratings[row]
-        buffer[at + 2] = 32
-        buffer[at + 3 : at + 13] = days[row]
-        buffer[at + 13] = 13
-        buffer[at + 14] = 10
-        at += 15
-    return at
-
-
 @dataclass(frozen=True)
 class Truth:
-    """What the ratings are made from: for each user and each item, its id, bias and factors."""
+    """The true parameters: for each user and each item its id, bias and factors."""
 
     user_ids: NDArray[np.int64]
     item_ids: NDArray[np.int64]
@@ -95,7 +63,7 @@ class Truth:
 def best_prediction(
     means: NDArray[np.float64], noise: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expectation and variance of the rating round(mean + noise·ε) cut to 1 … 5, ε ~ N(0, 1).
+    """Expectation and variance of the rating round(mean + noise·ε) clipped to 1 … 5, ε ~ N(0, 1).
 
     By E r = 1 + Σ P(r > s) and E r² = 1 + Σ (2s + 1) P(r > s) over s = 1 … 4.
     """
@@ -118,14 +86,14 @@ def write_netflix_files(settings: Mapping[str, Any], folder: Path) -> dict[str, 
 
     Returns
     -------
-    The truth: the settings, the best reachable RMSE on the test part (`best_rmse`, the root of the
-    mean variance given the truth) and the RMSE that the best predictions have on the test ratings
-    as drawn (`oracle_rmse`).
+    The settings, the lowest reachable RMSE on the test part (`best_rmse`, the root of the mean
+    variance given the true parameters) and the RMSE of the best predictions on the test ratings
+    that were drawn (`oracle_rmse`).
 
     Raises
     ------
     ValueError
-        If that many ratings do not fit the numbers of users and items.
+        If the numbers of users and items allow no such number of ratings.
     """
     rng = np.random.default_rng(settings["seed"])
     n_users, n_items = settings["users"], settings["items"]
@@ -139,34 +107,51 @@ def write_netflix_files(settings: Mapping[str, Any], folder: Path) -> dict[str, 
     truth = _draw_truth(rng, settings)
     (folder / "users.txt").write_bytes(b"".join(b"%d\r\n" % one for one in truth.user_ids.tolist()))
     _write_titles(rng, max(settings["titles"], n_items), folder / "movie_titles.txt")
-    days = _days()
-    variance = error = 0.0
-    with (
-        open(folder / "netflix_train.txt", "wb") as train,
-        open(folder / "netflix_test.txt", "wb") as test,
-    ):
-        for user in progress(range(n_users), "users written", n_users):
-            # A generator of each user's own: the first users are the same however many follow.
-            rng = np.random.default_rng([settings["seed"], user])
-            items = _draw_items(rng, truth.popularity, activity[user], user, n_users)
-            means = truth.means(user, items)
-            noisy = means + truth.noise * rng.standard_normal(len(items))
-            ratings = np.clip(np.rint(noisy), 1, 5).astype(np.int64)
-            first_day = rng.integers(len(days) - 1)
-            dates = days[rng.integers(first_day, len(days), len(items))]
-            buffer = np.empty(len(items) * LONGEST_ROW, np.uint8)
-            for file, rows in ((test, np.s_[: tests[user]]), (train, np.s_[tests[user] :])):
-                ids = truth.item_ids[items[rows]]
-                used = _put_rows(buffer, 0, truth.user_ids[user], ids, ratings[rows], dates[rows])
-                file.write(buffer[:used].data)
-            best, spread = best_prediction(means[: tests[user]], truth.noise)
-            variance += float(spread.sum())
-            error += float(((ratings[: tests[user]] - best) ** 2).sum())
+    variance, error = _write_ratings(truth, activity, tests, settings["seed"], folder)
     return dict(settings) | {
         "mean": MEAN,
         "best_rmse": math.sqrt(variance / n_test),
         "oracle_rmse": math.sqrt(error / n_test),
     }
+
+
+def _write_ratings(
+    truth: Truth,
+    activity: NDArray[np.int64],
+    tests: NDArray[np.int64],
+    seed: int,
+    folder: Path,
+) -> tuple[float, float]:
+    """Draw and write the ratings; sums of the test ratings' variance and of the squared errors."""
+    n_users = len(truth.user_ids)
+    days = np.datetime_as_string(np.arange(FIRST_DAY, LAST_DAY + 1)).tolist()
+    variance = error = 0.0
+    with (
+        open(folder / "netflix_train.txt", "w", encoding="ascii", newline="") as train,
+        open(folder / "netflix_test.txt", "w", encoding="ascii", newline="") as test,
+    ):
+        for user in progress(range(n_users), "users written", n_users):
+            # A generator for each user: the first users are the same however many follow.
+            rng = np.random.default_rng([seed, user])
+            items = _draw_items(rng, truth.popularity, activity[user], user, n_users)
+            means = truth.means(user, items)
+            noisy = means + truth.noise * rng.standard_normal(len(items))
+            ratings = np.clip(np.rint(noisy), 1, 5).astype(np.int64)
+            first_day = rng.integers(len(days) - 1)
+            dates = rng.integers(first_day, len(days), len(items)).tolist()
+            rows = [
+                f"{truth.user_ids[user]} {item} {rating} {days[date]}\r\n"
+                for item, rating, date in zip(
+                    truth.item_ids[items].tolist(), ratings.tolist(), dates, strict=True
+                )
+            ]
+            tested = tests[user]
+            test.writelines(rows[:tested])
+            train.writelines(rows[tested:])
+            best, spread = best_prediction(means[:tested], truth.noise)
+            variance += float(spread.sum())
+            error += float(((ratings[:tested] - best) ** 2).sum())
+    return variance, error
 
 
 def _draw_truth(rng: np.random.Generator, settings: Mapping[str, Any]) -> Truth:
@@ -192,7 +177,7 @@ def _draw_items(
     """Distinct items of one user, drawn by popularity, in random order.
 
     The smallest exponential variates over the weights are such a draw: Efraimidis & Spirakis
-    (2006). Every item is first given to one user, and stands last, in the train part.
+    (2006). Every item is first given to one user, and comes last, in the train part.
     """
     keys = rng.standard_exponential(len(popularity), np.float32) / popularity
     forced = np.arange(user, len(popularity), n_users)
@@ -214,9 +199,9 @@ def _apportion(
     largest = np.broadcast_to(high, weight.shape)
     if not low * len(weight) <= total <= largest.sum():
         raise ValueError(
-            f"{total:,} ratings do not fit {len(weight):,} users with {low:,} to"
-            f" {int(largest.max()):,} each; change users, items, train or test of the synthetic"
-            " data set"
+            f"{total:,} ratings cannot be divided among {len(weight):,} users with {low:,} to"
+            f" {int(largest.max()):,} each; change `users`, `items`, `train` or `test` under"
+            " `synthetic` of the data set"
         )
     below, above = 0.0, 2.0 * (total + 1) / weight.min()
     for _ in range(200):
@@ -227,12 +212,6 @@ def _apportion(
     while (missing := total - int(result.sum())) > 0:
         result[np.flatnonzero(result < largest)[:missing]] += 1
     return result
-
-
-def _days() -> NDArray[np.uint8]:
-    """Every day of the period as ten bytes, days × 10."""
-    days = np.datetime_as_string(np.arange(FIRST_DAY, LAST_DAY + 1)).astype("S10")
-    return days.view(np.uint8).reshape(len(days), 10).copy()
 
 
 def _write_titles(rng: np.random.Generator, count: int, path: Path) -> None:

@@ -103,5 +103,5 @@ def test_a_full_matrix_can_be_made_and_one_rating_more_cannot(tmp_path):
     rows = (tmp_path / "netflix_train.txt").read_bytes().splitlines()
     rows += (tmp_path / "netflix_test.txt").read_bytes().splitlines()
     assert len({tuple(row.split()[:2]) for row in rows}) == 100
-    with pytest.raises(ValueError, match="101 ratings do not fit 10 users"):
+    with pytest.raises(ValueError, match="101 ratings cannot be divided among 10 users"):
         write_netflix_files(full | {"test": 21}, tmp_path)
