@@ -58,5 +58,7 @@ def test_an_edited_file_of_a_local_folder_is_read_again(checkout):
         status, output = checkout.run("ratings", "--configfile", "mine.yaml")
         assert status == 0, output
         assert json.loads(audit.read_text())["rows_read"] == len(rows + more)
+    config["datasets"]["mine"]["label"] = "Our shop"
+    (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))
     status, output = checkout.run("ratings", "--configfile", "mine.yaml")
-    assert "Nothing to be done" in output
+    assert "Nothing to be done" in output, "an edited label repeats nothing"

@@ -1,0 +1,132 @@
+"""The workflow runs from elsewhere: `--directory`, `-s`, and as a module of another workflow."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.checkout import ROOT, Checkout
+
+# Every stage in few jobs.
+BRIEF = {
+    "study": {"datasets": ["tiny"], "methods": ["baseline", "mf"], "seeds": [1]},
+    "datasets": {"tiny": {"split": {"folds": 2}}},
+    "methods": {"mf": {"k": [4], "reg": [0.2]}},
+    "search": {"enabled": False},
+    "tuning": {"search": {"enabled": False}},
+    "evaluation": {"trimming": {"rounds": 0}, "scaling": {"enabled": False}},
+    "statistics": {"bootstrap_repeats": 100},
+}
+PARENT = """
+configfile: "parent.yaml"
+
+
+module cfmf:
+    snakefile:
+        {!r}
+    config:
+        config["ratings study"]
+    prefix:
+        "studies/results"
+
+
+use rule * from cfmf as cfmf_*
+
+
+rule cited:
+    default_target: True
+    input:
+        rules.cfmf_all.input,
+    output:
+        "cited.txt",
+    shell:
+        "touch {{output}}"
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout whose own folder is only read, with a blank in its path."""
+    return Checkout(tmp_path_factory.mktemp("the checkout"))
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "brief.yaml").write_text(yaml.safe_dump(BRIEF))
+    return folder
+
+
+def snakemake(checkout, folder, *arguments):
+    """Run Snakemake in a folder and return what it printed."""
+    command = checkout.command(*arguments, "--resources", "gpu=0")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def check(checkout, results):
+    """A whole report is there, of the checkout's own code, and nothing in the checkout."""
+    assert "RMSE" in (results / "tiny/report.html").read_text("utf-8")
+    known = json.loads((results / "tiny/provenance.json").read_text("utf-8"))
+    assert str(checkout.folder / "report/strings/en.yaml") in known["inputs"]
+    assert {Path(path).name for path in known["outputs"]} >= {"selected.tsv", "report.html"}
+    crate = json.loads((results / "tiny/ro-crate-metadata.json").read_text("utf-8"))
+    assert "evaluation/selected.tsv" in {one["@id"] for one in crate["@graph"]}
+    assert list((results / "tiny/hashes").rglob("*.sha256"))
+    assert not (checkout.folder / "results").exists()
+    assert not (checkout.folder / ".snakemake").exists()
+
+
+def configs(checkout, *more):
+    return ("--configfile", str(checkout.folder / "config/tiny.yaml"), *more)
+
+
+def test_another_directory(checkout, elsewhere):
+    snakemake(
+        checkout,
+        checkout.folder,
+        *("--directory", str(elsewhere)),
+        *("--configfile", "config/tiny.yaml", str(elsewhere / "brief.yaml")),
+    )
+    check(checkout, elsewhere / "results")
+
+
+def test_a_snakefile_by_its_path(checkout, elsewhere):
+    path = os.path.relpath(checkout.folder / "Snakefile", elsewhere)
+    snakemake(checkout, elsewhere, "-s", path, *configs(checkout, "brief.yaml"))
+    check(checkout, elsewhere / "results")
+    again = snakemake(checkout, elsewhere, "-s", path, *configs(checkout, "brief.yaml"))
+    assert "Nothing to be done" in again
+
+
+def test_a_module_of_another_workflow(checkout, elsewhere):
+    merged = {}
+    for path in (ROOT / "config.yaml", ROOT / "config/tiny.yaml"):
+        merged = overlaid(merged, yaml.safe_load(path.read_text("utf-8")))
+    known = {"ratings study": overlaid(merged, BRIEF), "own": 1}
+    (elsewhere / "parent.yaml").write_text(yaml.safe_dump(known))
+    (elsewhere / "Snakefile").write_text(PARENT.format(str(checkout.folder / "Snakefile")))
+    snakemake(checkout, elsewhere)
+    assert (elsewhere / "cited.txt").exists()
+    check(checkout, elsewhere / "studies/results/results")
+    assert "Nothing to be done" in snakemake(checkout, elsewhere)
+
+
+def test_a_module_with_the_config_of_its_own(checkout, elsewhere):
+    text = f"module cfmf:\n    snakefile: {str(checkout.folder / 'Snakefile')!r}\n"
+    (elsewhere / "Snakefile").write_text(text + "\n\nuse rule * from cfmf\n")
+    printed = snakemake(checkout, elsewhere, "--dry-run", *configs(checkout, "brief.yaml"))
+    assert "results/tiny/report.html" in printed
+    assert "compare_generators" in printed
+
+
+def overlaid(below, above):
+    """A config over another: maps are merged key by key."""
+    both = {key: overlaid(below[key], above[key]) for key in below.keys() & above.keys()
+            if isinstance(below[key], dict) and isinstance(above[key], dict)}  # fmt: skip
+    return {**below, **above, **both}
