@@ -120,9 +120,7 @@ class Plan:
                 found += [pattern.format(**point) for point in trained]
             else:
                 every = self.searched if rule == "search_settings" else self.methods
-                found += filled(
-                    pattern, fold=self.folds[dataset], method=every, scatteritem=blocks
-                )
+                found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)
         return found
 
     def local_files(self, dataset: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -28,28 +30,39 @@ def critical_difference(ranks: pd.DataFrame, critical: float | None, words: Word
     places = rows["rank"].tolist()
     joined = cliques(places, critical) if critical else []
     half = (len(rows) + 1) // 2
-    bars, step = 0.35 + 0.3 * len(joined), 1.0
+    depth = 0.35 + 0.3 * len(joined)
     drawn = figure(120 + 16 * len(joined) + 30 * half, showlegend=False)
     margin = 0.45 * (len(rows) - 1)
-    for place, (method, rank) in enumerate(zip(rows["method"], places, strict=True)):
+    _leaders(drawn, rows, depth)
+    for number, (first, last) in enumerate(joined):
+        ends, height = [places[first] - 0.04, places[last] + 0.04], -0.35 - 0.3 * number
+        _line(drawn, ends, [height] * 2, {"color": PALETTE[0], "width": 5})
+    if critical:
+        mark = {"marker": {"symbol": "square", "size": 5}, "mode": "lines+markers"}
+        _line(drawn, [1, 1 + critical], [0.6] * 2, {"color": PALETTE[1], "width": 2}, **mark)
+        _letters(drawn, 1 + critical / 2, 0.6, words("axis.critical"), "top center")
+    drawn.update_xaxes(
+        title_text=words("axis.mean_rank"),
+        tickvals=list(range(1, len(rows) + 1)),
+        ticktext=[str(rank) for rank in range(1, len(rows) + 1)],
+        range=[1 - margin - 0.3, len(rows) + margin + 0.3],
+        showgrid=False,
+    )
+    drawn.update_yaxes(visible=False, range=[-depth - half - 0.4, 1.3])
+    return drawn
+
+
+def _leaders(drawn: go.Figure, rows: pd.DataFrame, depth: float) -> None:
+    """A line from each method's rank to its name: the better half on the left."""
+    half = (len(rows) + 1) // 2
+    for place, (method, rank) in enumerate(zip(rows["method"], rows["rank"], strict=True)):
         left = place < half
-        row = place if left else len(rows) - 1 - place
-        depth, side = -bars - step * (row + 0.6), 0.8 if left else len(rows) + 0.2
-        drawn.add_scatter(
-            x=[rank, rank, side],
-            y=[0, depth, depth],
-            mode="lines",
-            line={"color": "rgba(128,128,128,0.9)", "width": 1},
-            hoverinfo="skip",
-        )
-        drawn.add_scatter(
-            x=[side],
-            y=[depth],
-            mode="text",
-            text=[f"{method} {rank:.2f}" if left else f"{rank:.2f} {method}"],
-            textposition="middle left" if left else "middle right",
-            hoverinfo="skip",
-        )
+        low = -depth - (place if left else len(rows) - 1 - place) - 0.6
+        side = 0.8 if left else len(rows) + 0.2
+        grey = {"color": "rgba(128,128,128,0.9)", "width": 1}
+        _line(drawn, [rank, rank, side], [0, low, low], grey)
+        text = f"{method} {rank:.2f}" if left else f"{rank:.2f} {method}"
+        _letters(drawn, side, low, text, "middle left" if left else "middle right")
         drawn.add_scatter(
             x=[rank],
             y=[0],
@@ -58,41 +71,16 @@ def critical_difference(ranks: pd.DataFrame, critical: float | None, words: Word
             name=method,
             hovertemplate="%{x:.2f}",
         )
-    for number, (first, last) in enumerate(joined):
-        height = -0.35 - 0.3 * number
-        drawn.add_scatter(
-            x=[places[first] - 0.04, places[last] + 0.04],
-            y=[height, height],
-            mode="lines",
-            line={"color": PALETTE[0], "width": 5},
-            hoverinfo="skip",
-        )
-    if critical:
-        drawn.add_scatter(
-            x=[1, 1 + critical],
-            y=[0.6, 0.6],
-            mode="lines+markers",
-            line={"color": PALETTE[1], "width": 2},
-            marker={"symbol": "square", "size": 5},
-            hoverinfo="skip",
-        )
-        drawn.add_scatter(
-            x=[1 + critical / 2],
-            y=[0.6],
-            mode="text",
-            text=[words("axis.critical")],
-            textposition="top center",
-            hoverinfo="skip",
-        )
-    drawn.update_xaxes(
-        title_text=words("axis.mean_rank"),
-        tickvals=list(range(1, len(rows) + 1)),
-        ticktext=[str(rank) for rank in range(1, len(rows) + 1)],
-        range=[1 - margin - 0.3, len(rows) + margin + 0.3],
-        showgrid=False,
-    )
-    drawn.update_yaxes(visible=False, range=[-bars - step * (half + 0.4), 1.3])
-    return drawn
+
+
+def _line(
+    drawn: go.Figure, x: list[float], y: list[float], line: dict[str, Any], **how: Any
+) -> None:
+    drawn.add_scatter(x=x, y=y, line=line, hoverinfo="skip", **{"mode": "lines", **how})
+
+
+def _letters(drawn: go.Figure, x: float, y: float, text: str, place: str) -> None:
+    drawn.add_scatter(x=[x], y=[y], mode="text", text=[text], textposition=place, hoverinfo="skip")
 
 
 def tracks(points: pd.DataFrame, words: Words) -> go.Figure:

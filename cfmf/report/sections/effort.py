@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Heading, Note, Points, Table, Text, records
@@ -115,24 +116,29 @@ def _searched(study: Study, words: Catalogue) -> list[Block]:
         Text(words("effort.search_text")),
         Table("searched", words("effort.search_title"), columns, records(shown)),
     ]
-    sides = {by: rows.set_index("method") for by, rows in table.groupby("by")}
-    both = [one for one in sides["search"].index if "grid" in sides and one in sides["grid"].index]
-    said = [
-        words(
-            "effort.search_said",
-            method=code(method),
-            **{
-                split: number(
-                    float(sides["search"].loc[method, split] - sides["grid"].loc[method, split]),
-                    "signed",
-                )
-                for split in ("validation", "test")
-            },
-        )
-        for method in both
-    ]
+    said = _differences(table, words)
+    title = words("effort.search_trials")
+    return [*found, *([Points(said)] if said else []), Fold(title, [_trials(study, words)])]
+
+
+def _differences(table: pd.DataFrame, words: Catalogue) -> list[Markup]:
+    """A sentence for each method with both: RMSE by the search minus that by the grid."""
+    splits = ["validation", "test"]
+    sides = {by: rows.set_index("method")[splits] for by, rows in table.groupby("by")}
+    if set(sides) != {"search", "grid"}:
+        return []
+    gaps = (sides["search"] - sides["grid"]).reindex(sides["search"].index).dropna()
+    found = []
+    for method, *values in gaps.itertuples():
+        both = {name: number(value, "signed") for name, value in zip(splits, values, strict=True)}
+        found.append(words("effort.search_said", method=code(method), **both))
+    return found
+
+
+def _trials(study: Study, words: Catalogue) -> Table:
+    """Every trial of the searches."""
     trials = study.searches["trials"].rename(columns={"value": "validation"})
-    of_trials = [
+    columns = [
         Column("method", words.plain("column.method"), "code"),
         Column("fold", words.plain("column.fold")),
         Column("trial", words.plain("column.trial"), "count"),
@@ -140,14 +146,8 @@ def _searched(study: Study, words: Catalogue) -> list[Block]:
         Column("setting", words.plain("column.what"), "code"),
         Column("validation", words.plain("column.validation_rmse"), "rmse"),
     ]
-    title = words("effort.search_trials")
-    every = Table(
-        "searched-trials",
-        title,
-        of_trials,
-        records(trials.assign(state=terms(trials["state"], words))),
-    )
-    return [*found, *([Points(said)] if said else []), Fold(title, [every])]
+    shown = trials.assign(state=terms(trials["state"], words))
+    return Table("searched-trials", words("effort.search_trials"), columns, records(shown))
 
 
 def searched(study: Study) -> pd.DataFrame:
