@@ -32,10 +32,9 @@ def test_every_caption_that_a_rule_names_is_there_and_the_other_way_round():
     for path in RULES.glob("*.smk"):
         text = path.read_text(encoding="utf-8")
         named |= set(re.findall(r"captions/(\w+)\.rst", text))
-        named |= {
-            Path(place).stem
-            for place in re.findall(r'table\(\s*"([^"]+)",\s*"[^"]+",\s*"[^"]+",?\s*\)', text)
-        }
+        for place in re.findall(r"table\(\s*(result\([^)]*\))", text):
+            kind = re.search(r'(?:table=|result\()"(\w+)"\)', place)
+            named.add(kind[1])
         named |= {
             f"across_{Path(place).stem}"
             for place in re.findall(r'table_across\(\s*"([^"]+)"', text)
