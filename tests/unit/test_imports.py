@@ -11,18 +11,3 @@ def test_finds_what_is_imported_through_others():
 
 def test_starts_from_a_module_too():
     assert "cfmf/files.py" in imported_files("cfmf.tables")
-
-
-def test_package_does_not_import_snakemake():
-    import ast
-
-    from cfmf.imports import ROOT
-
-    for path in (ROOT / "cfmf").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            assert not [name for name in names if name.startswith("snakemake")], path
