@@ -1,138 +1,165 @@
-"""Archives, read without trusting them."""
+"""Unpacking of archives that are not trusted."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import logging
 import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PureWindowsPath
 from typing import Any, Protocol, cast
 
 log = logging.getLogger(__name__)
 
 LARGEST = 8 << 30
-# Text of ratings packs to a tenth; a member that grows 200-fold and more is a bomb.
+# Text of ratings compresses to a tenth; a member that grows more than 200-fold is a bomb.
 LARGEST_RATIO = 200
 SMALL = 1 << 20
-# What a tar may hold between two members: headers, long names and the filling of blocks.
+# What a tar may hold between two members: headers, long names and the padding of blocks.
 LARGEST_HEADERS = 1 << 20
-SUFFIXES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".gz")
+COMPRESSED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+ZIPS = (".zip", ".whl")
+TARS = (".tar", ".tgz", *(f".tar{suffix}" for suffix in COMPRESSED))
+ERRORS = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+Place = Callable[[str], str | None]
 
 
 class Readable(Protocol):
-    """What bytes can be read from."""
+    """Anything that bytes can be read from."""
 
     def read(self, size: int, /) -> bytes:
         """The next bytes, `size` at most."""
 
 
+@dataclass
+class Member:
+    """A file of an archive: its path there, its declared size, and how to open it.
+
+    `most` is the largest size that is plausible for its compressed size; `refused` is the reason
+    if it is not a regular file.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], Readable]
+    most: int = LARGEST
+    refused: str = ""
+
+
 def is_archive(name: str) -> bool:
     """Whether a file of this name is to be unpacked; `training_set.tar` is read as it is."""
-    return name.endswith(SUFFIXES) and name != "training_set.tar"
+    return name.endswith((*ZIPS, *TARS, *COMPRESSED)) and name != "training_set.tar"
 
 
-def unpack(
-    archive: Path, place: Callable[[str], str | None], into: Path, largest: int = LARGEST
-) -> None:
-    """Unpack the wanted files of a zip, tar, tar.gz or gz file.
+def decompressed_name(name: str) -> str:
+    """A file name without the suffix of a compressed file (not of an archive of several files)."""
+    return name[: -len(Path(name).suffix)] if name.endswith(tuple(COMPRESSED)) else name
+
+
+def unpack(archive: Path, place: Place, into: Path, largest: int = LARGEST) -> None:
+    """Unpack the wanted files of an archive or a compressed file.
 
     Parameters
     ----------
     archive
-        The file; its name tells the kind.
+        The file; its suffix gives its format.
     place
-        Where under `into` a member goes, by its name without folders; None for not at all.
+        Returns where under `into` a member goes, by its name without folders; None if unwanted.
     into
         Folder to write to; nothing is written elsewhere.
     largest
-        Bytes that all members together may declare.
+        Number of bytes that all members together may declare.
 
     Raises
     ------
     ValueError
-        If the archive is damaged, declares more bytes than allowed or packs them too well, holds a
-        path that leads elsewhere, or wants a link, a device or two files in one place.
+        If the archive is damaged, declares more bytes than allowed or compresses them implausibly
+        well, contains a path outside its folder, or a wanted member is a link, a device, or one of
+        two for the same place.
     """
+    total = 0
     try:
         if archive.stat().st_size == 0:
             raise EOFError("it is empty")
-        if archive.name.endswith((".zip", ".whl")):
-            _unpack_zip(archive, place, into, largest)
-        elif archive.name.endswith((".tar", ".tar.gz", ".tgz")):
-            _unpack_tar(archive, place, into, largest)
-        else:
-            _unpack_gzip(archive, place, into, largest)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        EOFError,
-        gzip.BadGzipFile,
-        zlib.error,
-        lzma.LZMAError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+        for member in _members(archive, largest):
+            target = _target(archive, member.name, place, into)
+            if target is None:
+                continue
+            if member.refused:
+                raise ValueError(f"{archive.name}: {member.name} {member.refused}; refused")
+            total += member.size
+            if total > largest or member.size > member.most:
+                raise _bomb(archive, member.name, total)
+            _copy(member.open(), target, member.size, archive)
+    except (OSError, *ERRORS) as error:
+        # Damage of gz and bz2 is an OSError without a number; one with a number is of the system.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ValueError(
-            f"{archive.name} is damaged or no archive ({error}); delete it and get it again"
+            f"{archive.name} is damaged or not an archive ({error}); delete it and get it again"
         ) from error
 
 
-def _unpack_zip(
-    archive: Path, place: Callable[[str], str | None], into: Path, largest: int
-) -> None:
+def _members(archive: Path, largest: int) -> Iterator[Member]:
+    if archive.name.endswith(ZIPS):
+        return _zip_members(archive)
+    return (_tar_members if archive.name.endswith(TARS) else _compressed_member)(archive, largest)
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as file:
-        total = 0
-        for member in file.infolist():
-            target = _target(archive, member.filename, place, into)
-            if target is None or member.is_dir():
-                continue
-            if member.external_attr >> 28 == 0o12:
-                raise ValueError(f"{archive.name}: {member.filename} is a link; refused")
-            total += member.file_size
-            if member.file_size > SMALL + LARGEST_RATIO * member.compress_size:
-                raise _bomb(archive, member.filename, member.file_size)
-            if total > largest:
-                raise _bomb(archive, member.filename, total)
-            with file.open(member) as packed:
-                _copy(packed, target, member.file_size, archive)
+        for one in file.infolist():
+            if not one.is_dir():
+                opened = partial(file.open, one)
+                refused = "is a link" if one.external_attr >> 28 == 0o12 else ""
+                most = SMALL + LARGEST_RATIO * one.compress_size
+                yield Member(one.filename, one.file_size, opened, most, refused)
 
 
-def _unpack_tar(
-    archive: Path, place: Callable[[str], str | None], into: Path, largest: int
-) -> None:
-    opened: Any = gzip.open if archive.name.endswith("gz") else open
-    # As a stream: a tar has no directory, and each member's declared size is checked on the way.
+def _tar_members(archive: Path, largest: int) -> Iterator[Member]:
+    opened = next((COMPRESSED[end] for end in COMPRESSED if archive.name.endswith(end)), open)
+    if archive.name.endswith(".tgz"):
+        opened = gzip.open
+    # As a stream: a tar has no directory, so each member's declared size is checked on the way.
     with opened(archive, "rb") as stream:
-        rationed = _Rationed(stream, archive)
+        limited = _Limited(stream, archive)
         total = 0
-        with tarfile.open(fileobj=cast(Any, rationed), mode="r|") as file:
-            for member in file:
-                rationed.left = member.size + LARGEST_HEADERS
-                target = _target(archive, member.name, place, into)
-                total += member.size
+        with tarfile.open(fileobj=cast(Any, limited), mode="r|") as file:
+            for one in file:
+                limited.left = one.size + LARGEST_HEADERS
+                total += one.size
                 if total > largest:
-                    raise _bomb(archive, member.name, total)
-                if target is None or member.isdir():
-                    continue
-                packed = file.extractfile(member) if member.isreg() else None
-                if packed is None:
-                    raise ValueError(f"{archive.name}: {member.name} is no plain file; refused")
-                _copy(packed, target, member.size, archive)
-        # gzip's checksum stands at the very end, behind what tar reads.
+                    raise _bomb(archive, one.name, total)
+                if not one.isdir():
+                    refused = "" if one.isreg() else "is not a regular file"
+                    member = cast(Callable[[], Readable], partial(file.extractfile, one))
+                    yield Member(one.name, one.size, member, refused=refused)
+        # The checksum is at the very end, after what tarfile reads.
         while data := stream.read(1 << 20):
             total += len(data)
             if total > largest:
                 raise _bomb(archive, "the end", total)
 
 
-class _Rationed:
-    """A stream of which tarfile may read a member and headers at a time.
+class _Limited:
+    """A stream from which tarfile may read only a member and headers at a time.
 
-    For it reads a name or a header of any declared size into memory before it shows the member.
+    It would read a name or a header of any declared size into memory before it returns a member.
     """
 
     def __init__(self, stream: Readable, archive: Path) -> None:
@@ -148,38 +175,32 @@ class _Rationed:
         return data
 
 
-def _unpack_gzip(
-    archive: Path, place: Callable[[str], str | None], into: Path, largest: int
-) -> None:
-    target = _target(archive, archive.name.removesuffix(".gz"), place, into)
-    if target is not None:
-        size = min(largest, SMALL + LARGEST_RATIO * archive.stat().st_size)
-        with gzip.open(archive) as packed:
-            _copy(packed, target, size, archive)
+def _compressed_member(archive: Path, largest: int) -> Iterator[Member]:
+    size = min(largest, SMALL + LARGEST_RATIO * archive.stat().st_size)
+    with COMPRESSED[archive.suffix](archive) as packed:
+        yield Member(decompressed_name(archive.name), size, lambda: packed)
 
 
-def _target(
-    archive: Path, name: str, place: Callable[[str], str | None], into: Path
-) -> Path | None:
+def _target(archive: Path, name: str, place: Place, into: Path) -> Path | None:
     """Where a member is written to."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in name:
+    path = PureWindowsPath(name)  # which knows drives and both kinds of slashes
+    if path.drive or path.root or ".." in path.parts:
         raise ValueError(
-            f"{archive.name} holds {name!r}, a path that leads out of its folder; the archive is"
-            " not what it claims to be and nothing of it is used"
+            f"{archive.name} contains {name!r}, a path outside its folder, so nothing of it is"
+            " used; get the archive from its original source"
         )
     placed = place(path.name)
     if placed is None:
         return None
     target = into / placed
     if target.exists():
-        raise ValueError(f"{archive.name} holds {path.name} twice; refused")
+        raise ValueError(f"{archive.name} contains {path.name} twice; refused")
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
 
 
 def _copy(packed: Readable, target: Path, size: int, archive: Path) -> None:
-    """Copy a member that may have `size` bytes at most."""
+    """Copy a member of at most `size` bytes."""
     with open(target, "xb") as file:
         left = size
         while data := packed.read(min(1 << 20, left + 1)):
@@ -192,6 +213,6 @@ def _copy(packed: Readable, target: Path, size: int, archive: Path) -> None:
 
 def _bomb(archive: Path, name: str, size: int) -> ValueError:
     return ValueError(
-        f"{archive.name}: {name} would unpack to {size:,} bytes or more, which is too much for it;"
+        f"{archive.name}: {name} would unpack to {size:,} bytes or more, which is implausibly much;"
         " refused"
     )

@@ -1,7 +1,7 @@
-"""What is checked about the rows of a data set, and what is done about those that fail.
+"""The checks of a data set's rows, and what happens to rows that fail.
 
 Every check counts, and each has a policy: stop, leave the rows out, or keep them. A row left out
-is told with its file, line and bytes, so that rows read = rows kept + rows refused, always.
+is listed with its file, line and bytes, so that rows read = rows kept + rows refused, always.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ log = logging.getLogger(__name__)
 PARTS = ("", "train", "test")
 TRAIN, TEST = 1, 2
 MEANING = {
-    "malformed": "row that cannot be read as the layout says",
+    "malformed": "row that cannot be read in the layout of its file",
     "off_scale": "rating that is not on the scale",
     "unknown_user": "rating by a user who is not in the file of users",
     "unknown_item": "rating of an item that has no title",
     "duplicates": "rating of an item that the user has rated elsewhere in the same part",
-    "test_in_train": "pair of the test part that is rated in the train part too",
+    "test_in_train": "pair of the test part that is also rated in the train part",
     "test_only": "test rating of a user or item that the train part does not have",
     "unmatched_probe": "pair of probe.txt whose rating is not in the training set",
 }
 ADVICE = {
-    "off_scale": "tell the scale of these ratings under `scale` of the data set",
-    "unknown_user": "complete the file of users",
+    "off_scale": "set the scale of these ratings under `scale` of the data set",
+    "unknown_user": "add the missing users to users.txt",
     "duplicates": "set audit.duplicates to `keep-last` to keep the latest of each",
 }
 SHOWN = 5
 ROWS_AT_ONCE = 1 << 20
 LONGEST_REFUSED = 1000
 
-# Where a row stood: file, line number (from 1), bytes of the line.
+# Where a row is from: file, line number (from 1), bytes of the line.
 Place = tuple[str, int, bytes]
 
 
@@ -132,14 +132,14 @@ def repeated_pairs(
 
 
 class Checks:
-    """Runs checks over the rows of a data set and remembers counts and refused rows.
+    """The checks of the rows of a data set, with counts and refused rows.
 
     Parameters
     ----------
     policies
         The `audit` block of the data set's config.
     locate
-        Tells the places of rows, by their numbers in source order.
+        Returns the places of rows, by their numbers in source order.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Checks:
         self.counts[check] += len(places)
         if places and self.policies[check] == "error":
             raise ValueError(self.complaint(check, places[:SHOWN], len(places), reasons))
-        # A line may have a mebibyte.
+        # A line may be as long as a mebibyte.
         places = [(file, line, text[:LONGEST_REFUSED]) for file, line, text in places]
         self.refused += zip(places, reasons or [MEANING[check]] * len(places), strict=True)
 
@@ -187,16 +187,16 @@ class Checks:
         self, check: str, places: list[Place], count: int, reasons: list[str] | None = None
     ) -> str:
         """What is wrong, where, and what to do about it."""
-        told = [f", {reason}" for reason in reasons or []] or [""] * len(places)
+        causes = [f", {reason}" for reason in reasons or []] or [""] * len(places)
         shown = "; ".join(
             f"{file} line {line}: {text[:80]!r}{reason}"
-            for (file, line, text), reason in zip(places, told, strict=False)
+            for (file, line, text), reason in zip(places, causes, strict=False)
         )
         more = f" and {count - len(places):,} more" if count > len(places) else ""
         return (
             f"{check}: {count:,} × {MEANING[check]} ({shown}{more});"
-            f" {ADVICE.get(check, 'mend the file')}, or set audit.{check} of the data set to `drop`"
-            " to leave such rows out and list them in refused.tsv"
+            f" {ADVICE.get(check, 'correct the file')}, or set audit.{check} of the data set to"
+            " `drop` to leave such rows out and list them in refused.tsv"
         )
 
     def summary(self) -> dict[str, dict[str, Any]]:
@@ -237,21 +237,12 @@ def check_pairs(
         If rows fail a check whose policy is `error`, or duplicates are to be decided by dates and
         there are none.
     """
-    user, item, date, part = rows.user, rows.item, rows.date, rows.part
+    user, item, part = rows.user, rows.item, rows.part
     suspects = np.flatnonzero(repeated_pairs(user, item, threads) & keep)
     pairs = pd.DataFrame(
         {"user": user[suspects], "item": item[suspects], "part": part[suspects]}, index=suspects
     )
-    repeated = pairs[pairs.duplicated(keep=False)]
-    if len(repeated) and checks.policies["duplicates"] == "keep-last":
-        if (date == NO_DATE).all():
-            raise ValueError(
-                "audit.duplicates is keep-last but the ratings have no dates; set it to error or"
-                " drop, or declare the column of dates"
-            )
-        by_date = repeated.assign(date=date[repeated.index]).sort_values("date", kind="stable")
-        repeated = by_date[by_date.duplicated(["user", "item", "part"], keep="last")]
-    checks.apply("duplicates", np.sort(repeated.index.to_numpy()), keep)
+    checks.apply("duplicates", _duplicates(checks, pairs, rows.date), keep)
 
     pairs = pairs[keep[pairs.index]]
     in_test = pairs.loc[pairs["part"] == TEST, ["user", "item"]].drop_duplicates()
@@ -260,9 +251,23 @@ def check_pairs(
 
     seen = in_threads(threads, lambda index: parts_seen(index, part, keep), (user, item))
     unseen = [one == 1 << TEST for one in seen]
-    alone = np.zeros(0, np.int64)
+    test_only = np.zeros(0, np.int64)
     if any(one.any() for one in unseen):
         test_rows = np.flatnonzero(keep & (part == TEST))
-        alone = test_rows[unseen[0][user[test_rows]] | unseen[1][item[test_rows]]]
-    checks.apply("test_only", alone, keep)
+        test_only = test_rows[unseen[0][user[test_rows]] | unseen[1][item[test_rows]]]
+    checks.apply("test_only", test_only, keep)
     return seen
+
+
+def _duplicates(checks: Checks, pairs: pd.DataFrame, date: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of pairs that are rated more than once in a part; with keep-last all but the latest."""
+    repeated = pairs[pairs.duplicated(keep=False)]
+    if len(repeated) and checks.policies["duplicates"] == "keep-last":
+        if (date == NO_DATE).all():
+            raise ValueError(
+                "audit.duplicates is keep-last but the ratings have no dates; set it to error or"
+                " drop, or set the column of dates under table.columns"
+            )
+        by_date = repeated.assign(date=date[repeated.index]).sort_values("date", kind="stable")
+        repeated = by_date[by_date.duplicated(["user", "item", "part"], keep="last")]
+    return np.sort(repeated.index.to_numpy())

@@ -1,4 +1,4 @@
-"""Which files a source needs, where they can be got, and which of them a local folder holds."""
+"""The files that a source needs, where to get them, and which of them a local folder has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cfmf.addresses import shown
-from cfmf.data.archives import is_archive
+from cfmf.data.archives import decompressed_name, is_archive
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
@@ -23,13 +23,13 @@ class Download:
 
     url: str
     name: str
+    size: int = 0
     sha256: str = ""
     md5: str = ""
-    size: int = 0
 
     @property
     def hashed(self) -> bool:
-        """Whether a hash tells the genuine bytes from others."""
+        """Whether there is a hash to verify the bytes with."""
         return bool(self.sha256 or self.md5)
 
 
@@ -40,13 +40,13 @@ class Source:
     Parameters
     ----------
     needs
-        Alternatives for each thing that is needed, as patterns of file names.
+        For each needed file its alternatives, as patterns of file names.
     takes
-        Patterns of files that are taken along where they exist.
+        Patterns of optional files.
     renames
-        Names that mirrors give to files, and their own.
+        Names of files on mirrors, and their original names.
     downloads
-        Archives or files; entries of one name are mirrors of each other.
+        Archives or files; entries with the same name are mirrors of each other.
     """
 
     needs: tuple[tuple[str, ...], ...]
@@ -65,67 +65,67 @@ class Source:
         return None
 
     def lacks(self, placed: Iterable[str]) -> list[str]:
-        """What is needed and not among some files, which are paths under the raw folder."""
+        """The needed files missing among some files, which are paths under the raw folder."""
         placed = list(placed)
         return [
-            # As it was written before glob.escape.
+            # Without the brackets of glob.escape.
             re.sub(r"\[([*?[])\]", r"\1", " or ".join(alternatives))
             for alternatives in self.needs
             if not any(fnmatch.filter(placed, pattern) for pattern in alternatives)
         ]
 
 
-def _movielens(name: str, sha256: str, size: int, files: tuple[str, ...], md5: str = "") -> Source:
-    archive = Download(f"{GROUPLENS}{name}.zip", f"{name}.zip", sha256, md5, size)
-    return Source(tuple((file,) for file in files), downloads=(archive,))
-
-
-DAT = ("ratings.dat", "movies.dat")
-CSV = ("ratings.csv", "movies.csv")
+DAT = (("ratings.dat",), ("movies.dat",))
+CSV = (("ratings.csv",), ("movies.csv",))
 SUBSET = ("users.txt", "netflix_train.txt", "netflix_test.txt", "movie_titles.txt")
-SOURCES = {
-    "movielens-100k": Source(
-        needs=(("u.data",), ("u.item", "ml-100k.item")),
-        downloads=(
-            Download(
-                f"{GROUPLENS}ml-100k.zip",
-                "ml-100k.zip",
-                "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-                "0e33842e24a9c977be4e0107933c0723",
-                4_924_029,
-            ),
-        ),
+# Needed files, and bytes, SHA-256 and MD5 of the archive.
+MOVIELENS: dict[str, tuple[tuple[tuple[str, ...], ...], int, str, str]] = {
+    "100k": (
+        (("u.data",), ("u.item", "ml-100k.item")),
+        4_924_029,
+        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        "0e33842e24a9c977be4e0107933c0723",
     ),
-    "movielens-1m": _movielens(
-        "ml-1m", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", 5_917_549, DAT
-    ),
-    "movielens-10m": _movielens(
-        "ml-10m",
-        "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
-        65_566_137,
+    "1m": (
         DAT,
+        5_917_549,
+        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        "",
     ),
-    "movielens-20m": _movielens(
-        "ml-20m",
-        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+    "10m": (
+        DAT,
+        65_566_137,
+        "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
+        "",
+    ),
+    "20m": (
+        CSV,
         198_702_078,
-        CSV,
+        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        "",
     ),
-    "movielens-25m": _movielens(
-        "ml-25m",
-        "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+    "25m": (
+        CSV,
         261_978_986,
+        "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+        "",
+    ),
+    "32m": (CSV, 238_950_008, "", "d472be332d4daa821edc399621853b57"),
+    "latest-small": (
         CSV,
-    ),
-    "movielens-32m": _movielens(
-        "ml-32m", "", 238_950_008, CSV, md5="d472be332d4daa821edc399621853b57"
-    ),
-    "movielens-latest-small": _movielens(
-        "ml-latest-small",
-        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
         978_202,
-        CSV,
+        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+        "",
     ),
+}
+SOURCES = {
+    **{
+        f"movielens-{name}": Source(
+            needs,
+            downloads=(Download(f"{GROUPLENS}ml-{name}.zip", f"ml-{name}.zip", size, sha256, md5),),
+        )
+        for name, (needs, size, sha256, md5) in MOVIELENS.items()
+    },
     "netflix-subset": Source(needs=tuple((name,) for name in SUBSET)),
     "netflix-prize": Source(
         needs=(
@@ -152,7 +152,7 @@ def source_of(dataset: Mapping[str, Any]) -> Source:
     Raises
     ------
     ValueError
-        If a table's file is given by a path.
+        If a table's file is given as a path.
     """
     if dataset["source"] == "synthetic":
         return SOURCES["netflix-subset"]
@@ -162,17 +162,20 @@ def source_of(dataset: Mapping[str, Any]) -> Source:
     names = (table["ratings"], table["test"], table["titles"]["file"])
     for name in filter(None, names):
         if Path(name).name != name:
-            raise ValueError(f"{name!r} is not the name of a file; give its folder as `folder`")
-    return Source(tuple((glob.escape(name.removesuffix(".gz")),) for name in names if name))
+            raise ValueError(
+                f"{name!r} is not a file name; set its folder as `folder` of the data set, and"
+                " only its name in `table`"
+            )
+    return Source(tuple((glob.escape(decompressed_name(name)),) for name in names if name))
 
 
 def downloads_of(dataset: Mapping[str, Any]) -> dict[str, list[Download]]:
-    """Mirrors of each file of the config's `urls`, or else of the catalogue, by its name.
+    """Mirrors of each file of the config's `urls`, or else of the catalogue, by file name.
 
     Raises
     ------
     ValueError
-        If an address is none of a file.
+        If an address is not that of a file.
     """
     files: dict[str, list[Download]] = {}
     for one in _configured(dataset) or source_of(dataset).downloads:
@@ -187,29 +190,27 @@ def _configured(dataset: Mapping[str, Any]) -> list[Download]:
         parts = urlsplit(one["url"])
         name = one.get("name") or unquote(parts.path).rsplit("/", 1)[-1]
         if parts.scheme not in ("http", "https") or name in ("", ".", ".."):
-            raise ValueError(
-                f"{shown(one['url'])!r} is no address of a file; mend `urls` of the data set"
-            )
-        downloads.append(Download(one["url"], name, one.get("sha256", "")))
+            raise ValueError(f"{shown(one['url'])!r} is not the address of a file; correct `urls`")
+        downloads.append(Download(one["url"], name, sha256=one.get("sha256", "")))
     return downloads
 
 
 def local_files(dataset: Mapping[str, Any]) -> list[Path]:
-    """What is taken from the local folder of a data set: its files, and archives if one lacks.
+    """The files used from a data set's local folder, and archives if a needed file is missing.
 
-    Archives are those of the names of `downloads_of`, or where there are none, all.
+    These are the archives with a name in `downloads_of`, or all if there is none.
 
     Raises
     ------
     ValueError
-        If the config names a file by its path, or an address that is none of a file.
+        If the config gives a file as a path, or an address that is not that of a file.
     """
     folder = Path(dataset["folder"]).expanduser()
     if dataset["source"] == "synthetic" or not dataset["folder"] or not folder.is_dir():
         return []
     source = source_of(dataset)
     found = sorted((*folder.iterdir(), *folder.glob("training_set/*")))
-    taken = {path: source.place(path.name.removesuffix(".gz")) for path in found}
+    taken = {path: source.place(decompressed_name(path.name)) for path in found}
     files = [path for path, placed in taken.items() if placed]
     if not source.lacks(placed for placed in taken.values() if placed):
         return files

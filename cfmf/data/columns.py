@@ -12,13 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 class Columns:
     """Columns that grow block by block, without a second copy of what they hold.
 
-    Room for all the rows that are expected is set aside at the first block; memory that is never
-    written to is never taken.
+    Memory for all expected rows is reserved at the first block; the system provides it only as it
+    is written to.
 
     Parameters
     ----------
     kinds
-        Type of each column. One of int32 becomes int64 when a number comes that does not fit.
+        Type of each column. An int32 column becomes int64 at the first number that does not fit.
     """
 
     def __init__(self, kinds: Mapping[str, DTypeLike]) -> None:
@@ -35,7 +35,7 @@ class Columns:
         block
             One array a column, of equal length.
         expected
-            Number of rows in all, as far as can be told; more may come.
+            Estimate of the total number of rows; there may be more.
         """
         start = self.rows
         self.rows += len(next(iter(block.values())))

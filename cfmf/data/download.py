@@ -1,4 +1,4 @@
-"""Downloads that go on where they broke off, are checked, and appear whole or not at all."""
+"""Downloads that resume after an interruption, are verified, and are complete or absent."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SAY_EVERY = 5.0
 
 
 def part_path(wanted: Download, folder: Path) -> Path:
-    """Where an interrupted transfer from one address waits; each mirror has its own."""
+    """Where the bytes of an interrupted transfer are; each address has its own file."""
     digest = hashlib.sha256(wanted.url.encode()).hexdigest()[:8]
     return folder / f"{wanted.name}.{digest}.part"
 
 
 def reason(error: requests.RequestException) -> str:
-    """A network library's error in a few words, without the query of any address."""
+    """An error of requests in a few words, without the query part of any address."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.ConnectTimeout):
@@ -38,7 +38,7 @@ def reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error):
         return f"no byte within {READ_SECONDS:.0f} s"
     if isinstance(error, requests.ConnectionError):
-        return "no connection (host unknown, refused or cut off)"
+        return "no connection (host unknown, refused or interrupted)"
     return re.sub(r"\?[^\s'\")]*", "", str(error))
 
 
@@ -46,16 +46,16 @@ def download(wanted: Download, folder: Path) -> Path:
     """Download a file into a folder.
 
     An interrupted transfer leaves a `part_path`, which the next try or the next run continues with
-    a Range request. Without a hash nothing would tell that the file has changed since: then only
-    a try of the same run goes on, and only if the server's ETag says that the file is the same.
-    The file gets its name only after its size and hashes were found right.
+    a Range request. Without a hash a change of the file would go unnoticed: then only a try of the
+    same run continues, and only if the server's ETag confirms that the file is the same. The file
+    gets its name after its size and hashes were verified.
 
     Parameters
     ----------
     wanted
         What to download.
     folder
-        Where to; it exists.
+        Where to write; it exists.
 
     Returns
     -------
@@ -64,9 +64,9 @@ def download(wanted: Download, folder: Path) -> Path:
     Raises
     ------
     requests.RequestException
-        If the server cannot be reached within seconds, refuses, or breaks off again and again.
+        If the server cannot be reached within seconds, refuses, or interrupts again and again.
     ValueError
-        If the bytes are not the ones wanted; they are deleted.
+        If the bytes are not those expected; they are deleted.
     """
     path = folder / wanted.name
     if _is_done(wanted, path):
@@ -75,18 +75,18 @@ def download(wanted: Download, folder: Path) -> Path:
     for attempt in range(1, TRIES + 1):
         resumed = transfer.size() > 0
         try:
-            transfer.go_on()
+            transfer.resume()
             check_download(wanted, transfer.part, shown(wanted.url))
         except requests.RequestException as error:
-            # Without a new byte, trying again at once would only wait again.
+            # If no byte came, another try at once would only wait again.
             if attempt == TRIES or not transfer.gained:
                 raise
-            log.warning("%s broke off (%s); going on from there", shown(wanted.url), reason(error))
+            log.warning("%s was interrupted (%s); resuming", shown(wanted.url), reason(error))
         except ValueError as error:
             transfer.part.unlink(missing_ok=True)
             if not resumed or attempt == TRIES:
                 raise
-            log.warning("%s; the beginning was an old one, starting afresh", error)
+            log.warning("%s; the partial file was of an older version, starting again", error)
         else:
             os.replace(transfer.part, path)
             return path
@@ -94,12 +94,12 @@ def download(wanted: Download, folder: Path) -> Path:
 
 
 def _is_done(wanted: Download, path: Path) -> bool:
-    """Whether an earlier run downloaded the file; one that no hash vouches for is deleted."""
+    """Whether an earlier run downloaded the file; one that no hash verifies is deleted."""
     if path.exists() and wanted.hashed:
         try:
             check_download(wanted, path, str(path))
         except ValueError as error:
-            log.warning("%s; it is downloaded again", error)
+            log.warning("%s; downloading it again", error)
         else:
             return True
     path.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def _is_done(wanted: Download, path: Path) -> bool:
 
 
 class _Transfer:
-    """Gets a file bit by bit, try after try; `gained` tells whether the last one brought bytes."""
+    """A file that is fetched in several tries; `gained` is whether the last one added bytes."""
 
     def __init__(self, wanted: Download, part: Path) -> None:
         self.wanted, self.part = wanted, part
@@ -117,18 +117,18 @@ class _Transfer:
             part.unlink(missing_ok=True)
 
     def size(self) -> int:
-        """Bytes that are there."""
+        """Number of bytes so far."""
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def go_on(self) -> None:
-        """Get the bytes that are not there yet.
+    def resume(self) -> None:
+        """Get the missing bytes.
 
         Raises
         ------
         requests.RequestException
-            If the server cannot be reached, refuses or breaks off.
+            If the server cannot be reached, refuses or interrupts.
         ValueError
-            If it sends other bytes than those asked for.
+            If it sends other bytes than those requested.
         """
         self.gained = False
         if not (self.wanted.hashed or self.etag):
@@ -146,15 +146,15 @@ class _Transfer:
                 total = self._total(response, have)
             else:
                 have, total = 0, int(response.headers.get("Content-Length", 0))
-            # A weak one, W/"…", vouches for the meaning and not for the bytes.
+            # A weak tag, W/"…", confirms the meaning and not the bytes.
             tag = response.headers.get("ETag", "")
             self.etag = tag if tag.startswith('"') else ""
             self._write(response, have, self.wanted.size or total)
         if total and self.size() < total:
-            raise requests.ConnectionError(f"{self.size():,} of {total:,} bytes came")
+            raise requests.ConnectionError(f"{self.size():,} of {total:,} bytes received")
 
     def _ask(self, have: int) -> requests.Response:
-        # Without compression on the way, so that bytes of file and transfer are the same.
+        # Without compression, so that the bytes of file and transfer are the same.
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
@@ -164,28 +164,27 @@ class _Transfer:
         return requests.get(self.wanted.url, headers=headers, stream=True, timeout=timeout)
 
     def _total(self, response: requests.Response, have: int) -> int:
-        """Bytes of the whole file of which the response holds those from `have` on."""
-        told = response.headers.get("Content-Range", "")
-        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
+        """Size of the file whose bytes from `have` on are in the response; 0 if unknown."""
+        sent = response.headers.get("Content-Range", "")
+        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", sent)
         if not span or int(span[1]) != have:
             raise ValueError(
-                f"{shown(self.wanted.url)} was asked for the bytes from {have:,} on and sends"
-                f" {told or 'others'!r}"
+                f"{shown(self.wanted.url)} sends {sent or 'other bytes'!r} instead of the bytes"
+                f" from {have:,} on"
             )
         return 0 if span[2] == "*" else int(span[2])
 
     def _write(self, response: requests.Response, have: int, total: int) -> None:
-        """Write the bytes of a response behind the `have` bytes that are there."""
+        """Append the bytes of a response to the first `have` bytes."""
         name, most = self.wanted.name, self.wanted.size or LARGEST
         start = said = time.monotonic()
         with open(self.part, "ab" if have else "wb") as file:
-            # What a transfer that breaks off loses is less than such a piece.
+            # An interruption loses less than one piece.
             for data in response.iter_content(1 << 14):
                 have += len(data)
                 if have > most:
                     raise ValueError(
-                        f"{shown(self.wanted.url)} sends more than the {most:,} bytes that {name}"
-                        " has"
+                        f"{shown(self.wanted.url)} sends more than the {most:,} bytes of {name}"
                     )
                 file.write(data)
                 self.gained = True
@@ -196,27 +195,32 @@ class _Transfer:
         log.info("%s: %s bytes in %.1f s", name, f"{have:,}", time.monotonic() - start)
 
 
+def digest(path: Path, kind: str = "sha256") -> str:
+    """Hash of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
 def check_download(wanted: Download, part: Path, origin: str) -> None:
-    """Compare a file with the size and hashes that are wanted.
+    """Compare a file with the expected size and hashes.
 
     Raises
     ------
     ValueError
-        If they differ; `origin` tells where the file is from.
+        If they differ; `origin` is where the file is from, for the message.
     """
     size = part.stat().st_size
     complaint = ""
     if wanted.size and size != wanted.size:
         complaint = f"{size:,} bytes instead of {wanted.size:,}"
-    for kind, expected in (("sha256", wanted.sha256), ("md5", wanted.md5)):
-        with open(part, "rb") as file:
-            found = hashlib.file_digest(file, kind).hexdigest() if expected else ""
-        if found != expected and not complaint:
+    for kind in ("sha256", "md5"):
+        expected = getattr(wanted, kind)
+        if not complaint and expected and (found := digest(part, kind)) != expected:
             complaint = f"{kind} {found} instead of {expected}"
     if complaint:
         raise ValueError(
-            f"{origin} has {complaint}: it is truncated or altered, and not used; try again later,"
-            " or put the genuine file into a folder and name it as `folder` of the data set"
+            f"{origin} has {complaint}: it is truncated or altered and is not used; try again"
+            " later, or put the original file into a folder and set it as `folder` of the data set"
         )
     if not wanted.hashed:
-        log.warning("%s has no checksum in the config, so its bytes are taken on trust", origin)
+        log.warning("%s has no checksum in the config, so its bytes are not verified", origin)

@@ -1,4 +1,4 @@
-"""From raw files in the layout of their source to one table of ratings, users and items."""
+"""Parsing: from raw files in the layout of their source to tables of ratings, users and items."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 1 << 20
 HEAD = 5
+NO_ROWS = np.zeros(0, np.int64)
 COLUMNS = {"user": np.int32, "item": np.int32, "rating": np.float32, "date": np.int64}
 
 
@@ -60,8 +61,8 @@ class Parsed:
     """A data set after its audit.
 
     `ratings` has the columns user, item (dense int32), rating (float32), date (datetime64[s]) and
-    part (categorical); `users` and `items` the ids, titles and years; `audit` what audit.json
-    holds; `refused` the rows left out, with the reason of each.
+    part (categorical); `users` and `items` the ids, titles and years; `audit` is the content of
+    audit.json; `refused` the rows left out, with the reason of each.
     """
 
     ratings: pd.DataFrame
@@ -77,18 +78,18 @@ def parse(raw: Path, dataset: Mapping[str, Any], output: Path, threads: int = 1)
     Parameters
     ----------
     raw
-        Folder that `cfmf.data.sources.retrieve` made; its manifest's hashes are verified.
+        Folder made by `cfmf.data.sources.retrieve`; its manifest's hashes are verified.
     dataset
         The data set's config block, complete with the defaults of its schema.
     output
         Folder to write ratings.parquet, users.parquet, items.parquet, audit.json and refused.tsv
-        to, each whole or not at all.
+        to, each complete or not at all.
     threads
         Blocks of a file to parse at the same time; the result does not depend on it.
 
     Returns
     -------
-    What audit.json holds.
+    The content of audit.json.
 
     Raises
     ------
@@ -107,11 +108,11 @@ def parse(raw: Path, dataset: Mapping[str, Any], output: Path, threads: int = 1)
     }
     write_ratings(output / "ratings.parquet", parsed.ratings)
     for name, table in (("users", parsed.users), ("items", parsed.items)):
-        with atomic_write(output / f"{name}.parquet") as beside:
-            table.to_parquet(beside, index=False)
+        with atomic_write(output / f"{name}.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
     write_refused(output / "refused.tsv", parsed.refused)
-    with atomic_write(output / "audit.json") as beside:
-        beside.write_text(json.dumps(audit, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    with atomic_write(output / "audit.json") as temporary:
+        temporary.write_text(json.dumps(audit, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return audit
 
 
@@ -134,22 +135,13 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     titles, title_facts = _read_titles(raw, dataset, checks)
 
     table = _indexed(columns, labels, threads)
-    keep = np.ones(len(table.user), bool)
-    if listed is not None:
-        known = pd.Index(table.user_ids).isin(listed)
-        _check_known("unknown_user", checks, known, table.user, keep)
-    if title_facts:
-        known = pd.Index(table.item_ids).isin(titles["item_id"])
-        _check_known("unknown_item", checks, known, table.item, keep)
-    pairs = Pairs(table.user, table.item, columns["date"], columns["part"])
-    seen = check_pairs(checks, pairs, keep, threads)
+    del columns
+    keep, seen = _check(table, listed, titles if title_facts else None, checks, threads)
     refused = Counter(file for (file, _, _), _ in checks.refused)
     audit = _rating_facts(files, keep, refused, heads)
     audit["files"] |= user_facts | title_facts | probe_facts
 
-    chosen = keep
-    if keep.any():
-        chosen = _choose_subset(table.user, table.item, keep, dataset["subset"])
+    chosen = _choose_subset(table, keep, dataset["subset"])
     if not chosen.any():
         raise ValueError(
             f"no rating of {raw} is kept; see the policies under `audit` and the numbers under"
@@ -397,14 +389,14 @@ def _read_list(
 def _pair_keys(user: NDArray[Any], item: NDArray[Any]) -> NDArray[np.int64]:
     """One number for each pair of a user and an item, both below 2^31."""
     if len(user) and max(int(user.max()), int(item.max())) >= 1 << 31:
-        raise ValueError("an id of the Netflix Prize is beyond 2^31; get its files again")
+        raise ValueError("an id of the Netflix Prize is 2^31 or more; get its files again")
     return item.astype(np.int64) << 32 | user.astype(np.int64)
 
 
 def _read_users(
     raw: Path, dataset: Mapping[str, Any], checks: Checks
 ) -> tuple[NDArray[np.int64] | None, dict[str, Any]]:
-    """Sorted ids of users.txt, where the source has one, and what the audit tells about it."""
+    """Sorted ids of users.txt, if the source has one, and its facts for the audit."""
     if dataset["source"] not in ("netflix-subset", "synthetic"):
         return None, {}
     path = raw / "users.txt"
@@ -431,7 +423,7 @@ def _read_users(
 def _read_titles(
     raw: Path, dataset: Mapping[str, Any], checks: Checks
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Titles and years by item id, and what the audit tells about their file."""
+    """Titles and years by item id, and the facts of their file for the audit."""
     text_ids = dataset["source"] == "table" and dataset["table"]["ids"] == "text"
     found = title_file(raw, dataset)
     if found is None:
@@ -462,16 +454,25 @@ def _read_titles(
     return titles.table, {path.name: facts}
 
 
-def _check_known(
-    check: str,
+def _check(
+    table: Table,
+    listed: NDArray[np.int64] | None,
+    titles: pd.DataFrame | None,
     checks: Checks,
-    known: NDArray[np.bool_],
-    index: NDArray[np.int32],
-    keep: NDArray[np.bool_],
-) -> None:
-    """Check that the id of every row is among the known ones."""
-    unknown = np.flatnonzero(~known[index] & keep) if not known.all() else np.zeros(0, np.int64)
-    checks.apply(check, unknown, keep)
+    threads: int,
+) -> tuple[NDArray[np.bool_], list[NDArray[np.uint8]]]:
+    """Check users and items against their files, and pairs; the rows kept, and `parts_seen`."""
+    keep = np.ones(len(table.user), bool)
+    for check, known, ids, index in (
+        ("unknown_user", listed, table.user_ids, table.user),
+        ("unknown_item", None if titles is None else titles["item_id"], table.item_ids, table.item),
+    ):
+        if known is not None:
+            unknown = ~pd.Index(ids).isin(known)
+            rows = np.flatnonzero(unknown[index] & keep) if unknown.any() else NO_ROWS
+            checks.apply(check, rows, keep)
+    pairs = Pairs(table.user, table.item, table.columns["date"], table.columns["part"])
+    return keep, check_pairs(checks, pairs, keep, threads)
 
 
 def _head(
@@ -520,19 +521,16 @@ def _rating_facts(
 
 
 def _choose_subset(
-    user: NDArray[np.int32],
-    item: NDArray[np.int32],
-    keep: NDArray[np.bool_],
-    subset: Mapping[str, int],
+    table: Table, keep: NDArray[np.bool_], subset: Mapping[str, int]
 ) -> NDArray[np.bool_]:
-    """Kept rows of the most active users and the most rated items, as `subset` asks for."""
+    """Kept rows of the most active users and the most rated items, as `subset` specifies."""
     chosen = keep.copy()
-    for index, most in ((user, subset["users"]), (item, subset["items"])):
-        if most:
-            counts = np.bincount(index[keep])
+    for index, most in ((table.user, subset["users"]), (table.item, subset["items"])):
+        if most and len(index):
+            counts = np.bincount(index[keep], minlength=int(index.max()) + 1)
             among = np.zeros(len(counts), bool)
             among[np.argsort(-counts, kind="stable")[:most]] = True
-            chosen &= among[np.minimum(index, len(counts) - 1)]
+            chosen &= among[index]
     return chosen
 
 
@@ -572,15 +570,15 @@ def write_ratings(path: Path, ratings: pd.DataFrame) -> None:
             "part": pa.dictionary(pa.int8(), pa.string()),
         }
     )
-    with atomic_write(path) as beside, pq.ParquetWriter(beside, schema) as writer:
+    with atomic_write(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for start in range(0, max(len(ratings), 1), ROWS_AT_ONCE):
             rows = ratings.iloc[start : start + ROWS_AT_ONCE]
             writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
 
 
 def write_refused(path: Path, refused: list[tuple[Place, str]]) -> None:
-    """Write the rows left out: file, line, reason and their bytes as a Python literal."""
-    with atomic_write(path) as beside, open(beside, "w", encoding="utf-8") as file:
+    """Write the refused rows: file, line, reason and their bytes as a Python literal."""
+    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write("file\tline\treason\tbytes\n")
         for (name, line, text), reason in refused:
             file.write(f"{name}\t{line}\t{reason}\t{text!r}\n")

@@ -1,4 +1,4 @@
-"""Ratings of any data frame, numbered as the package wants them; no config and no files."""
+"""Ratings of any data frame, numbered as the package expects; no config and no files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,11 @@ class Numbered:
     Attributes
     ----------
     ratings
-        Columns user and item (int32), rating (float32) and date (NaT where there is none), rows
-        as given: what `cfmf.data.splits.split` and `cfmf.data.matrices.fold_matrices` take.
+        Columns user and item (int32), rating (float32) and date (NaT if there is none), rows in
+        the given order: the input of `cfmf.data.splits.split` and
+        `cfmf.data.matrices.fold_matrices`.
     users, items
-        Ids by number, in their own order.
+        Ids by number, sorted.
     """
 
     ratings: pd.DataFrame
@@ -45,7 +47,8 @@ def number_ratings(
     frame
         One row a rating.
     user, item, rating, date
-        Names of its columns; ids may be of any type that can be ordered.
+        Names of its columns. Ids may be of any type that can be sorted; dates any that pandas
+        reads, or numbers of seconds since 1970.
 
     Raises
     ------
@@ -54,21 +57,30 @@ def number_ratings(
     """
     wanted = [name for name in (user, item, rating, date) if name is not None]
     if missing := [name for name in wanted if name not in frame]:
-        raise ValueError(f"the table has no column {', '.join(missing)}; it has {list(frame)}")
+        raise ValueError(
+            f"the table has no column {', '.join(missing)}; its columns are {list(frame)}"
+        )
     if frame[[user, item]].isna().to_numpy().any():
-        raise ValueError(f"a {user} or {item} is missing; leave such rows out")
+        raise ValueError(f"the {user} or {item} of a row is missing; remove such rows")
     values = pd.to_numeric(frame[rating]).to_numpy(np.float32)
     if not np.isfinite(values).all():
-        raise ValueError("a rating is not a finite number; leave such rows out")
+        raise ValueError("a rating is not a finite number; remove such rows")
     if twice := int(frame.duplicated([user, item]).sum()):
-        raise ValueError(f"{twice} ratings are of a pair rated before; keep one of each")
+        raise ValueError(f"{twice} ratings are of a pair already rated above; keep one of each")
     users, items = (pd.Index(frame[name].unique()).sort_values() for name in (user, item))
     ratings = pd.DataFrame(
         {
             "user": users.get_indexer(frame[user]).astype(np.int32),
             "item": items.get_indexer(frame[item]).astype(np.int32),
             "rating": values,
-            "date": pd.to_datetime(frame[date]).to_numpy() if date else pd.NaT,
+            "date": _dates(frame[date]) if date else pd.NaT,
         }
     )
     return Numbered(ratings, users, items)
+
+
+def _dates(column: pd.Series) -> NDArray[np.datetime64]:
+    """Dates; numbers are seconds since 1970."""
+    if pd.api.types.is_numeric_dtype(column):
+        return pd.to_datetime(column, unit="s").to_numpy()
+    return pd.to_datetime(column).to_numpy()

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from cfmf.data.archives import decompressed_name
 from cfmf.data.audit import TEST, TRAIN
 from cfmf.data.lines import FIELDS, Block, Codes, Layout, line_blocks, record_blocks
 from cfmf.data.text import SAMPLE_BYTES, detect_encoding, is_wide, sniff, split_fields
@@ -135,7 +136,7 @@ def title_file(raw: Path, dataset: Mapping[str, Any]) -> tuple[Path, TitleLayout
     table = dataset["table"]["titles"]
     if not table["file"]:
         return None
-    path = existing(raw / table["file"].removesuffix(".gz"))
+    path = existing(raw / decompressed_name(table["file"]))
     encoding = sniff(path, dataset["table"]["encoding"])
     wanted = {role: table[role] for role in ("item", "title", "year") if table[role] != ""}
     line = first_line(path, encoding)
@@ -250,10 +251,10 @@ def _tables(raw: Path, table: Mapping[str, Any]) -> list[RatingFile]:
     """The one or two files of a delimited table."""
     codes: Codes = {"user": {}, "item": {}}
     if not table["test"]:
-        return [_table(raw / table["ratings"].removesuffix(".gz"), table, 0, codes)]
+        return [_table(raw / decompressed_name(table["ratings"]), table, 0, codes)]
     return [
-        _table(raw / table["ratings"].removesuffix(".gz"), table, TRAIN, codes),
-        _table(raw / table["test"].removesuffix(".gz"), table, TEST, codes),
+        _table(raw / decompressed_name(table["ratings"]), table, TRAIN, codes),
+        _table(raw / decompressed_name(table["test"]), table, TEST, codes),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What manifest.json tells of a folder of raw files, and whether the files are still those."""
+"""The manifest of a folder of raw files, and whether the files still agree with it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def verified_manifest(raw: Path) -> dict[str, Any]:
     for name, facts in files.items():
         path = raw / name
         if not path.is_file():
-            raise DamagedError(raw, f"{path} is no longer there; retrieve the data set again")
+            raise DamagedError(raw, f"{path} is missing; retrieve the data set again")
         size = path.stat().st_size
         if size != facts["bytes"] or sha256(path) != facts["sha256"]:
             raise DamagedError(
                 raw,
-                f"{path} was changed since it was retrieved: its {size:,} bytes are not the"
+                f"{path} was changed since it was retrieved: its {size:,} bytes differ from the"
                 f" {facts['bytes']:,} bytes of the manifest; retrieve the data set again",
             )
     return manifest

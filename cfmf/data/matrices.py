@@ -18,10 +18,9 @@ ROWS_AT_ONCE = 1 << 23
 def build_matrix(
     ratings: pd.DataFrame, rows: NDArray[np.int64], n_users: int, n_items: int, threads: int = 1
 ) -> sparse.csr_array:
-    """Users × items matrix of some of the ratings.
+    """Users × items matrix of some of the ratings; time and memory O(rows).
 
-    SciPy sorts groups of users one after another, so that memory beyond the result is that of a
-    group; time and memory O(rows).
+    SciPy sorts one group of users after another, which takes little memory beyond the result.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def build_matrix(
     n_users, n_items
         Shape of the matrix, the same for all parts of all folds.
     threads
-        Cores to use; the result does not depend on it.
+        Cores to use.
 
     Returns
     -------
@@ -45,12 +44,9 @@ def build_matrix(
     """
     user, item = (ratings[name].to_numpy(np.int32) for name in ("user", "item"))
     rating = ratings["rating"].to_numpy(np.float32)
-    for name, index, size in (("user", user, n_users), ("item", item, n_items)):
-        if len(rows) and index.max() >= size:
-            raise ValueError(
-                f"{name} indices go up to {index.max()}, but the matrix has {size} {name}s; parse"
-                " the data set again"
-            )
+    if len(rows):
+        _check_range("user", user, n_users)
+        _check_range("item", item, n_items)
     of_user = user[rows]
     start = np.append(0, np.cumsum(np.bincount(of_user, minlength=n_users)))
     values, indices = np.empty(len(rows), np.float32), np.empty(len(rows), np.int32)
@@ -62,12 +58,7 @@ def build_matrix(
         shape = (end - first, n_items)
         group = sparse.coo_array((rating[mine], (local, item[mine])), shape).tocsr()
         if group.nnz < len(mine):
-            pairs = pd.DataFrame({"user": user[mine], "item": item[mine]})
-            twice = pairs[pairs.duplicated()].iloc[0]
-            raise ValueError(
-                f"the pair of user {twice['user']} and item {twice['item']} occurs twice; ratings"
-                " are never summed, so parse the data set again with audit.duplicates set"
-            )
+            raise _repeated(user[mine], item[mine])
         place = slice(start[first], start[end])
         values[place], indices[place] = group.data, group.indices
 
@@ -76,6 +67,25 @@ def build_matrix(
     if len(rows) < 1 << 31:
         start = start.astype(np.int32)
     return sparse.csr_array((values, indices, start), shape=(n_users, n_items))
+
+
+def _check_range(name: str, index: NDArray[np.int32], size: int) -> None:
+    """Check that indices are within the shape."""
+    if index.max() >= size:
+        raise ValueError(
+            f"{name} indices go up to {index.max()}, but the matrix has {size} {name}s; parse the"
+            " data set again"
+        )
+
+
+def _repeated(user: NDArray[np.int32], item: NDArray[np.int32]) -> ValueError:
+    """The error about the first pair that occurs twice."""
+    pairs = pd.DataFrame({"user": user, "item": item})
+    twice = pairs[pairs.duplicated()].iloc[0]
+    return ValueError(
+        f"the pair of user {twice['user']} and item {twice['item']} occurs twice; ratings are never"
+        " summed, so parse the data set again with audit.duplicates set"
+    )
 
 
 def fold_matrices(

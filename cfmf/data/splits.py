@@ -1,4 +1,4 @@
-"""Folds: which ratings are fitted, which choose settings, and which are tested once."""
+"""Folds: which ratings are fitted, which select settings, and which are tested once."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Fold:
 
 
 def fold_names(rule: Mapping[str, Any]) -> list[str]:
-    """Names of the folds that a rule makes; they follow from the config, and from saved folds.
+    """Names of the folds of a rule, known from the config, and from saved folds.
 
     Raises
     ------
     ValueError
-        If more official folds are asked for than there are, or the saved ones cannot be read.
+        If there are fewer official folds than requested, or the saved ones cannot be read.
     """
     kind, folds = rule["kind"], rule["folds"]
     if kind == "saved":
@@ -46,7 +46,8 @@ def fold_names(rule: Mapping[str, Any]) -> list[str]:
     if kind == "official":
         if folds > OFFICIAL_FOLDS:
             raise ValueError(
-                f"split.folds is {folds}, but there are {OFFICIAL_FOLDS} official folds"
+                f"split.folds is {folds}, but there are {OFFICIAL_FOLDS} official folds; set it to"
+                f" {OFFICIAL_FOLDS} or less"
             )
         return [f"u{number}" for number in range(1, folds + 1)]
     if kind in ("predefined", "leave-last"):
@@ -75,7 +76,7 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
     ------
     ValueError
         If the ratings lack what the rule needs (dates, parts, the official number of rows), or a
-        part comes out empty.
+        part is empty.
     """
     names = fold_names(rule)
     if rule["kind"] == "saved":
@@ -90,7 +91,7 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
     }[rule["kind"]](ratings, rule)
     folds: dict[str, Fold] = {}
     for name, (train, test) in zip(names, tests, strict=True):
-        # The fold's number goes into the seed, so that a fold is the same however many there are.
+        # The fold's number is part of the seed: a fold is the same for any number of folds.
         rng = np.random.default_rng([rule["seed"], len(folds)])
         validation = _validation(ratings, train, rule, rng)
         fit = np.setdiff1d(train, validation, assume_unique=True)
@@ -123,11 +124,11 @@ def _official(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
 
 
 def _predefined(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
-    """The train and test parts that the source tells."""
+    """The train and test parts given by the source."""
     train, test = ((ratings["part"] == part).to_numpy() for part in ("train", "test"))
     if not (train | test).all():
         raise ValueError(
-            "split.kind is predefined, but the source does not tell train and test apart; set it"
+            "split.kind is predefined, but the source has no separate train and test parts; set it"
             " to kfold"
         )
     return [(np.flatnonzero(train), np.flatnonzero(test))]
@@ -144,21 +145,21 @@ def _kfold_per_user(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
     rng = np.random.default_rng(rule["seed"])
     user = ratings["user"].to_numpy()
     rank = _rank_within_user(user, rng.permutation(len(user)))
-    # Where the first rating falls is drawn too, or the first folds would be larger.
+    # The fold of the first rating is drawn too, or the first folds would be larger.
     first = rng.integers(rule["folds"], size=int(user.max()) + 1)
     return _each_tested_once((rank + first[user]) % _at_least_two(rule), rule["folds"])
 
 
 def _leave_last(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
-    """Each user's latest ratings but for the first; of equal dates the later row is the later."""
+    """Each user's latest ratings, except the first; of equal dates the later row is the latest."""
     last = _last_of_users(ratings, np.arange(len(ratings)), rule["leave"])
     return [(np.flatnonzero(~last), np.flatnonzero(last))]
 
 
 def _timeline(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
-    """The latest ratings of all in consecutive windows, each after everything before it.
+    """The latest ratings of all in consecutive windows; each window's past is its train part.
 
-    Ratings of one moment are never divided between train and test.
+    Ratings with the same date are never divided between train and test.
     """
     date = _dates(ratings)
     by_date = np.argsort(date, kind="stable")
@@ -174,7 +175,7 @@ def _timeline(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
 def _validation(
     ratings: pd.DataFrame, train: Rows, rule: Mapping[str, Any], rng: np.random.Generator
 ) -> Rows:
-    """Rows of train to choose settings with, chosen the way that the test part is."""
+    """Rows of train to select settings with, chosen in the same way as the test part."""
     size = max(1, round(rule["validation"] * len(train)))
     if rule["kind"] == "timeline":
         by_date = train[np.argsort(_dates(ratings)[train], kind="stable")]
@@ -185,7 +186,7 @@ def _validation(
         user = ratings["user"].to_numpy()[train]
         rank = _rank_within_user(user, rng.permutation(len(train)))
         held = np.bincount(user)[user]
-        # A user with few ratings gives one with the probability that is their share.
+        # The number is rounded up or down at random, so that its expectation is the exact share.
         return train[rank < np.floor(held * rule["validation"] + rng.random(user.max() + 1)[user])]
     return rng.choice(train, size, replace=False)
 
@@ -198,7 +199,7 @@ def _each_tested_once(fold_of: Rows, folds: int) -> Divided:
 
 def _at_least_two(rule: Mapping[str, Any]) -> int:
     if rule["folds"] < 2:
-        raise ValueError(f"split.folds is 1, but {rule['kind']} needs at least 2")
+        raise ValueError(f"split.folds is 1, but {rule['kind']} needs 2 or more")
     return int(rule["folds"])
 
 
@@ -206,8 +207,8 @@ def _dates(ratings: pd.DataFrame) -> NDArray[np.datetime64]:
     """Dates of all ratings."""
     if ratings["date"].isna().any():
         raise ValueError(
-            "a split by date needs the date of every rating, and some have none; set split.kind to"
-            " kfold or declare the column of dates"
+            "a split by date needs the date of every rating, but some have none; set split.kind to"
+            " kfold, or set the column of dates under table.columns"
         )
     return ratings["date"].to_numpy().astype("datetime64[s]")
 
@@ -225,7 +226,7 @@ def _rank_within_user(user: NDArray[np.int32], order: Rows) -> Rows:
 def _last_of_users(ratings: pd.DataFrame, rows: Rows, count: int) -> NDArray[np.bool_]:
     """Whether each row is among the `count` latest of its user, and not the earliest of all.
 
-    So a user with few ratings keeps one to learn from.
+    A user with few ratings thus keeps one for training.
     """
     latest_first = np.lexsort((rows, _dates(ratings)[rows]))[::-1]
     user = ratings["user"].to_numpy()[rows]
@@ -234,12 +235,12 @@ def _last_of_users(ratings: pd.DataFrame, rows: Rows, count: int) -> NDArray[np.
 
 
 def saved_facts(folder: str | Path) -> dict[str, Any]:
-    """What folds.json of a folder of saved folds tells.
+    """The content of folds.json in a folder of saved folds.
 
     Raises
     ------
     ValueError
-        If it cannot be read or a name in it is none that a path may hold.
+        If it cannot be read or contains a name that is not valid in a path.
     """
     path = Path(folder).expanduser() / "folds.json"
     try:
@@ -247,22 +248,24 @@ def saved_facts(folder: str | Path) -> dict[str, Any]:
         names = list(facts["folds"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
-            f"{path} tells of no saved folds ({error}); `split.folder` of the data set should be a"
-            " folder with the folds.json and folds.npz of another run"
+            f"{path} is not a list of saved folds ({error}); set `split.folder` of the data set to"
+            " a folder with the folds.json and folds.npz of another run"
         ) from None
     if not names or not all(re.fullmatch(r"\w[\w-]{0,30}", name) for name in names):
-        raise ValueError(f"{path} names folds {names}; letters, digits, _ and - are allowed")
+        raise ValueError(
+            f"{path} has folds with the names {names}; only letters, digits, _ and - are allowed"
+        )
     return facts
 
 
 def _saved(ratings: pd.DataFrame, folder: Path, name: str) -> Fold:
-    """One saved fold, if it is one of these very ratings."""
+    """One saved fold, if it divides these ratings."""
     folder = folder.expanduser()
-    told = saved_facts(folder).get("ratings")
-    if told != fingerprint(ratings):
+    divided = saved_facts(folder).get("ratings")
+    if divided != fingerprint(ratings):
         raise ValueError(
-            f"the folds of {folder} divide other ratings ({told}) than these"
-            f" ({fingerprint(ratings)}); use them with the same data, audit and subset"
+            f"the folds of {folder} divide other ratings ({divided}) than these"
+            f" ({fingerprint(ratings)}); use the same raw files, `audit` and `subset` as that run"
         )
     return load(folder, name)
 
@@ -280,24 +283,24 @@ def save(
 ) -> None:
     """Write all folds to folds.npz, and to folds.json its SHA-256, the rule and the sizes.
 
-    With them goes the `fingerprint` of the ratings whose rows they number, so that a run elsewhere
-    that takes the saved folds (`split: {kind: saved, folder: …}`) knows its own to be the same.
+    folds.json also has the `fingerprint` of the ratings, so that another run with these folds
+    (`split: {kind: saved, folder: …}`) can verify that its ratings are the same.
     The arrays of folds.npz are named `{fold}_fit`, `{fold}_validation` and `{fold}_test`.
     """
     arrays = {
         f"{name}_{part}": getattr(fold, part) for name, fold in folds.items() for part in PARTS
     }
     path = Path(folder) / "folds.npz"
-    with atomic_write(path) as beside:
-        np.savez_compressed(beside, allow_pickle=False, **arrays)
+    with atomic_write(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
     facts = {
         "rule": dict(rule),
         "sha256": sha256(path),
         "ratings": fingerprint(ratings),
         "folds": {name: {part: len(arrays[f"{name}_{part}"]) for part in PARTS} for name in folds},
     }
-    with atomic_write(Path(folder) / "folds.json") as beside:
-        beside.write_text(json.dumps(facts, indent=1) + "\n")
+    with atomic_write(Path(folder) / "folds.json") as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def load(folder: Path, name: str) -> Fold:
@@ -306,12 +309,14 @@ def load(folder: Path, name: str) -> Fold:
     Raises
     ------
     ValueError
-        If the file is missing or differs from what was saved, or has no such fold.
+        If the file is missing or was changed since it was saved, or has no such fold.
     """
     path = Path(folder) / "folds.npz"
     facts = json.loads((Path(folder) / "folds.json").read_text())
     if not path.is_file() or sha256(path) != facts["sha256"]:
-        raise DamagedError(path, f"{path} is not what folds.json tells of; make the folds again")
+        raise DamagedError(
+            path, f"{path} does not have the hash in folds.json; make the folds again"
+        )
     if name not in facts["folds"]:
         raise ValueError(f"{path} has no fold {name}, only {', '.join(facts['folds'])}")
     with np.load(path, allow_pickle=False) as arrays:

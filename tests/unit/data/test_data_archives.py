@@ -53,6 +53,15 @@ def test_gzip_file_is_unpacked_under_its_own_name(tmp_path, into):
     assert (into / "ratings.dat").read_bytes() == b"1::2"
 
 
+@pytest.mark.parametrize("kind", ["a.zip", "a.tar.bz2", "a.tar.xz"])
+def test_a_name_with_a_colon_is_no_escape(tmp_path, into, kind):
+    members = [("own/notes 12:30.txt", b"x"), ("own/ratings.dat", b"1::2")]
+    mode = f"w:{kind.rpartition('.')[2]}"
+    path = tmp_path / kind
+    unpack(zipped(path, members) if kind == "a.zip" else tarred(path, members, mode), wanted, into)
+    assert [path.name for path in into.iterdir()] == ["ratings.dat"]
+
+
 @pytest.mark.parametrize("make", [zipped, tarred])
 def test_members_may_not_be_larger_than_the_cap_together(tmp_path, into, make):
     path = tmp_path / ("a.zip" if make is zipped else "a.tar.gz")

@@ -1,6 +1,6 @@
-"""Bad input, case by case: what the documentation says of each is what happens.
+"""Bad input, case by case: the documented outcome of each is the actual one.
 
-`PYTHONPATH=. python tests/unit/data/test_data_bad_input.py` writes docs/bad-input.md from them.
+`PYTHONPATH=. python tests/unit/data/test_data_bad_input.py` writes docs/bad-input.md from it.
 """
 
 import gzip
@@ -20,7 +20,7 @@ from cfmf.data.sources import retrieve
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "bad-input.md"
 
-# A line more at the end of a part: file, line, the check that counts it, how many rows fail.
+# One more line at the end of a part: file, line, the check that counts it, number of failing rows.
 ROWS = {
     "truncated line": ("train", b"7 6 3", "malformed", 1),
     "letters in a rating": ("train", b"7 6 four 2005-01-01", "malformed", 1),
@@ -28,7 +28,7 @@ ROWS = {
     "no stars": ("train", b"7 6 0 2005-01-01", "off_scale", 1),
     "half a star": ("train", b"7 6 3.5 2005-01-01", "off_scale", 1),
     "negative stars": ("train", b"7 6 -3 2005-01-01", "off_scale", 1),
-    "not a number of stars": ("train", b"7 6 nan 2005-01-01", "malformed", 1),
+    "nan as a rating": ("train", b"7 6 nan 2005-01-01", "malformed", 1),
     "zero bytes": ("train", b"7 \x00\x00 3 2005-01-01", "malformed", 1),
     "a byte order mark in the middle": ("train", b"\xef\xbb\xbf7 6 3 2005-01-01", "malformed", 1),
     "id beyond 2^63": ("train", b"9223372036854775808 6 3 2005-01-01", "malformed", 1),
@@ -45,7 +45,7 @@ ROWS = {
     "a space at the end": ("train", b"7 6 3 2005-01-01 ", "malformed", 1),
     "a tab": ("train", b"7\t6 3 2005-01-01", "malformed", 1),
     "commas": ("train", b"7,6,3,2005-01-01", "malformed", 1),
-    "a column too many": ("train", b"7 6 3 2005-01-01 1", "malformed", 1),
+    "one column too many": ("train", b"7 6 3 2005-01-01 1", "malformed", 1),
     "a header": ("train", b"user movie rating date", "malformed", 1),
     "a duplicated header": (
         "train",
@@ -65,7 +65,7 @@ ROWS = {
 }
 
 
-# A line more among the titles.
+# One more line among the titles.
 TITLE_LINES = {
     "a title line of one column": b"6",
     "a title line of two columns": b"6,2001",
@@ -76,21 +76,25 @@ TITLE_LINES = {
     "a title of an item beyond 2^63": b"9223372036854775808,2001,Title",
 }
 
-# Whole files that cannot be meant: file, content from the good one, the message.
+# Files that are wrong as a whole: file, content made from the good one, the message.
 FILES = {
     "an empty file": ("train", lambda good: b"", "netflix_train.txt has no rating"),
-    "blank lines alone": ("train", lambda good: b"\n\n\n", "netflix_train.txt has no rating"),
+    "only blank lines": ("train", lambda good: b"\n\n\n", "netflix_train.txt has no rating"),
     "the wrong separator throughout": (
         "train",
         lambda good: good.replace(b" ", b";"),
         "netflix_train.txt has no rating",
     ),
-    "two mebibytes without a line end": (
+    "two mebibytes without a line feed": (
         "train",
         lambda good: bytes(2 << 20),
         "line of more than 1,048,576 bytes",
     ),
-    "a gzip file under a plain name": ("train", gzip.compress, "netflix_train.txt has no rating"),
+    "a gzip file without .gz in its name": (
+        "train",
+        gzip.compress,
+        "netflix_train.txt has no rating",
+    ),
     "an empty test file": ("test", lambda good: b"", "netflix_test.txt has no rating"),
     "an empty file of users": ("users", lambda good: b"", "users.txt has no users"),
     "a user listed twice": (
@@ -101,7 +105,7 @@ FILES = {
     "an empty file of titles": ("titles", lambda good: b"", "movie_titles.txt has no titles"),
 }
 
-# Unusual, and read as the plain file: file, content from the good one.
+# Unusual, and read like the plain file: file, content from the good one.
 HARMLESS = {
     "a missing newline at the end": ("train", lambda good: good[:-2]),
     "line feeds in place of CR LF": ("train", lambda good: good.replace(b"\r", b"")),
@@ -142,13 +146,13 @@ def tarred(*members, kind=tarfile.REGTYPE, mode="w:gz"):
 
 
 def understated():
-    """A zip whose member is said to be of 10 bytes and has 800."""
+    """A zip whose member declares 10 bytes and has 800."""
     content = zipped(("ratings.csv", b"12345678" * 100), compression=zipfile.ZIP_STORED)
     return content.replace((800).to_bytes(4, "little"), (10).to_bytes(4, "little"))
 
 
 def long_header(kind):
-    """A tar.gz that begins with a name or a header of its own of a gigabyte."""
+    """A tar.gz that begins with a member name or header of a gigabyte."""
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = kind, 1 << 30
     content = io.BytesIO()
@@ -160,7 +164,7 @@ def long_header(kind):
 
 
 def altered_lzma():
-    """A zip packed with LZMA whose bytes were altered."""
+    """A zip compressed with LZMA whose bytes were altered."""
     content = zipped(("ratings.csv", NOISE), compression=zipfile.ZIP_LZMA)
     return content[:60] + bytes(200) + content[260:]
 
@@ -179,8 +183,8 @@ def altered(content):
     return content[:middle] + flipped + content[middle + 8 :]
 
 
-LEADS_OUT, DAMAGED = "leads out of its folder", "is damaged or no archive"
-# Archives: name, bytes, the message. Nothing is written outside the folder, ever.
+LEADS_OUT, DAMAGED = "a path outside its folder", "is damaged or not an archive"
+# Archives: name, bytes, the message. Nothing is ever written outside the folder.
 ARCHIVES = {
     "zip with ../": ("a.zip", zipped(("../ratings.csv", b"1")), LEADS_OUT),
     "zip with ..\\": ("a.zip", zipped(("..\\ratings.csv", b"1")), LEADS_OUT),
@@ -195,29 +199,29 @@ ARCHIVES = {
     "tar with a symbolic link": (
         "a.tar",
         tarred(("ratings.csv", b""), kind=tarfile.SYMTYPE, mode="w"),
-        "is no plain file; refused",
+        "is not a regular file; refused",
     ),
     "tar with a hard link": (
         "a.tar",
         tarred(("ratings.csv", b""), kind=tarfile.LNKTYPE, mode="w"),
-        "is no plain file; refused",
+        "is not a regular file; refused",
     ),
     "tar with a device": (
         "a.tar",
         tarred(("ratings.csv", b""), kind=tarfile.CHRTYPE, mode="w"),
-        "is no plain file; refused",
+        "is not a regular file; refused",
     ),
     "zip with two files of one name": (
         "a.zip",
         zipped(("a/ratings.csv", b"1"), ("b/ratings.csv", b"2")),
-        "holds ratings.csv twice; refused",
+        "contains ratings.csv twice; refused",
     ),
-    "zip cut short": ("a.zip", GOOD["a.zip"][:-40], DAMAGED),
-    "tar.gz cut short": ("a.tar.gz", GOOD["a.tar.gz"][:-40], DAMAGED),
+    "truncated zip": ("a.zip", GOOD["a.zip"][:-40], DAMAGED),
+    "truncated tar.gz": ("a.tar.gz", GOOD["a.tar.gz"][:-40], DAMAGED),
     "zip with altered LZMA": ("a.zip", altered_lzma(), DAMAGED),
     "tar with a name of a gigabyte": ("a.tar.gz", long_header(b"L"), "would unpack to"),
     "tar with a header of a gigabyte": ("a.tar.gz", long_header(b"x"), "would unpack to"),
-    "gz cut short": ("ratings.csv.gz", GOOD["ratings.csv.gz"][:-40], DAMAGED),
+    "truncated gz": ("ratings.csv.gz", GOOD["ratings.csv.gz"][:-40], DAMAGED),
     "zip with altered bytes": ("a.zip", altered(GOOD["a.zip"]), DAMAGED),
     "tar.gz with altered bytes": ("a.tar.gz", altered(GOOD["a.tar.gz"]), DAMAGED),
     "gz with altered bytes": ("ratings.csv.gz", altered(GOOD["ratings.csv.gz"]), DAMAGED),
@@ -226,7 +230,7 @@ ARCHIVES = {
     "an empty archive": ("a.zip", b"", DAMAGED),
 }
 
-# Tables that are not as the config declares them: content, `table`, the message.
+# Tables that differ from what the config declares: content, `table`, the message.
 TABLES = {
     "a column that is not there": (b"user,item,stars\n1,2,3\n", {}, "should be in column 'rating'"),
     "another separator than declared": (
@@ -234,13 +238,13 @@ TABLES = {
         {},
         "has 1 columns separated by ','",
     ),
-    "names for columns without a header": (b"1,2,3\n", {"header": False}, "`header` is false"),
-    "a row where the header should be": (
+    "column names without a header": (b"1,2,3\n", {"header": False}, "`header` is false"),
+    "a row instead of the header": (
         b"1,2,3\n1,3,3\n",
         {"columns": {"user": 0, "item": 1, "rating": 2}},
         "should be a header but is a row",
     ),
-    "one column for two things": (
+    "one column for two purposes": (
         b"a,b,c\n1,2,3\n",
         {"columns": {"user": 0, "item": 0, "rating": 2}},
         "two columns are the same",
@@ -250,12 +254,12 @@ TABLES = {
         {"encoding": "utf-99"},
         "'utf-99', the encoding of ratings.csv, is not a text encoding",
     ),
-    "an encoding that is none of text": (
+    "an encoding that is not of text": (
         b"user,item,rating\n1,2,3\n",
         {"encoding": "hex"},
         "'hex', the encoding of ratings.csv, is not a text encoding",
     ),
-    "a name that two columns have": (
+    "a name of two columns": (
         b"user,item,rating,rating\n1,2,3,4\n",
         {},
         "2 columns of the first line",
@@ -270,17 +274,17 @@ TABLES = {
         {"quoted": True},
         "ratings.csv line 2: '1,\"2,3\\n' opens a quote that is not closed",
     ),
-    "a path as the name of a file": (
+    "a path instead of a file name": (
         b"user,item,rating\n1,2,3\n",
         {"ratings": "../ratings.csv"},
-        "is not the name of a file",
+        "is not a file name",
     ),
     "no file of that name": (
         b"user,item,rating\n1,2,3\n",
         {"ratings": "other.csv"},
         "other.csv is missing",
     ),
-    "a directory in place of a file": (
+    "a directory instead of a file": (
         None,
         {},
         "is a directory, but a file of that name is needed",
@@ -365,13 +369,13 @@ def retrieved(block, raw):
 
 HEAD = """# Bad input
 
-What happens to input that is not as it should be. Each line below is a case of the tests, and this
-page is written from them: `PYTHONPATH=. python tests/unit/data/test_data_bad_input.py`.
+This page lists what happens to input with errors. Every line below is a test case, and the page is
+generated from the tests by `PYTHONPATH=. python tests/unit/data/test_data_bad_input.py`.
 
-A defect with a policy stops the run by default, with the file, the line and its bytes; with
-`audit.CHECK: drop` such rows are left out, counted in `audit.json` under that check and listed in
-`refused.tsv`. Rows read = rows kept + rows refused, always. All other bad input stops the run,
-whatever the policies. Nothing is left half-written.
+By default a defect with a policy stops the run, and the message shows the file, the line and its
+bytes. With `audit.CHECK: drop` such rows are left out, counted in `audit.json` under that check,
+and listed in `refused.tsv`. Rows read = rows kept + rows refused, always. All other bad input stops
+the run, whatever the policies. No output is left incomplete.
 """
 
 
@@ -381,7 +385,7 @@ def shown(data):
 
 
 def page():
-    """The documentation of all cases."""
+    """The documentation page of all cases."""
     files = {"train": "netflix_train.txt", "test": "netflix_test.txt"}
     files |= {"users": "users.txt", "titles": "movie_titles.txt"}
     sections = {
@@ -400,12 +404,12 @@ def page():
         "Archives": [
             (name, file, f"stops: “… {message} …”") for name, (file, _, message) in ARCHIVES.items()
         ],
-        "Tables of your own": [
+        "Your own tables": [
             (name, shown(content) if content else "", f"stops: “… {message} …”")
             for name, (content, _, message) in TABLES.items()
         ],
-        "Unusual, and read all the same": [
-            (name, files[part], "read as the plain file") for name, (part, _) in HARMLESS.items()
+        "Unusual input that is read correctly": [
+            (name, files[part], "read like the plain file") for name, (part, _) in HARMLESS.items()
         ],
     }
     lines = [HEAD]
@@ -416,7 +420,7 @@ def page():
 
 
 def test_the_documentation_has_every_case():
-    """At least 40 bad ones, none of them twice, and the page as written from them."""
+    """At least 40 cases, all different, and the page as generated from them."""
     bad = [*ROWS, *TITLE_LINES, *FILES, *ARCHIVES, *TABLES]
     assert len(set(bad)) == len(bad) >= 40
     assert PAGE.read_text("utf-8") == page(), f"renew {PAGE.name}"

@@ -154,7 +154,7 @@ def test_parse_writes_all_files_and_notices_a_changed_raw_file(tiny, dataset, tm
         parse(raw, block, tmp_path / "out")
     assert error.value.path == raw
     (raw / "users.txt").unlink()
-    with pytest.raises(DamagedError, match=r"users\.txt is no longer there"):
+    with pytest.raises(DamagedError, match=r"users\.txt is missing"):
         parse(raw, block, tmp_path / "out")
     (raw / "manifest.json").write_text("[]")
     with pytest.raises(DamagedError, match=r"no readable manifest\.json"):

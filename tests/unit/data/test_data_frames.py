@@ -47,13 +47,22 @@ def test_every_rating_is_tested_once():
     np.testing.assert_array_equal(tested, expected)
 
 
+def test_numbers_as_dates_are_seconds():
+    when = pd.to_datetime(["2005-12-31 23:59:59"] * len(frame()))
+    seconds = when.astype("datetime64[s]").astype("int64")
+    for column in (when, seconds, when.astype(str)):
+        table = frame().assign(when=column)
+        found = number_ratings(table, "who", "what", "stars", "when").ratings["date"]
+        assert set(found) == {pd.Timestamp("2005-12-31 23:59:59")}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda t: t.drop(columns="stars"), "no column stars"),
         (lambda t: t.assign(who=t["who"].where(t.index > 0)), "is missing"),
         (lambda t: t.assign(stars=np.inf), "finite"),
-        (lambda t: pd.concat([t, t.head(2)]), "2 ratings are of a pair rated before"),
+        (lambda t: pd.concat([t, t.head(2)]), "2 ratings are of a pair already rated above"),
     ],
 )
 def test_unusable_tables_are_refused(change, reason):

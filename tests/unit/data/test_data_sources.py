@@ -1,9 +1,11 @@
 """Retrieval from folders, servers of the test's own, and the order of places."""
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import threading
 import zipfile
 from contextlib import contextmanager
@@ -116,7 +118,7 @@ def only(folder):
 
 def test_download_goes_on_where_it_broke_off(server, tmp_path):
     server.content, server.breaks = RATINGS, 2
-    path = download(Download(server.url, "r.csv", DIGEST, size=len(RATINGS)), tmp_path)
+    path = download(Download(server.url, "r.csv", sha256=DIGEST, size=len(RATINGS)), tmp_path)
     assert path.read_bytes() == RATINGS
     assert server.asked[0] == 0 < server.asked[1] < server.asked[2]
     assert only(tmp_path) == ["r.csv"]
@@ -124,7 +126,7 @@ def test_download_goes_on_where_it_broke_off(server, tmp_path):
 
 def test_a_part_left_by_a_killed_run_is_continued(server, tmp_path):
     server.content = RATINGS
-    wanted = Download(server.url, "r.csv", DIGEST)
+    wanted = Download(server.url, "r.csv", sha256=DIGEST)
     part_path(wanted, tmp_path).write_bytes(RATINGS[:100])
     download(wanted, tmp_path)
     assert server.asked == [100]
@@ -132,7 +134,7 @@ def test_a_part_left_by_a_killed_run_is_continued(server, tmp_path):
 
 def test_a_server_without_ranges_is_read_from_the_start(server, tmp_path):
     server.content, server.ranges = RATINGS, False
-    wanted = Download(server.url, "r.csv", DIGEST)
+    wanted = Download(server.url, "r.csv", sha256=DIGEST)
     part_path(wanted, tmp_path).write_bytes(b"something else")
     path = download(wanted, tmp_path)
     assert path.read_bytes() == RATINGS
@@ -141,7 +143,7 @@ def test_a_server_without_ranges_is_read_from_the_start(server, tmp_path):
 @pytest.mark.parametrize("older", [b"an older beginning", RATINGS + b"and more"])
 def test_a_part_of_an_older_file_is_thrown_away(server, tmp_path, older):
     server.content = RATINGS
-    wanted = Download(server.url, "r.csv", DIGEST)
+    wanted = Download(server.url, "r.csv", sha256=DIGEST)
     part_path(wanted, tmp_path).write_bytes(older)
     path = download(wanted, tmp_path)
     assert path.read_bytes() == RATINGS
@@ -150,7 +152,7 @@ def test_a_part_of_an_older_file_is_thrown_away(server, tmp_path, older):
 
 def test_a_whole_part_needs_no_further_byte(server, tmp_path):
     server.content = RATINGS
-    wanted = Download(server.url, "r.csv", DIGEST)
+    wanted = Download(server.url, "r.csv", sha256=DIGEST)
     part_path(wanted, tmp_path).write_bytes(RATINGS)
     assert download(wanted, tmp_path).read_bytes() == RATINGS
     assert server.asked == [len(RATINGS)]
@@ -191,7 +193,7 @@ def test_bytes_from_elsewhere_than_asked_for_are_refused(server, tmp_path):
 def test_a_transfer_that_stalls_is_gone_on_with(server, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "READ_SECONDS", 0.2)
     server.content, server.stalls = RATINGS, 2
-    path = download(Download(server.url, "r.csv", DIGEST), tmp_path)
+    path = download(Download(server.url, "r.csv", sha256=DIGEST), tmp_path)
     assert path.read_bytes() == RATINGS
     assert server.asked[0] == 0 < server.asked[1] < server.asked[2]
 
@@ -200,7 +202,7 @@ def test_a_server_that_never_sends_a_byte_is_left_at_once(server, tmp_path, monk
     monkeypatch.setattr(downloads, "READ_SECONDS", 0.2)
     server.content, server.stalls = b"x", 9
     with pytest.raises(downloads.requests.ConnectionError, match="Read timed out"):
-        download(Download(server.url, "r.csv", DIGEST), tmp_path)
+        download(Download(server.url, "r.csv", sha256=DIGEST), tmp_path)
     assert server.asked == [0]
 
 
@@ -217,7 +219,7 @@ def test_altered_or_cut_bytes_are_refused_and_leave_nothing(
 ):
     server.content = content
     with pytest.raises(ValueError, match=complaint):
-        download(Download(server.url, "r.csv", DIGEST, size=size), tmp_path)
+        download(Download(server.url, "r.csv", sha256=DIGEST, size=size), tmp_path)
     assert not only(tmp_path)
 
 
@@ -303,7 +305,7 @@ def test_where_nothing_serves_the_reasons_are_told_and_nothing_is_left(server, d
     with pytest.raises(ValueError, match=r"no place serves(.|\n)*ratings\.csv has sha256"):
         retrieve(block, raw)
     assert not only(tmp_path)
-    with pytest.raises(ValueError, match="none is configured"):
+    with pytest.raises(ValueError, match="no place is configured"):
         retrieve(table(dataset), raw)
 
 
@@ -319,10 +321,14 @@ def test_a_broken_transfer_is_kept_for_the_next_run(server, dataset, tmp_path, m
     assert only(tmp_path) == ["raw"]
 
 
-def test_a_folder_may_hold_gzip_files_and_replaces_an_older_raw_folder(dataset, tmp_path):
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+def test_a_folder_may_hold_compressed_files_and_replaces_an_older_raw_folder(
+    dataset, tmp_path, module
+):
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "ratings.csv.gz").write_bytes(gzip.compress(RATINGS))
+    suffix = {gzip: "gz", bz2: "bz2", lzma: "xz"}[module]
+    (folder / f"ratings.csv.{suffix}").write_bytes(module.compress(RATINGS))
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/old").write_text("old")
     manifest = retrieve(table(dataset, folder=str(folder)), tmp_path / "raw")
@@ -477,7 +483,7 @@ def test_files_of_an_archive_with_the_catalogues_hash_are_genuine(
 ):
     content = archive(ratings="1::2::3::4\n", movies="2::Heat (1995)::Drama\n")
     digest = hashlib.sha256(content).hexdigest()
-    catalogue = Download(server.url, "ml-1m.zip", digest, size=len(content))
+    catalogue = Download(server.url, "ml-1m.zip", sha256=digest, size=len(content))
     source = replace(SOURCES["movielens-1m"], downloads=(catalogue,))
     monkeypatch.setitem(SOURCES, "movielens-1m", source)
     server.content = content
