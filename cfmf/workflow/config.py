@@ -57,8 +57,9 @@ def check(config: dict[str, Any]) -> None:
         registry.register(config.get("methods") or {})
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    whole = schema()
-    first = next(_Filling(whole).iter_errors(config), None)
+    for key, value in config.items():
+        config[key] = _apart(value)
+    first = next(_Filling(schema()).iter_errors(config), None)
     if first is not None:
         raise ConfigError(
             f"The config is not valid: {complaint(first)}. config/README.md explains every key."
@@ -126,6 +127,13 @@ def _hint(given: str, known: list[str]) -> str:
     if close:
         return f"did you mean {close[0]}?"
     return f"choose from {', '.join(known)}"
+
+
+def _apart(value: Any) -> Any:
+    """A copy in which no part stands twice, as YAML's aliases do: defaults are filled in each."""
+    if isinstance(value, Mapping):
+        return {key: _apart(one) for key, one in value.items()}
+    return [_apart(one) for one in value] if isinstance(value, list) else value
 
 
 @cache

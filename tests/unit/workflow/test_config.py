@@ -53,6 +53,15 @@ def test_two_configs_share_no_default():
     assert 99 not in second["evaluation"]["trimming"]["lengths"]
 
 
+def test_methods_that_share_a_yaml_alias_get_defaults_of_their_own():
+    text = "study: {datasets: [a], methods: [mf, als]}\ndatasets: {a: {source: synthetic}}\n"
+    given = yaml.safe_load(text + "methods: {mf: &grid {k: [3]}, als: *grid}")
+    check(given)
+    assert (given["methods"]["mf"]["k"], given["methods"]["als"]["k"]) == ([3], [3])
+    assert "learning_rate" in given["methods"]["mf"]
+    assert "learning_rate" not in given["methods"]["als"]
+
+
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
