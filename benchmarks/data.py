@@ -1,4 +1,4 @@
-"""From raw files to rating matrices, beside pandas.read_csv of the same files in the same run.
+"""From raw files to rating matrices, compared with pandas.read_csv on the same files.
 
     python benchmarks/data.py            10,000 users × 10,000 items, 8,617,212 ratings
     python benchmarks/data.py --large    480,189 × 17,770, 100,480,507 ratings (3 GB in --folder)
@@ -94,7 +94,7 @@ SYSTEMS = {
     OURS: lambda raw: matrices(raw, 2),
     "cfmf, 1 thread": lambda raw: matrices(raw, 1),
     "cfmf, 2 threads, without the matrices": lambda raw: len(read(raw, dataset(), 2).ratings),
-    "pandas.read_csv alone": pandas_read_csv,
+    "pandas.read_csv, without checks": pandas_read_csv,
 }
 
 

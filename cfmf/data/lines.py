@@ -32,7 +32,7 @@ NO_DATE = np.iinfo(np.int64).min
 YEAR_10000 = 253_402_300_800  # seconds since 1970
 LARGEST_ID = np.uint64(2**63 - 1)
 
-# What a line without an accepted row is: 1 to 4, the first field that cannot be read.
+# Faults of a line without an accepted row; the first four are those of the fields.
 FIELDS = ("user", "item", "rating", "date")
 USER, ITEM, RATING, DATE, COLUMNS, OFF_SCALE, NO_ITEM, BLANK, ITEM_LINE = range(1, 10)
 REASONS = {
@@ -55,7 +55,7 @@ ISO_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ITEM_NAME = re.compile(rb"([0-9]{1,17}):")
 LONE_RETURN = re.compile(rb"\r(?!\n)")
 MARK = b"\xef\xbb\xbf"  # of UTF-8
-# What may take the place of a separator of several bytes.
+# One of these replaces a separator of several bytes.
 CONTROLS = [bytes([code]) for code in (31, 30, 29, 28, *range(1, 9))]
 UNDECODABLE = "\ufffd"
 
@@ -161,7 +161,7 @@ class Rows:
 
     `user`, `item` and `date` (seconds since 1970, `NO_DATE` if there is none) are int64, `rating`
     is float32. `rejected` holds the row number in the block and the fault of each line without an
-    accepted row, in order. `item` of `item_lines` layouts: `last_item` is the item named last.
+    accepted row, in order. `last_item` is the item named last by a line of its own.
     """
 
     user: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Archives that are not to be trusted."""
+"""Archives that are not trusted."""
 
 import gzip
 import io

@@ -293,7 +293,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_in_trouble_stops_or_is_left_out_and_told(subset, drop_all, name):
+def test_a_bad_row_stops_the_run_or_is_left_out_and_listed(subset, drop_all, name):
     part, line, check, count = ROWS[name]
     changed = {part: subset.files[part] + line + b"\n"}
     with pytest.raises(ValueError, match=rf"^{check}: .*netflix_\w+\.txt line \d.*audit\.{check}"):
@@ -320,14 +320,14 @@ def test_a_title_in_trouble_stops_or_is_left_out(subset, drop_all, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_such_file_stops_whatever_the_policy(subset, drop_all, name):
+def test_a_wrong_file_stops_the_run_with_any_policy(subset, drop_all, name):
     part, change, message = FILES[name]
     with pytest.raises(ValueError, match=re.escape(message)):
         subset(**{part: change(subset.files[part])}, audit=drop_all)
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_harmless_dresses_read_as_the_plain_file(subset, name):
+def test_unusual_files_read_like_the_plain_file(subset, name):
     plain = subset()
     part, change = HARMLESS[name]
     parsed = subset(**{part: change(subset.files[part])})
@@ -337,7 +337,7 @@ def test_harmless_dresses_read_as_the_plain_file(subset, name):
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_an_archive_that_is_not_to_be_trusted_is_refused(tmp_path, name):
+def test_a_bad_archive_is_refused(tmp_path, name):
     file, content, message = ARCHIVES[name]
     (tmp_path / file).write_bytes(content)
     into = tmp_path / "a" / "into"
@@ -349,7 +349,7 @@ def test_an_archive_that_is_not_to_be_trusted_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_that_is_not_as_declared_is_refused(tmp_path, dataset, name):
+def test_a_table_that_differs_from_its_declaration_is_refused(tmp_path, dataset, name):
     content, table, message = TABLES[name]
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -47,7 +47,7 @@ def test_rows_users_and_items_of_the_study_s_layout(subset):
     }
 
 
-def test_audit_tells_what_the_study_publishes(subset):
+def test_audit_has_the_figures_that_the_study_publishes(subset):
     audit = subset().audit
     assert (audit["rows_read"], audit["rows_kept"], audit["rows_refused"]) == (5, 5, 0)
     assert audit["overlap"] == {
@@ -64,7 +64,7 @@ def test_audit_tells_what_the_study_publishes(subset):
     assert files["movie_titles.txt"]["missing_years"] == 1
 
 
-def test_refused_rows_are_told_with_their_line_and_bytes(subset, drop_all):
+def test_refused_rows_are_listed_with_their_line_and_bytes(subset, drop_all):
     train = (
         b"x\n\n" + subset.files["train"] + b"7 2 5 2005-03-01\n8 2 3 2005-01-01\n7 6 9 2005-01-01\n"
     )
@@ -99,7 +99,7 @@ def test_test_pairs_in_train_are_taken_out_of_train(subset):
     assert parsed.ratings["rating"].tolist() == [3, 1, 5, 2, 1]
 
 
-def test_users_and_items_of_test_alone_are_counted_and_can_be_left_out(subset):
+def test_users_and_items_only_in_test_are_counted_and_can_be_left_out(subset):
     parsed = subset()
     assert parsed.audit["checks"]["test_only"] == {
         "count": 1,
@@ -111,7 +111,7 @@ def test_users_and_items_of_test_alone_are_counted_and_can_be_left_out(subset):
     assert parsed.users["user_id"].tolist() == [3, 7, 9]
 
 
-def test_items_without_a_title_are_kept_unless_told_otherwise(subset):
+def test_items_without_a_title_are_kept_by_default(subset):
     train = subset.files["train"] + b"7 8 3 2005-01-01\n"
     parsed = subset(train=train)
     assert parsed.audit["checks"]["unknown_item"]["count"] == 1
@@ -236,9 +236,7 @@ def test_a_table_s_columns_are_found_by_name_or_position(tmp_path, dataset):
 
 
 @pytest.mark.parametrize("separator", ["-", ".", "7", "::", "z", "§"])
-def test_separators_that_the_fast_path_cannot_have_are_read_all_the_same(
-    tmp_path, dataset, separator
-):
+def test_any_text_may_separate_columns(tmp_path, dataset, separator):
     lines = ["user", "item", "x", "rating"], ["1", "2", "a:b", "3"], ["3", "2", "", "5"]
     content = "\n".join(separator.join(line) for line in lines).encode()
     parsed = read_table(tmp_path, dataset, content, separator=separator)
@@ -246,7 +244,7 @@ def test_separators_that_the_fast_path_cannot_have_are_read_all_the_same(
     assert parsed.ratings["rating"].tolist() == [3, 5]
 
 
-def test_lines_of_a_quoted_table_are_told_by_the_number_of_the_line(tmp_path, dataset, drop_all):
+def test_rows_of_a_quoted_table_are_listed_by_the_number_of_their_line(tmp_path, dataset, drop_all):
     content = b'user,item,rating\n"a\nb",x,3\nc,"x",three\n"d"e,x,3\n'
     (tmp_path / "ratings.csv").write_bytes(content)
     block = dataset(source="table", table={"quoted": True, "ids": "text"}, audit=drop_all)
@@ -257,14 +255,14 @@ def test_lines_of_a_quoted_table_are_told_by_the_number_of_the_line(tmp_path, da
 
 def test_a_stray_quote_takes_no_row_with_it(tmp_path, dataset, drop_all):
     rows = [f"u{number},i,3" for number in range(30_000)]
-    for stray, told in (
+    for stray, cause in (
         ('a,"x,3', "field larger than field limit"),
         ('a,"x,3\nb,"y",3', "',' expected after '\"'"),
     ):
         content = "\n".join(["user,item,rating", *rows[:3], stray, *rows[3:]])
         (tmp_path / "ratings.csv").write_text(content + "\n")
         block = dataset(source="table", table={"quoted": True, "ids": "text"}, audit=drop_all)
-        with pytest.raises(ValueError, match=rf"ratings\.csv line 5: 'a,\"x,3.*{told}"):
+        with pytest.raises(ValueError, match=rf"ratings\.csv line 5: 'a,\"x,3.*{cause}"):
             read(tmp_path, block)
     (tmp_path / "ratings.csv").write_text("\n".join(["user,item,rating", *rows, 'a,"x,3']))
     parsed = read(tmp_path, block)
@@ -282,8 +280,8 @@ def test_years_written_as_fractions_are_years_and_odd_ones_are_counted(tmp_path,
     (tmp_path / "ratings.csv").write_bytes(b"user,item,rating\n1,1,3\n1,2,3\n1,3,3\n1,4,3\n")
     titles = "item,title,year\n1,Heat,1995.0\n2,Up,\n3,Alien (1979),soon\n4,Big,1988.5\n"
     (tmp_path / "titles.csv").write_text(titles)
-    told = {"file": "titles.csv", "year": "year"}
-    parsed = read(tmp_path, dataset(source="table", table={"titles": told}))
+    titles_file = {"file": "titles.csv", "year": "year"}
+    parsed = read(tmp_path, dataset(source="table", table={"titles": titles_file}))
     assert parsed.items["year"].tolist() == [1995, pd.NA, 1979, pd.NA]
     facts = parsed.audit["files"]["titles.csv"]
     assert (facts["missing_years"], facts["odd_years"], facts["rows_refused"]) == (2, 2, 0)
@@ -328,7 +326,7 @@ def test_a_line_lost_in_reading_stops_the_run(tmp_path, dataset, drop_all, monke
 
 
 @pytest.mark.parametrize("quoted", [True, False])
-def test_a_text_id_is_told_where_it_is_none(tmp_path, dataset, drop_all, quoted):
+def test_an_invalid_text_id_is_refused(tmp_path, dataset, drop_all, quoted):
     long = "x" * 256
     content = f"user,item,rating\n{long},y,3\n{long[1:]},y,3\na,{long},3\n,y,3\n"
     (tmp_path / "ratings.csv").write_text(content)
@@ -380,7 +378,7 @@ def test_a_header_that_is_not_the_layout_s_is_refused(tmp_path, dataset):
         read(tmp_path, dataset(source="movielens-25m"))
 
 
-# --- the Netflix Prize in its three dresses ---
+# --- the Netflix Prize in its three forms ---
 
 
 MOVIES = {
@@ -398,7 +396,7 @@ def prize(tmp_path):
     return folder
 
 
-def dress(folder, kind):
+def write_movies(folder, kind):
     if kind == "combined":
         (folder / "combined_data_1.txt").write_bytes(MOVIES[1])
         (folder / "combined_data_2.txt").write_bytes(MOVIES[2])
@@ -414,8 +412,8 @@ def dress(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["tar", "files", "combined"])
-def test_probe_is_the_test_part_in_every_dress_of_the_netflix_prize(prize, dataset, tmp_path, kind):
-    dress(prize, kind)
+def test_probe_is_the_test_part_in_every_form_of_the_netflix_prize(prize, dataset, tmp_path, kind):
+    write_movies(prize, kind)
     block = dataset(source="netflix-prize", folder=str(prize))
     retrieve(block, tmp_path / "raw")
     parsed = read(tmp_path / "raw", block)
@@ -435,7 +433,7 @@ def test_encoding_of_the_netflix_prize_is_detected(prize, dataset, kind, caplog,
         for movie, text in plain.items():
             monkeypatch.setitem(MOVIES, movie, text.encode(encoding))
         shutil.rmtree(prize / "training_set", ignore_errors=True)
-        dress(prize, kind)
+        write_movies(prize, kind)
         if encoding == "utf-16":
             with pytest.raises(ValueError, match="is in utf-16, which is not supported"):
                 read(prize, dataset(source="netflix-prize"))
@@ -449,15 +447,15 @@ def test_encoding_of_the_netflix_prize_is_detected(prize, dataset, kind, caplog,
         assert "probe.txt: encoding utf_8_sig" in caplog.text
 
 
-def test_a_probe_without_pairs_is_told(prize, dataset):
-    dress(prize, "combined")
+def test_a_probe_without_pairs_is_an_error(prize, dataset):
+    write_movies(prize, "combined")
     for content in (b"", b"\n"):
         (prize / "probe.txt").write_bytes(content)
         with pytest.raises(ValueError, match=r"probe\.txt has no pairs"):
             read(prize, dataset(source="netflix-prize"))
 
 
-def test_a_subset_of_no_kept_rating_is_told(subset, drop_all):
+def test_a_subset_without_ratings_is_an_error(subset, drop_all):
     with pytest.raises(ValueError, match=r"no rating of .* is kept"):
         subset(drop_all, {"users": 1, "items": 0}, users=b"100\r\n101\r\n")
 
@@ -470,8 +468,8 @@ def test_users_may_be_in_any_encoding(subset):
     assert wide.audit["files"]["users.txt"]["encoding"] == "utf_16"
 
 
-def test_probe_pairs_without_a_rating_stop_or_are_told(prize, dataset, drop_all):
-    dress(prize, "combined")
+def test_probe_pairs_without_a_rating_stop_the_run_or_are_listed(prize, dataset, drop_all):
+    write_movies(prize, "combined")
     (prize / "probe.txt").write_bytes(b"1:\n9\n3\n2:\n3\n")
     with pytest.raises(ValueError, match=r"^unmatched_probe: .*probe\.txt line 3: b'3'"):
         read(prize, dataset(source="netflix-prize"))
@@ -481,7 +479,7 @@ def test_probe_pairs_without_a_rating_stop_or_are_told(prize, dataset, drop_all)
 
 
 def test_probe_is_in_the_audit_and_a_pair_listed_twice_is_a_duplicate(prize, dataset, drop_all):
-    dress(prize, "combined")
+    write_movies(prize, "combined")
     (prize / "probe.txt").write_bytes(b"1:\n9\n9\n4\nx\n\n2:\n3\n")
     block = dataset(source="netflix-prize", audit=drop_all | {"malformed": "error"})
     with pytest.raises(ValueError, match=r"^malformed: .*probe\.txt line 5"):
@@ -512,7 +510,7 @@ def test_probe_is_in_the_audit_and_a_pair_listed_twice_is_a_duplicate(prize, dat
 # --- real files ---
 
 
-def test_both_dresses_of_movielens_100k_give_the_same_titles(real_data, dataset, tmp_path):
+def test_both_forms_of_movielens_100k_give_the_same_titles(real_data, dataset, tmp_path):
     """`ml-100k.item` as its package ships it: title and year apart, with its two oddities."""
     own = read(real_data / "ml-100k", dataset(source="movielens-100k"))
     assert (len(own.users), len(own.items), len(own.ratings)) == (943, 1682, 100_000)

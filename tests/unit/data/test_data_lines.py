@@ -137,14 +137,14 @@ def test_valid_rows_come_back_unchanged(values, separator, end, last_end, size, 
         ("１,2,3,4".encode(), USER),
     ],
 )
-def test_each_fault_is_told_and_the_rows_around_it_are_kept(line, reason):
+def test_each_fault_has_its_reason_and_the_rows_around_it_are_kept(line, reason):
     text = b"7,8,1,0\n" + line + b"\n8,7,2,1\n"
     rows, bad = parsed(text, Layout(FIELDS, ",", "epoch"))
     assert rows == [(7, 8, 1.0, 0), (8, 7, 2.0, 1)]
     assert bad == [(2, reason)]
 
 
-def test_half_stars_are_on_a_scale_of_half_stars_alone():
+def test_half_stars_are_only_on_a_scale_of_half_stars():
     text = b"1,2,3.5\n1,3,4\n1,4,4.25\n"
     layout = Layout(("user", "item", "rating"), ",")
     rows, bad = parsed(text, layout, Scale(0.5, 5, 0.5))
@@ -222,7 +222,7 @@ def test_lines_that_name_the_item_hold_until_the_next(size):
     ]
 
 
-def test_more_faults_than_the_kernel_holds_at_a_time_are_all_told():
+def test_all_of_many_faults_are_found():
     text = b"x\n" * 10_000 + b"1,2,3,4\n"
     rows, bad = parsed(text, Layout(FIELDS, ",", "epoch"))
     assert len(rows) == 1

@@ -1,4 +1,4 @@
-"""Retrieval from folders, servers of the test's own, and the order of places."""
+"""Retrieval from folders and local servers, and the order of places."""
 
 import bz2
 import gzip
@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    """A server on this machine, told what to do by the attributes of its handler."""
+    """A server on this machine, controlled by the attributes of its handler."""
     with serving() as handler:
         yield handler
 
@@ -116,7 +116,7 @@ def only(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_download_goes_on_where_it_broke_off(server, tmp_path):
+def test_an_interrupted_download_resumes(server, tmp_path):
     server.content, server.breaks = RATINGS, 2
     path = download(Download(server.url, "r.csv", sha256=DIGEST, size=len(RATINGS)), tmp_path)
     assert path.read_bytes() == RATINGS
@@ -141,7 +141,7 @@ def test_a_server_without_ranges_is_read_from_the_start(server, tmp_path):
 
 
 @pytest.mark.parametrize("older", [b"an older beginning", RATINGS + b"and more"])
-def test_a_part_of_an_older_file_is_thrown_away(server, tmp_path, older):
+def test_a_part_of_an_older_file_is_discarded(server, tmp_path, older):
     server.content = RATINGS
     wanted = Download(server.url, "r.csv", sha256=DIGEST)
     part_path(wanted, tmp_path).write_bytes(older)
@@ -169,7 +169,7 @@ def test_without_a_hash_nothing_of_an_older_run_is_used(server, tmp_path, older)
 
 
 @pytest.mark.parametrize(("tag", "again"), [('"1"', True), ('W/"1"', False), ("", False)])
-def test_without_a_hash_a_break_is_mended_where_the_etag_vouches_for_the_beginning(
+def test_without_a_hash_a_transfer_resumes_only_if_the_etag_is_the_same(
     server, tmp_path, tag, again
 ):
     server.content, server.breaks, server.tag = RATINGS, 1, tag
@@ -190,7 +190,7 @@ def test_bytes_from_elsewhere_than_asked_for_are_refused(server, tmp_path):
     assert [start > 0 for start in server.asked] == [False, True, False]
 
 
-def test_a_transfer_that_stalls_is_gone_on_with(server, tmp_path, monkeypatch):
+def test_a_stalled_transfer_resumes(server, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "READ_SECONDS", 0.2)
     server.content, server.stalls = RATINGS, 2
     path = download(Download(server.url, "r.csv", sha256=DIGEST), tmp_path)
@@ -214,7 +214,7 @@ def test_a_server_that_never_sends_a_byte_is_left_at_once(server, tmp_path, monk
         (RATINGS + b"1,2,3\n", len(RATINGS), "sends more than"),
     ],
 )
-def test_altered_or_cut_bytes_are_refused_and_leave_nothing(
+def test_altered_or_truncated_bytes_are_refused_and_leave_nothing(
     server, tmp_path, content, size, complaint
 ):
     server.content = content
@@ -223,7 +223,7 @@ def test_altered_or_cut_bytes_are_refused_and_leave_nothing(
     assert not only(tmp_path)
 
 
-def test_mirrors_are_tried_in_order_and_the_manifest_tells(server, dataset, tmp_path):
+def test_mirrors_are_tried_in_order_and_listed_in_the_manifest(server, dataset, tmp_path):
     server.content = RATINGS
     dead = "http://127.0.0.1:9/ratings.csv"
     block = table(
@@ -254,7 +254,7 @@ def test_of_live_mirrors_the_first_serves_and_a_wrong_one_is_passed_over(
     assert manifest["files"]["ratings.csv"]["sha256"] == DIGEST
 
 
-def test_mirrors_do_not_go_on_with_each_other_s_beginning(
+def test_mirrors_do_not_resume_each_other_s_transfers(
     server, mirror, dataset, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(downloads, "TRIES", 1)
@@ -267,7 +267,7 @@ def test_mirrors_do_not_go_on_with_each_other_s_beginning(
 
 
 @pytest.mark.parametrize("hashed", [True, False])
-def test_a_finished_file_is_kept_for_the_next_run_where_a_hash_vouches_for_it(
+def test_a_finished_file_is_kept_for_the_next_run_if_it_has_a_hash(
     server, mirror, dataset, tmp_path, hashed
 ):
     server.content = mirror.content = RATINGS
@@ -284,7 +284,7 @@ def test_a_finished_file_is_kept_for_the_next_run_where_a_hash_vouches_for_it(
 
 
 @pytest.mark.parametrize("trouble", ["status", "breaks", "dead", "altered", "unnamed"])
-def test_what_signs_an_address_is_told_nowhere(server, dataset, tmp_path, caplog, trouble):
+def test_secrets_of_an_address_appear_nowhere(server, dataset, tmp_path, caplog, trouble):
     caplog.set_level("INFO")
     server.content = RATINGS
     server.status = 404 if trouble == "status" else 0
@@ -298,7 +298,7 @@ def test_what_signs_an_address_is_told_nowhere(server, dataset, tmp_path, caplog
     assert "secret" not in str(error.value) + caplog.text
 
 
-def test_where_nothing_serves_the_reasons_are_told_and_nothing_is_left(server, dataset, tmp_path):
+def test_if_nothing_serves_the_reasons_are_reported_and_nothing_is_left(server, dataset, tmp_path):
     server.content = RATINGS[:-1] + b"4"
     raw = tmp_path / "raw"
     block = table(dataset, urls=[{"url": server.url, "sha256": DIGEST}])
@@ -359,13 +359,13 @@ def test_an_archive_in_the_folder_serves_a_table(mine):
     assert mine.files == ["any.zip"]
 
 
-def test_an_archive_is_left_alone_where_the_folder_has_all_files(mine):
+def test_an_archive_is_not_used_if_the_folder_has_all_files(mine):
     files = {"any.zip": zipped("ratings.csv", b"older"), "ratings.csv": RATINGS}
     assert mine(files) == {"ratings.csv": RATINGS}
     assert mine.files == ["ratings.csv"]
 
 
-def test_of_archives_the_one_that_urls_name_is_taken_and_files_beside_it_go_first(mine):
+def test_the_archive_named_in_urls_is_used_after_the_files_in_the_folder(mine):
     files = {
         "a.zip": zipped("ratings.csv", b"another"),
         "b.zip": zipped("ratings.csv", b"older", "test.csv", RATINGS),
@@ -386,7 +386,7 @@ def test_a_local_file_is_compared_with_its_declared_hash(mine, name):
     mine({name: content}, urls=[wrong, wrong | {"sha256": digest}])
 
 
-def test_a_file_beside_its_gzip_file_is_told(mine):
+def test_a_file_and_its_gzip_file_are_an_error(mine):
     with pytest.raises(ValueError, match=r"ratings\.csv\.gz and .*ratings\.csv are the same file"):
         mine({"ratings.csv": RATINGS, "ratings.csv.gz": gzip.compress(RATINGS)})
 
@@ -501,9 +501,7 @@ def test_files_of_an_archive_with_the_catalogues_hash_are_genuine(
     assert set(manifest["genuine"]) == {"movies.dat", "ratings.dat"}
 
 
-def test_an_archive_with_a_hash_of_the_config_alone_is_not_called_genuine(
-    server, dataset, tmp_path
-):
+def test_an_archive_with_a_hash_only_in_the_config_is_not_called_genuine(server, dataset, tmp_path):
     server.content = archive(ratings="1::2::3::4\n", movies="2::Heat (1995)::Drama\n")
     digest = hashlib.sha256(server.content).hexdigest()
     urls = [{"url": server.url, "name": "own.zip", "sha256": digest}]

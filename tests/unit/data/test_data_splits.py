@@ -51,7 +51,7 @@ def test_every_rating_before_the_test_is_in_one_part_of_a_fold(ratings, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fold_depends_on_rule_and_seed_alone(ratings, kind):
+def test_a_fold_depends_only_on_rule_and_seed(ratings, kind):
     once, again = split(ratings, rule(kind)), split(ratings, rule(kind))
     for name, fold in once.items():
         np.testing.assert_array_equal(fold.validation, again[name].validation)
@@ -74,7 +74,7 @@ def test_kfold_tests_each_rating_once_in_equal_shares(ratings, folds, seed, kind
     assert (shares.max(axis=1) - shares.min(axis=1)).max() <= 1
 
 
-def test_validation_is_the_share_of_train_that_the_rule_tells(ratings):
+def test_validation_is_the_share_of_train_in_the_rule(ratings):
     for kind in ("kfold", "kfold-per-user", "timeline"):
         fold = next(iter(split(ratings, rule(kind, validation=0.25)).values()))
         train = len(fold.fit) + len(fold.validation)
