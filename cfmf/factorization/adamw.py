@@ -1,7 +1,7 @@
 """Factorization by full-batch AdamW, as the study did it and as it should be done.
 
 One class, whose options are the difference. Gradients are written out, from the sparse products of
-`cfmf.factorization.products`: residuals at the observed pairs, then two products for the gradients.
+`cfmf.kernels.products`: residuals at the observed pairs, then two products for the gradients.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cfmf.factorization.objective import (
     start_factors,
 )
 from cfmf.factorization.penalties import PENALTIES
-from cfmf.factorization.products import ObservedPairs
+from cfmf.kernels.products import ObservedPairs
 from cfmf.tasks import Fitted, Solver, Task
 
 

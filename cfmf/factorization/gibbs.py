@@ -34,7 +34,7 @@ from scipy import sparse
 from scipy.special import gammaln, softmax
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
-from cfmf.factorization.kernels import draw_links, inner_products, solve_rows
+from cfmf.kernels.solve import draw_links, inner_products, solve_rows
 from cfmf.factorization.model import Factorization, Posterior, rated_rows
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
 from cfmf.observed import root_mean_square

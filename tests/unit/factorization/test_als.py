@@ -7,7 +7,7 @@ import torch
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS, _Training
-from cfmf.factorization.kernels import inner_products, solve_rows
+from cfmf.kernels.solve import inner_products, solve_rows
 from cfmf.tasks import Task
 
 

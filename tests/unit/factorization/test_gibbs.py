@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse, stats
 
 from cfmf.factorization.gibbs import SPREADS, Gibbs, _Sampling, draw_normal_gamma, draw_spread
-from cfmf.factorization.kernels import draw_links
+from cfmf.kernels.solve import draw_links
 from cfmf.observed import root_mean_square
 from cfmf.tasks import Task
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cfmf.factorization.products import ObservedPairs, sum_of_squares
+from cfmf.kernels.products import ObservedPairs, sum_of_squares
 
 
 @pytest.mark.parametrize("mkl", [True, False])

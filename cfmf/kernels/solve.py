@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit, prange
 from scipy import sparse
 
-from cfmf.factorization.lanes import LANES, inner_product, inner_products_2_4
+from cfmf.kernels.lanes import LANES, inner_product, inner_products_2_4
 
 ROWS_AT_A_TIME = 32  # what a thread takes at once: rows differ in length
 PAIRS_AT_A_TIME = 256  # gathered at once, so that they stay in the cache next to the processor

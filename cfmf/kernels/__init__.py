@@ -1,0 +1,1 @@
+"""Numba and torch kernels: they know arrays and sparse matrices, and no methods."""

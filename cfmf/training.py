@@ -1,0 +1,242 @@
+"""One point of the study: a method at one (k, reg), trained on all folds with all seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from cfmf.devices import DeviceMemoryError
+from cfmf.methods.base import Method, plain
+from cfmf.observed import accuracy
+from cfmf.tables import COLUMNS
+from cfmf.tasks import Fitted, Task
+
+REPORTED = (FloatingPointError, DeviceMemoryError, MemoryError, ValueError)
+Z_90 = 1.6448536269514722  # 90 % of a normal distribution are within so many standard deviations
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fold and seed: the four parts of the fold, users × items, of one shape."""
+
+    fold: str
+    seed: int
+    fit: sparse.csr_array
+    validation: sparse.csr_array
+    train: sparse.csr_array
+    test: sparse.csr_array
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"fold {self.fold}, seed {self.seed}"
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Columns fold and seed of a table."""
+        return {"fold": self.fold, "seed": plain(self.seed)}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a point is trained, and how long.
+
+    Attributes
+    ----------
+    device, threads
+        As `Method.fit` takes them.
+    seconds
+        Wall-clock time that each run may take on `fit`; None is no limit. Where it ends a run, the
+        results depend on the machine.
+    checkpoint
+        Folder for the state of the runs, to resume after a kill; it may be deleted afterwards.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    seconds: float | None = None
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class PointResult:
+    """Tables of a point.
+
+    Attributes
+    ----------
+    metrics, costs
+        As `cfmf.tables.COLUMNS` lists them. Metrics contain no times.
+    history
+        fold, seed, phase (fit, refit), epoch, loss, delta_loss, train_rmse, validation_rmse,
+        test_rmse, seconds.
+    predictions
+        fold, seed, prediction: of the refitted models, in the CSR order of each test matrix.
+    """
+
+    metrics: pd.DataFrame
+    costs: pd.DataFrame
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+class Trained(NamedTuple):
+    """A run with its two trainings, on `fit` and on `train`, and the seconds of each."""
+
+    run: Run
+    fit: Fitted
+    refit: Fitted
+    seconds: tuple[float, float]
+
+
+def train_point(
+    method: Method, runs: Sequence[Run], dataset: str = "", limits: Limits | None = None
+) -> PointResult:
+    """Train a method at one setting on all folds with all seeds.
+
+    Every run is trained on `fit`, which gives its validation RMSE and the best number of epochs;
+    then anew on `train` for as many epochs, which gives its test RMSE and predictions. Methods
+    that stop by their loss (as published) or not at all (Gibbs) decide their epochs in each phase,
+    unless the time limit did so on `fit`.
+
+    Parameters
+    ----------
+    method
+        With the scale of the ratings, for clipping and bounded outputs; without one, the range of
+        the training ratings of all runs.
+    runs
+        Folds and seeds.
+    dataset
+        For the tables.
+
+    Returns
+    -------
+    Metrics: rmse, rmse_clipped (to the scale) and mae of each split, epochs of `fit` and `train`,
+    out_of_time of `fit` (1 where the time limit ended it, else 0), fallback_share of test (see
+    `fallback_share`), and for methods that predict a standard deviation coverage_90, the share of
+    ratings in their central 90 % interval. Costs: seconds of fit and refit.
+
+    Raises
+    ------
+    ValueError, FloatingPointError, MemoryError
+        With method, setting, fold and seed, and what to change.
+    """
+    limits = limits or Limits()
+    if method.scale is None:
+        ratings = [run.train.data for run in runs]
+        low, high = min(one.min() for one in ratings), max(one.max() for one in ratings)
+        method = method.model_copy(update={"scale": (float(low), float(high))})
+    fits, fit_seconds = _train(
+        method,
+        [
+            Task(run.fit, run.seed, run.validation, seconds=limits.seconds, name=run.name)
+            for run in runs
+        ],
+        limits,
+        "fit",
+    )
+    tasks = [refit_task(method, run, fit) for run, fit in zip(runs, fits, strict=True)]
+    refits, refit_seconds = _train(method, tasks, limits, "refit")
+    seconds = zip(fit_seconds, refit_seconds, strict=True)
+    trained = [Trained(*one) for one in zip(runs, fits, refits, seconds, strict=True)]
+    return _tables(method, trained, dataset)
+
+
+def refit_task(method: Method, run: Run, fit: Fitted) -> Task:
+    """The training of a run on all its training ratings, after that on its fit part."""
+    return Task(
+        run.train,
+        run.seed,
+        test=run.test,
+        watch_test=method.watches_test,
+        epochs=fit.epochs if method.stops_on_validation or fit.out_of_time else None,
+        name=run.name,
+    )
+
+
+def _train(
+    method: Method, tasks: Sequence[Task], limits: Limits, phase: str
+) -> tuple[list[Fitted], list[float]]:
+    """Train tasks; also return the seconds of each, by its curve where it has one."""
+    began = time.perf_counter()
+    try:
+        found = method.fit_tasks(
+            tasks,
+            threads=limits.threads,
+            device=limits.device,
+            checkpoint=limits.checkpoint and limits.checkpoint / f"{phase}.npz",
+        )
+    except REPORTED as error:
+        # A class of its own, as numpy's MemoryError, may want other arguments than a message.
+        kind = next(kind for kind in REPORTED if isinstance(error, kind))
+        settings = [f"{name} {plain(getattr(method, name))}" for name in method.grids()]
+        raise kind(f"{', '.join([method.name, *settings])}: {error}") from error
+    mean = (time.perf_counter() - began) / len(tasks)
+    curves = [fitted.history["seconds"] for fitted in found]
+    return found, [float(curve.iloc[-1]) if len(curve) else mean for curve in curves]
+
+
+def _tables(method: Method, trained: Sequence[Trained], dataset: str) -> PointResult:
+    """Tables of the runs of a point."""
+    point = {name: plain(getattr(method, name)) for name in method.grids()}
+    keys = {"dataset": dataset, "method": method.name, "k": "", "reg": "", **point}
+    metrics: list[Row] = []
+    costs: list[Row] = []
+    history, predictions = [], []
+    for run, fit, refit, seconds in trained:
+        rows = _scores(run, fit, refit, method.scale or (-np.inf, np.inf))
+        metrics += [{**keys, **run.keys, **row} for row in rows]
+        for phase, fitted, taken in zip(("fit", "refit"), (fit, refit), seconds, strict=True):
+            costs.append(
+                {**keys, **run.keys, "stage": phase, "measure": "seconds", "value": taken}
+            )
+            history.append(fitted.history.assign(**run.keys, phase=phase))
+        predictions.append(pd.DataFrame({**run.keys, "prediction": refit.predictions["test"]}))
+    curves = pd.concat(history, ignore_index=True)
+    first = ["fold", "seed", "phase"]
+    return PointResult(
+        metrics=pd.DataFrame(metrics)[COLUMNS["metrics"]],
+        costs=pd.DataFrame(costs)[COLUMNS["costs"]],
+        history=curves[[*first, *(name for name in curves if name not in first)]],
+        predictions=pd.concat(predictions, ignore_index=True),
+    )
+
+
+def _scores(run: Run, fit: Fitted, refit: Fitted, scale: tuple[float, float]) -> list[Row]:
+    """Split, metric and value of one run."""
+    rows: list[Row] = []
+    for split, truth, fitted, part in (
+        ("fit", run.fit, fit, "train"),
+        ("validation", run.validation, fit, "validation"),
+        ("train", run.train, refit, "train"),
+        ("test", run.test, refit, "test"),
+    ):
+        found = accuracy(fitted.predictions[part], truth.data, scale)
+        if fitted.deviations is not None:
+            error = np.abs(fitted.predictions[part] - truth.data)
+            found["coverage_90"] = float(np.mean(error <= Z_90 * fitted.deviations[part]))
+        if split == "test":
+            found["fallback_share"] = fallback_share(run.train, truth)
+        rows += [{"split": split, "metric": name, "value": value} for name, value in found.items()]
+    for split, fitted in (("fit", fit), ("train", refit)):
+        rows.append({"split": split, "metric": "epochs", "value": fitted.epochs})
+    rows.append({"split": "fit", "metric": "out_of_time", "value": float(fit.out_of_time)})
+    return rows
+
+
+def fallback_share(train: sparse.csr_array, test: sparse.csr_array) -> float:
+    """Share of the pairs of `test` whose user or item has no rating in `train`.
+
+    Nothing specific to such a pair was learned: its prediction is a mean with at most one bias (or,
+    of a model without these, what its start and penalty left). NaN where there are no pairs.
+    """
+    users = np.repeat(np.diff(train.indptr) == 0, np.diff(test.indptr))
+    items = np.bincount(train.indices, minlength=train.shape[1]) == 0
+    return float(np.mean(users | items[test.indices])) if test.nnz else np.nan
