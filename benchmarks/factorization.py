@@ -312,12 +312,11 @@ def dense_epoch(train: Any, test: Any, options: dict[str, Any]) -> Curve:
 
 def sparse_epoch(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours, by the published recipe."""
-    from cfmf.factorization import METHODS
     from cfmf.factorization.adamw import AdamW
+    from cfmf.published.methods.mf_published import PUBLISHED
     from cfmf.tasks import Task
 
-    settings = METHODS["mf-published"].options
-    solver = AdamW(K, reg=0.01, learning_rate=5e-3, **settings)
+    solver = AdamW(K, reg=0.01, learning_rate=5e-3, **PUBLISHED)
     task = Task(train, 42, test=test, watch_test=True, epochs=options["epochs"] - 1)
     [found] = solver.fit_tasks([task])
     seconds = np.diff(found.history["seconds"], prepend=0.0)

@@ -194,9 +194,7 @@ def _tables(method: Method, trained: Sequence[Trained], dataset: str) -> PointRe
         rows = _scores(run, fit, refit, method.scale or (-np.inf, np.inf))
         metrics += [{**keys, **run.keys, **row} for row in rows]
         for phase, fitted, taken in zip(("fit", "refit"), (fit, refit), seconds, strict=True):
-            costs.append(
-                {**keys, **run.keys, "stage": phase, "measure": "seconds", "value": taken}
-            )
+            costs.append({**keys, **run.keys, "stage": phase, "measure": "seconds", "value": taken})
             history.append(fitted.history.assign(**run.keys, phase=phase))
         predictions.append(pd.DataFrame({**run.keys, "prediction": refit.predictions["test"]}))
     curves = pd.concat(history, ignore_index=True)

@@ -7,11 +7,10 @@ whole curve of that code is kept beside the search.
 import optuna
 import pandas as pd
 
-from cfmf.config import canonical
-from cfmf.factorization.study import make_solver
 from cfmf.files import atomic_write, load_matrix
+from cfmf.methods.base import plain
+from cfmf.published.methods.mf_published_jax import MFPublishedJax
 from cfmf.published.search import search, trials_table
-from cfmf.search import PUBLISHED_METHOD
 from cfmf.tables import write_table
 from cfmf.tasks import Task
 from cfmf.workflow.job import job
@@ -22,12 +21,12 @@ with job(snakemake) as (log, params):
     optuna.logging.enable_propagation()
     train, test = (load_matrix(path) for path in (snakemake.input.train, snakemake.input.test))
 
-    method, block = PUBLISHED_METHOD, params.search
+    block = params.search
 
     def trained(k: int, reg: float, report=None) -> pd.DataFrame:
-        settings = {**params.method, "tolerance": block["tolerance"]}
+        settings = {**params.method, "tolerance": block["tolerance"], "k": k, "reg": reg}
         task = Task(train, params.seed, test=test, watch_test=True, report=report)
-        return make_solver(method, k, reg, settings).fit_tasks([task])[0].history
+        return MFPublishedJax.candidates(settings)[0].fit_tasks([task])[0].history
 
     found = search(trained, block, storage=snakemake.output.storage)
     trials = trials_table(
@@ -35,13 +34,13 @@ with job(snakemake) as (log, params):
         block,
         dataset=snakemake.wildcards.dataset,
         fold=params.fold,
-        method=method,
+        method=MFPublishedJax.name,
     )
     log.info("trials: %s", found.frame["state"].value_counts().to_dict())
     write_table(snakemake.output.trials, trials, "trials")
     curve = trained(block["curve_k"], block["curve_reg"]).assign(
         fold=params.fold, seed=str(params.seed), phase="refit", k=block["curve_k"],
-        reg=canonical(block["curve_reg"]),
+        reg=plain(block["curve_reg"]),
     )  # fmt: skip
     for name in ("frame", "intermediate", "importances", "curve"):
         table = curve if name == "curve" else getattr(found, name)

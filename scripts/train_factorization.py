@@ -4,9 +4,10 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from cfmf.factorization.study import PointResult, Run, train_point
 from cfmf.files import atomic_write, load_matrix
+from cfmf.methods import registry
 from cfmf.tables import write_table
+from cfmf.training import Limits, PointResult, Run, train_point
 from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import folds_of, job
 
@@ -19,22 +20,18 @@ with job(snakemake) as (log, params):
         fold: {part: load_matrix(path) for part, path in paths.items()}
         for fold, paths in folds_of(snakemake, *PARTS).items()
     }
+    runs = [Run(fold, seed, **parts) for fold, parts in folds.items() for seed in params.seeds]
+    point = {"k": int(wildcards.k)}
+    if wildcards.reg != "inferred":
+        point["reg"] = float(wildcards.reg)
+    [method] = registry.method(wildcards.method).candidates(
+        {**params.settings, **point}, tuple(params.scale)
+    )
     checkpoint = Path(snakemake.output.metrics).parent / "checkpoint"
 
     def train(device: str) -> PointResult:
-        return train_point(
-            wildcards.method,
-            int(wildcards.k),
-            None if wildcards.reg == "inferred" else float(wildcards.reg),
-            [Run(fold, seed, **parts) for fold, parts in folds.items() for seed in params.seeds],
-            params.settings,
-            dataset=wildcards.dataset,
-            scale=tuple(params.scale),
-            device=device,
-            threads=snakemake.threads,
-            seconds=params.seconds,
-            checkpoint=checkpoint,
-        )
+        limits = Limits(device, snakemake.threads, params.seconds, checkpoint)
+        return train_point(method, runs, wildcards.dataset, limits)
 
     result = of_job(snakemake, train)
     for row in result.metrics.query("split == 'test' and metric == 'rmse'").itertuples():

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from cfmf.kernels.solve import root_mean_square_error
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import as_model, side_by_side
+from cfmf.kernels.solve import root_mean_square_error
 from cfmf.tasks import Task
 
 

@@ -34,9 +34,9 @@ from scipy import sparse
 from scipy.special import gammaln, softmax
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
-from cfmf.kernels.solve import draw_links, inner_products, solve_rows
 from cfmf.factorization.model import Factorization, Posterior, rated_rows
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
+from cfmf.kernels.solve import draw_links, inner_products, solve_rows
 from cfmf.observed import root_mean_square
 from cfmf.progress import progress
 from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task

@@ -18,7 +18,7 @@ class MFSGD(PenalizedMethod):
     known_failures: ClassVar[Mapping[str, str]] = {"affine": PENALTY_UNITS, "order": START}
 
     reg: float = setting(
-        0.06,
+        0.05,
         "Strength λ of the penalty, as for mf.",
         grid=[0.03, 0.06, 0.1, 0.15],
         search=(0.02, 0.5),

@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.objective import start_factors
+from cfmf.published.methods.mf_published import PUBLISHED
 from cfmf.tasks import Fitted, Task
 
 
@@ -91,7 +91,7 @@ def compare_backends(
         "k": k,
         "reg": reg,
         "learning_rate": learning_rate,
-        **METHODS["mf-published"].options,
+        **PUBLISHED,
     }
     solvers: dict[str, Any] = {"torch": AdamW(**options, device=device)}
     if jax_is_installed():

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW, _Training
 from cfmf.factorization.curve import Curve, Stopping
 from cfmf.factorization.objective import start_factors
+from cfmf.methods import registry
 from cfmf.observed import pairs, root_mean_square
+from cfmf.published.methods.mf_published import PUBLISHED
 from cfmf.tasks import Task
 
-PUBLISHED = dict(METHODS["mf-published"].options)
 OPTIONS = {
     "l2": {},
     "cubic": {"penalty": "cubic"},
@@ -157,7 +157,7 @@ def test_published_recipe_equals_its_literal_dense_transcription(
         if abs(loss.item() - previous) < 2e-3:
             break
         previous = loss.item()
-    settings = AdamW(4, 0.01, 5e-3, tolerance=2e-3, **METHODS[method].options)
+    settings = AdamW(4, 0.01, 5e-3, tolerance=2e-3, **registry.method(method).variant)
     [found] = settings.fit_tasks([Task(ratings, 42, test=validation, watch_test=True)])
     assert len(found.history) == len(rows) > 100
     columns = ["loss", "delta_loss", "train_rmse", "test_rmse"]

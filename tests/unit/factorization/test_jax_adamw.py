@@ -9,15 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from cfmf.devices import DeviceError
-from cfmf.factorization import METHODS
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.checkpoint import fingerprint
 from cfmf.factorization.jax_adamw import JaxAdamW, mean_square, on_device
 from cfmf.factorization.objective import start_factors
 from cfmf.observed import pairs
+from cfmf.published.methods.mf_published import PUBLISHED
 from cfmf.tasks import Task
-
-PUBLISHED = dict(METHODS["mf-published"].options)
 
 
 @pytest.mark.parametrize("options", [{}, {**PUBLISHED, "learning_rate": 5e-3, "reg": 0.01}])

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 import pytest
 
-from cfmf.kernels.solve import inner_products
 from cfmf.kernels.lanes import inner_product, inner_products_2_4
+from cfmf.kernels.solve import inner_products
 
 SUMS = """
 import hashlib

@@ -8,7 +8,6 @@ import pytest
 import torch
 from scipy import sparse
 
-from cfmf.factorization import METHODS, method
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.als import ALS
 from cfmf.factorization.checkpoint import fingerprint
@@ -16,8 +15,8 @@ from cfmf.factorization.curve import Curve
 from cfmf.factorization.gibbs import Gibbs, _Sampling
 from cfmf.factorization.model import Factorization, Posterior
 from cfmf.factorization.sgd import SGD
-from cfmf.factorization.study import make_solver
 from cfmf.files import sha256
+from cfmf.methods import registry
 from cfmf.observed import pairs, root_mean_square
 from cfmf.tasks import Task
 
@@ -34,11 +33,16 @@ SETTINGS = {
 
 def solver_of(name):
     """With the penalty that suits ratings of little noise: none as published, where it is decay."""
-    reg = 0.0 if name.startswith("mf-published") else 0.002
-    reg = reg if "reg" in method(name).tuned_by else None
-    return make_solver(name, FACTORS, reg, SETTINGS.get(name, {}), scale=(1.0, 5.0))
+    found = registry.method(name)
+    settings = {"k": FACTORS, "reg": 0.002, **SETTINGS.get(name, {})}
+    if name.startswith("mf-published"):
+        settings["reg"] = 0.0
+    if "reg" not in found.settings():
+        del settings["reg"]
+    return found(**settings).solver("cpu", (1.0, 5.0))
 
 
+METHODS = registry.of_family(registry.installed(), "factorization")
 HERE = [name for name in METHODS if name != "mf-jax" or importlib.util.find_spec("jax")]
 SOLVERS = {name: solver_of(name) for name in HERE}
 

@@ -9,23 +9,28 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from jsonschema import Draft202012Validator
 from scipy import sparse
 
-from cfmf.factorization import METHODS, als, method
-from cfmf.factorization.study import Run, make_solver, train_point
+from cfmf.factorization import als
+from cfmf.methods import registry
 from cfmf.tables import COLUMNS
+from cfmf.training import Limits, Run, train_point
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = yaml.safe_load((ROOT / "schemas/factorization.schema.yaml").read_text("utf-8"))["$defs"]
 FAST = {
     "mf-published": {"max_epochs": 600, "tolerance": 1e-6},
     "mf-published-jax": {"max_epochs": 600, "tolerance": 1e-6},
     "gibbs": {"sweeps": 12, "burn_in": 4},
     "gibbs-implicit": {"sweeps": 12, "burn_in": 4},
 }
-NAMES = [name for name in METHODS if name != "mf-jax"]
+METHODS = registry.installed()
+NAMES = [name for name in registry.of_family(METHODS, "factorization") if name != "mf-jax"]
+
+
+def made(name, k=2, reg=0.05, scale=None, **settings):
+    """A method at one setting; without `reg` where it has none."""
+    point = {"k": k, "reg": reg} if "reg" in METHODS[name].settings() else {"k": k}
+    return METHODS[name](**point, **settings, scale=scale)
 
 
 @pytest.fixture
@@ -44,17 +49,17 @@ def test_numpys_own_memory_error_is_told_too(runs, monkeypatch):
 
     monkeypatch.setattr(als.ALS, "fit_tasks", huge)
     with pytest.raises(MemoryError, match=r"als, k 2, reg 0.05: Unable to allocate 8.00 PiB"):
-        train_point("als", 2, 0.05, runs, {})
+        train_point(made("als"), runs)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_are_as_promised_and_follow_from_the_predictions(runs, name):
-    reg = 0.05 if "reg" in method(name).tuned_by else None
-    found = train_point(name, 2, reg, runs, FAST.get(name, {}), dataset="tiny", scale=(1, 5))
+    method = made(name, scale=(1, 5), **FAST.get(name, {}))
+    found = train_point(method, runs, "tiny")
     assert list(found.metrics.columns) == COLUMNS["metrics"]
     assert list(found.costs.columns) == COLUMNS["costs"]
     assert set(found.metrics["method"]) == {name}
-    assert set(found.metrics["reg"]) == {"" if reg is None else "0.05"}
+    assert set(found.metrics["reg"]) == {"0.05" if "reg" in method.settings() else ""}
     assert list(found.predictions.columns) == ["fold", "seed", "prediction"]
     value = found.metrics.set_index(["seed", "split", "metric"])["value"]
     for run in runs:
@@ -70,7 +75,7 @@ def test_tables_are_as_promised_and_follow_from_the_predictions(runs, name):
     assert (phases["epoch"].min() == 0).all()
     assert set(found.history["phase"]) == {"fit", "refit"}
     watched = found.history.groupby("phase")["test_rmse"].apply(lambda column: column.notna().any())
-    assert watched["refit"] == METHODS[name].watches_test
+    assert watched["refit"] == method.watches_test
     assert not watched["fit"]
     assert (found.costs["value"] > 0).all()
 
@@ -83,7 +88,7 @@ def test_pairs_of_a_new_user_or_item_are_fallbacks(runs):
     train[:, items[-1]] = 0
     new = [not train[u].any() or not train[:, i].any() for u, i in zip(users, items, strict=True)]
     train = sparse.csr_array(train)
-    found = train_point("als", 2, 0.05, [replace(run, train=train)], {"max_epochs": 3})
+    found = train_point(made("als", max_epochs=3), [replace(run, train=train)])
     rows = found.metrics[found.metrics["metric"] == "fallback_share"]
     assert rows["split"].tolist() == ["test"]
     assert 0 < np.mean(new) < 1
@@ -91,7 +96,7 @@ def test_pairs_of_a_new_user_or_item_are_fallbacks(runs):
 
 
 def test_validation_decides_the_epochs_of_the_refit(runs):
-    found = train_point("mf", 2, 0.05, runs, {})
+    found = train_point(made("mf"), runs)
     epochs = found.metrics[found.metrics["metric"] == "epochs"].set_index("split")["value"]
     assert epochs["fit"].to_list() == epochs["train"].to_list()
     assert epochs.min() > 1
@@ -99,10 +104,11 @@ def test_validation_decides_the_epochs_of_the_refit(runs):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_limit_of_time_ends_is_flagged_and_kept(runs, name):
-    reg = 0.05 if "reg" in method(name).tuned_by else None
     settings = FAST.get(name, {})
-    cut = train_point(name, 2, reg, runs, settings, seconds=0).metrics
-    free, ample = (train_point(name, 2, reg, runs, settings, seconds=s).metrics for s in (None, 60))
+    cut, free, ample = (
+        train_point(made(name, **settings), runs, limits=Limits(seconds=seconds)).metrics
+        for seconds in (0, None, 60)
+    )
     assert free.equals(ample)
     late = [table[table["metric"] == "out_of_time"]["value"].tolist() for table in (cut, free)]
     assert late == [[1, 1], [0, 0]]
@@ -114,13 +120,13 @@ def test_what_the_limit_of_time_ends_is_flagged_and_kept(runs, name):
 
 
 def test_limit_of_time_keeps_the_best_epoch_so_far(runs):
-    alone = train_point("mf", 2, 0.05, runs[:1], {}).history.query("phase == 'fit'")
+    alone = train_point(made("mf"), runs[:1]).history.query("phase == 'fit'")
     at = int(alone["validation_rmse"].idxmin()) // 2
     seen = iter(range(10**6))
     with pytest.MonkeyPatch.context() as patch:
         told = SimpleNamespace(perf_counter=lambda: float(next(seen)))
         patch.setattr("cfmf.factorization.curve.time", told)
-        found = train_point("mf", 2, 0.05, runs[:1], {}, seconds=at)
+        found = train_point(made("mf"), runs[:1], limits=Limits(seconds=at))
     curve = found.history.query("phase == 'fit'")
     assert len(curve) == at  # the clock ticks once before the first epoch, and once an epoch
     kept = found.metrics.query("split == 'fit' and metric == 'epochs'")["value"].item()
@@ -131,13 +137,13 @@ def test_limit_of_time_keeps_the_best_epoch_so_far(runs):
 
 
 def test_two_runs_give_the_same_bytes(runs):
-    texts = [train_point("mf", 2, 0.05, runs, {}).metrics.to_csv() for _ in range(2)]
+    texts = [train_point(made("mf"), runs).metrics.to_csv() for _ in range(2)]
     assert texts[0] == texts[1]
 
 
 def test_batches_give_what_single_runs_give(runs):
     alone, together = (
-        train_point("mf", 2, 0.05, runs, {"batch_size": size}).metrics["value"] for size in (1, 2)
+        train_point(made("mf", batch_size=size), runs).metrics["value"] for size in (1, 2)
     )
     np.testing.assert_allclose(alone, together, rtol=2e-4)
 
@@ -146,57 +152,43 @@ def test_a_failure_names_the_point(runs):
     with pytest.raises(
         FloatingPointError, match=r"mf, k 2, reg 0\.05: the loss of fold u1, seed 1"
     ):
-        train_point("mf", 2, 0.05, runs, {"learning_rate": 1e30})
+        train_point(made("mf", learning_rate=1e30), runs)
 
 
 @pytest.mark.parametrize(
-    ("name", "reg", "settings", "message"),
+    ("name", "settings", "message"),
     [
-        ("mff", 0.1, {}, "no factorization method is named 'mff'"),
-        ("mf", 0.1, {"sweeps": 3}, "mf does not take these settings"),
-        ("mf-published", 0.1, {"biases": True}, "mf-published fixes biases"),
-        ("gibbs", 0.1, {}, "gibbs has no reg"),
+        ("mff", {}, "no method is named 'mff'"),
+        ("mf", {"sweeps": 3}, "mf has no setting sweeps; it has k, reg"),
+        ("mf-published", {"biases": True}, "mf-published has no setting biases"),
+        ("gibbs", {"reg": 0.1}, "gibbs has no setting reg"),
+        ("als", {"reg": 0.0}, "greater than 0"),
     ],
 )
-def test_bad_points_are_refused(name, reg, settings, message):
+def test_bad_points_are_refused(name, settings, message):
     with pytest.raises(ValueError, match=message):
-        make_solver(name, 2, reg, settings)
+        registry.method(name).candidates({"k": 2, **settings})
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_schema_describes_every_setting_and_its_default(name):
-    """Defaults of the schema and of the class are the same, but for the study's own settings."""
-    Draft202012Validator.check_schema({"$defs": SCHEMA})
-    block = SCHEMA[name]
-    assert block["additionalProperties"] is False
-    properties = {
-        key: SCHEMA[value["$ref"].split("/")[-1]] if "$ref" in value else value
-        for key, value in block["properties"].items()
-    }
-    assert ("reg" in properties) == ("reg" in METHODS[name].tuned_by)
-    assert all(value["description"] for value in properties.values())
-    settings = {
-        key: value["default"]
-        for key, value in properties.items()
-        if key not in ("k", "reg", "batch_size")
-    }
-    if name == "mf-jax":
-        pytest.importorskip("jax", reason="JAX is not installed")
-    reg = properties["reg"]["default"][0] if "reg" in properties else None
-    solver = make_solver(name, 2, reg, settings, scale=(1, 5))
-    if name in ("mf-published", "mf-published-jax"):
-        assert settings == {"learning_rate": 5e-3, "tolerance": 1e-4, "max_epochs": 100_000}
-        return
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_of_a_method_and_of_its_solver_have_the_same_defaults(name):
+    """The solver is also used by itself, in benchmarks."""
+    method = METHODS[name]()
+    solver = method.solver("cpu", (1.0, 5.0))
+    fixed = getattr(method, "variant", {})
     for one in fields(solver):
-        if one.name in settings:
-            assert settings[one.name] == one.default, one.name
+        if one.name in fixed:
+            assert getattr(solver, one.name) == fixed[one.name]
+        elif one.name in method.settings() and one.name != "k" and not method.raw_values:
+            assert getattr(method, one.name) == one.default, one.name
 
 
 def test_torch_and_numba_use_the_threads_they_are_told():
     """In a process of its own: numba's pool, when it starts, may undo what torch was told."""
     code = (
-        "from cfmf.factorization.study import make_solver, use_threads\n"
-        "make_solver('mf', 2, 0.1, {})\n"
+        "from cfmf.methods.mf import MF\n"
+        "from cfmf.threads import use_threads\n"
+        "MF().solver('cpu', (1, 5))\n"
         "use_threads(1)\n"
         "import numba, torch\n"
         "print(torch.get_num_threads(), numba.get_num_threads())"
@@ -208,8 +200,9 @@ def test_torch_and_numba_use_the_threads_they_are_told():
 
 
 def test_importing_the_registry_is_cheap():
-    heavy = "{'torch', 'numba', 'jax', 'scipy', 'pandas'}"
-    command = f"import sys, cfmf.factorization; assert not {heavy} & set(sys.modules)"
+    heavy = "{'torch', 'numba', 'jax'}"
+    code = "import sys; from cfmf.methods import registry; registry.installed()"
+    command = f"{code}; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", command], check=True, cwd=ROOT)
 
 
@@ -248,7 +241,7 @@ def movielens(real_data):
     ],
 )
 def test_real_ratings_are_predicted_well(movielens, name, k, reg, settings, most):
-    found = train_point(name, k, reg, [movielens("u3")], settings, scale=(1, 5))
+    found = train_point(made(name, k, reg, (1, 5), **settings), [movielens("u3")])
     value = found.metrics.set_index(["split", "metric"])["value"]
     assert value["test", "rmse"] < most
     if name.startswith("gibbs"):
@@ -268,7 +261,7 @@ def test_real_ratings_are_predicted_well(movielens, name, k, reg, settings, most
 def test_mean_over_the_five_folds_is_what_was_promised(movielens, name, k, reg, settings, most):
     """At one setting for all folds; the study, which tunes on validation, may do better."""
     runs = [movielens(f"u{number}") for number in range(1, 6)]
-    found = train_point(name, k, reg, runs, settings, scale=(1, 5)).metrics
+    found = train_point(made(name, k, reg, (1, 5), **settings), runs).metrics
     errors = found.query("split == 'test' and metric == 'rmse'")["value"]
     assert len(errors) == 5
     assert errors.mean() < most
