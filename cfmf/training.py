@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.devices import DeviceMemoryError
 from cfmf.methods.base import Method, plain
-from cfmf.observed import accuracy
+from cfmf.metrics import score
 from cfmf.tables import COLUMNS
 from cfmf.tasks import Fitted, Task
 
 REPORTED = (FloatingPointError, DeviceMemoryError, MemoryError, ValueError)
-Z_90 = 1.6448536269514722  # 90 % of a normal distribution are within so many standard deviations
 Row = dict[str, Any]
 
 
@@ -118,10 +118,9 @@ def train_point(
 
     Returns
     -------
-    Metrics: rmse, rmse_clipped (to the scale) and mae of each split, epochs of `fit` and `train`,
-    out_of_time of `fit` (1 where the time limit ended it, else 0), fallback_share of test (see
-    `fallback_share`), and for methods that predict a standard deviation coverage_90, the share of
-    ratings in their central 90 % interval. Costs: seconds of fit and refit.
+    Metrics: those of `cfmf.metrics` for each split (`fallback_share` of test only: the share of
+    `has_unrated`), epochs of `fit` and `train`, and out_of_time of `fit` (1 where the time limit
+    ended it, else 0). Costs: seconds of fit and refit. History and predictions as `PointResult`.
 
     Raises
     ------
@@ -216,12 +215,9 @@ def _scores(run: Run, fit: Fitted, refit: Fitted, scale: tuple[float, float]) ->
         ("train", run.train, refit, "train"),
         ("test", run.test, refit, "test"),
     ):
-        found = accuracy(fitted.predictions[part], truth.data, scale)
-        if fitted.deviations is not None:
-            error = np.abs(fitted.predictions[part] - truth.data)
-            found["coverage_90"] = float(np.mean(error <= Z_90 * fitted.deviations[part]))
-        if split == "test":
-            found["fallback_share"] = fallback_share(run.train, truth)
+        sd = None if fitted.deviations is None else fitted.deviations[part]
+        unrated = has_unrated(run.train, truth) if split == "test" else None
+        found = score(fitted.predictions[part], truth.data, scale, sd, unrated)
         rows += [{"split": split, "metric": name, "value": value} for name, value in found.items()]
     for split, fitted in (("fit", fit), ("train", refit)):
         rows.append({"split": split, "metric": "epochs", "value": fitted.epochs})
@@ -229,12 +225,12 @@ def _scores(run: Run, fit: Fitted, refit: Fitted, scale: tuple[float, float]) ->
     return rows
 
 
-def fallback_share(train: sparse.csr_array, test: sparse.csr_array) -> float:
-    """Share of the pairs of `test` whose user or item has no rating in `train`.
+def has_unrated(train: sparse.csr_array, test: sparse.csr_array) -> NDArray[np.bool_]:
+    """Whether the user or the item of each pair of `test` has no rating in `train`, in CSR order.
 
     Nothing specific to such a pair was learned: its prediction is a mean with at most one bias (or,
-    of a model without these, what its start and penalty left). NaN where there are no pairs.
+    of a model without these, what its start and penalty left).
     """
     users = np.repeat(np.diff(train.indptr) == 0, np.diff(test.indptr))
     items = np.bincount(train.indices, minlength=train.shape[1]) == 0
-    return float(np.mean(users | items[test.indices])) if test.nnz else np.nan
+    return np.asarray(users | items[test.indices])
