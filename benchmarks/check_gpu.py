@@ -20,8 +20,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from cfmf.factorization import METHODS
-from cfmf.factorization.study import make_solver
+from cfmf.methods import registry
 from cfmf.neighbours import method_class
 from cfmf.observed import rmse
 from cfmf.published.backends import jax_is_installed
@@ -69,8 +68,8 @@ def kernels(train: sparse.csr_array, test: sparse.csr_array) -> dict[tuple[str, 
             found["neighbours", f"{method}, {similarity}"] = partial(
                 neighbours, method, similarity=similarity
             )
-    for name, method in METHODS.items():
-        if method.on_gpu and (name != "mf-jax" or jax_is_installed()):
+    for name, method in registry.installed().items():
+        if method.job_per_point and method.on_gpu and (name != "mf-jax" or jax_is_installed()):
             found["factorization", name] = partial(factorized, name, train, test)
     return found
 
@@ -81,8 +80,8 @@ def factorized(
     """Predictions of a factorization after a few epochs."""
     if name == "mf-jax":
         device = device.split(":")[0]
-    solver = make_solver(name, FACTORS, REG, {}, device, (1.0, 5.0))
-    [fitted] = solver.fit_tasks([Task(train, 1, test=test, epochs=EPOCHS)])
+    method = registry.method(name)(k=FACTORS, reg=REG, scale=(1.0, 5.0))
+    [fitted] = method.fit_tasks([Task(train, 1, test=test, epochs=EPOCHS)], device=device)
     return fitted.predictions["test"]
 
 

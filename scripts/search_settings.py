@@ -2,10 +2,10 @@
 
 import optuna
 
-from cfmf.factorization.study import Run
 from cfmf.files import load_matrix
 from cfmf.search.corrected import Place, Tables, search
 from cfmf.tables import write_table
+from cfmf.training import Run
 from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import job
 

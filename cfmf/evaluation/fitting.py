@@ -126,7 +126,7 @@ def chosen_setting(
         raise ValueError(f"the metrics of {method} on fold {fold} do not tell its epochs; train it")
     from cfmf.factorization import method as entry
 
-    # As the study's own final training: see `cfmf.factorization.study.refit_task`.
+    # As the study's own final training: see `cfmf.training.refit_task`.
     fixed = entry(method).stops_on_validation or told.get("out_of_time", 0)
     epochs = int(told["epochs"]) if fixed else None
     return Setting(method, fold, dict(block), best["k"], best["reg"], seed, epochs)
@@ -194,14 +194,13 @@ def fit(
 
         model = fitted(setting.method, train, setting.options, threads, device)
         return Fit(model, model.predict(*pairs(asked)) if asked is not None else np.zeros(0, "f4"))
-    from cfmf.factorization.study import make_solver, use_threads
+    from cfmf.methods.registry import method
     from cfmf.tasks import Task
 
-    reg = float(setting.reg) if setting.reg else None
-    solver = make_solver(setting.method, int(setting.k), reg, setting.options, device, scale)
-    use_threads(threads)
+    point = {"k": int(setting.k), **({"reg": float(setting.reg)} if setting.reg else {})}
+    [solver] = method(setting.method).candidates({**setting.options, **point}, scale)
     name = f"fold {setting.fold}"
     task = Task(train, int(setting.seed), test=asked, epochs=setting.epochs, name=name)
-    found = solver.fit_tasks([task])[0]
+    found = solver.fit_tasks([task], threads=threads, device=device)[0]
     deviations = found.deviations["test"] if found.deviations and asked is not None else None
     return Fit(found.model, found.predictions.get("test", np.zeros(0, "f4")), deviations)

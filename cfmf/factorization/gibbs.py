@@ -370,7 +370,8 @@ class _Sampling:
 
     def posterior(self) -> Posterior:
         """The draws kept so far, with their noise."""
-        return Posterior(tuple(self.draws), *map(np.array, zip(*self.noise, strict=True)))
+        columns = (np.array([noise[at] for noise in self.noise]) for at in range(3))
+        return Posterior(tuple(self.draws), *columns)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that decides how sampling goes on."""

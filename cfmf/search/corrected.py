@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import optuna
 import pandas as pd
 
-from cfmf.factorization import METHODS as FACTORIZATIONS
-from cfmf.factorization.study import Run, make_solver, train_point, use_threads
+from cfmf.methods import registry
+from cfmf.methods.base import Method
 from cfmf.neighbours import KNN
 from cfmf.neighbours import study as neighbours
 from cfmf.neighbours.tuning import METRIC, predict_all, setting_text
@@ -25,6 +25,7 @@ from cfmf.observed import pairs, rmse
 from cfmf.search.studies import keep_study, new_study
 from cfmf.tables import COLUMNS
 from cfmf.tasks import Task
+from cfmf.training import Limits, Run, train_point
 
 OUT_OF_TIME = "out_of_time"
 
@@ -88,7 +89,8 @@ def search(
         If the method cannot be searched, or no trial is complete.
     """
     begun = time.perf_counter()
-    parts = _factorization if method in FACTORIZATIONS else _knn
+    one = registry.methods().get(method)
+    parts = _factorization if one and one.job_per_point else _knn
     suggest, score, finish = parts(method, place, settings, block)
     sampler = optuna.samplers.TPESampler(
         seed=block["seed"], multivariate=True, constant_liar=False, n_startup_trials=10
@@ -181,9 +183,12 @@ def _factorization(
     method: str, place: Place, settings: Mapping[str, Any], block: Mapping[str, Any]
 ) -> tuple[Suggest, Score, Callable[[Setting, pd.DataFrame], pd.DataFrame]]:
     """Factors and penalty; after every epoch Hyperband may prune by the validation RMSE."""
-    run, entry = place.run, FACTORIZATIONS[method]
-    if "reg" not in entry.tuned_by or not entry.stops_on_validation:
+    run, found = place.run, registry.method(method)
+    if "reg" not in found.grids() or not found.stops_on_validation:
         raise ValueError(f"{method} has no reg that validation chooses; leave it out of the search")
+
+    def at(setting: Setting) -> Method:
+        return found.candidates({**settings, **setting}, place.scale)[0]
 
     def suggest(trial: optuna.Trial) -> Setting:
         reg = trial.suggest_float("reg", *block["reg"], log=True)
@@ -199,30 +204,18 @@ def _factorization(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        solver = make_solver(
-            method, setting["k"], setting["reg"], settings, place.device, place.scale
-        )
-        use_threads(place.threads)  # after the solver, which may have loaded torch
         task = Task(
             run.fit, run.seed, run.validation, seconds=seconds, name=run.name, report=report
         )
-        if solver.fit_tasks([task])[0].out_of_time:
+        where = {"threads": place.threads, "device": place.device}
+        if at(setting).fit_tasks([task], **where)[0].out_of_time:
             trial.set_user_attr(OUT_OF_TIME, True)
             raise optuna.TrialPruned
         return min(reported)
 
     def finish(setting: Setting, trials: pd.DataFrame) -> pd.DataFrame:
-        found = train_point(
-            method,
-            setting["k"],
-            setting["reg"],
-            [run],
-            settings,
-            dataset=place.dataset,
-            scale=place.scale,
-            device=place.device,
-            threads=place.threads,
-        ).metrics
-        return found[found["split"].isin(["validation", "test"])].reset_index(drop=True)
+        limits = Limits(place.device, place.threads)
+        scores = train_point(at(setting), [run], place.dataset, limits).metrics
+        return scores[scores["split"].isin(["validation", "test"])].reset_index(drop=True)
 
     return suggest, score, finish

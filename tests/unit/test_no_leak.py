@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from cfmf.factorization import METHODS
-from cfmf.factorization.study import Run, train_point
+from cfmf.methods import registry
 from cfmf.neighbours.study import predict_selected, tune
+from cfmf.training import Run, train_point
 
 SETTINGS = {
     "mf-published": {"max_epochs": 20},
@@ -62,15 +62,16 @@ def on_few(parts, test, predictions):
     return dense[np.repeat(np.arange(dense.shape[0]), np.diff(few.indptr)), few.indices]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SETTINGS)
 def test_factorization(parts, method):
     if method == "mf-jax":
         pytest.importorskip("jax", reason="JAX is not installed")
 
     def predicted(test):
         run = Run("f1", 1, parts["fit"], parts["validation"], parts["train"], parts[test])
-        reg = None if method.startswith("gibbs") else 0.1
-        found = train_point(method, 2, reg, [run], SETTINGS[method], scale=(1.0, 5.0))
+        settings = {"k": 2, **({} if method.startswith("gibbs") else {"reg": 0.1})}
+        settings |= SETTINGS[method]
+        found = train_point(registry.method(method)(**settings, scale=(1.0, 5.0)), [run])
         return on_few(parts, parts[test], found.predictions["prediction"].to_numpy())
 
     expected = predicted("few")

@@ -10,11 +10,12 @@ import pytest
 import yaml
 from scipy import sparse
 
-from cfmf.factorization.study import Run, train_point
+from cfmf.methods import registry
 from cfmf.neighbours import KNN
 from cfmf.neighbours.tuning import predict_all
 from cfmf.search import corrected
 from cfmf.tables import COLUMNS
+from cfmf.training import Run, train_point
 
 SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "statistics.schema.yaml"
 PROPERTIES = yaml.safe_load(SCHEMA.read_text("utf-8"))["$defs"]["tuning-search"]["properties"]
@@ -65,7 +66,8 @@ def test_choice_is_the_complete_trial_of_least_validation_error(found, place):
     run = place.run
     if method == "mf":
         k, reg = int(setting["k"]), float(setting["reg"])
-        alone = train_point(method, k, reg, [run], SETTINGS[method], scale=place.scale).metrics
+        chosen = registry.method(method)(k=k, reg=reg, scale=place.scale, **SETTINGS[method])
+        alone = train_point(chosen, [run]).metrics
         expected = alone[alone["metric"] == "rmse"].set_index("split")["value"]
     else:
         setting = dict(KNN) | {

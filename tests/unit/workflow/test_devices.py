@@ -13,7 +13,8 @@ from scipy import sparse
 
 from cfmf.devices import gpu_count
 from cfmf.factorization import adamw
-from cfmf.factorization.study import Run, train_point
+from cfmf.methods.mf import MF
+from cfmf.training import Limits, Run, train_point
 from cfmf.workflow import devices
 from cfmf.workflow.devices import DeviceError, own_device, run_on_device
 
@@ -169,7 +170,7 @@ def test_point_whose_gpu_runs_out_of_memory_is_trained_on_the_cpu(tmp_path, monk
     run = Run("f1", 1, *[sparse.csr_array(stars)] * 4)
 
     def work(device):
-        return train_point("mf", 2, 0.1, [run], {"max_epochs": 3}, device=device)
+        return train_point(MF(k=2, reg=0.1, max_epochs=3), [run], limits=Limits(device))
 
     told = r"GPU .* ran out of memory \(mf, k 2, reg 0.1: the GPU has no memory left for k = 2"
     with pytest.raises(DeviceError, match=told):
