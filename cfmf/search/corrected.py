@@ -207,7 +207,7 @@ def _factorization(
         task = Task(
             run.fit, run.seed, run.validation, seconds=seconds, name=run.name, report=report
         )
-        where = {"threads": place.threads, "device": place.device}
+        where: dict[str, Any] = {"threads": place.threads, "device": place.device}
         if at(setting).fit_tasks([task], **where)[0].out_of_time:
             trial.set_user_attr(OUT_OF_TIME, True)
             raise optuna.TrialPruned
