@@ -16,10 +16,15 @@ include: "rules/data.smk"
 include: "rules/matrices.smk"
 include: "rules/neighbours.smk"
 include: "rules/factorization.smk"
-include: "rules/search.smk"
+include: "rules/adaptive.smk"
 include: "rules/evaluation.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"
+
+
+if config["published"]["enabled"]:
+
+    include: "rules/published.smk"
 
 
 # One target a stage: `snakemake ratings` stops after the audit, and so on down the study.

@@ -39,7 +39,7 @@ plan = Plan(config)
 wildcard_constraints:
     dataset="|".join(plan.datasets),
     fold="|".join(sorted({fold for folds in plan.folds.values() for fold in folds})),
-    method="|".join(dict.fromkeys([*plan.methods, *plan.searched])),
+    method="|".join(dict.fromkeys([*plan.methods, *plan.adaptive])),
     k="[1-9][0-9]*",
     reg=rf"{INFERRED}|[0-9]+(\.[0-9]+)?",
 
@@ -89,9 +89,28 @@ def of_method(file, family=""):
     )
 
 
-def of_searches(*files):
-    """An input function: these files of every search of `tuning.search`."""
-    return of_folds("searched", method=plan.searched, file=files)
+def of_adaptive(*files):
+    """An input function: these files of every adaptive search."""
+    return of_folds("adaptive", method=plan.adaptive, file=files)
+
+
+def published_results():
+    """Results of the published study, as far as the config enables it."""
+    block = config["published"]
+    if not block["enabled"]:
+        return []
+    found = [
+        result("published", file="first_row.tsv"),
+        result("published", file="loop_costs.tsv"),
+        result("backends", table="generators"),
+    ]
+    if block["backends"]["enabled"]:
+        found.append(result("backends", table="backends"))
+    if block["search"]["enabled"]:
+        found.append(result("statistics", table="trials"))
+        names = ("frame", "intermediate", "importances", "curve")
+        found += [result("published", file=f"{name}.parquet") for name in names]
+    return found
 
 
 def across_datasets(*files):

@@ -1,7 +1,5 @@
 """Factorizations: one job trains one (method, k, reg) on every fold and seed."""
 
-JAX_COMPARED = ["mf-jax"] if config["backends"]["enabled"] else []
-
 
 rule train_factorization:
     input:
@@ -37,57 +35,3 @@ rule train_factorization:
         device=config["device"],
     script:
         "../scripts/train_factorization.py"
-
-
-rule compare_backends:
-    input:
-        train=of_fold("backends", "matrix", part="train"),
-        test=of_fold("backends", "matrix", part="test"),
-        code=code("compare_backends"),
-    output:
-        backends=table(
-            result("backends", table="backends"), "Cost", "torch against JAX"
-        ),
-    log:
-        log_of("compare_backends"),
-    benchmark:
-        benchmark_of("compare_backends")
-    conda:
-        "../envs/jax.yaml"
-    # It takes times: nothing else should run beside it.
-    threads: workflow.resource_settings.cores or 1
-    resources:
-        # JAX gathers the factors of every rating: see training_megabytes.
-        mem_mb=megabytes(2000, 12 * config["backends"]["k"]),
-        runtime=minutes(60, 10),
-    params:
-        settings=without(config["backends"], "enabled", "fold"),
-        seed=plan.seeds[0],
-    script:
-        "../scripts/compare_backends.py"
-
-
-rule compare_generators:
-    """The random numbers that training starts from: torch's, and JAX's where it is compared."""
-    input:
-        code=code("compare_generators"),
-    output:
-        generators=table(
-            result("backends", table="generators"),
-            "Published study",
-            "tests of the random numbers",
-        ),
-    log:
-        log_of("compare_generators"),
-    benchmark:
-        benchmark_of("compare_generators")
-    conda:
-        f"../envs/{environment('factorization', *JAX_COMPARED)}.yaml"
-    resources:
-        # Nothing here grows with the data: ten samples of 1,000 numbers.
-        mem_mb=megabytes(1000, 0),
-        runtime=minutes(10, 0),
-    params:
-        with_jax=config["backends"]["enabled"],
-    script:
-        "../scripts/compare_generators.py"

@@ -20,7 +20,6 @@ rule compute_similarity:
         code=code("compute_similarity"),
     output:
         similarity=result("similarity"),
-        row=result("first_row"),
         costs=result("similarity_costs"),
     log:
         log_of("compute_similarity"),

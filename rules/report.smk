@@ -11,7 +11,6 @@ rule render_report:
         train=of_first_fold("matrix", part="train"),
         test=of_first_fold("matrix", part="test"),
         similarity=of_first_fold("similarity"),
-        row=of_first_fold("first_row"),
         seconds=of_first_fold("similarity_costs"),
         trials=of_methods("trials.tsv"),
         history=plan.points("history.parquet"),
@@ -29,23 +28,8 @@ rule render_report:
             table=["tests", "assumptions", "medians", "best_rows"],
         ),
         verdict=result("verdict"),
-        search=branch(
-            config["search"]["enabled"],
-            then=filled(
-                result("published"),
-                file=[
-                    f"{name}.parquet"
-                    for name in ("frame", "intermediate", "importances", "curve")
-                ],
-            )
-            + [result("statistics", table="trials")],
-        ),
-        searched=of_searches("trials.tsv", "metrics.tsv", "costs.tsv"),
-        generators=result("backends", table="generators"),
-        backends=branch(
-            config["backends"]["enabled"],
-            then=result("backends", table="backends"),
-        ),
+        adaptive=of_adaptive("trials.tsv", "metrics.tsv", "costs.tsv"),
+        published=published_results(),
         across=across_datasets("errors.tsv", "tests.tsv", "verdict.json"),
         words=local(
             package_files(

@@ -1,50 +1,13 @@
-"""The study's battery as published, and the tests that the design supports."""
+"""The tests that the design supports, of one data set and of all together."""
 
-from cfmf.search import PUBLISHED_METHOD
 from cfmf.workflow.layout import ACROSS
-
-
-rule search_published:
-    input:
-        train=of_fold("search", "matrix", part="train"),
-        test=of_fold("search", "matrix", part="test"),
-        code=code("search_published", PUBLISHED_METHOD),
-    output:
-        trials=table(
-            result("statistics", table="trials"),
-            "Published study",
-            "trials of the published search",
-        ),
-        frame=result("published", file="frame.parquet"),
-        intermediate=result("published", file="intermediate.parquet"),
-        importances=result("published", file="importances.parquet"),
-        curve=result("published", file="curve.parquet"),
-        storage=result("published", file="search.db"),
-    log:
-        log_of("search_published"),
-    benchmark:
-        benchmark_of("search_published")
-    # It runs long and alone: better beside the others than after them.
-    priority: 10
-    conda:
-        "../envs/search.yaml"
-    resources:
-        mem_mb=megabytes(1500, 50),
-        # Seconds a trial on MovieLens 100K, 0.6 MB: 1.6.
-        runtime=minutes(60, config["search"]["trials"] / 2, "train", "test"),
-    params:
-        search=without(config["search"], "enabled", "fold"),
-        method=lookup(within=config, dpath=f"methods/{PUBLISHED_METHOD}"),
-        seed=plan.seeds[0],
-        fold=lambda job: plan.fold("search", job.dataset),
-    script:
-        "../scripts/search_published.py"
 
 
 rule test_statistics:
     input:
         search=branch(
-            config["search"]["enabled"],
+            config["published"]["enabled"]
+            and config["published"]["search"]["enabled"],
             then=result("published", file="frame.parquet"),
         ),
         folds=result("folds"),
@@ -52,7 +15,7 @@ rule test_statistics:
         selected=result("evaluation", table="selected"),
         user_errors=result("user_errors"),
         trials=of_methods("trials.tsv"),
-        searched=of_searches("trials.tsv"),
+        adaptive=of_adaptive("trials.tsv"),
         code=code("test_statistics"),
     output:
         tests=table(result("statistics", table="tests"), "Tests", "tests"),
@@ -63,12 +26,12 @@ rule test_statistics:
         ),
         medians=table(
             result("statistics", table="medians"),
-            "Published study",
+            "Tests",
             "medians by k",
         ),
         best_rows=table(
             result("statistics", table="best_rows"),
-            "Published study",
+            "Tests",
             "best row of each k",
         ),
         verdict=table(result("verdict"), "Tests", "verdict"),
@@ -84,7 +47,8 @@ rule test_statistics:
         runtime=minutes(60, 2),
     params:
         settings=lookup(within=config, dpath="statistics"),
-        ranges=lookup(within=config, dpath="tuning/search"),
+        published=config["published"]["enabled"],
+        ranges=lookup(within=config, dpath="tuning/adaptive"),
     script:
         "../scripts/test_statistics.py"
 

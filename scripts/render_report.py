@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from cfmf.imports import ROOT
-from cfmf.published.reporting.extension import EXTENSION
-from cfmf.report.context import load
+from cfmf.report.extension import load_extended
 from cfmf.report.render import render_pages
 from cfmf.workflow import crate, provenance
 from cfmf.workflow.job import job
@@ -24,13 +23,19 @@ with job(snakemake) as (log, params):
         extra_versions=params.versions,
     )
     provenance.write(origin, known)
-    study = load(Results.of_study(origin.parent, [*files, *params.benchmarks]))
+    extensions = []
+    if params.config["published"]["enabled"]:
+        from cfmf.published.reporting.extension import EXTENSION
+
+        extensions.append(EXTENSION)
+    results = Results.of_study(origin.parent, [*files, *params.benchmarks])
+    study = load_extended(results, extensions)
     pages = {
         Path(snakemake.output.interactive): "embedded",
         Path(snakemake.output.still): "svg",
         Path(snakemake.output.further): "folded",
     }
-    render_pages(study, pages, params.language, [EXTENSION])
+    render_pages(study, pages, params.language, extensions)
     # The pages tell what they were made from; what they are themselves is told beside them.
     known["outputs"] |= provenance.hashes(pages)
     provenance.write(origin, known)

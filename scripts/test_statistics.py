@@ -1,4 +1,4 @@
-"""The published battery and the tests that the design supports, with a verdict in words."""
+"""The tests that the design supports, and the published ones where the config enables them."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ import pandas as pd
 
 from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write
-from cfmf.published import analysis as published
 from cfmf.statistics.analysis import Measured, analyse
 from cfmf.tables import read_table, write_table
 from cfmf.verdict import Known, of_dataset
@@ -31,12 +30,15 @@ with job(snakemake) as (log, params):
         trials(snakemake.input.trials),
         sum(ratios) / len(ratios),
     )
-    search = pd.read_parquet(snakemake.input.search) if snakemake.input.search else None
-    results = published.analyse(metrics, params.settings, search) + analyse(
-        measured, params.settings
-    )
-    order = published.order_of_k(results.medians, params.settings["primary"])
-    known = Known(trials(snakemake.input.searched), params.ranges, *order)
+    results = analyse(measured, params.settings)
+    order = ()
+    if params.published:
+        from cfmf.published import analysis as published
+
+        search = pd.read_parquet(snakemake.input.search) if snakemake.input.search else None
+        results = published.analyse(metrics, params.settings, search) + results
+        order = published.order_of_k(results.medians, params.settings["primary"])
+    known = Known(trials(snakemake.input.adaptive), params.ranges, *order)
     said = of_dataset(results, measured, params.settings, known)
     for kind in ("tests", "assumptions", "medians", "best_rows"):
         write_table(snakemake.output[kind], getattr(results, kind), kind)

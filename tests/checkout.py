@@ -24,7 +24,7 @@ SMALL = (*TINY, str(ROOT / "tests/small.yaml"))
 
 # What holds times, and pages that tell them.
 TIMED = re.compile(
-    r"^(logs|benchmarks|hashes)/|(costs|timings|scaling)\.tsv$|^(published/search|search/.*)\.db$"
+    r"^(logs|benchmarks|hashes)/|(costs|timings|scaling)\.tsv$|^(published/search|adaptive/.*)\.db$"
     r"|^(report|provenance|ro-crate)"
 )
 

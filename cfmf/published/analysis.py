@@ -12,8 +12,7 @@ import pandas as pd
 
 from cfmf import verdict
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.published import battery
-from cfmf.search import PUBLISHED_METHOD
+from cfmf.published import SEARCHED, battery
 from cfmf.statistics import names
 from cfmf.statistics.analysis import Results, best, complete_grids, medians
 from cfmf.statistics.blocks import grouped, number
@@ -43,8 +42,8 @@ def analyse(
     samples = {}
     if search is not None:
         runs = trial_runs(search)
-        samples[PRUNED, PUBLISHED_METHOD] = runs
-        rows += medians(runs[runs["state"] == "COMPLETE"], COMPLETE, PUBLISHED_METHOD)
+        samples[PRUNED, SEARCHED] = runs
+        rows += medians(runs[runs["state"] == "COMPLETE"], COMPLETE, SEARCHED)
     for method in dict.fromkeys(["mf-published", block["primary"]]):
         if method in grids:
             samples[GRID, method] = grids[method].rename(columns={"test": "value"})
@@ -77,7 +76,7 @@ def _best_rows(grids: Mapping[str, pd.DataFrame], search: pd.DataFrame | None) -
         runs = trial_runs(search)
         for k in grouped(runs):
             lowest = runs[runs["k"] == k].nsmallest(1, "value").rename(columns={"value": "test"})
-            rows += best(names.SEARCH_ON_TEST, PUBLISHED_METHOD, lowest)
+            rows += best(names.SEARCH_ON_TEST, SEARCHED, lowest)
     for method, cells in grids.items():
         lowest = cells.loc[cells.groupby("k")["test"].idxmin()]
         lowest = lowest.sort_values("k", key=lambda s: s.map(number))

@@ -17,7 +17,7 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from cfmf.search.studies import keep_study, new_study
+from cfmf.hyperband import keep_study, new_study
 from cfmf.tables import COLUMNS
 
 Report = Callable[[int, Mapping[str, float]], None]

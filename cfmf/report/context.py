@@ -14,19 +14,16 @@ import pandas as pd
 from cfmf.files import load_matrix
 from cfmf.neighbours.stored import corner, distribution, load_similarity
 from cfmf.observed import overlap
-from cfmf.search import PUBLISHED_METHOD
 from cfmf.tables import MEASURED, read_table
 
 log = logging.getLogger(__name__)
 
 TABLES = {
     "evaluation": ("metrics", "selected", "settings", "costs", "slices"),
-    "statistics": ("tests", "assumptions", "medians", "best_rows", "trials"),
-    "backends": ("backends", "generators"),
+    "statistics": ("tests", "assumptions", "medians", "best_rows"),
 }
 """Tables that the report reads, by the stage that makes them."""
 MANDATORY = ("metrics", "selected")
-SEARCH = ("frame", "intermediate", "importances")
 
 
 @dataclass(frozen=True)
@@ -43,18 +40,15 @@ class Similarity:
         Columns low, high, count, of pairs of different users or of the kept ones.
     kept
         Nearest users kept of each where there is no corner, else 0.
-    first_row
-        Columns item, wrong, right: first predictions of the first user; None where not kept.
     seconds
-        Of computing it (`similarity`) and of the study's loop (`loop`), where known.
+        Of computing it, where known.
     """
 
     fold: str
     corner: np.ndarray | None
     histogram: pd.DataFrame
     kept: int
-    first_row: pd.DataFrame | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +75,9 @@ class Study:
     """Everything that a report is made of; a table that no stage wrote is None.
 
     `tables` has the tables of `cfmf.tables` by kind and, under `extra`, those that only some runs
-    make. `histories` has a frame of one fold and seed for each (method, k, reg); `search` the
-    tables of `cfmf.published.search.Search` where the published search was repeated; `searches` the
-    trials, metrics and costs of every method and fold that was searched beside the grids.
+    make. `histories` has a frame of one fold and seed for each (method, k, reg); `adaptive` the
+    trials, metrics and costs of the adaptive searches of all methods and folds; `added` the tables
+    that an extension of the report has read.
     """
 
     dataset: str
@@ -100,8 +94,8 @@ class Study:
     histories: dict[tuple[str, str, str], pd.DataFrame] = field(default_factory=dict)
     neighbour_trials: pd.DataFrame | None = None
     benchmarks: pd.DataFrame | None = None
-    search: dict[str, pd.DataFrame] = field(default_factory=dict)
-    searches: dict[str, pd.DataFrame] = field(default_factory=dict)
+    adaptive: dict[str, pd.DataFrame] = field(default_factory=dict)
+    added: dict[str, pd.DataFrame] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, pd.DataFrame] = field(default_factory=dict)
     across_verdict: list[dict[str, Any]] = field(default_factory=list)
@@ -145,19 +139,18 @@ def load(files: Files) -> Study:
         dataset=files.dataset,
         tables=_tables(files),
         audit=_json(audit),
-        ratings=_parquet(files.at("ratings")),
-        users=_parquet(files.at("users")),
-        items=_parquet(files.at("items")),
+        ratings=parquet(files.at("ratings")),
+        users=parquet(files.at("users")),
+        items=parquet(files.at("items")),
         manifest=_json(files.at("manifest")) or {},
         folds=_json(files.at("folds")) or {},
         verdict=_json(files.at("verdict")) or [],
         similarity=_similarity(files),
         matrices=_matrices(files),
-        histories=_searched(files) | _histories(files),
+        histories=_histories(files),
         neighbour_trials=_joined(files, "neighbours", "trials"),
         benchmarks=_benchmarks(files),
-        search=_search(files),
-        searches=_searches(files),
+        adaptive=_adaptive(files),
         provenance=provenance,
         extra=_extra(files) | (_across(files) if several else {}),
         across_verdict=(_json(files.at("across", file="verdict.json")) or []) if several else [],
@@ -173,7 +166,8 @@ def _json(path: Path | None) -> Any:
         raise ValueError(f"{path} is not JSON ({error}); delete it and run again") from error
 
 
-def _parquet(path: Path | None) -> pd.DataFrame | None:
+def parquet(path: Path | None) -> pd.DataFrame | None:
+    """A Parquet table; None without a path."""
     if path is None:
         return None
     try:
@@ -198,7 +192,7 @@ def _tables(files: Files) -> dict[str, pd.DataFrame]:
 
 
 def _similarity(files: Files) -> Similarity | None:
-    """Corner and histogram of the first fold's similarities, and what was computed beside them."""
+    """Corner and histogram of the first fold's similarities, and the time they took."""
     paths = files.all("similarity")
     if not paths:
         return None
@@ -206,15 +200,9 @@ def _similarity(files: Files) -> Similarity | None:
     found = load_similarity(path)
     histogram, _ = distribution(found, bins=60)
     kept = 0 if found.neighbours is None else found.neighbours.shape[1]
-    row, costs = (
-        read_table(path, kind) if path else None
-        for path, kind in (
-            (files.at("first_row", **place), "first_row"),
-            (files.at("similarity_costs", **place), "costs"),
-        )
-    )
-    seconds = {} if costs is None else dict(zip(costs["stage"], costs["value"], strict=True))
-    return Similarity(place["fold"], corner(found), histogram, kept, row, seconds)
+    costs = files.at("similarity_costs", **place)
+    seconds = float(read_table(costs, "costs")["value"].iloc[0]) if costs else None
+    return Similarity(place["fold"], corner(found), histogram, kept, seconds)
 
 
 def _matrices(files: Files) -> Matrices | None:
@@ -246,7 +234,7 @@ def _histories(files: Files) -> dict[tuple[str, str, str], pd.DataFrame]:
     """The first fold's and first seed's learning curve of every point."""
     found = {}
     for path, place in files.all("point", file="history.parquet"):
-        history = _parquet(path)
+        history = parquet(path)
         if history is None or history.empty:
             continue
         first = history.iloc[0]
@@ -255,30 +243,15 @@ def _histories(files: Files) -> dict[tuple[str, str, str], pd.DataFrame]:
     return found
 
 
-def _searched(files: Files) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """The one whole learning curve of the published search's code."""
-    curve = _parquet(files.at("published", file="curve.parquet"))
-    if curve is None:
-        return {}
-    first = curve.iloc[0]
-    return {(PUBLISHED_METHOD, str(first["k"]), str(first["reg"])): curve}
-
-
 def _joined(files: Files, name: str, kind: str) -> pd.DataFrame | None:
     """All tables of a kind of one name in one; None where there are none."""
     tables = [read_table(path, kind) for path, _ in files.all(name, file=f"{kind}.tsv")]
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def _search(files: Files) -> dict[str, pd.DataFrame]:
-    """What the published search left: frame, intermediate and importances; empty without it."""
-    found = {name: _parquet(files.at("published", file=f"{name}.parquet")) for name in SEARCH}
-    return {name: table for name, table in found.items() if table is not None and len(table)}
-
-
-def _searches(files: Files) -> dict[str, pd.DataFrame]:
-    """What `tuning.search` found, all methods and folds together; empty where it is off."""
-    found = {kind: _joined(files, "searched", kind) for kind in ("trials", "metrics", "costs")}
+def _adaptive(files: Files) -> dict[str, pd.DataFrame]:
+    """What the adaptive searches found, all methods and folds together; empty without them."""
+    found = {kind: _joined(files, "adaptive", kind) for kind in ("trials", "metrics", "costs")}
     return {kind: table for kind, table in found.items() if table is not None}
 
 

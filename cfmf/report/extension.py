@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cfmf.report.context import Study
+from cfmf.report.context import Files, Study, load
 from cfmf.report.page import Block
 from cfmf.report.strings import CATALOGUES, Catalogue
 
@@ -21,6 +21,8 @@ class Extension:
     ----------
     strings
         Folder with a catalogue for each language. A text replaces the report's own of that key.
+    load
+        Adds what else it reads from a data set's results to the study.
     sections
         By name, the section after which each new one comes, and what makes its blocks.
     additions
@@ -28,6 +30,7 @@ class Extension:
     """
 
     strings: Path
+    load: Callable[[Study, Files], Study]
     sections: Mapping[str, tuple[str, Blocks]] = field(default_factory=dict)
     additions: Mapping[str, Blocks] = field(default_factory=dict)
 
@@ -45,6 +48,14 @@ def extended(
         for name, make in extension.additions.items():
             makers[name] = [*makers[name], make]
     return makers
+
+
+def load_extended(files: Files, extensions: Sequence[Extension] = ()) -> Study:
+    """Read the results of one data set, those of the extensions too; raises as `load` does."""
+    study = load(files)
+    for extension in extensions:
+        study = extension.load(study, files)
+    return study
 
 
 def catalogue(language: str, extensions: Sequence[Extension] = ()) -> Catalogue:

@@ -19,7 +19,11 @@ from cfmf.imports import ROOT
 from cfmf.methods import registry
 
 SCHEMAS = ROOT / "schemas"
-RENAMED: dict[str, str] = {}
+RENAMED = {
+    "search": "published.search",
+    "backends": "published.backends",
+    "tuning.search": "tuning.adaptive",
+}
 """Keys that have another name now, as `study.sedes`; `*` stands for any name at its place."""
 
 

@@ -23,7 +23,7 @@ UNHASHED = ("benchmarks", "logs", "hashes")
 NEIGHBOURS = "neighbours/{method}/"
 POINT = "factorization/{method}/k~{k}_reg~{reg}/"
 BLOCK = "neighbours/{method}/blocks/{scatteritem}/"
-SEARCH = "search/{method}/{fold}/"
+ADAPTIVE = "adaptive/{method}/{fold}/"
 INFERRED = "inferred"
 """In the place of `reg` in the path of a method that infers its regularization."""
 
@@ -39,12 +39,11 @@ BELOW_HOME = {
     "fold_rows": "folds/folds.npz",
     "matrix": "matrices/{fold}/{part}.npz",
     "similarity": "similarity/{fold}.npz",
-    "first_row": "similarity/{fold}/first_row.tsv",
     "similarity_costs": "similarity/{fold}/costs.tsv",
     "neighbours": NEIGHBOURS + "{file}",
     "neighbour_block": BLOCK + "{table}.parquet",
     "point": POINT + "{file}",
-    "searched": SEARCH + "{file}",
+    "adaptive": ADAPTIVE + "{file}",
     "measured": "evaluation/measured/{method}/{table}.tsv",
     "evaluation": "evaluation/{table}.tsv",
     "user_errors": "evaluation/user_errors.parquet",
@@ -74,10 +73,11 @@ JOBS = {
     "predict_block": "{method}/{scatteritem}",
     "predict_neighbours": "{method}",
     "train_factorization": "{method}/k~{k}_reg~{reg}",
-    "search_settings": "{method}/{fold}",
+    "tune_adaptively": "{method}/{fold}",
     "search_published": "",
     "compare_backends": "",
     "compare_generators": "",
+    "predict_first_row": "",
     "evaluate_methods": "",
     "measure_method": "{method}",
     "measure_scaling": "",

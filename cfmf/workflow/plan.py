@@ -24,8 +24,8 @@ class Plan:
         The checked config, with its defaults filled in.
     datasets, methods, seeds
         Those of `study`.
-    searched
-        Methods of `tuning.search`; none where it is disabled.
+    adaptive
+        Methods of `tuning.adaptive`; none where it is disabled.
     folds
         Names of the folds of each data set.
     same_ratings
@@ -37,8 +37,8 @@ class Plan:
         self.datasets: list[str] = config["study"]["datasets"]
         self.methods: list[str] = config["study"]["methods"]
         self.seeds: list[int] = config["study"]["seeds"]
-        search = config["tuning"]["search"]
-        self.searched: list[str] = search["methods"] if search["enabled"] else []
+        adaptive = config["tuning"]["adaptive"]
+        self.adaptive: list[str] = adaptive["methods"] if adaptive["enabled"] else []
         described = {name: config["datasets"][name] for name in self.datasets}
         self.folds = {name: fold_names(one["split"]) for name, one in described.items()}
         self.same_ratings = same_ratings(described)
@@ -48,7 +48,7 @@ class Plan:
         return [method for method in self.methods if registry()[method] == family]
 
     def fold(self, section: str, dataset: str) -> str:
-        """The one fold that a section of the config names, or the first.
+        """The one fold that a section of the config, as `published.search`, names, or the first.
 
         Raises
         ------
@@ -56,7 +56,10 @@ class Plan:
             If the data set has no such fold.
         """
         folds = self.folds[dataset]
-        fold: str = self.config[section]["fold"] or folds[0]
+        block: Any = self.config
+        for key in section.split("."):
+            block = block[key]
+        fold: str = block["fold"] or folds[0]
         if fold not in folds:
             raise ValueError(f"{section}.fold is {fold}; choose from {', '.join(folds)}")
         return fold
@@ -98,11 +101,14 @@ class Plan:
 
         Their folder may hold more: those of another config. `blocks` are those of `predict_block`.
         """
+        published = self.config["published"]
         enabled = {
-            "search_published": self.config["search"]["enabled"],
-            "compare_backends": self.config["backends"]["enabled"],
+            "search_published": published["enabled"] and published["search"]["enabled"],
+            "compare_backends": published["enabled"] and published["backends"]["enabled"],
+            "compare_generators": published["enabled"],
+            "predict_first_row": published["enabled"],
             "measure_scaling": self.config["evaluation"]["scaling"]["enabled"],
-            "search_settings": bool(self.searched),
+            "tune_adaptively": bool(self.adaptive),
             "render_report": False,
             "compare_datasets": False,
         }
@@ -119,7 +125,7 @@ class Plan:
             if "{k}" in parts:
                 found += [pattern.format(**point) for point in trained]
             else:
-                every = self.searched if rule == "search_settings" else self.methods
+                every = self.adaptive if rule == "tune_adaptively" else self.methods
                 found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)
         return found
 

@@ -27,7 +27,7 @@ BUILDERS = ["py-rattler==0.28.0", "pyyaml==6.0.3", "zstandard==0.25.0", "packagi
 # What the tiny study leaves out and needs an environment of its own.
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 EVERYTHING = {
-    "backends": {"enabled": True, "epochs": 3, "repeats": 1},
+    "published": {"backends": {"enabled": True, "epochs": 3, "repeats": 1}},
     "study": {"methods": [*DEFAULT["study"]["methods"], "mf-jax"]},
     "methods": {"mf-jax": {"k": [4], "reg": [0.2], "max_epochs": 50}},
 }

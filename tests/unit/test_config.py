@@ -30,10 +30,10 @@ def test_canonical_text_is_the_number(value):
 def test_study_that_repeats_the_published_one_has_its_settings(name):
     """k 50, λ .01, stop at 1e-6, seed 42; 60 trials over k 1, 4, 16, 64 that stop at 1e-4."""
     config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text("utf-8"))
-    default = yaml.safe_load((ROOT / "schemas/statistics.schema.yaml").read_text("utf-8"))
-    search = {
-        key: about["default"] for key, about in default["$defs"]["search"]["properties"].items()
-    } | config.get("search", {})
+    schema = yaml.safe_load((ROOT / "schemas/published.schema.yaml").read_text("utf-8"))
+    defaults = schema["$defs"]["published"]["properties"]["search"]["properties"]
+    search = {key: about["default"] for key, about in defaults.items()}
+    search |= config["published"]["search"]
     for method in ("mf-published", "mf-published-jax"):
         assert method in config["study"]["methods"]
         assert config["methods"][method] == {"k": [50], "reg": [0.01], "tolerance": 1e-6}

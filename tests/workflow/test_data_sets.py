@@ -21,7 +21,7 @@ SEVERAL = {
         }
         for seed, name in enumerate(["one", "two", "three"])
     },
-    "search": {"enabled": False},
+    "published": {"search": {"enabled": False}},
 }
 
 

@@ -8,7 +8,7 @@ METHOD = """
 device: cuda
 study: {methods: [baseline, user-knn]}
 methods: {user-knn: {similarity: [cosine], neighbours: [20, 40], shrinkage: [50]}}
-search: {enabled: false}
+published: {enabled: false}
 """
 MEASURED = "results/tiny/evaluation/measured"
 

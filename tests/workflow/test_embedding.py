@@ -15,8 +15,8 @@ BRIEF = {
     "study": {"datasets": ["tiny"], "methods": ["baseline", "mf"], "seeds": [1]},
     "datasets": {"tiny": {"split": {"folds": 2}}},
     "methods": {"mf": {"k": [4], "reg": [0.2]}},
-    "search": {"enabled": False},
-    "tuning": {"search": {"enabled": False}},
+    "published": {"search": {"enabled": False}},
+    "tuning": {"adaptive": {"enabled": False}},
     "evaluation": {"trimming": {"rounds": 0}, "scaling": {"enabled": False}},
     "statistics": {"bootstrap_repeats": 100},
 }

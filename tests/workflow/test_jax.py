@@ -12,9 +12,10 @@ study: {methods: [baseline, mf, mf-jax], seeds: [1]}
 methods:
   mf: {k: [4], reg: [0.2], max_epochs: 60}
   mf-jax: {k: [4], reg: [0.2], max_epochs: 60}
-backends: {enabled: true, epochs: 10, repeats: 2}
-search: {enabled: false}
-tuning: {search: {enabled: false}}
+published:
+  backends: {enabled: true, epochs: 10, repeats: 2}
+  search: {enabled: false}
+tuning: {adaptive: {enabled: false}}
 evaluation: {trimming: {rounds: 0}, scaling: {enabled: false}}
 statistics: {bootstrap_repeats: 100}
 """

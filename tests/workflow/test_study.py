@@ -109,7 +109,10 @@ def test_report_is_of_this_config_and_of_no_earlier_one(study, checkout):
     """Similarities kept as lists are told to be so; a search that is switched off is gone."""
     shutil.copytree(study.folder / "results", checkout.folder / "results")
     known = yaml.safe_load((checkout.folder / "config/tiny.yaml").read_text())
-    known |= {"similarity": {"full_limit_mb": 0, "top": 5}, "search": {"enabled": False}}
+    known |= {
+        "similarity": {"full_limit_mb": 0, "top": 5},
+        "published": {"search": {"enabled": False}},
+    }
     (checkout.folder / "other.yaml").write_text(yaml.safe_dump(known))
     target = "results/tiny/report.html"
     # Copied results lack Snakemake's records, by which it would know of the other config itself.

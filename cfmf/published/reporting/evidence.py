@@ -51,7 +51,7 @@ def _untrained_medians(study: Study) -> Values | None:
 
 def searched(study: Study) -> Values | None:
     """Orders of k by the medians of the repeated search, with and without its pruned trials."""
-    frame = study.search.get("frame")
+    frame = study.added.get("frame")
     if frame is None:
         return None
     table = medians(frame)
@@ -236,7 +236,7 @@ def _one_key(study: Study) -> Values | None:
 
 
 def _speed(study: Study) -> Values | None:
-    rows = study.table("backends")
+    rows = study.added.get("backends")
     if rows is None or not {"torch", "jax"} <= set(rows["backend"]):
         return None
     seconds = rows.set_index("backend")["epoch_seconds"]
@@ -247,7 +247,7 @@ def _speed(study: Study) -> Values | None:
 
 
 def _generators(study: Study) -> Values | None:
-    rows = study.table("generators")
+    rows = study.added.get("generators")
     if rows is None:
         return None
     return {
@@ -259,10 +259,10 @@ def _generators(study: Study) -> Values | None:
 
 def _similarity_time(study: Study) -> Values | None:
     found = study.similarity
-    if found is None or "similarity" not in found.seconds or study.users is None:
+    if found is None or found.seconds is None or study.users is None:
         return None
     return {
-        "seconds": number(found.seconds["similarity"], "seconds"),
+        "seconds": number(found.seconds, "seconds"),
         "users": number(len(study.users), "count"),
     }
 

@@ -14,6 +14,7 @@ from cfmf.published.reporting import (
     training_as_run,
     user_cf_as_run,
 )
+from cfmf.published.reporting.loading import load
 from cfmf.report.context import Study
 from cfmf.report.extension import Extension
 from cfmf.report.page import Block
@@ -26,6 +27,7 @@ def _factorization(study: Study, words: Catalogue) -> list[Block]:
 
 EXTENSION = Extension(
     strings=Path(__file__).parents[1] / "strings",
+    load=load,
     sections={
         "search": ("factorization", search_as_run.blocks),
         "errata": ("datasets", errata.blocks),

@@ -415,7 +415,7 @@ def _wins_untuned(study: Study) -> Judgement | None:
 def _similarity_slowest(study: Study) -> Judgement | None:
     """Seconds of the similarities of one fold against those of one training as published."""
     costs, point = study.table("costs"), _nearest_untuned(study)
-    found = study.similarity.seconds.get("similarity") if study.similarity else None
+    found = study.similarity.seconds if study.similarity else None
     if costs is None or point is None or found is None or study.similarity is None:
         return None
     k, reg = point

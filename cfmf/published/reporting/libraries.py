@@ -16,7 +16,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def _backends(study: Study, words: Catalogue) -> list[Block]:
     """Torch against JAX, where the study compared them."""
-    backends = study.table("backends")
+    backends = study.added.get("backends")
     if backends is None:
         return []
     found: list[Block] = [Heading(words("factorization.backends_heading"))]
@@ -55,7 +55,7 @@ def _backends(study: Study, words: Catalogue) -> list[Block]:
 
 def _generators(study: Study, words: Catalogue) -> list[Block]:
     """Tests of the random numbers, beside what the study printed of them."""
-    generators = study.table("generators")
+    generators = study.added.get("generators")
     if generators is None:
         return []
     columns = [

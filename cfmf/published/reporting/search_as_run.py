@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.published.importance import grid_importances
 from cfmf.published.reporting import drawings
 from cfmf.report import numbers
 from cfmf.report.context import Study
@@ -13,7 +14,6 @@ from cfmf.report.page import Block, Column, Fold, Note, Plot, Table, Text, recor
 from cfmf.report.sections.tests import plain_table
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.report.terms import terms
-from cfmf.search.importance import grid_importances
 from cfmf.statistics.blocks import IncompleteError, grid
 from cfmf.statistics.names import REG_ON_VALIDATION
 
@@ -22,7 +22,7 @@ MEASURES = ("test_rmse", "train_rmse", "loss", "delta_loss")
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """History, reports and importances, then every trial, pruned ones too."""
-    frame = study.search.get("frame")
+    frame = study.added.get("frame")
     if frame is None:
         return []
     runs = trials(study)
@@ -59,9 +59,9 @@ def trials(study: Study) -> pd.DataFrame:
     The value is what was published, the RMSEs are true ones, of the last report; NaN where the run
     kept none.
     """
-    frame = study.search["frame"].rename(columns={"params_k": "k", "params_lmd": "reg"})
+    frame = study.added["frame"].rename(columns={"params_k": "k", "params_lmd": "reg"})
     rows = frame[["number", "state", "k", "reg", "value"]].set_index("number")
-    table = study.table("trials")
+    table = study.added.get("trials")
     if table is not None:
         wide = table.pivot_table(index="trial", columns="metric", values="value")
         rows = rows.join(wide.reindex(columns=[*MEASURES]))
@@ -167,7 +167,7 @@ def order(table: pd.DataFrame, column: str) -> str:
 
 def _medians(study: Study, frame: pd.DataFrame, words: Catalogue) -> Markup:
     table = medians(frame)
-    reports = study.search.get("intermediate")
+    reports = study.added.get("intermediate")
     start = "–"
     if reports is not None:
         first = reports.sort_values("step").groupby("trial")["value"].first()
@@ -189,7 +189,7 @@ def orders(study: Study) -> dict[str, str]:
     over λ and folds. Empty text where there is no such order.
     """
     found = dict.fromkeys(("all", "complete", "grid"), "")
-    frame = study.search.get("frame")
+    frame = study.added.get("frame")
     if frame is not None:
         table = medians(frame)
         found |= {column: order(table, column) for column in ("all", "complete")}
@@ -222,7 +222,7 @@ def _by_k(frame: pd.DataFrame, values: pd.Series) -> list[float]:
 
 
 def _reports(study: Study, frame: pd.DataFrame, words: Catalogue, value: str) -> list[Block]:
-    reports = study.search.get("intermediate")
+    reports = study.added.get("intermediate")
     if reports is None:
         return []
     trials = frame.set_index("number")
@@ -241,7 +241,7 @@ def _reports(study: Study, frame: pd.DataFrame, words: Catalogue, value: str) ->
 
 
 def _importances(study: Study, words: Catalogue) -> list[Block]:
-    shares = study.search.get("importances")
+    shares = study.added.get("importances")
     if shares is None:
         return []
     named = shares.assign(parameter=shares["parameter"].replace({"lmd": "λ"}))

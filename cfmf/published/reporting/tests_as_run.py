@@ -60,7 +60,7 @@ def runs(study: Study) -> tuple[str, pd.DataFrame]:
     Returns where they come from (`search`, or the method of a grid) and columns k (text), value,
     state. The published search is taken with its pruned trials where it was repeated.
     """
-    frame = study.search.get("frame")
+    frame = study.added.get("frame")
     if frame is not None:
         kept = frame.dropna(subset=["value"]).reset_index(drop=True)
         return "search", kept[["value", "state"]].assign(k=kept["params_k"].astype(int).astype(str))

@@ -59,8 +59,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def _quotients(study: Study, words: Catalogue) -> list[Block]:
     """First predictions by the study's quotients, and what its loop would take."""
-    found = study.similarity
-    if found is None or found.first_row is None or study.items is None:
+    found, predicted = study.similarity, study.added.get("first_row")
+    if found is None or predicted is None or study.items is None:
         return []
     items = study.items.set_index("item")
     known = printed_numbers()
@@ -70,7 +70,7 @@ def _quotients(study: Study, words: Catalogue) -> list[Block]:
             **{name: getattr(row, name) for name in ("wrong", "right")},
             **{f"{name}_published": known[f"row_{name}"][place] for name in ("wrong", "right")},
         }
-        for place, row in enumerate(found.first_row.head(3).itertuples())
+        for place, row in enumerate(predicted.head(3).itertuples())
     ]
     columns = [
         Column("item", words.plain("column.item_id"), "code"),
@@ -84,13 +84,14 @@ def _quotients(study: Study, words: Catalogue) -> list[Block]:
         Table("first-row", words("neighbours.first_row", fold=code(found.fold)), columns, rows),
         Note("erratum", words("neighbours.quotients")),
     ]
-    if {"loop", "similarity"} <= set(found.seconds):
+    loop = study.added.get("loop")
+    if loop is not None and found.seconds is not None:
         blocks.append(
             Text(
                 words(
                     "neighbours.loop",
-                    loop=number(found.seconds["loop"], "seconds"),
-                    similarity=number(found.seconds["similarity"], "seconds"),
+                    loop=number(float(loop["value"].iloc[0]), "seconds"),
+                    similarity=number(found.seconds, "seconds"),
                     published=number(known["similarity_seconds"], "seconds"),
                 )
             )

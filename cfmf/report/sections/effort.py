@@ -137,7 +137,7 @@ def _differences(table: pd.DataFrame, words: Catalogue) -> list[Markup]:
 
 def _trials(study: Study, words: Catalogue) -> Table:
     """Every trial of the searches."""
-    trials = study.searches["trials"].rename(columns={"value": "validation"})
+    trials = study.adaptive["trials"].rename(columns={"value": "validation"})
     columns = [
         Column("method", words.plain("column.method"), "code"),
         Column("fold", words.plain("column.fold")),
@@ -157,11 +157,11 @@ def searched(study: Study) -> pd.DataFrame:
     (of tuning, mean over folds), validation, test (RMSE of what was chosen). A method that was not
     run on a grid has one row.
     """
-    if not study.searches:
+    if not study.adaptive:
         return pd.DataFrame()
-    trials, costs = study.searches["trials"], study.searches["costs"]
+    trials, costs = study.adaptive["trials"], study.adaptive["costs"]
     counts = trials.groupby(["method", "fold"])["state"]
-    rows = _chosen(study.searches["metrics"]).assign(
+    rows = _chosen(study.adaptive["metrics"]).assign(
         by="search",
         trials=counts.size().groupby("method").max(),
         complete=counts.apply(lambda one: (one == "COMPLETE").sum()).groupby("method").max(),

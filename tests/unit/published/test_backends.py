@@ -67,8 +67,8 @@ def test_seconds_of_an_epoch_hold_neither_setup_nor_compiling(ratings, monkeypat
     assert [row[f"epoch_seconds{end}"] for end in ("", "_min", "_max")] == [2, 1, 3]
 
 
-def test_backends_take_the_same_steps(low_rank):
-    train, _, test = low_rank
+def test_backends_take_the_same_steps(parts):
+    train, test = parts
     table = backends.compare_backends(train, test, k=4, epochs=5, repeats=2)
     assert (table["loss_difference"] < 1e-4).all()
     assert list(table.columns) == COLUMNS["backends"]

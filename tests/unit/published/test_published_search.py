@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from cfmf.published.analysis import trial_runs
+from cfmf.published.importance import grid_importances
 from cfmf.published.search import search, trials_table
-from cfmf.search.importance import grid_importances
 from cfmf.tables import COLUMNS
 
-SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "statistics.schema.yaml"
+SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "published.schema.yaml"
 EPOCHS = 400
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -21,7 +21,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 @pytest.fixture(scope="module")
 def block():
     definitions = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["$defs"]
-    properties = definitions["search"]["properties"]
+    properties = definitions["published"]["properties"]["search"]["properties"]
     found = {name: entry["default"] for name, entry in properties.items()}
     return {**found, "max_resource": EPOCHS}
 

@@ -11,7 +11,8 @@ import generated_study
 from reading import Reader, read
 
 from cfmf.published.reporting.extension import EXTENSION
-from cfmf.report.context import Study, load
+from cfmf.report.context import Study
+from cfmf.report.extension import load_extended
 from cfmf.report.render import render_pages
 from cfmf.workflow.layout import Results
 
@@ -25,7 +26,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(results: Path) -> Study:
-    return load(Results(results, generated_study.DATASET))
+    return load_extended(Results(results, generated_study.DATASET), [EXTENSION])
 
 
 @pytest.fixture(scope="session")

@@ -464,12 +464,14 @@ def similarity(home: Path, **how: int) -> None:
     save_similarity(home / "similarity/u1.npz", found)
     row = pd.DataFrame({"item": [0, 1, 2], "wrong": [0.04, 0.002, 0.1], "right": [3.5, 1.8, 3.4]})
     row = row.assign(dataset=DATASET, fold="u1")
-    write_table(home / "similarity/u1/first_row.tsv", row, "first_row")
-    costs = pd.DataFrame({"stage": ["similarity", "loop"], "value": [0.02, 60.0]}).assign(
-        dataset=DATASET, fold="u1", method="user-cf-published", k="", reg="", seed="",
-        measure="seconds",
-    )  # fmt: skip
-    write_table(home / "similarity/u1/costs.tsv", costs, "costs")
+    write_table(home / "published/first_row.tsv", row, "first_row")
+    for stage, value, path in (
+        ("similarity", 0.02, "similarity/u1/costs.tsv"),
+        ("loop", 60.0, "published/loop_costs.tsv"),
+    ):
+        cost = dict.fromkeys(COLUMNS["costs"], "") | {"dataset": DATASET, "fold": "u1"}
+        cost |= {"stage": stage, "measure": "seconds", "value": value}
+        write_table(home / path, pd.DataFrame([cost]), "costs")
 
 
 def _search(home: Path, rng: np.random.Generator, rooted: bool = True) -> None:
@@ -493,7 +495,7 @@ def _search(home: Path, rng: np.random.Generator, rooted: bool = True) -> None:
     shares = pd.DataFrame(
         {"parameter": ["k", "lmd"], "evaluator": "generated", "value": [0.8, 0.2]}
     )
-    (home / "published").mkdir()
+    (home / "published").mkdir(exist_ok=True)
     frame.to_parquet(home / "published/frame.parquet")
     pd.concat(reports).to_parquet(home / "published/intermediate.parquet")
     shares.to_parquet(home / "published/importances.parquet")
@@ -512,7 +514,7 @@ def _search(home: Path, rng: np.random.Generator, rooted: bool = True) -> None:
 
 def _searches(home: Path, rng: np.random.Generator) -> None:
     for method, fold in itertools.product(["user-knn", "mf"], FOLDS):
-        keys, folder = [DATASET, fold, method], home / f"search/{method}/{fold}"
+        keys, folder = [DATASET, fold, method], home / f"adaptive/{method}/{fold}"
         trials = [
             [*keys, trial, state, "k=4 reg=0.1", "validation_rmse", rng.uniform(0.9, 1)]
             for trial, state in enumerate(["COMPLETE", "PRUNED" if method == "mf" else "COMPLETE"])
@@ -554,7 +556,7 @@ def _rest(home: Path) -> None:
             "datasets": {DATASET: {"urls": [f"https://example.org/{'ratings-' * 9}.zip"]}},
             "tuning": {
                 "seconds": 90.0,
-                "search": {"enabled": True, "methods": ["user-knn", "mf"]},
+                "adaptive": {"enabled": True, "methods": ["user-knn", "mf"]},
             },
         },
         "versions": {"numpy": "2"},

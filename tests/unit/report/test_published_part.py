@@ -247,7 +247,7 @@ def test_the_untuned_point_is_the_one_nearest_to_the_published(study):
 
 @pytest.mark.parametrize(("seconds", "status"), [(1e6, "supported"), (1e-9, "contradicted")])
 def test_slowest_step_is_told_by_the_seconds(study, seconds, status):
-    similarity = dataclasses.replace(study.similarity, seconds={"similarity": seconds})
+    similarity = dataclasses.replace(study.similarity, seconds=seconds)
     judged = judgements.RULES["v2"](dataclasses.replace(study, similarity=similarity))
     assert judged.status == status
     assert judgements.RULES["v2"](dataclasses.replace(study, similarity=None)) is None
@@ -280,7 +280,7 @@ def searched(study, state, values):
     frame = pd.DataFrame(
         {"number": range(4), "state": state, "params_k": [1, 4, 16, 64], "params_lmd": 0.01}
     )
-    return dataclasses.replace(study, search={"frame": frame.assign(value=values)})
+    return dataclasses.replace(study, added={"frame": frame.assign(value=values)})
 
 
 def test_order_of_k_is_laid_to_the_recipe_or_to_pruning_by_the_complete_runs(study):
@@ -309,11 +309,11 @@ def test_values_rooted_once_are_not_called_roots(study, results):
     runs = search_as_run.trials(study)
     assert search_as_run.doubly_rooted(runs)
     np.testing.assert_allclose(runs["test_rmse"], runs["value"] ** 2, rtol=1e-8)
-    table = study.tables["trials"].copy()
+    table = study.added["trials"].copy()
     both = table.pivot_table(index="trial", columns="metric", values="value")
     rooted = table["metric"] == "test_rmse"
     table.loc[rooted, "value"] = table.loc[rooted, "trial"].map(both["value"])
-    once = dataclasses.replace(study, tables={**study.tables, "trials": table})
+    once = dataclasses.replace(study, added={**study.added, "trials": table})
     assert not search_as_run.doubly_rooted(search_as_run.trials(once))
     text = str(search_as_run._text(search_as_run.trials(once), WORDS))
     assert "metric rooted once" in text

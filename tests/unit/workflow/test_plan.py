@@ -60,11 +60,13 @@ def test_jobs_are_those_of_what_is_enabled(plan):
     assert "results/tiny/logs/build_matrices/f3.log" in logs
     assert len(set(logs)) == len(logs)
     assert not [path for path in logs if "{" in path or "render_report" in path]
-    plan.config["search"]["enabled"] = False
-    plan.searched = []
+    plan.config["published"]["enabled"] = False
+    plan.adaptive = []
     less = plan.jobs("log", "tiny", ["1-of-1"])
     gone = {path.split("/")[3].removesuffix(".log") for path in set(logs) - set(less)}
-    assert gone == {"search_published", "search_settings"}
+    assert gone == {
+        "search_published", "compare_generators", "predict_first_row", "tune_adaptively"
+    }  # fmt: skip
 
 
 def test_package_files_are_seen_from_anywhere(tmp_path, monkeypatch):

@@ -2,8 +2,8 @@
 
 import optuna
 
+from cfmf.adaptive_search import Place, Tables, search
 from cfmf.files import load_matrix
-from cfmf.search.corrected import Place, Tables, search
 from cfmf.tables import write_table
 from cfmf.training import Run
 from cfmf.workflow.devices import of_job

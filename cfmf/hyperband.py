@@ -1,4 +1,4 @@
-"""Studies of Optuna as both searches make them: in memory, all settings explicit, kept whole."""
+"""Studies of Optuna with Hyperband: in memory, every setting explicit, saved when they are done."""
 
 from __future__ import annotations
 

@@ -10,15 +10,15 @@ import pytest
 import yaml
 from scipy import sparse
 
+from cfmf import adaptive_search
 from cfmf.methods import registry
 from cfmf.neighbours import KNN
 from cfmf.neighbours.tuning import predict_all
-from cfmf.search import corrected
 from cfmf.tables import COLUMNS
 from cfmf.training import Run, train_point
 
-SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "statistics.schema.yaml"
-PROPERTIES = yaml.safe_load(SCHEMA.read_text("utf-8"))["$defs"]["tuning-search"]["properties"]
+SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "statistics.schema.yaml"
+PROPERTIES = yaml.safe_load(SCHEMA.read_text("utf-8"))["$defs"]["adaptive"]["properties"]
 BLOCK = {name: entry["default"] for name, entry in PROPERTIES.items()}
 FEW = BLOCK | {"trials": 8, "k": [1, 6], "neighbours": [2, 30], "min_resource": 3}
 SETTINGS = {"user-knn": {}, "mf": {"max_epochs": 40}}
@@ -38,18 +38,18 @@ def place():
         for name, kept in of.items()
         if name != "none"
     }
-    return corrected.Place("made", Run("f1", 1, **parts), (1.0, 5.0))
+    return adaptive_search.Place("made", Run("f1", 1, **parts), (1.0, 5.0))
 
 
 @pytest.fixture(scope="module", params=sorted(SETTINGS))
 def found(request, place):
     method = request.param
-    return method, corrected.search(method, place, SETTINGS[method], FEW, seconds=600)
+    return method, adaptive_search.search(method, place, SETTINGS[method], FEW, seconds=600)
 
 
 def test_tables_have_their_columns_and_every_trial(found):
     method, tables = found
-    for kind in corrected.Tables._fields:
+    for kind in adaptive_search.Tables._fields:
         assert list(getattr(tables, kind).columns) == COLUMNS[kind]
     assert tables.trials["trial"].tolist() == list(range(FEW["trials"]))
     assert set(tables.trials["state"]) <= {"COMPLETE", "PRUNED"}
@@ -92,7 +92,7 @@ def test_two_searches_are_the_same_and_the_test_part_has_no_say(found, place):
     test = place.run.test.copy()
     test.data = 6 - test.data
     other = replace(place, run=replace(place.run, test=test))
-    again = corrected.search(method, other, SETTINGS[method], FEW, seconds=600)
+    again = adaptive_search.search(method, other, SETTINGS[method], FEW, seconds=600)
     pd.testing.assert_frame_equal(tables.trials, again.trials)
     rows = tables.metrics["split"] == "validation"
     pd.testing.assert_frame_equal(tables.metrics[rows], again.metrics[rows])
@@ -102,17 +102,18 @@ def test_two_searches_are_the_same_and_the_test_part_has_no_say(found, place):
 def test_study_is_kept_under_its_name(place, tmp_path):
     path = tmp_path / "study.db"
     few = FEW | {"trials": 2}
-    found = corrected.search("user-knn", place, {}, few, seconds=600, storage=path)
+    found = adaptive_search.search("user-knn", place, {}, few, seconds=600, storage=path)
     name = "user-knn on fold f1 of made"
     kept = optuna.load_study(study_name=name, storage=f"sqlite:///{path}")
     assert [trial.value for trial in kept.trials] == found.trials["value"].tolist()
 
 
 def test_what_the_time_ends_is_not_chosen(place):
+    late = FEW | {"min_resource": 40}
     with pytest.raises(ValueError, match=r"mf on fold f1.*none of \d+ trials was completed"):
-        corrected.search("mf", place, SETTINGS["mf"], FEW | {"min_resource": 40}, seconds=1e-9)
+        adaptive_search.search("mf", place, SETTINGS["mf"], late, seconds=1e-9)
 
 
 def test_methods_without_a_penalty_to_choose_are_refused(place):
     with pytest.raises(ValueError, match="gibbs has no reg"):
-        corrected.search("gibbs", place, {}, FEW, seconds=600)
+        adaptive_search.search("gibbs", place, {}, FEW, seconds=600)

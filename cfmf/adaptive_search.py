@@ -1,4 +1,4 @@
-"""A search for one method on one fold, as it should be: validation chooses, the test fold waits.
+"""An adaptive search of the settings of one method on one fold: validation chooses.
 
 Beside the grids, which alone the tests compare: a search spends its trials where they look
 promising, so that its trials depend on each other. What it is for is the setting. Every method gets
@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import optuna
 import pandas as pd
 
+from cfmf.hyperband import keep_study, new_study
 from cfmf.methods import registry
 from cfmf.methods.base import Method
 from cfmf.neighbours import KNN
 from cfmf.neighbours import study as neighbours
 from cfmf.neighbours.tuning import METRIC, predict_all, setting_text
 from cfmf.observed import pairs, rmse
-from cfmf.search.studies import keep_study, new_study
 from cfmf.tables import COLUMNS
 from cfmf.tasks import Task
 from cfmf.training import Limits, Run, train_point
@@ -71,7 +71,7 @@ def search(
         The method's block of the config; the values that it lists for what is searched are not
         used.
     block
-        The `tuning.search` block of the config.
+        The `tuning.adaptive` block of the config.
     seconds
         Wall-clock time of the search: no trial begins after it, and a training that it ends is not
         chosen (state OUT_OF_TIME). Where it cuts nothing, the search is deterministic.
@@ -127,7 +127,7 @@ def best(study: optuna.Study) -> Setting:
     if not complete:
         raise ValueError(
             f"{study.study_name}: none of {len(study.trials)} trials was completed; give"
-            " tuning.seconds more time, or tuning.search.trials more trials"
+            " tuning.seconds more time, or tuning.adaptive.trials more trials"
         )
     found = min(complete, key=lambda trial: (trial.value, trial.number))
     return dict(found.user_attrs["setting"])

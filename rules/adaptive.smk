@@ -1,13 +1,13 @@
-"""A search for each method and fold beside the grids, where the config asks for it."""
+"""An adaptive search for each method and fold, where `tuning.adaptive` is enabled."""
 
 
-rule search_settings:
+rule tune_adaptively:
     input:
         **{part: result("matrix", part=part) for part in PARTS},
-        code=code("search_settings", "{method}"),
+        code=code("tune_adaptively", "{method}"),
     output:
         trials=report(
-            result("searched", file="trials.tsv"),
+            result("adaptive", file="trials.tsv"),
             caption="../report/captions/trials.rst",
             category="Tuning",
             labels={
@@ -15,13 +15,13 @@ rule search_settings:
                 "method": "{method}, searched on fold {fold}",
             },
         ),
-        metrics=result("searched", file="metrics.tsv"),
-        costs=result("searched", file="costs.tsv"),
-        storage=result("searched", file="study.db"),
+        metrics=result("adaptive", file="metrics.tsv"),
+        costs=result("adaptive", file="costs.tsv"),
+        storage=result("adaptive", file="study.db"),
     log:
-        log_of("search_settings"),
+        log_of("tune_adaptively"),
     benchmark:
-        benchmark_of("search_settings")
+        benchmark_of("tune_adaptively")
     conda:
         "../envs/search.yaml"
     threads: fitting_threads
@@ -32,10 +32,10 @@ rule search_settings:
         runtime=minutes(30 + config["tuning"]["seconds"] / 60, 5),
     params:
         settings=lookup(within=config, dpath="methods/{method}"),
-        search=without(config["tuning"]["search"], "enabled", "methods"),
+        search=without(config["tuning"]["adaptive"], "enabled", "methods"),
         seconds=config["tuning"]["seconds"],
         seed=plan.seeds[0],
         scale=scale,
         device=config["device"],
     script:
-        "../scripts/search_settings.py"
+        "../scripts/tune_adaptively.py"
