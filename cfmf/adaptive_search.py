@@ -32,6 +32,7 @@ OUT_OF_TIME = "out_of_time"
 Setting = dict[str, Any]
 Suggest = Callable[[optuna.Trial], Setting]
 Score = Callable[[Setting, optuna.Trial, float], float]
+Finish = Callable[[Setting, pd.DataFrame], pd.DataFrame]
 
 
 class Tables(NamedTuple):
@@ -89,8 +90,28 @@ def search(
         If the method cannot be searched, or no trial is complete.
     """
     begun = time.perf_counter()
-    one = registry.methods().get(method)
-    parts = _factorization if one and one.job_per_point else _knn
+    study, finish = _searched(method, place, settings, block, seconds)
+    spent = time.perf_counter() - begun
+    if storage is not None:
+        keep_study(study, storage)
+    keys = {"dataset": place.dataset, "fold": place.run.fold, "method": method}
+    trials = _trials(study, keys)
+    metrics = finish(best(study), trials)
+    cost = {**keys, "k": "", "reg": "", "seed": "", "stage": "search", "measure": "seconds"}
+    costs = pd.DataFrame([{**cost, "value": spent}])[COLUMNS["costs"]]
+    return Tables(trials, metrics, costs)
+
+
+def _searched(
+    method: str,
+    place: Place,
+    settings: Mapping[str, Any],
+    block: Mapping[str, Any],
+    seconds: float,
+) -> tuple[optuna.Study, Finish]:
+    """The finished study, and what trains and scores a setting on the test part."""
+    known = registry.methods().get(method)
+    parts = _factorization if known and known.job_per_point else _knn
     suggest, score, finish = parts(method, place, settings, block)
     sampler = optuna.samplers.TPESampler(
         seed=block["seed"], multivariate=True, constant_liar=False, n_startup_trials=10
@@ -104,15 +125,7 @@ def search(
         return score(setting, trial, deadline - time.monotonic())
 
     study.optimize(objective, n_trials=block["trials"], timeout=seconds, n_jobs=1)
-    spent = time.perf_counter() - begun
-    if storage is not None:
-        keep_study(study, storage)
-    keys = {"dataset": place.dataset, "fold": place.run.fold, "method": method}
-    trials = _trials(study, keys)
-    metrics = finish(best(study), trials)
-    cost = {**keys, "k": "", "reg": "", "seed": "", "stage": "search", "measure": "seconds"}
-    costs = pd.DataFrame([{**cost, "value": spent}])[COLUMNS["costs"]]
-    return Tables(trials, metrics, costs)
+    return study, finish
 
 
 def best(study: optuna.Study) -> Setting:
@@ -145,7 +158,7 @@ def _trials(study: optuna.Study, keys: Mapping[str, str]) -> pd.DataFrame:
 
 def _knn(
     method: str, place: Place, settings: Mapping[str, Any], block: Mapping[str, Any]
-) -> tuple[Suggest, Score, Callable[[Setting, pd.DataFrame], pd.DataFrame]]:
+) -> tuple[Suggest, Score, Finish]:
     """Similarity, number of neighbours and shrinkage; of what else the config lists, the first."""
     run = place.run
     users, items = pairs(run.validation)
@@ -181,7 +194,7 @@ def _knn(
 
 def _factorization(
     method: str, place: Place, settings: Mapping[str, Any], block: Mapping[str, Any]
-) -> tuple[Suggest, Score, Callable[[Setting, pd.DataFrame], pd.DataFrame]]:
+) -> tuple[Suggest, Score, Finish]:
     """Factors and penalty; after every epoch Hyperband may prune by the validation RMSE."""
     run, found = place.run, registry.method(method)
     if "reg" not in found.grids() or not found.stops_on_validation:

@@ -94,25 +94,6 @@ def of_adaptive(*files):
     return of_folds("adaptive", method=plan.adaptive, file=files)
 
 
-def published_results():
-    """Results of the published study, as far as the config enables it."""
-    block = config["published"]
-    if not block["enabled"]:
-        return []
-    found = [
-        result("published", file="first_row.tsv"),
-        result("published", file="loop_costs.tsv"),
-        result("backends", table="generators"),
-    ]
-    if block["backends"]["enabled"]:
-        found.append(result("backends", table="backends"))
-    if block["search"]["enabled"]:
-        found.append(result("statistics", table="trials"))
-        names = ("frame", "intermediate", "importances", "curve")
-        found += [result("published", file=f"{name}.parquet") for name in names]
-    return found
-
-
 def across_datasets(*files):
     """Results of all data sets together; none where the study has only one."""
     return [result("across", file=file) for file in files if len(plan.datasets) > 1]

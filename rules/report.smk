@@ -29,7 +29,7 @@ rule render_report:
         ),
         verdict=result("verdict"),
         adaptive=of_adaptive("trials.tsv", "metrics.tsv", "costs.tsv"),
-        published=published_results(),
+        published=plan.published(),
         across=across_datasets("errors.tsv", "tests.tsv", "verdict.json"),
         words=local(
             package_files(

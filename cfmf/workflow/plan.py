@@ -96,6 +96,21 @@ class Plan:
         trained = len(points(self.config["methods"][method])) * len(self.seeds)
         return float(self.config["tuning"]["seconds"] / trained)
 
+    def published(self) -> list[str]:
+        """Results of the published study, as far as it is enabled."""
+        block = self.config["published"]
+        if not block["enabled"]:
+            return []
+        files = ["first_row.tsv", "loop_costs.tsv"]
+        found = [layout.result("backends", table="generators")]
+        if block["backends"]["enabled"]:
+            found.append(layout.result("backends", table="backends"))
+        if block["search"]["enabled"]:
+            found.append(layout.result("statistics", table="trials"))
+            names = ("frame", "intermediate", "importances", "curve")
+            files += [f"{name}.parquet" for name in names]
+        return [*found, *filled(layout.result("published"), file=files)]
+
     def jobs(self, kind: str, dataset: str, blocks: list[str]) -> list[str]:
         """The `log` or `benchmark` of each job of a data set but that of the report.
 

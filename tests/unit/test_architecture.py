@@ -21,7 +21,7 @@ LAYERS = [
     ["neighbours", "factorization"],
     ["methods"],
     ["selection", "metrics", "training"],
-    ["evaluation", "search"],
+    ["evaluation", "hyperband", "adaptive_search"],
     ["statistics"],
     ["verdict"],
     ["published"],
@@ -57,7 +57,6 @@ LONG = {
     "cfmf.report.figures.ranks.critical_difference",
     "cfmf.report.render.render_pages",
     "cfmf.report.sections.effort._searched",
-    "cfmf.search.corrected.search",
     "cfmf.statistics.blocked.repeated_measures_anova",
     "cfmf.statistics.blocked.mixed_model",
     "cfmf.statistics.blocked.friedman",
@@ -81,7 +80,7 @@ MANY = {
     "cfmf.neighbours.tuning.search",
     "cfmf.published.backends.compare_backends",
 }
-QUOTING = {"cfmf.factorization", "cfmf.search", "cfmf.statistics.names"}
+QUOTING = {"cfmf.factorization", "cfmf.statistics.names"}
 SAME_NAMES = {
     "config", "datasets", "study", "blocks", "knn", "ratings", "similarity", "analysis", "search",
 }  # fmt: skip

@@ -55,13 +55,16 @@ def test_fold_of_a_section_is_checked(plan):
 
 
 def test_jobs_are_those_of_what_is_enabled(plan):
+    plan.config["published"]["enabled"] = True
     logs = plan.jobs("log", "tiny", ["1-of-1"])
+    assert plan.published()
     assert "results/tiny/logs/train_factorization/mf/k~4_reg~0.05.log" in logs
     assert "results/tiny/logs/build_matrices/f3.log" in logs
     assert len(set(logs)) == len(logs)
     assert not [path for path in logs if "{" in path or "render_report" in path]
     plan.config["published"]["enabled"] = False
     plan.adaptive = []
+    assert not plan.published()
     less = plan.jobs("log", "tiny", ["1-of-1"])
     gone = {path.split("/")[3].removesuffix(".log") for path in set(logs) - set(less)}
     assert gone == {
