@@ -1,22 +1,22 @@
-# make study   the default study, from a bare clone to the report
-# make jax     JAX too, for `snakemake … --configfile config/jax.yaml` (JAX=cuda: its CUDA build)
-# make test    checks and tests, but those of docs, test-slow and test-surroundings
-# make docs    the documentation site
-# make verify  whether every result is still as it was written
-# make help    the rest
+# make study   run the default study, from a fresh clone to the report
+# make jax     install JAX, for `snakemake … --configfile config/jax.yaml` (JAX=cuda: the CUDA build)
+# make test    run the checks and tests, except docs, test-slow and test-surroundings
+# make docs    build the documentation site
+# make verify  check every result against its recorded checksum
+# make help    list all targets
 
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-# Which build of torch: `default` is what the package index serves (on Linux a CUDA build of
+# The build of torch: `default` is the one that the package index serves (on Linux a CUDA build of
 # several gigabytes), `cpu` the CPU build.
 TORCH ?= default
-# Which build of JAX: `cpu`, or `cuda`, which adds NVIDIA's libraries to it.
+# The build of JAX: `cpu`, or `cuda`, which adds NVIDIA's libraries.
 JAX ?= cpu
 jax-cuda = "$$(sed -n 's/^jax==/jax[cuda13]==/p' requirements/jax.txt)"
 CORES ?= all
 
-# Tools beside the locks.
+# Tools that are not in the lock files.
 UV := uv==0.13.9
 AUDIT := pip-audit==2.10.1
 pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
@@ -28,19 +28,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
-	@echo "make format  rewrite the code in the project's style"
-	@echo "make lock    renew the locks, envs/*.yaml and config/README.md from their single sources"
-	@echo "make environments  create the conda environments of --sdm conda (needs conda); TORCH counts here too"
-	@echo "make audit   known vulnerabilities of all that is locked (needs the package index's advisories)"
-	@echo "make test-slow  tests that take a minute or so each"
-	@echo "make test-environments, test-cluster, test-faults  the same by name; test-surroundings: all three"
-	@echo "make check-gpu  every kernel on this machine's GPU against the CPU, with timings"
-	@echo "make benchmark  side-by-side runs against other libraries, in their own environment"
-	@echo "make clean   remove environments and caches; results stay"
+	@echo "make format  format the code"
+	@echo "make lock    regenerate the lock files, envs/*.yaml and config/README.md from their sources"
+	@echo "make environments  create the conda environments for --sdm conda (needs conda; respects TORCH)"
+	@echo "make audit   check all locked packages for known vulnerabilities (needs the package index's advisories)"
+	@echo "make test-slow  run the tests that take about a minute each"
+	@echo "make test-environments, test-cluster, test-faults  test conda, Slurm, fault handling; test-surroundings: all three"
+	@echo "make check-gpu  compare every kernel on this machine's GPU with the CPU, with timings"
+	@echo "make benchmark  compare with other libraries, in an environment of their own"
+	@echo "make clean   remove environments and caches, but not results"
 
 study: $(VENV)/study
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
-	@echo "The report lies at:"; ls -1 $(CURDIR)/results/*/report.html
+	@echo "Report:"; ls -1 $(CURDIR)/results/*/report.html
 
 jax: $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt $(jax-$(JAX))
@@ -69,10 +69,10 @@ test-slow: $(VENV)/develop
 
 docs: $(VENV)/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
-	@echo "The site lies at: $(CURDIR)/docs/_build/html/index.html"
+	@echo "Site: $(CURDIR)/docs/_build/html/index.html"
 
-# What takes longer and touches more of the machine: conda environments, a Slurm (root, apt-get), and
-# kills, full disks and bad networks.
+# Tests that take longer and change more of the machine: conda environments, Slurm (root, apt-get),
+# killed runs, full disks and network faults.
 test-environments: $(VENV)/develop
 	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest --durations 5 tests/environments
 
@@ -82,7 +82,7 @@ test-cluster: $(VENV)/cluster
 test-faults: $(VENV)/develop
 	$(BIN)/python -m pytest --durations 10 tests/faults
 
-# Two at a time: a Slurm's jobs are waited for more than they compute.
+# Two at a time: the Slurm tests mostly wait.
 test-surroundings: $(VENV)/cluster
 	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 \
 	  tests/environments tests/cluster tests/faults
@@ -93,7 +93,7 @@ check-gpu: $(VENV)/study
 environments: $(VENV)/study
 	$(torch-for-conda-$(TORCH)) $(BIN)/snakemake --sdm conda --conda-create-envs-only --cores $(CORES)
 
-# What the advisories do not know fails too: silence is no good news.
+# A package without advisory data fails too.
 audit: $(VENV)-audit/installed
 	$(pip-audit) $(addprefix --requirement ,$(wildcard requirements/*.txt))
 	$(pip-audit) --requirement benchmarks/requirements-peers.txt
@@ -110,8 +110,8 @@ benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/type_one_error.py
 	$(BIN)/python benchmarks/report.py
 
-# As LIBMF's own Makefile builds it: its package for Python leaves the vector instructions out. No
-# cache, or a build without them might be taken.
+# Built as in LIBMF's own Makefile: its Python package omits the vector instructions. Without the
+# cache, which may contain a build without them.
 LIBMF := -O3 -march=native -fopenmp -DUSEOMP $(if $(filter x86_64,$(shell uname -m)),-DUSEAVX)
 
 $(VENV)-peers/installed: benchmarks/requirements-peers.txt | $(VENV)/torch-$(TORCH)
@@ -134,7 +134,7 @@ clean:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "cfmf needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Name another one:"; \
+	  echo "cfmf needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Specify another one:"; \
 	  echo "  make study PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
@@ -143,7 +143,7 @@ $(VENV)/torch-$(TORCH): requirements/study.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/study: requirements/study.txt | $(VENV)/torch-$(TORCH)
-	@echo "Installing what the study needs into $(VENV); this happens once."
+	@echo "Installing the dependencies of the study into $(VENV); this happens once."
 	$(BIN)/python -m pip install --quiet --requirement requirements/study.txt
 	@touch $@
 
@@ -159,7 +159,7 @@ $(VENV)/cluster: requirements/cluster.txt $(VENV)/develop
 	$(BIN)/python -m pip install --quiet --requirement requirements/cluster.txt
 	@touch $@
 
-# uv knows where the CPU builds lie; pip takes what is there for the rest.
+# uv knows the address of the CPU builds; pip then keeps the installed torch.
 define install-torch-cpu
 $(BIN)/python -m pip install --quiet $(UV)
 $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu "$$(grep ^torch== requirements/study.txt)"
@@ -167,7 +167,7 @@ endef
 define install-torch-default
 endef
 
-# The same build in the conda environments, whose pip must be told where it lies.
+# The same build in the conda environments, whose pip needs the address of the builds.
 define torch-for-conda-cpu
 PIP_EXTRA_INDEX_URL="$$(grep ^torch== requirements/study.txt | $(BIN)/uv pip compile --quiet \
   --torch-backend cpu --no-deps --no-header --emit-index-annotation - | sed -n 's/.*# from //p')" \
