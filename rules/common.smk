@@ -6,7 +6,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-# Byte code would be written beside cfmf/; compiling it anew takes a job some hundredths of a second.
+# Byte code would be written into cfmf/; compiling it anew takes a job some hundredths of a second.
 sys.dont_write_bytecode = True
 os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
@@ -21,7 +21,7 @@ from cfmf.workflow.plan import Plan, filled, package_files, split_scheme
 from cfmf.workflow.provenance import command
 from cfmf.workflow.resources import megabytes, minutes
 
-# Methods that a config names as module:Class may be beside it, or where Snakemake is started.
+# A method that a config names as module:Class may be in the config's folder or in this one.
 sys.path += [os.getcwd(), *(str(Path(one).parent) for one in workflow.configfiles)]
 if not workflow.modifier.skip_validation:
     try:

@@ -36,7 +36,7 @@ with job(snakemake) as (log, params):
         Path(snakemake.output.further): "folded",
     }
     render_pages(study, pages, params.language, extensions)
-    # The pages tell what they were made from; what they are themselves is told beside them.
+    # The pages show the hashes of what they were made from; their own are in the file only.
     known["outputs"] |= provenance.hashes(pages)
     provenance.write(origin, known)
     crate.write(mine, known)

@@ -24,7 +24,7 @@ RENAMED = {
     "backends": "published.backends",
     "tuning.search": "tuning.adaptive",
 }
-"""Keys that have another name now, as `study.sedes`; `*` stands for any name at its place."""
+"""New names of renamed keys, by the old ones: dotted paths, in which `*` is any name."""
 
 
 class ConfigError(ValueError):
@@ -134,7 +134,7 @@ def _hint(given: str, known: list[str]) -> str:
 
 
 def _apart(value: Any) -> Any:
-    """A copy in which no part stands twice, as YAML's aliases do: defaults are filled in each."""
+    """A copy without shared parts, as YAML's aliases make them: each gets defaults of its own."""
     if isinstance(value, Mapping):
         return {key: _apart(one) for key, one in value.items()}
     return [_apart(one) for one in value] if isinstance(value, list) else value
@@ -148,7 +148,7 @@ def _files_joined() -> dict[str, Any]:
 
 
 def _resolved(part: Any, file: str) -> Any:
-    """A part of a schema file without references; keys beside a `$ref` win."""
+    """A part of a schema file without references; keys next to a `$ref` override its target."""
     if isinstance(part, list):
         return [_resolved(one, file) for one in part]
     if not isinstance(part, Mapping):

@@ -20,10 +20,10 @@ from cfmf.files import atomic_write, sha256
 from cfmf.workflow.layout import Results
 
 VERSION = "1.1"
-"""Of RO-Crate: the one that the profile builds on."""
+"""Version of RO-Crate that the profile builds on."""
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 SHA256 = "https://w3id.org/ro/terms/workflow-run#sha256"
-"""What the word means: RO-Crate 1.1 has none of its own."""
+"""Definition of the term: RO-Crate 1.1 has none of its own."""
 TERMS = (
     "What cfmf computes may be used under the MIT licence. The ratings, and titles taken from them,"
     " keep the terms of their source."
@@ -97,7 +97,7 @@ def _action(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _software(crate: ROCrate, name: str, version: str) -> Any:
-    """A package as an entity; its address, where it tells one, is its name in the crate."""
+    """A package as an entity, identified by its homepage where it has one."""
     address = _homepage(name)
     about = {"@type": "SoftwareApplication", "name": name, "softwareVersion": version}
     about |= {"url": address} if address else {}
@@ -106,7 +106,7 @@ def _software(crate: ROCrate, name: str, version: str) -> Any:
 
 
 def _homepage(name: str) -> str:
-    """The first of the addresses that an installed package gives for itself as home or source."""
+    """Homepage of an installed package, or else the address of its source; empty without one."""
     try:
         found = metadata.metadata(name).get_all("Project-URL") or []
     except metadata.PackageNotFoundError:

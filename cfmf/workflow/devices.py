@@ -59,11 +59,11 @@ def requested() -> bool:
 
 
 def visible_devices() -> list[str]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES tells them."""
-    told = os.environ.get(VARIABLE)
-    if told is None:
+    """Names of the GPUs that this process may use, by CUDA_VISIBLE_DEVICES; all if it is unset."""
+    listed = os.environ.get(VARIABLE)
+    if listed is None:
         return [str(number) for number in range(gpu_count())]
-    return [name.strip() for name in told.split(",") if name.strip()]
+    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def own_device(folder: Path = LOCKS) -> Iterator[str | None]:
 
 def _first_free(folder: Path, names: list[str]) -> tuple[int, str]:
     """Lock, as an open file, and name of the first GPU that nobody holds."""
-    told = False
+    logged = False
     while True:
         for name in names:
             file = "".join(letter if letter.isalnum() else "-" for letter in name)
@@ -111,9 +111,9 @@ def _first_free(folder: Path, names: list[str]) -> tuple[int, str]:
                 os.close(lock)
             else:
                 return lock, name
-        if not told:
+        if not logged:
             log.info("waiting for one of the GPUs %s", ", ".join(names))
-            told = True
+            logged = True
         time.sleep(EVERY_SECONDS)
 
 
@@ -160,23 +160,23 @@ def of_job(snakemake: Any, work: Callable[[str], Result]) -> Result:
 def run_on_device(
     work: Callable[[str], Result], gpu: bool, fallback: bool, locks: Path = LOCKS
 ) -> Result:
-    """`work("cuda")` on a GPU of its own where one is asked for, else `work("cpu")`.
+    """`work("cuda")` on a GPU of its own where one is requested, else `work("cpu")`.
 
     Parameters
     ----------
     work
         Computes on the device that it is given and keeps nothing from a failed call.
     gpu
-        Whether a GPU is asked for.
+        Whether a GPU is requested.
     fallback
-        Whether the CPU may do it, with a warning, where the GPU cannot or runs out of memory.
+        Whether to use the CPU, with a warning, where the GPU fails or runs out of memory.
     locks
         See `own_device`.
 
     Raises
     ------
     DeviceError
-        If the GPU cannot do it and `fallback` is false.
+        If the GPU fails and `fallback` is false.
     """
     if gpu:
         with own_device(locks) as name:
@@ -187,9 +187,9 @@ def run_on_device(
                 if not fallback:
                     raise DeviceError(
                         f"{error}. The config says `device: cuda`: with `device: auto` the CPU"
-                        " would do it, with `device: cpu` no GPU is asked for"
+                        " would be used, with `device: cpu` no GPU is requested"
                     ) from error
-                log.warning("%s; the CPU does it, as `device: auto` allows", error)
+                log.warning("%s; using the CPU, as `device: auto` allows", error)
     log.info("computing on the CPU")
     return work("cpu")
 
@@ -202,10 +202,10 @@ def _on_gpu(work: Callable[[str], Result], name: str | None) -> Result:
     try:
         return work("cuda")
     except (torch.OutOfMemoryError, DeviceMemoryError) as error:
-        # Solvers turn the first into the second, which tells the method and what to lower.
+        # Solvers turn the first into the second, which names the method and what to lower.
         torch.cuda.empty_cache()
-        told = str(error).splitlines() or [type(error).__name__]
+        lines = str(error).splitlines() or [type(error).__name__]
         raise DeviceError(
-            f"GPU {name} ran out of memory ({told[0]}); a smaller k, or fewer seeds and folds at"
+            f"GPU {name} ran out of memory ({lines[0]}); a smaller k, or fewer seeds and folds at"
             " once, need less"
         ) from error

@@ -1,4 +1,4 @@
-"""Whether results are as their jobs wrote them: a SHA-256 of each, kept beside them."""
+"""Whether results are as their jobs wrote them: a SHA-256 of each, kept in `hashes/`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def record(paths: Iterable[str | Path], prefix: str = "") -> None:
     paths
         Results; other files are left out.
     prefix
-        What stands before `results/` in the paths of results; see `cfmf.workflow.layout.prefix`.
+        What precedes `results/` in the paths of results; see `cfmf.workflow.layout.prefix`.
     """
     for path in map(hashed, map(Path, paths)):
         kept = hash_file(path, prefix)

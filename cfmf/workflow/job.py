@@ -1,4 +1,4 @@
-"""What every job does beside its work: a log, unaltered inputs, hashes of its outputs."""
+"""What every job does besides its work: a log, a check of its inputs, hashes of its outputs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
             reason += f". {QUARANTINED}"
         log.exception("traceback")
         log.error("%s", reason)
-        print(f"{reason}\nThe whole story is in {snakemake.log[0]}", file=sys.stderr)
+        print(f"{reason}\nDetails are in {snakemake.log[0]}", file=sys.stderr)
         sys.exit(1)
     log.info("%s done in %.1f s", snakemake.rule, time.perf_counter() - start)
 

@@ -14,9 +14,9 @@ from cfmf.files import atomic_write, sha256
 from cfmf.workflow.machine import machine, output, versions
 
 RUNS_WITH = " runs with "
-"""Begins what a job's log tells of its packages and machine, as JSON; see `cfmf.workflow.job`."""
+"""Precedes packages and machine, as JSON, in a job's log; see `cfmf.workflow.job`."""
 HEAD = 10
-"""Lines of a log among which it stands."""
+"""Lines at the start of a log that are searched for it."""
 
 
 def collect(
@@ -39,12 +39,12 @@ def collect(
     command
         The command that repeats the run.
     root
-        The repository, to tell its commit.
+        The repository whose commit is recorded.
     outputs
         Files to hash that the run made; those that are gone are left out.
     logs
-        Of the jobs whose results are told, to say when the first of them started, and with which
-        packages and on which machines they ran: with conda or a batch system not those of here.
+        Of the jobs, which report when the first of them started, and with which packages and on
+        which machines they ran: with conda or a batch system these are not those of this process.
     extra_versions
         Of packages that neither this job nor those have, such as Snakemake with conda.
     """
@@ -98,7 +98,7 @@ def _setting(value: object) -> str:
 
 
 def circumstances(logs: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """What the logs of some jobs tell of their packages and machines, each told once."""
+    """Packages and machines that the logs of some jobs report, without repeats."""
     found = {}
     for path in map(Path, logs):
         try:
@@ -107,15 +107,15 @@ def circumstances(logs: Iterable[str | Path]) -> list[dict[str, Any]]:
             continue
         for line in lines:
             if RUNS_WITH in line:
-                told = line.split(RUNS_WITH, 1)[1]
-                found[told] = json.loads(told)
+                text = line.split(RUNS_WITH, 1)[1]
+                found[text] = json.loads(text)
     return list(found.values())
 
 
-def merged(told: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Versions by package; all of them, in the order told, where they are not the same."""
+def merged(each: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Versions by package; all of them, in the given order, where they differ."""
     found: dict[str, list[str]] = {}
-    for one in told:
+    for one in each:
         for name, version in one.items():
             found.setdefault(name, []).append(version)
     return {name: ", ".join(dict.fromkeys(several)) for name, several in found.items()}
@@ -126,7 +126,7 @@ def _in_words(machine: Mapping[str, Any]) -> str:
 
 
 def first_start(logs: Iterable[str | Path]) -> str:
-    """When the first of some jobs started, ISO 8601 in UTC; empty where no log tells.
+    """When the first of some jobs started, ISO 8601 in UTC; empty where no log has a time.
 
     A log begins with the local time, as `job` writes it. Jobs whose results were there
     already count with the time at which they once ran.
@@ -135,8 +135,8 @@ def first_start(logs: Iterable[str | Path]) -> str:
     for path in map(Path, logs):
         try:
             with path.open(encoding="utf-8", errors="replace") as lines:
-                told = lines.readline()[: len("2000-01-01 00:00:00")]
-            found.append(datetime.strptime(told, "%Y-%m-%d %H:%M:%S").astimezone(UTC))
+                text = lines.readline()[: len("2000-01-01 00:00:00")]
+            found.append(datetime.strptime(text, "%Y-%m-%d %H:%M:%S").astimezone(UTC))
         except (OSError, ValueError):
             continue
     return min(found).isoformat(timespec="seconds") if found else ""
@@ -144,8 +144,8 @@ def first_start(logs: Iterable[str | Path]) -> str:
 
 def write(path: str | Path, known: Mapping[str, Any]) -> None:
     """Write what `collect` returned as JSON, whole or not at all."""
-    with atomic_write(path) as beside:
-        beside.write_text(json.dumps(known, indent=1, default=str, ensure_ascii=False), "utf-8")
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(known, indent=1, default=str, ensure_ascii=False), "utf-8")
 
 
 def git_state(root: Path = Path()) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def verify_results() -> int:
 
 
 def main() -> int:
-    """Say what was found; the exit status tells whether anything differs."""
+    """Print what was found; the exit status is 1 if anything differs."""
     for unknown in results()[1]:
         print(f"{unknown}: no SHA-256 of it was kept", file=sys.stderr)
     try:

@@ -360,7 +360,7 @@ def test_altered_or_lost_raw_files_and_folds(matrices, tmp_path, faults, name, r
     # What lies within a folder is seen when the folder is read.
     status, output = copy.small("matrices", "--forcerun", reader)
     assert status != 0
-    assert "set aside as *.damaged" in output
+    assert "renamed to *.damaged" in output
     status, output = copy.small("ratings", "folds", "matrices")
     assert status == 0, output[-3000:]
     for aside in [path for path in copy.results().values() if path.name.endswith(".damaged")]:

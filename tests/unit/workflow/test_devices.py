@@ -177,7 +177,7 @@ def test_point_whose_gpu_runs_out_of_memory_is_trained_on_the_cpu(tmp_path, monk
         run_on_device(work, gpu=True, fallback=False, locks=tmp_path)
     found = run_on_device(work, gpu=True, fallback=True, locks=tmp_path)
     assert found.predictions["prediction"].notna().all()
-    assert "the CPU does it" in caplog.text
+    assert "using the CPU" in caplog.text
 
 
 @pytest.mark.parametrize(
