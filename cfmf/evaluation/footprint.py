@@ -76,7 +76,7 @@ def kept_arrays(model: Model) -> list[np.ndarray]:
 
     if isinstance(model, Factorization | Posterior):
         # What is not learned (which rows had ratings, the mean, the bounds) does not count.
-        unlearned = ("rated_users", "rated_items", "mean", "bounds", "precision")
+        unlearned = ("rated_users", "rated_items", "mean", "bounds", "penalty", "precision")
         held = model.arrays()
         names = [name for name in held if "precision" not in name and name not in unlearned]
         return [held[name] for name in names]

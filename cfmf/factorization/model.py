@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -35,6 +35,10 @@ class Factorization(Model):
     rated
         Which users and which items have training ratings, bool; None: all. Pairs of others are
         fallbacks.
+    penalty
+        Strength, exponent and bias strength of a user's penalty, by which `fold_in` solves for new
+        users: ½ strength · n^exponent ‖U_u‖² + ½ bias strength · b_u² for n ratings. None where the
+        objective has another form.
     """
 
     user_factors: np.ndarray
@@ -44,6 +48,7 @@ class Factorization(Model):
     mean: float = 0.0
     bounds: tuple[float, float] | None = None
     rated: tuple[np.ndarray, np.ndarray] | None = None
+    penalty: tuple[float, float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -78,12 +83,13 @@ class Factorization(Model):
             held |= {"user_bias": self.user_bias, "item_bias": self.item_bias}
         if self.rated is not None:
             held |= {"rated_users": self.rated[0], "rated_items": self.rated[1]}
-        return held | {"mean": np.array(self.mean), "bounds": np.array(self.bounds or ())}
+        scalars = {"mean": self.mean, "bounds": self.bounds or (), "penalty": self.penalty or ()}
+        return held | {name: np.array(value) for name, value in scalars.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """See `Model.from_arrays`."""
-        low_high = [float(bound) for bound in arrays["bounds"]]
+        low_high, penalty = arrays["bounds"].tolist(), arrays["penalty"].tolist()
         left, right = arrays["user_factors"], arrays["item_factors"]
         return cls(
             left,
@@ -95,6 +101,31 @@ class Factorization(Model):
             rated=(arrays["rated_users"], arrays["rated_items"])
             if "rated_users" in arrays
             else None,
+            penalty=tuple(penalty) if penalty else None,
+        )
+
+    def fold_in(self, ratings: sparse.csr_array) -> Factorization:
+        """See `Model.fold_in`: the objective's minimum for every new user, the items held fixed."""
+        if self.penalty is None:
+            raise NotImplementedError("only for a quadratic penalty and an unbounded output")
+        strength, exponent, bias_strength = self.penalty
+        k = self.item_factors.shape[1]
+        design = np.hstack([self.item_factors, np.ones((len(self.item_bias), 1))])
+        rows = np.zeros((ratings.shape[0], k + 1), np.float32)
+        for user in np.flatnonzero(np.diff(ratings.indptr)):
+            own = slice(ratings.indptr[user], ratings.indptr[user + 1])
+            items = ratings.indices[own]
+            target = ratings.data[own] - self.mean - self.item_bias[items]
+            precision = np.full(k + 1, strength * len(items) ** exponent)
+            precision[k] = bias_strength
+            normal = design[items].T @ design[items] + np.diag(precision)
+            rows[user] = np.linalg.lstsq(normal, design[items].T @ target, rcond=None)[0]
+        known = self.rated or tuple(np.ones(size, bool) for size in self.shape)
+        return replace(
+            self,
+            user_factors=np.vstack([self.user_factors, rows[:, :k]]),
+            user_bias=np.concatenate([self.user_bias, rows[:, k]]),
+            rated=(np.concatenate([known[0], np.diff(ratings.indptr) > 0]), known[1]),
         )
 
     def explain(self, user: int, item: int) -> Explanation:
@@ -176,7 +207,7 @@ class Posterior(Model):
     def arrays(self) -> dict[str, np.ndarray]:
         """See `Model.arrays`; those of the models are stacked, what all share is kept once."""
         draws = [model.arrays() for model in self.models]
-        shared = ("rated_users", "rated_items", "bounds")
+        shared = ("rated_users", "rated_items", "bounds", "penalty")
         held = {
             name: array if name in shared else np.stack([draw[name] for draw in draws])
             for name, array in draws[0].items()
@@ -191,7 +222,7 @@ class Posterior(Model):
         own = [held.pop(name) for name in ("precision", "user_precision", "item_precision")]
         shared = {
             name: held.pop(name)
-            for name in ("rated_users", "rated_items", "bounds")
+            for name in ("rated_users", "rated_items", "bounds", "penalty")
             if name in held
         }
         models = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -97,6 +98,8 @@ class FactorizationMethod(Method):
 class PenalizedMethod(FactorizationMethod):
     """Settings of methods that minimize the objective of `cfmf.factorization.objective`."""
 
+    can = FactorizationMethod.can | {"fold_in"}
+
     reg: float = setting(
         0.15,
         "Strength λ of the penalty, a pseudo-rating's share of the mean number of ratings of a user"
@@ -118,6 +121,30 @@ class PenalizedMethod(FactorizationMethod):
         " n / (n + bias_reg).",
         ge=0,
     )
+
+    def fit_tasks(
+        self,
+        tasks: Sequence[Task],
+        *,
+        threads: int = 1,
+        device: str = "cpu",
+        checkpoint: Path | None = None,
+    ) -> list[Fitted]:
+        """See `Method.fit_tasks`; models that can fold in know the penalty."""
+        options: dict[str, Any] = {"threads": threads, "device": device, "checkpoint": checkpoint}
+        found = super().fit_tasks(tasks, **options)
+        if "fold_in" not in self.can:
+            return found
+        penalties = [self.user_penalty(task.train) for task in tasks]
+        return [
+            replace(one, model=replace(one.model, penalty=penalty))  # type: ignore[type-var]
+            for one, penalty in zip(found, penalties, strict=True)
+        ]
+
+    def user_penalty(self, train: sparse.csr_array) -> tuple[float, float, float]:
+        """Strength, exponent and bias strength as `cfmf.factorization.model.Factorization` has."""
+        mean = train.nnz / train.shape[0]
+        return self.reg * mean ** (1 - self.weighting), self.weighting, self.bias_reg
 
 
 def solving_operations(train: sparse.csr_array, c: int) -> float:

@@ -12,4 +12,5 @@ class MFCubic(MF):
 
     name = "mf-cubic"
     label = "MF, cubic penalty"
+    can = MF.can - {"fold_in"}
     variant: ClassVar[dict[str, Any]] = {"penalty": "cubic"}

@@ -8,6 +8,7 @@ from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS, _Training
 from cfmf.kernels.solve import inner_products, solve_rows
+from cfmf.methods import registry
 from cfmf.tasks import Task
 
 
@@ -91,3 +92,16 @@ def test_same_seed_same_bits(low_rank):
 def test_bad_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ALS(**options)
+
+
+def test_known_user_who_is_folded_in_is_predicted_as_before(low_rank):
+    """At the minimum of the objective, no user's row can be improved with the items held fixed."""
+    train, _, _ = low_rank
+    method = registry.method("als")(k=3, reg=0.2, max_epochs=300, tolerance=0)
+    model = method.fit(train)
+    wider = model.fold_in(train[:20])
+    users, items = np.indices((20, train.shape[1])).reshape(2, -1)
+    known = model.predict(users, items).values
+    again = wider.predict(users + train.shape[0], items).values
+    np.testing.assert_allclose(again, known, atol=2e-3)
+    assert np.ptp(known) > 1
