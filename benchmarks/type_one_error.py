@@ -8,8 +8,8 @@ independent
     blocked tests assume.
 shared
     The same, but g_jk has the correlation 1/J between folds that Nadeau & Bengio (2003) give to
-    folds which share their training ratings. This is what the corrected t and the tests with
-    "Nadeau-Bengio" in their name assume; tests that take folds as independent reject too often.
+    folds which share their training ratings. This is what the corrected t and
+    `rm_anova_nadeau_bengio` assume; tests that take folds as independent reject too often.
 unequal
     As `independent`, but the first level has one run a fold and the others three, as a method
     without seeds beside some with: runs are no replicates of their fold.
@@ -19,8 +19,9 @@ margin
 users
     Two methods whose errors are exchangeable within each user, for the bootstrap over users.
 
-A test of several pairs counts once: whether any adjusted p-value rejects. `seeds as blocks` is the
-repeated-measures ANOVA of fold × seed blocks, which is why seeds are averaged first.
+A test of several pairs counts once: whether any adjusted p-value rejects.
+`rm_anova_seeds_as_blocks` is the repeated-measures ANOVA of fold × seed blocks, which is why seeds
+are averaged first.
 
     python benchmarks/type_one_error.py [--repeats 400] [--seed 1]
 
@@ -32,9 +33,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +49,7 @@ sys.path.insert(0, str(ROOT))
 from cfmf.evaluation.bootstrap import Resampling  # noqa: E402
 from cfmf.progress import progress  # noqa: E402
 from cfmf.statistics import blocked, blocks, contrasts, names  # noqa: E402
-from cfmf.statistics.rows import Row, adjust  # noqa: E402
+from cfmf.statistics.results import Result, adjust  # noqa: E402
 
 ALPHA = 0.05
 STREAMS = {"independent": 0, "shared": 1, "unequal": 4}
@@ -84,8 +87,8 @@ def without_seeds(values: pd.DataFrame, level: str) -> pd.DataFrame:
     return values[(values["k"] != level) | (values["seed"] == 0)]
 
 
-def rows_of(values: pd.DataFrame) -> list[Row]:
-    """Rows of every blocked test of one data set."""
+def rows_of(values: pd.DataFrame) -> list[Result]:
+    """Results of every blocked test of one data set."""
     table = blocks.table(values, "k")
     ratio = 1 / (len(table) - 1)
     rows = [
@@ -100,26 +103,23 @@ def rows_of(values: pd.DataFrame) -> list[Row]:
             rows += contrasts.paired_contrast(table[first], table[second], ratio, BLOCK)
     naive = values.assign(fold=values["fold"].astype(str) + "/" + values["seed"].astype(str))
     anova = blocked.repeated_measures_anova(blocks.table(naive, "k"), RESAMPLING)[0]
-    return [*rows, {**anova, "test": f"{names.ANOVA}, seeds as blocks"}]
+    return [*rows, replace(anova, test=names.SEEDS_AS_BLOCKS)]
 
 
-def rejections(rows: list[Row]) -> Counter[str]:
+def rejections(results: list[Result]) -> Counter[str]:
     """Tests that reject at least once after adjustment; a test of equivalence never counts."""
-    tests = judged(rows)
-    return Counter(tests.loc[tests["reject"].eq(True), "test"].unique())
+    return Counter({one.test for one in judged(results) if one.reject})
 
 
-def judged(rows: list[Row]) -> pd.DataFrame:
-    """Adjusted rows with a p-value, and once more those of one pair alone, unadjusted."""
-    rows = [row for row in rows if row["test"] != names.EQUIVALENCE]
+def judged(results: list[Result]) -> list[Result]:
+    """Adjusted results with a p-value, and those of one pair only, unadjusted."""
+    results = [one for one in results if one.test != names.EQUIVALENCE]
     pair = [
-        {**row, "test": f"{row['test']}, one pair alone"}
-        for row in rows
-        if (row["group_a"], row["group_b"]) == (LEVELS[0], LEVELS[1])
-        and row["test"] in (names.CORRECTED_T, names.WILCOXON, names.CONOVER)
+        replace(one, test=names.ONE_PAIR[one.test])
+        for one in results
+        if (one.group_a, one.group_b) == (LEVELS[0], LEVELS[1]) and one.test in names.ONE_PAIR
     ]
-    tests = adjust(rows + pair, ALPHA)
-    return tests[tests["p_adj"].notna()]
+    return [one for one in adjust(results + pair, ALPHA) if not math.isnan(one.p_adj)]
 
 
 def of_levels(null: str, folds: int, repeats: int, seed: int) -> dict[str, float]:
@@ -127,13 +127,13 @@ def of_levels(null: str, folds: int, repeats: int, seed: int) -> dict[str, float
     generator = np.random.default_rng([seed, folds, STREAMS[null]])
     correlation = 1 / folds if null == "shared" else 0.0
     counts: Counter[str] = Counter()
-    names: list[str] = []
+    tests: list[str] = []
     for _ in progress(range(repeats), f"{null}, {folds} folds"):
         values = draw(generator, folds, correlation)
         rows = rows_of(without_seeds(values, LEVELS[0]) if null == "unequal" else values)
-        names = names or list(judged(rows)["test"].unique())
+        tests = tests or list(dict.fromkeys(one.test for one in judged(rows)))
         counts += rejections(rows)
-    return {name: counts[name] / repeats for name in names}
+    return {test: counts[test] / repeats for test in tests}
 
 
 def of_margin(folds: int, repeats: int, seed: int) -> dict[str, float]:
@@ -144,8 +144,8 @@ def of_margin(folds: int, repeats: int, seed: int) -> dict[str, float]:
         table = blocks.table(draw(generator, folds, 1 / folds), "k")
         pair = table["1"] + BLOCK["margin"], table["4"]
         rows = contrasts.paired_contrast(*pair, 1 / (folds - 1), BLOCK)
-        found = next(row for row in rows if row["test"] == names.EQUIVALENCE)
-        count += found["p_raw"] < ALPHA
+        found = next(row for row in rows if row.test == names.EQUIVALENCE)
+        count += found.p_raw < ALPHA
     return {names.EQUIVALENCE: count / repeats}
 
 
@@ -163,9 +163,9 @@ def of_users(users: int, repeats: int, seed: int) -> dict[str, float]:
             )
             for m, e in zip("ab", sums, strict=True)
         )
-        (row,) = contrasts.user_bootstrap(errors, "a", "b", Resampling(1000, repeat, 0.95))
-        count += not row["ci_low"] <= 0 <= row["ci_high"]
-    return {row["test"]: count / repeats}
+        found = contrasts.user_bootstrap(errors, "a", "b", Resampling(1000, repeat, 0.95))
+        count += not found.interval.low <= 0 <= found.interval.high
+    return {names.USER_BOOTSTRAP: count / repeats}
 
 
 def main() -> None:
@@ -178,29 +178,30 @@ def main() -> None:
     gc.freeze()  # statsmodels' multipletests collects garbage at every call: leave it little to see
     jobs = [(null, folds) for null in STREAMS for folds in (5, 10)]
     found: list[list[object]] = []
-    shown: list[list[object]] = []
+    shown: list[dict[str, object]] = []
     for null, size in [*jobs, ("margin", 5), ("margin", 10), ("users", 300)]:
         start = time.perf_counter()
+        known = dict.fromkeys(("folds", "levels", "seeds", "users"), "")
         if null == "users":
-            shares, words = of_users(size, repeats, seed), f"{size} users"
+            shares, known["users"] = of_users(size, repeats, seed), size
         elif null == "margin":
-            shares, words = of_margin(size, repeats, seed), f"{size} folds"
+            shares, known["folds"] = of_margin(size, repeats, seed), size
         else:
             shares = of_levels(null, size, repeats, seed)
-            seeds = f"1 or {SEEDS} seeds" if null == "unequal" else f"{SEEDS} seeds"
-            words = f"{size} folds, {len(LEVELS)} levels, {seeds}"
+            known |= {"folds": size, "levels": len(LEVELS), "seeds": SEEDS}
         seconds = time.perf_counter() - start
+        words = ", ".join(f"{count} {name}" for name, count in known.items() if count)
         for test, share in shares.items():
-            print(f"{null:12} {words:28} {test:45} {share:.4f}", flush=True)
+            print(f"{null:12} {words:28} {test:28} {share:.4f}", flush=True)
             name = f"type I error, {null}"
-            shown.append([null, words, test, repeats, share])
+            shown.append({"null": null, **known, "test": test, "repeats": repeats, "share": share})
             found.append([name, test, f"{words}, {repeats} repeats", seconds, "", share, ""])
     path = ROOT / "benchmarks" / "results" / "type_one_error.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(found, columns=COLUMNS)
     table.to_csv(path, sep="\t", index=False, float_format="%.6g")
-    told = pd.DataFrame(shown, columns=["null", "size", "test", "repeats", "share"])
-    told.to_csv(ROOT / "report" / path.name, sep="\t", index=False, float_format="%.6g")
+    shares_path = ROOT / "report" / path.name
+    pd.DataFrame(shown).to_csv(shares_path, sep="\t", index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def choose(metrics: pd.DataFrame, trials: pd.DataFrame | None = None) -> pd.Data
     One row for each method and fold. `setting` is the choice in words; `seed` the first seed of a
     stochastic method; `epochs` how many the training on fit led to with this seed, NaN of methods
     that train in none; `out_of_time` whether the time budget ended it. `edge` names the ends of the
-    grid that the choice is on ("lowest reg; highest k"), empty inside it.
+    grid that the choice is on ("k=highest;reg=lowest"), empty inside it.
 
     Raises
     ------
@@ -148,10 +148,10 @@ def edge(chosen: Mapping[Any, Any], settings: pd.DataFrame) -> str:
             continue
         value = float(str(chosen[name]))
         if value == values.min() != 0:
-            found.append(f"lowest {name}")
+            found.append(f"{name}=lowest")
         elif value == values.max():
-            found.append(f"highest {name}")
-    return "; ".join(found)
+            found.append(f"{name}=highest")
+    return ";".join(found)
 
 
 def search_edges(trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]]) -> pd.DataFrame:
@@ -228,7 +228,7 @@ def _near(chosen: Mapping[str, str], ranges: Mapping[str, Sequence[float]]) -> s
             continue
         place = np.log(float(chosen[name]) / low) / np.log(high / low)
         if place <= NEAR:
-            found.append(f"lowest {name}")
+            found.append(f"{name}=lowest")
         elif place >= 1 - NEAR:
-            found.append(f"highest {name}")
-    return "; ".join(found)
+            found.append(f"{name}=highest")
+    return ";".join(found)

@@ -30,11 +30,12 @@ COLUMNS = {
         "factors": "dataset fold method factor share end rank title loading",
         "similar_titles": "dataset fold method title rank similar similarity",
         "trials": "dataset fold method trial state setting metric value",
-        "tests": "family estimand design test function factor group_a group_b n_blocks n_obs"
+        "tests": "family method estimand design test function factor group_a group_b n_blocks n_obs"
         " stat_name stat df1 df2 p_raw p_adj adj_method family_size effect_name effect ci_low"
-        " ci_high ci_level ci_method margin reject converged note",
-        "datasets": "dataset ratings track method folds rmse sd",
-        "assumptions": "family design group check function n stat_name stat p_value departure note",
+        " ci_high ci_level ci_method ci_resamples margin reject converged note note_value",
+        "datasets": "dataset ratings split_scheme method folds rmse sd",
+        "assumptions": "family method estimand design group check function n stat_name stat"
+        " p_value threshold violation note note_value",
         "medians": "arm method k n median mean interquartile_mean minimum maximum",
         "first_row": "dataset fold item wrong right",
         "backends": "backend device dtype epochs repeats setup_seconds compile_seconds"

@@ -1,179 +1,39 @@
-"""A verdict in words, made from the tables by rule.
+"""The verdict, made from the results by rule: messages, each a key and the numbers it holds.
 
-Each sentence is a key of a catalogue, the numbers and names it holds, and the English text made
-of both; a translation needs only a catalogue of its own. No sentence says that there is no
-difference: a test that does not reject says what it could have seen instead.
+The report's catalogues have the sentences, under `verdict`. No message says that there is no
+difference: for a test that does not reject, the message gives what it could have detected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from cfmf.evaluation.collect import late_trials
-from cfmf.evaluation.datasets import beside, independent, pairs_of_tracks
-from cfmf.selection import search_edges
+from cfmf.evaluation.collect import stopped_trials
+from cfmf.evaluation.data_sets import independent, pairs_of_schemes, side_by_side
+from cfmf.selection import search_edges, setting_parts
 from cfmf.statistics import blocked, blocks, names
-from cfmf.statistics.analysis import Measured, Results, champions, roles
-from cfmf.statistics.datasets import LEAST, METHODS
-from cfmf.statistics.names import BLOCKED, CHAMPIONS, E1, E3, FRIEDMAN
+from cfmf.statistics.across import LEAST, METHODS
+from cfmf.statistics.analysis import Measured, best_per_family, roles
+from cfmf.statistics.names import BLOCKED, E1, E3
+from cfmf.statistics.results import Analysis, Check, Result, find
 
-Sentence = dict[str, Any]
-
-ENGLISH = {
-    "champions": (
-        "Of the factorizations {first} has the least RMSE on validation, of the neighbour methods"
-        " {second}."
-    ),
-    "lower": (
-        "{first} predicts better than {second}: its RMSE is lower by {size:.4f} ({level:.0%}"
-        " interval {low:.4f} to {high:.4f}, p = {p:.2g} after Holm), and with probability"
-        " {sure} by more than {rope:g}."
-    ),
-    "higher": (
-        "{first} predicts worse than {second}: its RMSE is higher by {size:.4f} ({level:.0%}"
-        " interval {low:.4f} to {high:.4f}, p = {p:.2g} after Holm), and with probability"
-        " {sure} by more than {rope:g}."
-    ),
-    "equivalent": (
-        "The RMSE of {first} and {second} differ by less than the declared margin of {margin:g}"
-        " (difference {difference:.4f}, {equivalence_level:.0%} interval {equivalence_low:.4f} to"
-        " {equivalence_high:.4f}, p = {equivalence_p:.2g} after Holm)."
-    ),
-    "undecided": (
-        "Whether {first} or {second} predicts better stays open: the difference of RMSE is"
-        " {difference:.4f} with a {level:.0%} interval of {low:.4f} to {high:.4f} (p = {p:.2g}"
-        " after Holm)."
-    ),
-    "small": (
-        "That difference is also shown to be smaller than the declared margin of {margin:g}"
-        " (p = {equivalence_p:.2g} after Holm)."
-    ),
-    "power": (
-        "With {folds} folds the comparison of {first} with {second} would see a difference of"
-        " {least:.4f} or more in {power:.0%} of such studies; smaller ones it may well miss."
-    ),
-    "power_family": (
-        "With {folds} folds the comparison of {first} with {second}, one of {comparisons} that Holm"
-        " adjusts together, would see a difference of {least:.4f} or more in at least {power:.0%}"
-        " of such studies; smaller ones it may well miss."
-    ),
-    "users": (
-        "With the fitted models as they are and other users drawn, the RMSE of {first} less that"
-        " of {second} is {difference:.4f} ({level:.0%} interval {low:.4f} to {high:.4f})."
-    ),
-    "no_test": "{first} and {second} were not tested against each other: {why}.",
-    "best": "The least mean RMSE on test has {first}: {value:.4f} (folds: {folds}).",
-    "order_methods": "Methods by mean RMSE on test, best first: {order}.",
-    "order_published": (
-        "As published, by the medians of the runs of {method} ({arm}), k comes out in the order"
-        " {order} (best first). These medians and their p-values rest on no design."
-    ),
-    "order_corrected": (
-        "With every k trained to the end and its reg chosen on validation, {method} orders k as"
-        " {order} (best first, mean RMSE on test {values})."
-    ),
-    "order_reversed": (
-        "On {pairs} of {all_pairs} pairs of k the corrected order of {method} is the reverse of the"
-        " published one."
-    ),
-    "order_same": "The corrected order of k of {method} agrees with the published one.",
-    "pruned": (
-        "Of the {runs} runs behind the published medians {pruned} were pruned: their values are"
-        " those of models that were hardly trained."
-    ),
-    "omnibus": (
-        "Over the {what}, the repeated-measures ANOVA gives p = {anova:.2g}, corrected for training"
-        " ratings that folds share. Taking folds as independent it would claim p = {naive:.2g}, and"
-        " Friedman's test p = {friedman:.2g} (Kendall W {concordance:.2f})."
-    ),
-    "edge": (
-        "In {folds} of {all_folds} folds the setting chosen for {method} lies on the edge of its"
-        " grid ({where}); a wider grid could be better."
-    ),
-    "edge_search": (
-        "In {folds} of {all_folds} folds the search chose for {method} a setting at a bound of its"
-        " ranges ({where}); wider ranges could be better."
-    ),
-    "cut": (
-        "The time for tuning ended {cut} of {runs} trainings of {method} before their own rules"
-        " did: its k are not compared with each other, and its error depends on the machine."
-    ),
-    "refused": (
-        "{method} is left out of the tests between methods: the time for tuning ended {cut} of"
-        " {runs} trainings at its chosen settings, and only complete ones are compared."
-    ),
-    "cut_trials": (
-        "The time for tuning was spent before {cut} of {runs} trials of {method}: its settings were"
-        " chosen among the others, and depend on the machine."
-    ),
-    "few_folds": (
-        "Inference rests on {folds} folds; at least 10 folds with 3 seeds are advised before a"
-        " claim is made."
-    ),
-    "few_runs": (
-        "Inference rests on {folds} folds, with {seeds} seed(s) of each method that draws random"
-        " numbers; at least 10 folds with 3 seeds are advised before a claim is made."
-    ),
-    "one_fold": (
-        "There is one fold only, so nothing is known of how the results vary with the split; only"
-        " users could be resampled."
-    ),
-    "assumptions": (
-        "{failed} of {checks} checks of the corrected tests' assumptions found a departure; they"
-        " annotate the results and choose nothing."
-    ),
-    "datasets_few": (
-        "The study has {datasets} data set(s) of different ratings and {methods} methods on all of"
-        " them; Friedman's test over data sets needs {needed} and {least_methods}, so their figures"
-        " are set beside each other and not tested."
-    ),
-    "datasets_order": (
-        "Over {datasets} data sets the methods' mean ranks are, best first: {order}; Friedman's"
-        " test gives p = {p:.2g} (Kendall W {concordance:.2f})."
-    ),
-    "datasets_reach": (
-        "With {datasets} data sets and {methods} methods that p cannot be below {p:.2g}, however"
-        " well they agree, and so not below {alpha:g}: no order could be shown."
-    ),
-    "tracks": (
-        "Trained on the past ({temporal}) the best method is {second}, with folds drawn at random"
-        " ({random}) it is {first}; the RMSE of {higher} of {methods} methods is higher on the"
-        " temporal track, by {mean:.4f} in the mean."
-    ),
-    "tracks_same": (
-        "Trained on the past ({temporal}) the best method is {second}, as with folds drawn at"
-        " random ({random}, best {first}); the RMSE of {higher} of {methods} methods is higher on"
-        " the temporal track, by {mean:.4f} in the mean."
-    ),
-    "left_out": "{names} lack a fold and are left out of the comparison of methods.",
-    "undeclared": ("Not among the estimands that the config declares, and so not tested: {names}."),
-    "absent": ("{wanted} is not among the methods compared; {taken} takes its place as {role}."),
-}
-
-
-def sentence(key: str, **numbers: Any) -> Sentence:
-    """A sentence: its key, what it holds, and its English text."""
-    return {"key": key, "numbers": numbers, "text": ENGLISH[key].format(**numbers)}
-
-
-def percent(share: float) -> str:
-    """A probability in words that never round to certainty."""
-    if share > 0.99:
-        return "over 99%"
-    return "under 1%" if share < 0.01 else f"{share:.0%}"
-
-
+Message = dict[str, Any]
 SEARCHED = ("k", "reg", "neighbours", "shrinkage")
 """Parts of a setting that the config gives a range to search in."""
 
 
+def message(key: str, **numbers: Any) -> Message:
+    """A message: its key, and the numbers, names and keys that its sentence holds."""
+    return {"key": key, "numbers": numbers}
+
+
 @dataclass(frozen=True)
 class Known:
-    """What the verdict reports beside the tests.
+    """What the verdict reports apart from the tests.
 
     Attributes
     ----------
@@ -183,24 +43,24 @@ class Known:
         The `tuning.search` block of the config, whose pairs of numbers these drew from.
     order
         An order of k from elsewhere, lowest error first, with which the corrected one is compared.
-    order_said
+    order_messages
         The messages that report it.
     """
 
     searched: pd.DataFrame | None = None
     ranges: Mapping[str, Any] = field(default_factory=dict)
-    order: list[str] = field(default_factory=list)
-    order_said: list[Sentence] = field(default_factory=list)
+    order: Sequence[str] = ()
+    order_messages: Sequence[Message] = ()
 
 
 def of_dataset(
-    results: Results, measured: Measured, block: Mapping[str, Any], known: Known
-) -> list[Sentence]:
+    found: Analysis, measured: Measured, block: Mapping[str, Any], known: Known
+) -> list[Message]:
     """The verdict on one data set.
 
     Parameters
     ----------
-    results
+    found
         What `cfmf.statistics.analysis.analyse` returns.
     measured
         What it was made from.
@@ -210,306 +70,244 @@ def of_dataset(
         What else is reported.
     """
     metrics, selected, chosen = measured.metrics, measured.selected, measured.chosen()
-    late = blocks.late_choices(metrics, chosen)
-    declared = blocks.declared(block)
-    found = []
-    if E3 in declared:
-        compared = selected[~selected["method"].isin(late["method"])]
-        found += _comparisons(results.tests, compared, block)
-    found += _described(results.tests, selected)
-    found += known.order_said
-    found += _orders_of_k(results, known.order, block)
-    found += of_edges(chosen)
-    found += of_undeclared(declared)
-    checks = results.assumptions
-    corrected = checks[(checks["design"] == BLOCKED) & (checks["departure"] != "")]
-    folds = int(selected["fold"].nunique())
-    found += of_design(folds, least_seeds(selected), corrected["departure"])
+    methods = E3 in block["estimands"]
+    said = _comparisons(found.tests, measured.compared(), block) if methods else []
+    said += [*_described(found.tests, selected), *known.order_messages]
+    said += [*_orders_of_k(found, known.order, block), *of_edges(chosen)]
+    undeclared = [name for name in names.ESTIMANDS if name not in block["estimands"]]
+    said += [message("undeclared", names=undeclared)] if undeclared else []
+    checks = [check for check in found.checks if check.family.design == BLOCKED]
+    said += of_design(int(selected["fold"].nunique()), fewest_seeds(selected), checks)
     if known.searched is not None:
         bounds = {name: ends for name, ends in known.ranges.items() if name in SEARCHED}
-        found += of_edges(search_edges(known.searched, bounds), "edge_search")
-    found += of_cuts(blocks.cuts(metrics))
-    if E3 in declared:
-        found += of_cuts(late, "refused")
+        said += of_edges(search_edges(known.searched, bounds), "edge_search")
+    said += of_stopped(blocks.stopped(metrics), "stopped")
+    if methods:
+        said += of_stopped(blocks.stopped_choices(metrics, chosen), "refused")
     if measured.trials is not None:
-        found += of_cuts(late_trials(measured.trials), "cut_trials")
-    return found
+        said += of_stopped(stopped_trials(measured.trials), "stopped_trials")
+    return said
 
 
 def _comparisons(
-    tests: pd.DataFrame, compared: pd.DataFrame, block: Mapping[str, Any]
-) -> list[Sentence]:
-    """What the contrasts of methods say: the best of each family, then each against the control."""
+    tests: Sequence[Result], compared: pd.DataFrame, block: Mapping[str, Any]
+) -> list[Message]:
+    """The contrasts of methods: the best of each family, then each method against the control."""
     table = blocks.table(blocks.of_methods(compared), "method")
     if table.shape[1] < 2:
         return []
     control, primary = roles(table, block)
-    found = []
-    if best := champions(compared, table):
-        found.append(sentence("champions", first=best[0], second=best[1]))
+    said = []
+    if best := best_per_family(compared, table):
+        said.append(message("best_per_family", first=best[0], second=best[1]))
         if best[1] != control:
-            family = tests[tests["family"] == CHAMPIONS]
-            found += of_contrast(family, *best, block["alpha"])
-            found += of_sight(family, *best)
+            pair = find(tests, names.BEST, group_a=best[0], group_b=best[1])
+            said += of_contrast(pair, *best, block["alpha"])
+            said += of_power(pair, *best)
     for role, taken in (("control", control), ("primary", primary)):
         if taken != block[role]:
-            found.append(sentence("absent", wanted=block[role], taken=taken, role=role))
-    against = tests[tests["family"] == f"methods against {control}"]
-    found += of_contrast(against, primary, control, block["alpha"])
-    found += of_sight(against, primary, control)
-    for method in table.mean().sort_values().index:
-        if method not in (control, primary):
-            found += of_contrast(against, str(method), control, block["alpha"])
-    return found
+            said.append(message("absent", wanted=block[role], taken=taken, role=role))
+    others = [str(name) for name in table.mean().sort_values().index]
+    for method in (primary, *(name for name in others if name not in (control, primary))):
+        pair = find(tests, names.AGAINST, group_a=method, group_b=control)
+        said += of_contrast(pair, method, control, block["alpha"])
+        said += of_power(pair, method, control) if method == primary else []
+    return said
 
 
-def _described(tests: pd.DataFrame, selected: pd.DataFrame) -> list[Sentence]:
+def _described(tests: Sequence[Result], selected: pd.DataFrame) -> list[Message]:
     """Which methods lack a fold, and the order of the others."""
     values = blocks.of_methods(selected)
-    found = []
-    if out := blocks.lacking(values, "method"):
-        found.append(sentence("left_out", names=", ".join(out)))
+    lacking = blocks.lacking(values, "method")
+    said = [message("left_out", names=lacking)] if lacking else []
     table = blocks.table(values, "method")
-    if table.shape[1]:
-        found += of_methods(table)
-        found += of_omnibus(tests[tests["family"] == "methods"], "methods")
-    return found
-
-
-def least_seeds(selected: pd.DataFrame) -> int | None:
-    """Seeds of the method that has fewest of those that draw random numbers; None if none does."""
-    drawn = selected[selected["seed"] != ""].groupby("method")["seed"].nunique()
-    return None if drawn.empty else int(drawn.min())
+    if not table.shape[1]:
+        return said
+    means = table.mean().sort_values(kind="stable")
+    order = [[str(name), float(value)] for name, value in means.items()]
+    return [
+        *said,
+        message("best", first=order[0][0], value=order[0][1], folds=len(table)),
+        message("order_methods", order=order),
+        *of_omnibus(find(tests, names.METHODS), "omnibus_methods"),
+    ]
 
 
 def _orders_of_k(
-    results: Results, published: list[str], block: Mapping[str, Any]
-) -> list[Sentence]:
-    """The corrected order of k of every method with a grid, beside the published one."""
-    found = []
-    corrected = results.medians[results.medians["arm"] == names.TUNED]
-    for method, rows in corrected.groupby("method", sort=False):
-        means = rows.set_index("k")["mean"]
-        found += of_orders(published, means, str(method))
-        best = str(means.idxmin())
+    found: Analysis, published: Sequence[str], block: Mapping[str, Any]
+) -> list[Message]:
+    """The corrected order of k of every method with a grid, compared with the published one."""
+    said = []
+    corrected = [row for row in found.medians if row["arm"] == names.ARMS[E1]]
+    for method in dict.fromkeys(row["method"] for row in corrected):
+        means = {row["k"]: row["mean"] for row in corrected if row["method"] == method}
+        said += of_orders(published, means, method)
+        best = min(means, key=means.__getitem__)
         other = published[0] if published else best
-        if other == best or other not in means.index:
-            other = str(means.idxmax())
+        if other == best or other not in means:
+            other = max(means, key=means.__getitem__)
         first, second = sorted((best, other), key=blocks.number)
-        tests = results.tests
-        family = tests[(tests["family"] == f"k of {method}") & (tests["estimand"] == E1)]
-        found += of_contrast(family, first, second, block["alpha"], prefix=f"{method} with k=")
-        found += of_omnibus(family, f"k of {method}")
-    return found
+        family = find(found.tests, names.OF_K, method=method, estimand=E1)
+        pair = [one for one in family if (one.group_a, one.group_b) == (first, second)]
+        contrast = of_contrast(pair, first, second, block["alpha"])
+        said += [message(one["key"], **one["numbers"], method=method) for one in contrast]
+        said += of_omnibus(family, "omnibus_k", method=method)
+    return said
 
 
-def of_contrast(
-    tests: pd.DataFrame, first: str, second: str, alpha: float, prefix: str = ""
-) -> list[Sentence]:
-    """What the paired rows of one contrast say, in one sentence or two.
+def of_contrast(pair: Sequence[Result], first: str, second: str, alpha: float) -> list[Message]:
+    """What the paired tests of one contrast say, in one message or two.
 
     Parameters
     ----------
-    tests
-        Adjusted rows of one family and estimand.
+    pair
+        Adjusted results of the two levels, of one family.
     first, second
-        The two levels, in the order of the rows.
+        The two levels, in the order of the results.
     alpha
         Level of the adjusted tests.
-    prefix
-        Put before the levels' names, such as `mf with k=`.
     """
-    rows = _rows(tests, first, second)
-    first, second = prefix + first, prefix + second
-    t = _row(rows, names.CORRECTED_T)
-    if t is None or pd.isna(t["p_adj"]):
-        why = "there are no folds in common" if t is None else str(t["note"]).split(": ")[-1]
-        return [sentence("no_test", first=first, second=second, why=why)]
-    tost = rows[rows["test"] == names.EQUIVALENCE].iloc[0]
-    chances = rows[rows["test"] == names.BAYESIAN_T]
-    difference, p = float(t["effect"]), float(t["p_adj"])
-    ends = float(t["ci_low"]), float(t["ci_high"])
-    side = "lower" if difference < 0 else "higher"
-    sure = chances.loc[chances["stat_name"].str.contains(f"first {side}"), "stat"].iloc[0]
-    equivalence_p = float(tost["p_adj"])
+    by_test = {(one.test, one.stat_name): one for one in pair}
+    t = _of(pair, names.CORRECTED_T)
+    if t is None or pd.isna(t.p_adj):
+        why = "no_common_folds" if t is None else t.note
+        return [message("no_test", first=first, second=second, why=why)]
+    tost = _of(pair, names.EQUIVALENCE)
+    assert tost is not None  # it is made with every corrected t that has a p
     equivalent = {
         "first": first,
         "second": second,
-        "difference": difference,
-        "margin": float(tost["margin"]),
-        "equivalence_p": equivalence_p,
-        "equivalence_level": float(tost["ci_level"]),
-        "equivalence_low": float(tost["ci_low"]),
-        "equivalence_high": float(tost["ci_high"]),
+        "difference": t.effect,
+        "margin": tost.margin,
+        "equivalence_p": tost.p_adj,
+        "equivalence_level": tost.interval.level,
+        "equivalence_low": tost.interval.low,
+        "equivalence_high": tost.interval.high,
     }
-    known = {"first": first, "second": second, "p": p, "level": float(t["ci_level"])}
-    if p < alpha:
+    known = {"first": first, "second": second, "p": t.p_adj, "level": t.interval.level}
+    if t.p_adj < alpha:
         # By how much lower or higher: an end on the other side of zero stays negative.
-        low, high = sorted(end if side == "higher" else -end for end in ends)
-        rope = float(chances["margin"].iloc[0])
-        shown = {"size": abs(difference), "low": low, "high": high, "sure": percent(float(sure))}
-        found = [sentence(side, **known, **shown, rope=rope)]
-        return found + [sentence("small", **equivalent)] * (equivalence_p < alpha)
-    if equivalence_p < alpha:
-        return [sentence("equivalent", **equivalent)]
-    low, high = sorted(ends)
-    return [sentence("undecided", **known, difference=difference, low=low, high=high)]
+        sign = 1 if t.effect >= 0 else -1
+        low, high = sorted((sign * t.interval.low, sign * t.interval.high))
+        chance = by_test[names.BAYESIAN_T, names.HIGHER if sign == 1 else names.LOWER]
+        shown = {"size": abs(t.effect), "low": low, "high": high}
+        known |= {**shown, "probability": chance.stat, "rope": chance.margin}
+        said = [message("higher" if sign == 1 else "lower", **known)]
+        return said + [message("small", **equivalent)] * (tost.p_adj < alpha)
+    if tost.p_adj < alpha:
+        return [message("equivalent", **equivalent)]
+    ends = {"low": t.interval.low, "high": t.interval.high}
+    return [message("undecided", **known, difference=t.effect, **ends)]
 
 
-def of_sight(tests: pd.DataFrame, first: str, second: str) -> list[Sentence]:
-    """What one contrast could have seen, and how it varies with the users."""
-    rows = _rows(tests, first, second)
-    found = []
-    power, users = _row(rows, names.POWER), _row(rows, names.USER_BOOTSTRAP)
+def of_power(pair: Sequence[Result], first: str, second: str) -> list[Message]:
+    """What one contrast can detect, and how it varies with the users."""
+    said = []
+    known = {"first": first, "second": second}
+    power, users = _of(pair, names.POWER), _of(pair, names.USER_BOOTSTRAP)
     if power is not None:
-        comparisons = int(power["family_size"])
-        found.append(
-            sentence(
+        comparisons = int(power.family_size)
+        said.append(
+            message(
                 "power" if comparisons == 1 else "power_family",
-                first=first,
-                second=second,
-                folds=int(power["n_blocks"]),
+                **known,
+                folds=int(power.n_blocks),
                 comparisons=comparisons,
-                least=float(power["effect"]),
-                power=float(str(power["note"]).split()[-1]),
+                detectable=power.effect,
+                power=power.note_value,
             )
         )
     if users is not None:
-        found.append(
-            sentence(
-                "users",
-                first=first,
-                second=second,
-                difference=float(users["effect"]),
-                level=float(users["ci_level"]),
-                low=float(users["ci_low"]),
-                high=float(users["ci_high"]),
-            )
-        )
-    return found
+        ends = {name: getattr(users.interval, name) for name in ("level", "low", "high")}
+        said.append(message("users", **known, difference=users.effect, **ends))
+    return said
 
 
-def _rows(tests: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    return tests[(tests["group_a"] == first) & (tests["group_b"] == second)]
+def _of(results: Iterable[Result], test: str) -> Result | None:
+    return next((one for one in results if one.test == test), None)
 
 
-def _row(rows: pd.DataFrame, test: str) -> pd.Series | None:
-    found = rows[rows["test"] == test]
-    return None if found.empty else found.iloc[0]
-
-
-def of_orders(published: list[str], corrected: pd.Series, method: str) -> list[Sentence]:
+def of_orders(
+    published: Sequence[str], corrected: Mapping[str, float], method: str
+) -> list[Message]:
     """The corrected order of k of one method, and how it agrees with the published one.
 
     Parameters
     ----------
     published
-        k in order of the published medians, best first; empty where there are none.
+        k in order of the published medians, lowest first; empty where there are none.
     corrected
         Mean RMSE on test by k.
     method
         The method whose k they are.
     """
-    order = [str(k) for k in corrected.sort_values(kind="stable").index]
-    values = ", ".join(f"{corrected[k]:.4f}" for k in order)
-    found = [sentence("order_corrected", method=method, order=" < ".join(order), values=values)]
+    order = sorted(corrected, key=corrected.__getitem__)
+    values = [corrected[k] for k in order]
+    said = [message("order_corrected", method=method, order=order, values=values)]
     shared = [k for k in published if k in order]
     if len(shared) > 1:
         pairs = [(a, b) for i, a in enumerate(shared) for b in shared[i + 1 :]]
         against = sum(order.index(a) > order.index(b) for a, b in pairs)
         key = "order_reversed" if against else "order_same"
-        found.append(sentence(key, method=method, pairs=against, all_pairs=len(pairs)))
-    return found
+        said.append(message(key, method=method, pairs=against, all_pairs=len(pairs)))
+    return said
 
 
-def of_omnibus(tests: pd.DataFrame, what: str) -> list[Sentence]:
-    """What the tests of all levels together say.
-
-    Parameters
-    ----------
-    tests
-        Rows of one family and estimand.
-    what
-        The levels in words, such as `k of mf`.
-    """
-    friedman, anova = _row(tests, names.FRIEDMAN), _row(tests, names.SHARED_ANOVA)
-    naive = _row(tests, names.ANOVA)
-    if friedman is None or anova is None or naive is None or pd.isna(friedman["p_raw"]):
+def of_omnibus(family: Sequence[Result], key: str, **known: str) -> list[Message]:
+    """What the tests of all levels of a family together say, in a message of this key."""
+    tests = (names.FRIEDMAN, names.SHARED_ANOVA, names.ANOVA)
+    friedman, anova, naive = (_of(family, test) for test in tests)
+    if friedman is None or anova is None or naive is None or pd.isna(friedman.p_raw):
         return []
-    return [
-        sentence(
-            "omnibus",
-            what=what,
-            friedman=float(friedman["p_raw"]),
-            concordance=float(friedman["effect"]),
-            anova=float(anova["p_raw"]),
-            naive=float(naive["p_raw"]),
-        )
-    ]
+    p = {"friedman": friedman.p_raw, "anova": anova.p_raw, "naive": naive.p_raw}
+    return [message(key, **known, **p, concordance=friedman.effect)]
 
 
-def of_undeclared(declared: list[str]) -> list[Sentence]:
-    """Which estimands the config does not declare."""
-    left = [name for name in names.ESTIMANDS.values() if name not in declared]
-    return [sentence("undeclared", names=", ".join(left))] if left else []
-
-
-def of_edges(chosen: pd.DataFrame, key: str = "edge") -> list[Sentence]:
-    """Which methods' chosen settings lie on the edge of what was tried.
+def of_edges(chosen: pd.DataFrame, key: str = "edge") -> list[Message]:
+    """Which methods' chosen settings are on the edge of what was tried.
 
     Parameters
     ----------
     chosen
         Columns method and edge, one row a fold.
     key
-        Of the sentence: `edge` of grids, `edge_search` of searches.
+        Of the message: `edge` of grids, `edge_search` of searches.
     """
-    found = []
+    said = []
     for method, rows in chosen.groupby("method", sort=False):
-        on_edge = rows[rows["edge"] != ""]
+        on_edge = rows.loc[rows["edge"] != "", "edge"]
         if len(on_edge):
-            where = sorted({part for edge in on_edge["edge"] for part in edge.split("; ")})
-            found.append(
-                sentence(
-                    key,
-                    method=str(method),
-                    folds=len(on_edge),
-                    all_folds=len(rows),
-                    where=", ".join(where),
-                )
-            )
-    return found
+            where = sorted({part for edge in on_edge for part in setting_parts(edge).items()})
+            folds = {"folds": len(on_edge), "all_folds": len(rows)}
+            said.append(message(key, method=str(method), **folds, where=[*map(list, where)]))
+    return said
 
 
-def of_cuts(cuts: pd.DataFrame, key: str = "cut") -> list[Sentence]:
-    """Which methods the time for tuning cut short.
+def of_stopped(counts: pd.DataFrame, key: str) -> list[Message]:
+    """Which methods' runs the time budget stopped.
 
     Parameters
     ----------
-    cuts
-        Columns method, cut, runs.
+    counts
+        Columns method, stopped, runs.
     key
-        Of the sentence: `cut` of trainings, `refused` of those at chosen settings, `cut_trials` of
-        a neighbour method's trials.
+        Of the message: `stopped` of trainings, `refused` of those at chosen settings,
+        `stopped_trials` of a neighbour method's trials.
     """
     return [
-        sentence(key, method=str(method), cut=int(cut), runs=int(runs))
-        for method, cut, runs in zip(cuts["method"], cuts["cut"], cuts["runs"], strict=True)
-        if cut
+        message(key, method=str(method), stopped=int(stopped), runs=int(runs))
+        for method, stopped, runs in counts[["method", "stopped", "runs"]].itertuples(index=False)
+        if stopped
     ]
 
 
-def of_methods(table: pd.DataFrame) -> list[Sentence]:
-    """Which method has the least mean RMSE, and the order of all."""
-    means = table.mean().sort_values(kind="stable")
-    order = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
-    return [
-        sentence("best", first=means.index[0], value=float(means.iloc[0]), folds=len(table)),
-        sentence("order_methods", order=order),
-    ]
+def fewest_seeds(selected: pd.DataFrame) -> int | None:
+    """Seeds of the method that has fewest of those that draw random numbers; None if none does."""
+    drawn = selected[selected["seed"] != ""].groupby("method")["seed"].nunique()
+    return None if drawn.empty else int(drawn.min())
 
 
-def of_design(folds: int, seeds: int | None, checks: Iterable[Any]) -> list[Sentence]:
+def of_design(folds: int, seeds: int | None, checks: Sequence[Check]) -> list[Message]:
     """What the design allows.
 
     Parameters
@@ -517,62 +315,55 @@ def of_design(folds: int, seeds: int | None, checks: Iterable[Any]) -> list[Sent
     folds
         Their number.
     seeds
-        The least number of seeds of a method that draws random numbers; None where none does.
+        The lowest number of seeds of a method that draws random numbers; None where none does.
     checks
-        Whether each check of an assumption found a departure.
+        The checks of the corrected tests.
     """
-    judged = [bool(departure) for departure in checks]
-    found = []
+    judged = [check.violation for check in checks if check.violation is not None]
+    said = []
     if folds == 1:
-        found.append(sentence("one_fold"))
+        said.append(message("one_fold"))
     elif seeds is not None and (folds < 10 or seeds < 3):
-        found.append(sentence("few_runs", folds=folds, seeds=seeds))
+        said.append(message("few_runs", folds=folds, seeds=seeds))
     elif folds < 10:
-        found.append(sentence("few_folds", folds=folds))
+        said.append(message("few_folds", folds=folds))
     if judged:
-        found.append(sentence("assumptions", failed=judged.count(True), checks=len(judged)))
-    return found
+        said.append(message("assumptions", violations=sum(judged), checks=len(judged)))
+    return said
 
 
-def across(table: pd.DataFrame, tests: pd.DataFrame, block: Mapping[str, Any]) -> list[Sentence]:
+def across(table: pd.DataFrame, tests: Sequence[Result], block: Mapping[str, Any]) -> list[Message]:
     """What the data sets together say, by rule."""
     wide = independent(table)
-    said = []
-    friedman = tests[tests["test"] == FRIEDMAN].iloc[0]
-    if E3 not in blocks.declared(block):
-        said.append(sentence("undeclared", names=E3))
-    elif pd.isna(friedman["p_raw"]):
-        numbers = {"datasets": len(wide), "methods": wide.shape[1]}
-        said.append(sentence("datasets_few", **numbers, needed=LEAST, least_methods=METHODS))
+    size = {"datasets": len(wide), "methods": wide.shape[1]}
+    friedman = _of(tests, names.FRIEDMAN)
+    if E3 not in block["estimands"]:
+        said = [message("undeclared", names=[E3])]
+    elif friedman is None or pd.isna(friedman.p_raw):
+        needed = {"needed_datasets": LEAST, "needed_methods": METHODS}
+        said = [message("datasets_few", **size, **needed)]
     else:
-        order = blocked.ranks(wide).mean().sort_values(kind="stable")
-        told = ", ".join(f"{name} {rank:.2f}" for name, rank in order.items())
-        said.append(
-            sentence(
-                "datasets_order",
-                datasets=len(wide),
-                order=told,
-                p=float(friedman["p_raw"]),
-                concordance=float(friedman["effect"]),
-            )
-        )
-        least = blocked.least_friedman_p(*wide.shape)
-        if least >= block["alpha"]:
-            numbers = {"datasets": len(wide), "methods": wide.shape[1]}
-            said.append(sentence("datasets_reach", **numbers, p=least, alpha=block["alpha"]))
-    for first, second in pairs_of_tracks(table):
-        both = beside(table, first, second)
-        best = [both.sort_values(side)["method"].iloc[0] for side in ("first", "second")]
-        said.append(
-            sentence(
-                "tracks" if best[0] != best[1] else "tracks_same",
-                random=first,
-                temporal=second,
-                first=best[0],
-                second=best[1],
-                higher=int((both["difference"] > 0).sum()),
-                methods=len(both),
-                mean=float(both["difference"].mean()),
-            )
-        )
-    return said
+        ranks = blocked.ranks(wide).mean().sort_values(kind="stable")
+        order = [[str(name), float(rank)] for name, rank in ranks.items()]
+        found = {"p": friedman.p_raw, "concordance": friedman.effect}
+        said = [message("datasets_order", datasets=len(wide), order=order, **found)]
+        lowest = blocked.least_friedman_p(*wide.shape)
+        if lowest >= block["alpha"]:
+            said.append(message("datasets_reach", **size, p=lowest, alpha=block["alpha"]))
+    return said + [_of_schemes(table, *pair) for pair in pairs_of_schemes(table)]
+
+
+def _of_schemes(table: pd.DataFrame, random: str, temporal: str) -> Message:
+    """The best method under each split scheme of the same ratings, and how much errors rise."""
+    both = side_by_side(table, random, temporal)
+    first, second = (both.sort_values(side)["method"].iloc[0] for side in ("first", "second"))
+    return message(
+        "split_schemes" if first != second else "split_schemes_same",
+        random=random,
+        temporal=temporal,
+        first=first,
+        second=second,
+        higher=int((both["difference"] > 0).sum()),
+        methods=len(both),
+        mean=float(both["difference"].mean()),
+    )

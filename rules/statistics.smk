@@ -75,7 +75,7 @@ rule compare_datasets:
         datasets={
             name: {
                 "ratings": plan.same_ratings[name],
-                "track": split_scheme(config["datasets"][name]["split"]),
+                "split_scheme": split_scheme(config["datasets"][name]["split"]),
             }
             for name in plan.datasets
         },

@@ -1,13 +1,14 @@
-"""The methods over all data sets of the study, and the two tracks of the same ratings."""
+"""The methods over all data sets of the study, and the same ratings split in two ways."""
 
 import json
 
 import pandas as pd
 
 from cfmf import verdict
-from cfmf.evaluation.datasets import errors
+from cfmf.evaluation.data_sets import errors
 from cfmf.files import atomic_write
-from cfmf.statistics.datasets import across
+from cfmf.statistics.across import across
+from cfmf.statistics.results import Analysis
 from cfmf.tables import read_table, write_table
 from cfmf.workflow.job import job
 
@@ -15,10 +16,10 @@ with job(snakemake) as (log, params):
     selected = pd.concat([read_table(path, "metrics") for path in snakemake.input.selected])
     table = errors(selected, params.datasets)
     tests = across(table, params.settings)
-    said = verdict.across(table, tests, params.settings)
+    messages = verdict.across(table, tests, params.settings)
     write_table(snakemake.output.errors, table, "datasets")
-    write_table(snakemake.output.tests, tests, "tests")
+    write_table(snakemake.output.tests, Analysis(tests).tables()["tests"], "tests")
     with atomic_write(snakemake.output.verdict) as beside:
-        beside.write_text(json.dumps(said, indent=1, ensure_ascii=False))
-    for sentence in said:
-        log.info("%s", sentence["text"])
+        beside.write_text(json.dumps(messages, indent=1, ensure_ascii=False))
+    for message in messages:
+        log.info("%s %s", message["key"], json.dumps(message["numbers"], ensure_ascii=False))

@@ -30,19 +30,20 @@ with job(snakemake) as (log, params):
         trials(snakemake.input.trials),
         sum(ratios) / len(ratios),
     )
-    results = analyse(measured, params.settings)
+    found = analyse(measured, params.settings)
     order = ()
     if params.published:
         from cfmf.published import analysis as published
 
         search = pd.read_parquet(snakemake.input.search) if snakemake.input.search else None
-        results = published.analyse(metrics, params.settings, search) + results
-        order = published.order_of_k(results.medians, params.settings["primary"])
+        as_published = published.analyse(metrics, params.settings, search)
+        found = as_published + found
+        order = published.order_of_k(as_published, params.settings["primary"])
     known = Known(trials(snakemake.input.adaptive), params.ranges, *order)
-    said = of_dataset(results, measured, params.settings, known)
-    for kind in ("tests", "assumptions", "medians", "best_rows"):
-        write_table(snakemake.output[kind], getattr(results, kind), kind)
+    messages = of_dataset(found, measured, params.settings, known)
+    for kind, table in found.tables().items():
+        write_table(snakemake.output[kind], table, kind)
     with atomic_write(snakemake.output.verdict) as beside:
-        beside.write_text(json.dumps(said, indent=1, ensure_ascii=False))
-    for sentence in said:
-        log.info("%s", sentence["text"])
+        beside.write_text(json.dumps(messages, indent=1, ensure_ascii=False))
+    for message in messages:
+        log.info("%s %s", message["key"], json.dumps(message["numbers"], ensure_ascii=False))

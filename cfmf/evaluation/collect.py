@@ -15,12 +15,12 @@ from cfmf.metrics import errors, user_errors
 from cfmf.tables import COLUMNS
 
 SLICES = {
-    "user's ratings in train": (0, 1, 10, 20, 50, 100, 200, 500),
-    "item's ratings in train": (0, 1, 10, 20, 50, 100, 200, 500),
+    "user_ratings": (0, 1, 10, 20, 50, 100, 200, 500),
+    "item_ratings": (0, 1, 10, 20, 50, 100, 200, 500),
 }
 
-BY_DATE = "date of the rating"
-EACH_USER = "each user's own RMSE"
+BY_DATE = "date"
+EACH_USER = "each_user"
 MOST_PERIODS = 12
 
 Predictions = Callable[[str, str, str], pd.DataFrame]
@@ -49,10 +49,10 @@ def collect(tables: Iterable[pd.DataFrame], kind: str = "metrics") -> pd.DataFra
     return joined
 
 
-def late_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """How many trials of each method are not COMPLETE: columns method, cut, runs."""
+def stopped_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """How many trials of each method are not COMPLETE: columns method, stopped, runs."""
     late = trials["state"] != "COMPLETE"
-    return late.groupby(trials["method"], sort=False).agg(cut="sum", runs="size").reset_index()
+    return late.groupby(trials["method"], sort=False).agg(stopped="sum", runs="size").reset_index()
 
 
 def details(
@@ -176,9 +176,9 @@ def rating_periods(dates: pd.Series) -> tuple[NDArray[np.intp], list[str]] | Non
 
 
 def bin_names(lowest: Sequence[int]) -> list[str]:
-    """Names of bins of counts, given the least count of each: "0", "1-9", …, "500 or more"."""
+    """Names of bins of counts, given the least count of each: "0", "1-9", …, "500+"."""
     names = [str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(lowest)]
-    return [*names, f"{lowest[-1]} or more"]
+    return [*names, f"{lowest[-1]}+"]
 
 
 def _seeds(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDArray[np.float32]]:

@@ -20,8 +20,8 @@ from scipy import sparse
 from cfmf.evaluation.bootstrap import Resampling, ratio_intervals
 from cfmf.tables import COLUMNS
 
-CANDIDATES = "all items that the user has not rated in train"
-METRICS = ("ndcg", "recall", "mean number of ratings")
+CANDIDATES = "unrated_items"
+METRICS = ("ndcg", "recall", "popularity")
 Predict = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 Floats = NDArray[np.float64]
 

@@ -29,7 +29,7 @@ from cfmf.metrics import errors
 from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
-SLICE = "ratings left of the user's history"
+SLICE = "ratings_left"
 ALL = "all"
 KEEP_ALL = np.iinfo(np.int64).max
 

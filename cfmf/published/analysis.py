@@ -10,19 +10,19 @@ from typing import Any
 
 import pandas as pd
 
-from cfmf import verdict
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.published import SEARCHED, battery
 from cfmf.statistics import names
-from cfmf.statistics.analysis import Results, best, complete_grids, medians
+from cfmf.statistics.analysis import best_rows, complete_grids, medians
 from cfmf.statistics.blocks import grouped, number
-from cfmf.statistics.names import COMPLETE, GRID, PRUNED
-from cfmf.statistics.rows import Row
+from cfmf.statistics.names import ALL_TRIALS, COMPLETE_TRIALS, GRID
+from cfmf.statistics.results import Analysis, Family, Row, adjust
+from cfmf.verdict import Message, message
 
 
 def analyse(
     metrics: pd.DataFrame, block: Mapping[str, Any], search: pd.DataFrame | None = None
-) -> Results:
+) -> Analysis:
     """The published study's tests, on the trials of its search and on complete grids.
 
     Parameters
@@ -35,25 +35,23 @@ def analyse(
         Trials of the published search, the frame of `cfmf.published.search.search`: columns
         params_k, params_lmd, value, state. Without it the tests run on the grids only.
     """
-    grids, _ = complete_grids(metrics, [])
-    tests: list[Row] = []
-    checks: list[Row] = []
-    rows: list[Row] = []
+    grids, _ = complete_grids(metrics)
+    found = Analysis(best_rows=(*_best_rows(grids, search),))
     samples = {}
     if search is not None:
         runs = trial_runs(search)
-        samples[PRUNED, SEARCHED] = runs
-        rows += medians(runs[runs["state"] == "COMPLETE"], COMPLETE, SEARCHED)
+        samples[ALL_TRIALS, SEARCHED] = runs
+        complete = runs[runs["state"] == "COMPLETE"]
+        found += Analysis(medians=(*medians(complete, COMPLETE_TRIALS, SEARCHED),))
     for method in dict.fromkeys(["mf-published", block["primary"]]):
         if method in grids:
             samples[GRID, method] = grids[method].rename(columns={"test": "value"})
     for (arm, method), runs in samples.items():
-        family = f"published: k of {method}, {arm.removeprefix('published: ')}"
-        found = battery.battery(runs, family, block["alpha"], Resampling.of(block))
-        tests += found[0]
-        checks += found[1]
-        rows += medians(runs, arm, method)
-    return Results.of(tests, checks, rows, _best_rows(grids, search), block["alpha"])
+        family = Family(f"published_{arm}", method, names.PUBLISHED, names.UNBLOCKED, "k")
+        tests, checks = battery.battery(runs, family, block["alpha"], Resampling.of(block))
+        of_k = medians(runs, arm, method)
+        found += Analysis(adjust(tests, block["alpha"]), (*checks,), (*of_k,))
+    return found
 
 
 def trial_runs(search: pd.DataFrame) -> pd.DataFrame:
@@ -76,32 +74,29 @@ def _best_rows(grids: Mapping[str, pd.DataFrame], search: pd.DataFrame | None) -
         runs = trial_runs(search)
         for k in grouped(runs):
             lowest = runs[runs["k"] == k].nsmallest(1, "value").rename(columns={"value": "test"})
-            rows += best(names.SEARCH_ON_TEST, SEARCHED, lowest)
+            rows += best_rows(names.SEARCH_ON_TEST, SEARCHED, lowest)
     for method, cells in grids.items():
         lowest = cells.loc[cells.groupby("k")["test"].idxmin()]
         lowest = lowest.sort_values("k", key=lambda s: s.map(number))
-        rows += best(names.GRID_ON_TEST, method, lowest)
+        rows += best_rows(names.GRID_ON_TEST, method, lowest)
     return rows
 
 
-def order_of_k(medians: pd.DataFrame, primary: str) -> tuple[list[str], list[verdict.Sentence]]:
+def order_of_k(found: Analysis, primary: str) -> tuple[list[str], list[Message]]:
     """Order of k by its published medians, lowest first, and the messages that report it.
 
     The medians are those of the search or, without one, of a grid.
     """
-    searched = medians.loc[medians["arm"] == PRUNED, "method"].unique().tolist()
-    arms = [(PRUNED, name) for name in searched]
-    for arm, method in (*arms, (GRID, "mf-published"), (GRID, primary)):
-        rows = medians[(medians["arm"] == arm) & (medians["method"] == method)]
-        if rows.empty:
+    arms = [(ALL_TRIALS, SEARCHED), (GRID, "mf-published"), (GRID, primary)]
+    for arm, method in arms:
+        rows = [row for row in found.medians if (row["arm"], row["method"]) == (arm, method)]
+        if not rows:
             continue
-        order = [str(k) for k in rows.sort_values("median", kind="stable")["k"]]
-        runs, label = int(rows["n"].sum()), arm.removeprefix("published: ")
-        said = [
-            verdict.sentence("order_published", arm=label, method=method, order=" < ".join(order))
-        ]
-        if arm == PRUNED:
-            complete = int(medians.loc[medians["arm"] == COMPLETE, "n"].sum())
-            said.append(verdict.sentence("pruned", runs=runs, pruned=runs - complete))
+        order = [row["k"] for row in sorted(rows, key=lambda row: row["median"])]
+        said = [message("order_published", arm=arm, method=method, order=order)]
+        if arm == ALL_TRIALS:
+            runs = sum(row["n"] for row in rows)
+            complete = sum(row["n"] for row in found.medians if row["arm"] == COMPLETE_TRIALS)
+            said.append(message("pruned", runs=runs, pruned=runs - complete))
         return order, said
     return [], []

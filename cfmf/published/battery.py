@@ -27,49 +27,42 @@ from cfmf.statistics import names
 from cfmf.statistics.assumptions import equal_variances, normality
 from cfmf.statistics.blocks import grouped
 from cfmf.statistics.effects import anova_effects, kruskal_effects, partial_eta_interval
-from cfmf.statistics.intervals import error_told, interval, resampled, within
-from cfmf.statistics.rows import Row, about, test_row
+from cfmf.statistics.intervals import error_behind, interval, resampled, within
+from cfmf.statistics.results import Check, Family, Result, of_family
 
-ADDED = "not in the published battery; added for comparison"
+ADDED = "added_for_comparison"
+"""Not among the published tests."""
 
 
 def battery(
-    runs: pd.DataFrame, family: str, alpha: float, resampling: Resampling
-) -> tuple[list[Row], list[Row]]:
-    """The whole battery on runs grouped by k.
+    runs: pd.DataFrame, family: Family, alpha: float, resampling: Resampling
+) -> tuple[list[Result], list[Check]]:
+    """All published tests of runs grouped by k, and their checks.
 
     Parameters
     ----------
     runs
         Columns k (text) and value (RMSE), one row a run.
     family
-        Name of the family for the tables.
+        The family of all of them.
     alpha
         Level of the checks.
     resampling
         How the runs of each k are resampled for intervals, and the level of all intervals.
-
-    Returns
-    -------
-    Rows of the `tests` table and rows of the `assumptions` table.
     """
     groups = grouped(runs)
-    checks = [row for k, values in groups.items() for row in normality(values, alpha, f"k={k}")]
+    checks = [one for k, values in groups.items() for one in normality(values, alpha, f"k={k}")]
     checks += equal_variances(list(groups.values()), alpha)
-    context = {"family": family, "design": names.PUBLISHED}
-    rows = [
+    tests = [
         *one_way(groups, resampling.level),
         *kruskal(groups, resampling),
         *dunn(runs, resampling.level),
         *tukey(groups, resampling.level),
     ]
-    return (
-        about(rows, estimand=names.AS_PUBLISHED, factor="k", **context),
-        about(checks, **context),
-    )
+    return of_family(tests, family), of_family(checks, family)
 
 
-def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
+def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result]:
     """One-way analysis of variance with its sums of squares and effects, and Welch's beside it.
 
     η², ω² and ε² estimate one share of the population and so have one interval, of this level.
@@ -77,16 +70,16 @@ def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
     size = sum(values.size for values in groups.values())
     spread = [np.ptp(values) for values in groups.values() if values.size > 1]
     if len(groups) < 2 or not spread or max(spread) < 1e-12 or size <= len(groups):
-        return [test_row("one-way ANOVA", "", n_obs=size, note="not computed: no runs to compare")]
+        return [Result(names.ONE_WAY, n_obs=size, note="no_runs_to_compare")]
     found = stats.f_oneway(*groups.values())
     f = float(found.statistic)
     df1, df2 = len(groups) - 1, size - len(groups)
     ss = sums_of_squares(groups)
     effects = anova_effects(ss["between"], ss["within"], df1, df2)
-    ends = interval(*partial_eta_interval(f, df1, df2, level), level, "noncentral F")
+    ends = interval(*partial_eta_interval(f, df1, df2, level), level, "noncentral_f")
     rows = [
-        test_row(
-            "one-way ANOVA",
+        Result(
+            names.ONE_WAY,
             "scipy.stats.f_oneway",
             n_obs=size,
             stat_name="F",
@@ -94,47 +87,47 @@ def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
             df1=df1,
             df2=df2,
             p_raw=float(found.pvalue),
-            effect_name="eta squared",
-            effect=effects["eta squared"],
-            **ends,
+            effect_name="eta_squared",
+            effect=effects["eta_squared"],
+            interval=ends,
         )
     ]
     degrees = {"between": df1, "within": df2, "total": df1 + df2}
     rows += [
-        test_row(
-            "one-way ANOVA, sum of squares",
+        Result(
+            names.SUM_OF_SQUARES,
             "statsmodels.stats.anova.anova_lm",
             n_obs=size,
-            stat_name=f"SS {source}",
+            stat_name=f"ss_{source}",
             stat=value,
             df1=degrees[source],
         )
         for source, value in ss.items()
     ]
     rows += [
-        test_row(
+        Result(
             names.EFFECT_SIZE,
             "cfmf.statistics.effects.anova_effects",
             n_obs=size,
             effect_name=name,
             effect=effects[name],
-            **ends,
+            interval=ends,
         )
-        for name in ("omega squared", "epsilon squared")
+        for name in ("omega_squared", "epsilon_squared")
     ]
     if min(values.size for values in groups.values()) > 1 and min(spread) > 1e-12:
         rows.append(_welch(groups, size, level))
     return rows
 
 
-def _welch(groups: dict[str, NDArray[np.float64]], size: int, level: float) -> Row:
+def _welch(groups: dict[str, NDArray[np.float64]], size: int, level: float) -> Result:
     samples = list(groups.values())
     found = anova_oneway(samples, use_var="unequal")
     f, (df1, df2) = float(found.statistic), (float(df) for df in found.df)
     moments = [[v.mean() for v in samples], [v.var(ddof=1) for v in samples]]
     signal = effectsize_oneway(*moments, np.array([v.size for v in samples]), use_var="unequal")
-    return test_row(
-        "Welch ANOVA",
+    return Result(
+        names.WELCH,
         "statsmodels.stats.oneway.anova_oneway",
         n_obs=size,
         stat_name="F",
@@ -142,9 +135,9 @@ def _welch(groups: dict[str, NDArray[np.float64]], size: int, level: float) -> R
         df1=df1,
         df2=df2,
         p_raw=float(found.pvalue),
-        effect_name="eta squared, variances unequal",
+        effect_name="eta_squared_unequal_variances",
         effect=float(convert_effectsize_fsqu(f2=signal).eta2),
-        **interval(*partial_eta_interval(f, df1, df2, level, size), level, "noncentral F"),
+        interval=interval(*partial_eta_interval(f, df1, df2, level, size), level, "noncentral_f"),
         note=ADDED,
     )
 
@@ -161,7 +154,7 @@ def sums_of_squares(groups: dict[str, NDArray[np.float64]]) -> dict[str, float]:
     return {"between": found["C(k)"], "within": found["Residual"], "total": found.sum()}
 
 
-def kruskal(groups: dict[str, NDArray[np.float64]], resampling: Resampling) -> list[Row]:
+def kruskal(groups: dict[str, NDArray[np.float64]], resampling: Resampling) -> list[Result]:
     """Kruskal-Wallis test of equal distributions (not of equal medians), with its effects.
 
     Their intervals come from resampling the runs of each group.
@@ -169,7 +162,7 @@ def kruskal(groups: dict[str, NDArray[np.float64]], resampling: Resampling) -> l
     samples = list(groups.values())
     size = sum(values.size for values in samples)
     if len(groups) < 2 or size <= len(groups) or np.ptp(np.concatenate(samples)) == 0:
-        return [test_row("Kruskal-Wallis", "", n_obs=size, note="not computed: no runs to compare")]
+        return [Result(names.KRUSKAL, n_obs=size, note="no_runs_to_compare")]
     found = stats.kruskal(*samples)
     effects = kruskal_effects(float(found.statistic), len(groups), size)
 
@@ -179,37 +172,37 @@ def kruskal(groups: dict[str, NDArray[np.float64]], resampling: Resampling) -> l
 
     epsilon, eta = resampled(samples, resampled_effects, resampling, "runs")
     return [
-        test_row(
-            "Kruskal-Wallis",
+        Result(
+            names.KRUSKAL,
             "scipy.stats.kruskal",
             n_obs=size,
             stat_name="H",
             stat=float(found.statistic),
             df1=len(groups) - 1,
             p_raw=float(found.pvalue),
-            effect_name="epsilon squared of H",
-            effect=effects["epsilon squared of H"],
-            **epsilon,
+            effect_name=names.EPSILON_H,
+            effect=float(effects[names.EPSILON_H]),
+            interval=epsilon,
         ),
-        test_row(
+        Result(
             names.EFFECT_SIZE,
             "cfmf.statistics.effects.kruskal_effects",
             n_obs=size,
-            effect_name="eta squared of H",
-            effect=effects["eta squared of H"],
-            **eta,
+            effect_name=names.ETA_H,
+            effect=float(effects[names.ETA_H]),
+            interval=eta,
         ),
     ]
 
 
-def dunn(runs: pd.DataFrame, level: float) -> list[Row]:
+def dunn(runs: pd.DataFrame, level: float) -> list[Result]:
     """Dunn's comparisons of every pair of k; Holm adjusts them with their family.
 
-    z has the sign of the first's mean rank less the second's. The interval of that difference, of
+    z has the sign of the first's mean rank minus the second's. The interval of that difference, of
     this level, is that of z: its standard error is the one that it has under equal distributions.
     """
     if runs["k"].nunique() < 2 or np.ptp(runs["value"]) == 0:
-        return [test_row("Dunn", "", n_obs=len(runs), note="not computed: no runs to compare")]
+        return [Result(names.DUNN, n_obs=len(runs), note="no_runs_to_compare")]
     found = scikit_posthocs.posthoc_dunn(runs, val_col="value", group_col="k")
     ranked = runs.assign(rank=runs["value"].rank()).groupby("k")["rank"].agg(["mean", "size"])
     pairs = list(itertools.combinations(grouped(runs), 2))
@@ -217,11 +210,11 @@ def dunn(runs: pd.DataFrame, level: float) -> list[Row]:
     differences = np.array([ranked["mean"][a] - ranked["mean"][b] for a, b in pairs])
     # A difference has the standard error of all others times this.
     scales = np.array([np.sqrt(1 / ranked["size"][a] + 1 / ranked["size"][b]) for a, b in pairs])
-    error = error_told(differences / scales, p, stats.norm.isf)
+    error = error_behind(differences / scales, p, stats.norm.isf)
     halves = stats.norm.isf((1 - level) / 2) * error * scales
     return [
-        test_row(
-            "Dunn",
+        Result(
+            names.DUNN,
             "scikit_posthocs.posthoc_dunn",
             group_a=a,
             group_b=b,
@@ -229,9 +222,9 @@ def dunn(runs: pd.DataFrame, level: float) -> list[Row]:
             stat_name="z",
             stat=float(np.sign(differences[i]) * stats.norm.isf(p[i] / 2)),
             p_raw=float(p[i]),
-            effect_name="difference of mean ranks",
+            effect_name="difference_of_mean_ranks",
             effect=float(differences[i]),
-            **within(
+            interval=within(
                 float(differences[i]),
                 float(halves[i]),
                 len(runs) - (ranked["size"][a] + ranked["size"][b]) / 2,
@@ -243,7 +236,7 @@ def dunn(runs: pd.DataFrame, level: float) -> list[Row]:
     ]
 
 
-def tukey(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
+def tukey(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result]:
     """Tukey's comparisons of every pair of means, whose p-values are adjusted by construction.
 
     So are its intervals, of this level.
@@ -258,20 +251,20 @@ def tukey(groups: dict[str, NDArray[np.float64]], level: float) -> list[Row]:
     low, high = np.atleast_2d(ends.low), np.atleast_2d(ends.high)
     levels = list(groups)
     return [
-        test_row(
-            "Tukey",
+        Result(
+            names.TUKEY,
             "scipy.stats.tukey_hsd",
             group_a=levels[i],
             group_b=levels[j],
             n_obs=sum(values.size for values in groups.values()),
-            stat_name="difference of means",
+            stat_name="difference_of_means",
             stat=float(difference[i, j]),
             p_adj=float(p[i, j]),
-            adj_method="Tukey",
+            adj_method="tukey",
             family_size=len(levels) * (len(levels) - 1) // 2,
-            effect_name="difference of RMSE",
+            effect_name=names.DIFFERENCE,
             effect=float(difference[i, j]),
-            **interval(low[i, j], high[i, j], level, "studentized range"),
+            interval=interval(low[i, j], high[i, j], level, "studentized_range"),
             note=ADDED,
         )
         for i, j in itertools.combinations(range(len(levels)), 2)

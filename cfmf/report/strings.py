@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,14 @@ class Catalogue:
     def plain(self, key: str) -> str:
         """The text of a key as plain text, for figures and attributes."""
         return self(key).striptags()
+
+    def term(self, column: str, key: object, **values: object) -> Markup:
+        """The wording of a key in a column of a table; the key itself where there is none."""
+        return self.otherwise(f"term.{column}.{key}", key, **values)
+
+    def terms(self, column: str, keys: Iterable[object]) -> list[str]:
+        """The wording of every key in a column, as plain text."""
+        return [self.term(column, key).striptags() for key in keys]
 
     def otherwise(self, key: str, text: object, **values: object) -> Markup:
         """The text of a key if the catalogue has it, else `text`, escaped."""

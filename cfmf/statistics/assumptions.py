@@ -1,11 +1,12 @@
 """What the tests assume, checked. A check annotates a result; it never chooses the test.
 
-A check finds a departure or finds none; that it found none does not show that the assumption holds.
+A check that finds no violation does not show that the assumption holds.
 """
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,107 +15,102 @@ from scipy import stats
 from statsmodels.stats.diagnostic import lilliefors
 
 from cfmf.statistics.blocked import greenhouse_geisser, residuals
-from cfmf.statistics.rows import Row, check_row
+from cfmf.statistics.results import Check
 
-RULE_OF_THUMB = 2.0  # largest over smallest variance, as the published study judges it
+RATIO = 2.0
+"""Largest over smallest variance from which variances count as unequal: a rule of thumb."""
+EPSILON = 0.75
+"""Greenhouse & Geisser's ε up to which sphericity counts as violated."""
+NORMALITY = {
+    "shapiro_wilk": "scipy.stats.shapiro",
+    "lilliefors": "statsmodels.stats.diagnostic.lilliefors",
+}
 
 
-def normality(values: NDArray[np.float64], alpha: float, group: str) -> list[Row]:
-    """Shapiro-Wilk and Lilliefors of one sample: rows of the `assumptions` table."""
-    known = {"group": group, "n": values.size}
+def normality(values: NDArray[np.float64], alpha: float, group: str) -> list[Check]:
+    """Shapiro-Wilk and Lilliefors of one sample."""
+    known: dict[str, Any] = {"group": group, "n": values.size}
     if values.size < 4 or np.ptp(values) < 1e-12:
-        why = "not computed: needs four values that differ"
-        return [
-            check_row(name, function, **known, note=why)
-            for name, function in (
-                ("Shapiro-Wilk", "scipy.stats.shapiro"),
-                ("Lilliefors", "statsmodels.stats.diagnostic.lilliefors"),
-            )
-        ]
+        return [Check(name, note="needs_four_different_values", **known) for name in NORMALITY]
     shapiro = stats.shapiro(values)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # p outside the table's range: it is clipped, and so told
+        warnings.simplefilter("ignore")  # p outside the table's range: it is clipped, and noted
         distance, p = lilliefors(values)
-    clipped = "p is at the end of the library's table" if p in (0.001, 0.2) or p > 0.99 else ""
+    clipped = p in (0.001, 0.2) or p > 0.99
+    found = [("W", shapiro.statistic, shapiro.pvalue, ""), ("D", distance, p, clipped)]
     return [
-        check_row(
-            "Shapiro-Wilk",
-            "scipy.stats.shapiro",
-            **known,
-            stat_name="W",
-            stat=float(shapiro.statistic),
-            p_value=float(shapiro.pvalue),
-            departure=bool(shapiro.pvalue < alpha),
-        ),
-        check_row(
-            "Lilliefors",
-            "statsmodels.stats.diagnostic.lilliefors",
-            **known,
-            stat_name="D",
-            stat=float(distance),
+        Check(
+            *of,
+            stat_name=name,
+            stat=float(statistic),
             p_value=float(p),
-            departure=bool(p < alpha),
-            note=clipped,
-        ),
+            threshold=alpha,
+            violation=bool(p < alpha),
+            note="p_at_end_of_table" if at_end else "",
+            **known,
+        )
+        for of, (name, statistic, p, at_end) in zip(NORMALITY.items(), found, strict=True)
     ]
 
 
-def equal_variances(groups: list[NDArray[np.float64]], alpha: float) -> list[Row]:
+def equal_variances(groups: list[NDArray[np.float64]], alpha: float) -> list[Check]:
     """Variance ratio, Bartlett and Brown-Forsythe of several samples."""
-    known = {"group": "all", "n": sum(group.size for group in groups)}
+    known: dict[str, Any] = {"group": "all", "n": sum(group.size for group in groups)}
     variances = [float(np.var(group, ddof=1)) if group.size > 1 else 0.0 for group in groups]
     if len(groups) < 2 or min(variances) <= 0:
-        why = "not computed: needs two groups that vary"
-        return [check_row("equal variances", "", **known, note=why)]
+        return [Check("equal_variances", note="needs_two_varying_groups", **known)]
     # SciPy's Bartlett loses digits on integers.
     bartlett = stats.bartlett(*(group.astype(np.float64) for group in groups))
     brown_forsythe = stats.levene(*groups, center="median")
     ratio = max(variances) / min(variances)
     return [
-        check_row(
-            "variance ratio",
+        Check(
+            "variance_ratio",
             "numpy.var",
-            **known,
-            stat_name="largest/smallest",
+            stat_name="ratio",
             stat=ratio,
-            departure=ratio >= RULE_OF_THUMB,
-            note=f"rule of thumb: below {RULE_OF_THUMB:g}",
+            threshold=RATIO,
+            violation=ratio >= RATIO,
+            note="rule_of_thumb",
+            **known,
         ),
         *(
-            check_row(
-                name,
-                function,
-                **known,
-                stat_name=stat_name,
+            Check(
+                *of,
+                stat_name=name,
                 stat=float(found.statistic),
                 p_value=float(found.pvalue),
-                departure=bool(found.pvalue < alpha),
+                threshold=alpha,
+                violation=bool(found.pvalue < alpha),
+                **known,
             )
-            for name, function, stat_name, found in (
-                ("Bartlett", "scipy.stats.bartlett", "T", bartlett),
-                ("Brown-Forsythe", "scipy.stats.levene", "W", brown_forsythe),
+            for of, name, found in (
+                (("bartlett", "scipy.stats.bartlett"), "T", bartlett),
+                (("brown_forsythe", "scipy.stats.levene"), "W", brown_forsythe),
             )
         ),
     ]
 
 
-def of_blocks(table: pd.DataFrame, alpha: float) -> list[Row]:
+def of_blocks(table: pd.DataFrame, alpha: float) -> list[Check]:
     """Checks of the residuals of blocks and levels, and of sphericity."""
     left = residuals(table)
-    rows = normality(left.to_numpy().ravel(), alpha, "residuals")
-    rows += equal_variances([left[name].to_numpy() for name in left.columns], alpha)
+    found = normality(left.to_numpy().ravel(), alpha, "residuals")
+    found += equal_variances([left[name].to_numpy() for name in left.columns], alpha)
     if len(table) > 1:
         epsilon = greenhouse_geisser(table)
-        rows.append(
-            check_row(
+        found.append(
+            Check(
                 "sphericity",
                 "cfmf.statistics.blocked.greenhouse_geisser",
                 group="all",
                 n=table.size,
-                stat_name="Greenhouse-Geisser epsilon",
+                stat_name="epsilon",
                 stat=epsilon,
-                departure=epsilon <= 0.75,
-                note=f"1 is sphericity, {1 / (table.shape[1] - 1):.3g} the worst; judged at 0.75",
+                threshold=EPSILON,
+                violation=epsilon <= EPSILON,
+                note="lowest_epsilon",
+                note_value=1 / (table.shape[1] - 1),
             )
         )
-    return rows
+    return found

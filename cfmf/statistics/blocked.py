@@ -1,13 +1,16 @@
 """Tests of several levels that were all measured in the same blocks (folds or data sets).
 
-Every function takes a table blocks × levels of RMSE, one value a cell, and returns rows of the
-`tests` table without family, estimand and design.
+Every function of a test takes a table blocks × levels of RMSE, one value a cell, and returns
+results without family.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,15 +31,18 @@ from cfmf.statistics.effects import (
 )
 from cfmf.statistics.intervals import (
     LEAST_FOLDS,
-    error_told,
+    error_behind,
     interval,
     no_interval,
     resampled,
     within,
 )
-from cfmf.statistics.rows import Row, test_row
+from cfmf.statistics.results import Result
 
-AGREE = "all blocks rank the levels alike, which leaves no error to divide by"
+AGREE = "all_blocks_rank_alike"
+"""Which leaves no error to divide by."""
+LEVELS_RANDOM = "folds_and_levels_random"
+log = logging.getLogger(__name__)
 
 
 def greenhouse_geisser(table: pd.DataFrame) -> float:
@@ -76,7 +82,7 @@ def sums_of_squares(table: ArrayLike) -> dict[str, NDArray[np.float64]]:
 
 
 def shares_of_variance(table: ArrayLike) -> NDArray[np.float64]:
-    """Generalised η² (Olejnik & Algina 2003) and ω² of … × blocks × levels: 2 × ….
+    """Generalized η² (Olejnik & Algina 2003) and ω² of … × blocks × levels: 2 × ….
 
     ω² is of levels at random blocks: (SS - df·MS_error)/(SS_total + MS_blocks).
     """
@@ -112,10 +118,10 @@ def inflation(folds: int, ratio: float) -> float:
 
 def repeated_measures_anova(
     table: pd.DataFrame, resampling: Resampling, ratio: float | None = None
-) -> list[Row]:
+) -> list[Result]:
     """Repeated-measures analysis of variance: plain, Greenhouse-Geisser, and for shared ratings.
 
-    Effects: partial η² with an interval from the noncentral F; generalised η² and ω² with those of
+    Effects: partial η² with an interval from the noncentral F; generalized η² and ω² with those of
     resampled blocks, of which it takes ten.
 
     Parameters
@@ -126,94 +132,93 @@ def repeated_measures_anova(
         How blocks are resampled, and the level of all intervals.
     ratio
         Test ratings over train ratings of a fold, where blocks are folds: F is then also given
-        divided by `inflation`, as Nadeau & Bengio's t is. None leaves that row out.
+        divided by `inflation`, as Nadeau & Bengio's t is. None leaves that result out.
     """
-    size = {"n_blocks": len(table), "n_obs": table.size}
+    size: dict[str, Any] = {"n_blocks": len(table), "n_obs": table.size}
     if len(table) < 2:
-        return [_cannot(names.ANOVA, "needs two blocks", **size)]
+        return [Result(names.ANOVA, note="needs_two_blocks", **size)]
     melted = table.reset_index(names="block").melt("block", var_name="level", value_name="value")
     if np.ptp(residuals(table).to_numpy()) < 1e-12:
-        return [_cannot(names.ANOVA, "blocks do not differ in the effect", **size)]
+        return [Result(names.ANOVA, note="blocks_agree_exactly", **size)]
     found = AnovaRM(melted, "value", "block", within=["level"]).fit().anova_table.iloc[0]
     f, df1, df2 = (float(found[name]) for name in ("F Value", "Num DF", "Den DF"))
-    epsilon = greenhouse_geisser(table)
-    generalised, omega = shares_of_variance(table)
-    of_generalised, of_omega = _resampled_shares(table, resampling)
-    statistic: Row = {
-        "function": "statsmodels.stats.anova.AnovaRM",
-        "stat_name": "F",
-        "stat": f,
+    level = resampling.level
+    plain = Result(
+        names.ANOVA,
+        "statsmodels.stats.anova.AnovaRM",
+        stat_name="F",
+        stat=f,
+        df1=df1,
+        df2=df2,
+        p_raw=float(found["Pr > F"]),
+        **_partial_eta(f, df1, df2, level),
         **size,
-    }
-    rows = [
-        test_row(
-            names.ANOVA,
-            **statistic,
-            df1=df1,
-            df2=df2,
-            p_raw=float(found["Pr > F"]),
-            **_partial_eta(f, df1, df2, resampling.level),
-        ),
-        test_row(
-            names.GREENHOUSE_GEISSER,
-            **statistic,
-            df1=epsilon * df1,
-            df2=epsilon * df2,
-            p_raw=float(stats.f.sf(f, epsilon * df1, epsilon * df2)),
-            effect_name="generalised eta squared",
-            effect=float(generalised),
-            **of_generalised,
-            note=f"epsilon {epsilon:.4f}",
-        ),
-        test_row(
-            names.EFFECT_SIZE,
-            "cfmf.statistics.blocked.shares_of_variance",
-            **size,
-            effect_name="omega squared",
-            effect=float(omega),
-            **of_omega,
-        ),
-    ]
-    if ratio is None:
-        return rows
-    return [*rows, _shared_anova(statistic, df1, df2, ratio, resampling.level)]
+    )
+    results = [plain, *_with_shares(plain, table, resampling)]
+    return results if ratio is None else [*results, _shared_anova(plain, ratio, level)]
 
 
-def _resampled_shares(table: pd.DataFrame, resampling: Resampling) -> list[Row]:
+def _with_shares(plain: Result, table: pd.DataFrame, resampling: Resampling) -> list[Result]:
+    """The F with Greenhouse & Geisser's degrees of freedom and generalized η²; and ω²."""
     values = table.to_numpy(dtype=np.float64)
 
     def of_blocks(chosen: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         return shares_of_variance(values[chosen.astype(np.intp)])
 
-    return resampled([np.arange(len(values))], of_blocks, resampling, "blocks", least=LEAST_FOLDS)
+    generalized, omega = shares_of_variance(table)
+    ends = resampled([np.arange(len(values))], of_blocks, resampling, "blocks", least=LEAST_FOLDS)
+    epsilon = greenhouse_geisser(table)
+    df1, df2 = epsilon * plain.df1, epsilon * plain.df2
+    return [
+        replace(
+            plain,
+            test=names.GREENHOUSE_GEISSER,
+            df1=df1,
+            df2=df2,
+            p_raw=float(stats.f.sf(plain.stat, df1, df2)),
+            effect_name="generalized_eta_squared",
+            effect=float(generalized),
+            interval=ends[0],
+            note="epsilon",
+            note_value=epsilon,
+        ),
+        Result(
+            names.EFFECT_SIZE,
+            "cfmf.statistics.blocked.shares_of_variance",
+            n_blocks=plain.n_blocks,
+            n_obs=plain.n_obs,
+            effect_name="omega_squared",
+            effect=float(omega),
+            interval=ends[1],
+        ),
+    ]
 
 
-def _partial_eta(f: float, df1: float, df2: float, level: float) -> Row:
+def _partial_eta(f: float, df1: float, df2: float, level: float) -> dict[str, Any]:
     ends = partial_eta_interval(f, df1, df2, level)
     return {
-        "effect_name": "partial eta squared",
+        "effect_name": "partial_eta_squared",
         "effect": partial_eta_squared(f, df1, df2),
-        **interval(*ends, level, "noncentral F"),
+        "interval": interval(*ends, level, "noncentral_f"),
     }
 
 
-def _shared_anova(statistic: Row, df1: float, df2: float, ratio: float, level: float) -> Row:
+def _shared_anova(plain: Result, ratio: float, level: float) -> Result:
     """The F of folds that share training ratings."""
-    f = statistic["stat"] / inflation(statistic["n_blocks"], ratio)
-    return test_row(
-        names.SHARED_ANOVA,
-        **{**statistic, "stat": f},
-        df1=df1,
-        df2=df2,
-        p_raw=float(stats.f.sf(f, df1, df2)),
-        **{**_partial_eta(f, df1, df2, level), "effect_name": "partial eta squared, corrected"},
-        note=f"F over {inflation(statistic['n_blocks'], ratio):.4g}: test/train {ratio:.4g}",
+    f = plain.stat / inflation(int(plain.n_blocks), ratio)
+    effect = _partial_eta(f, plain.df1, plain.df2, level)
+    return replace(
+        plain,
+        test=names.SHARED_ANOVA,
+        stat=f,
+        p_raw=float(stats.f.sf(f, plain.df1, plain.df2)),
+        **effect | {"effect_name": "partial_eta_squared_corrected"},
+        note="test_train_ratio",
+        note_value=ratio,
     )
 
 
-def fit_mixed(
-    frame: pd.DataFrame, formula: str, components: dict[str, str]
-) -> tuple[Any, bool, str]:
+def fit_mixed(frame: pd.DataFrame, formula: str, components: dict[str, str]) -> tuple[Any, bool]:
     """A linear mixed model with crossed variance components, by restricted maximum likelihood.
 
     Parameters
@@ -228,28 +233,31 @@ def fit_mixed(
 
     Returns
     -------
-    The fitted model of statsmodels, whether it converged, and what it warned of.
+    The fitted model of statsmodels, and whether it warned that the fit may not be regular, as of an
+    estimate on the boundary of the parameter space. The warnings are logged.
     """
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = MixedLM.from_formula(
             formula, frame, groups=np.ones(len(frame)), vc_formula=components
         )
         fitted = model.fit(reml=True, method=["bfgs", "powell", "nm"])
-    trouble = [str(w.message) for w in said if issubclass(w.category, ConvergenceWarning)]
-    return fitted, bool(fitted.converged), "; ".join(dict.fromkeys(trouble))
+    trouble = [str(w.message) for w in caught if issubclass(w.category, ConvergenceWarning)]
+    for message in dict.fromkeys(trouble):
+        log.info("mixed model: %s", message)
+    return fitted, bool(trouble)
 
 
-def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
+def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Result]:
     """Wald test of the levels in a mixed model: folds, and levels within folds, at random.
 
     Parameters
     ----------
     values
-        Columns fold, seed, value and the factor, one row a run; several seeds in every cell let
-        the model tell the levels' own variation between folds from noise. Where a cell has one run
-        the two are one: only folds are random, and the runs of other cells are averaged first, for
-        as observations of their own they would be replicates of their fold.
+        Columns fold, seed, value and the factor, one row a run. Several seeds in every cell
+        separate the levels' own variation between folds from noise. Where a cell has one run the
+        two cannot be separated: only folds are random, and the runs of other cells are averaged
+        first, because as observations of their own they would be replicates of their fold.
     factor
         Name of the factor's column.
     level
@@ -257,80 +265,83 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Row]:
 
     Returns
     -------
-    One row: W/(K-1) against F(K-1, (J-1)(K-1)), which is the blocks' own number of degrees of
+    One result: W/(K-1) against F(K-1, (J-1)(K-1)), which is the blocks' own number of degrees of
     freedom rather than that of the runs; `converged` as the fit reports it.
     """
-    frame = values.rename(columns={factor: "level"})
+    frame, note = _random_parts(values.rename(columns={factor: "level"}))
     levels, blocks = frame["level"].nunique(), frame["fold"].nunique()
-    runs = frame.groupby(["fold", "level"]).size()
-    repeated = bool(runs.min() > 1)
-    if not repeated:
-        frame = frame.groupby(["fold", "level"])["value"].mean().reset_index()
-    size = {"n_blocks": blocks, "n_obs": len(frame)}
+    size: dict[str, Any] = {"n_blocks": blocks, "n_obs": len(frame)}
     if blocks < 2:
-        return [_cannot("mixed model", "needs two blocks", **size)]
-    # Centred and in units of its spread, so that the optimiser sees numbers near one.
+        return [Result(names.MIXED_MODEL, note="needs_two_blocks", **size)]
+    # Centred and in units of its spread, so that the optimizer sees numbers near one.
     spread = float(frame["value"].std())
     if not spread > 1e-12:
-        return [_cannot("mixed model", "all values are the same", **size)]
+        return [Result(names.MIXED_MODEL, note="all_values_equal", **size)]
     frame["value"] = (frame["value"] - frame["value"].mean()) / spread
     components = {"fold": "0 + C(fold)"}
-    if repeated:
+    if note == LEVELS_RANDOM:
         components["level within fold"] = "0 + C(fold):C(level)"
-        note = "folds and levels within folds random"
-    else:
-        single = runs.max() == 1
-        note = "folds random; one run a cell" if single else "folds random; runs of a cell averaged"
     try:
-        fitted, converged, trouble = fit_mixed(frame, "value ~ C(level)", components)
+        fitted, warned = fit_mixed(frame, "value ~ C(level)", components)
         fixed = fitted.fe_params.iloc[1:].to_numpy()
         covariance = fitted.cov_params().iloc[1:levels, 1:levels].to_numpy()
         wald = float(fixed @ np.linalg.solve(covariance, fixed))
     except (np.linalg.LinAlgError, ValueError) as error:
-        return [_cannot("mixed model", f"the fit failed: {error}", converged=False, **size)]
+        log.warning("the fit of the mixed model failed: %s", error)
+        return [Result(names.MIXED_MODEL, converged=False, note="fit_failed", **size)]
     df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
     f = wald / df1
     return [
-        test_row(
-            "mixed model, Wald",
+        Result(
+            names.MIXED_MODEL,
             "statsmodels.regression.mixed_linear_model.MixedLM",
             **size,
-            stat_name="W/(K-1)",
+            stat_name="wald_f",
             stat=f,
             df1=df1,
             df2=df2,
             p_raw=float(stats.f.sf(f, df1, df2)),
             **_partial_eta(f, df1, df2, level),
-            converged=converged,
-            note="; ".join(filter(None, [note, trouble])),
+            converged=bool(fitted.converged),
+            note=f"{note};fit_warned" if warned else note,
         )
     ]
 
 
-def friedman(table: pd.DataFrame, level: float) -> list[Row]:
+def _random_parts(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The observations of the mixed model, and the key of which parts are random."""
+    runs = frame.groupby(["fold", "level"]).size()
+    if runs.min() > 1:
+        return frame.copy(), LEVELS_RANDOM
+    means = frame.groupby(["fold", "level"])["value"].mean().reset_index()
+    return means, "folds_random" if runs.max() == 1 else "folds_random_runs_averaged"
+
+
+def friedman(table: pd.DataFrame, level: float) -> list[Result]:
     """Friedman's test with Kendall's W, and the F of Iman & Davenport (Demšar 2006, sec. 3.2.2).
 
-    SciPy's χ² is corrected for ties; Demšar's F, and the W in its row, are not. Where all blocks
+    SciPy's χ² is corrected for ties; Demšar's F, and the W of its result, are not. Where all blocks
     rank the levels alike, F has no error to divide by and neither value nor p.
     """
     blocks, levels = table.shape
-    size = {"n_blocks": blocks, "n_obs": table.size}
+    size: dict[str, Any] = {"n_blocks": blocks, "n_obs": table.size}
     if levels < 3 or blocks < 2:
-        return [_cannot(names.FRIEDMAN, "needs three levels and two blocks", **size)]
+        return [Result(names.FRIEDMAN, note="needs_three_levels", **size)]
     chi2, p = stats.friedmanchisquare(*table.to_numpy(dtype=np.float64).T)
     mean_ranks = ranks(table).mean()
     plain = 12 * blocks / (levels * (levels + 1)) * np.sum(np.square(mean_ranks - (levels + 1) / 2))
     room = blocks * (levels - 1) - plain
     alike = room < 1e-9
-    least = least_friedman_p(blocks, levels)
     f = np.nan if alike else (blocks - 1) * plain / room
     df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
-    ends, plain_ends = (
-        interval(*concordance_interval(x, blocks, levels, level), level, "noncentral chi2")
-        for x in (float(chi2), float(plain))
-    )
+
+    def concordance(x: float, name: str) -> dict[str, Any]:
+        ends = concordance_interval(x, blocks, levels, level)
+        found = interval(*ends, level, "noncentral_chi2")
+        return {"effect_name": name, "effect": x / (blocks * df1), "interval": found}
+
     return [
-        test_row(
+        Result(
             names.FRIEDMAN,
             "scipy.stats.friedmanchisquare",
             **size,
@@ -338,12 +349,11 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             stat=float(chi2),
             df1=df1,
             p_raw=float(p),
-            effect_name="Kendall W",
-            effect=float(chi2) / (blocks * df1),
-            **ends,
-            note=f"with {blocks} blocks of {levels} levels p cannot be below {least:.3g}",
+            **concordance(float(chi2), "kendall_w"),
+            note="lowest_p",
+            note_value=least_friedman_p(blocks, levels),
         ),
-        test_row(
+        Result(
             names.IMAN_DAVENPORT,
             "cfmf.statistics.blocked.friedman",
             **size,
@@ -352,18 +362,16 @@ def friedman(table: pd.DataFrame, level: float) -> list[Row]:
             df1=df1,
             df2=df2,
             p_raw=float(stats.f.sf(f, df1, df2)),
-            effect_name="Kendall W without correction for ties",
-            effect=float(plain) / (blocks * df1),
-            **plain_ends,
+            **concordance(float(plain), "kendall_w_uncorrected"),
             note=AGREE if alike else "",
         ),
         *(
-            test_row(
-                "mean rank",
+            Result(
+                names.MEAN_RANK,
                 "scipy.stats.rankdata",
                 **size,
-                group_a=name,
-                stat_name="mean rank",
+                group_a=str(name),
+                stat_name=names.MEAN_RANK,
                 stat=float(rank),
             )
             for name, rank in mean_ranks.items()
@@ -388,7 +396,7 @@ def critical_difference(levels: int, blocks: int, alpha: float) -> float:
     return float(q * np.sqrt(levels * (levels + 1) / (6 * blocks)))
 
 
-def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Row]:
+def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Result]:
     """Conover's and Nemenyi's comparisons of every pair of levels, and the critical difference.
 
     The effect of a pair is the difference of its mean ranks, first less second. Its interval comes
@@ -405,107 +413,114 @@ def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Ro
         Of the intervals.
     """
     blocks, levels = table.shape
-    size = {"n_blocks": blocks, "n_obs": table.size}
+    size: dict[str, Any] = {"n_blocks": blocks, "n_obs": table.size}
     if levels < 3 or blocks < 2:
-        return [_cannot(names.CONOVER, "needs three levels and two blocks", **size)]
-    mean_ranks = ranks(table).mean()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        conover = scikit_posthocs.posthoc_conover_friedman(table)
-    if ranks(table).nunique().max() == 1:
-        # Blocks in full agreement leave no error to divide by; the library calls that p = 0.
-        conover[:] = np.nan
-    nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(table)
+        return [Result(names.CONOVER, note="needs_three_levels", **size)]
     cd = critical_difference(levels, blocks, alpha)
-    wide = critical_difference(levels, blocks, 1 - level)
-    half = _conover_half(mean_ranks, conover, blocks, level)
-    rows = []
-    for a, b in itertools.combinations(table.columns, 2):
-        difference = float(mean_ranks[a] - mean_ranks[b])
-        pair = {
-            "group_a": a,
-            "group_b": b,
-            "effect_name": "difference of mean ranks",
-            "effect": difference,
-        }
-        rows += [
-            test_row(
+    nemenyi: dict[str, Any] = {
+        "adj_method": "studentized_range",
+        "family_size": levels * (levels - 1) // 2,
+        "note": "critical_difference",
+        "note_value": cd,
+    }
+    results = []
+    for pair, (half, p), (wide, p_adj) in _pairs_of_ranks(table, level):
+        with_p = np.isfinite(p)
+        results += [
+            Result(
                 names.CONOVER,
                 "scikit_posthocs.posthoc_conover_friedman",
                 **size,
                 **pair,
-                **(
-                    within(difference, half, levels - 1, level, "Conover's t")
-                    if np.isfinite(half)
-                    else no_interval(AGREE)
-                ),
-                p_raw=float(conover.loc[a, b]),
-                note="" if np.isfinite(conover.loc[a, b]) else AGREE,
+                interval=within(pair["effect"], half, levels - 1, level, "conover_t")
+                if np.isfinite(half)
+                else no_interval(AGREE),
+                p_raw=p,
+                note="" if with_p else AGREE,
             ),
-            test_row(
+            Result(
                 names.NEMENYI,
                 "scikit_posthocs.posthoc_nemenyi_friedman",
                 **size,
                 **pair,
-                **within(difference, wide, levels - 1, level, "studentized range"),
-                p_adj=float(nemenyi.loc[a, b]),
-                adj_method="studentized range",
-                family_size=levels * (levels - 1) // 2,
-                note=f"critical difference {cd:.6g}",
+                interval=within(pair["effect"], wide, levels - 1, level, "studentized_range"),
+                p_adj=p_adj,
+                **nemenyi,
             ),
         ]
-    rows.append(
-        test_row(
-            names.CRITICAL_DIFFERENCE,
-            "scipy.stats.studentized_range",
-            **size,
-            stat_name="CD",
-            stat=cd,
-            note=f"of mean ranks at {alpha:g}",
-        )
+    found = Result(
+        names.CRITICAL_DIFFERENCE,
+        "scipy.stats.studentized_range",
+        **size,
+        stat_name="CD",
+        stat=cd,
+        note="alpha",
+        note_value=alpha,
     )
-    return rows
+    return [*results, found]
+
+
+def _pairs_of_ranks(
+    table: pd.DataFrame, level: float
+) -> Iterator[tuple[dict[str, Any], tuple[float, float], tuple[float, float]]]:
+    """Each pair of levels with half its interval and p: those of Conover, and those of Nemenyi."""
+    blocks, levels = table.shape
+    found = ranks(table)
+    mean_ranks = found.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        conover = scikit_posthocs.posthoc_conover_friedman(table)
+    if found.nunique().max() == 1:
+        # Blocks in full agreement leave no error to divide by; the library calls that p = 0.
+        conover[:] = np.nan
+    nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(table)
+    half = _conover_half(mean_ranks, conover, blocks, level)
+    wide = critical_difference(levels, blocks, 1 - level)
+    for a, b in itertools.combinations(table.columns, 2):
+        pair = {
+            "group_a": str(a),
+            "group_b": str(b),
+            "effect_name": "difference_of_mean_ranks",
+            "effect": float(mean_ranks[a] - mean_ranks[b]),
+        }
+        yield pair, (half, float(conover.loc[a, b])), (wide, float(nemenyi.loc[a, b]))
 
 
 def _conover_half(mean_ranks: pd.Series, p: pd.DataFrame, blocks: int, level: float) -> float:
-    """Half the interval of any difference of mean ranks by Conover's t; NaN where p tells none."""
+    """Half the interval of any difference of mean ranks by Conover's t; NaN where p gives none."""
     t = stats.t((blocks - 1) * (len(mean_ranks) - 1))
     first, second = np.triu_indices(len(mean_ranks), 1)
     values = mean_ranks.to_numpy()
     found = p.loc[mean_ranks.index, mean_ranks.index].to_numpy()
-    error = error_told(values[first] - values[second], found[first, second], t.isf)
+    error = error_behind(values[first] - values[second], found[first, second], t.isf)
     return float(error * t.isf((1 - level) / 2))
 
 
-def many_to_one(table: pd.DataFrame, control: str, level: float) -> list[Row]:
+def many_to_one(table: pd.DataFrame, control: str, level: float) -> list[Result]:
     """Mean rank of every level against that of a control (Demšar 2006, sec. 3.2.2).
 
     The intervals, of this level, are those of its z: ± quantile × √(K(K+1)/6J).
     """
     blocks, levels = table.shape
-    size = {"n_blocks": blocks, "n_obs": table.size}
+    size: dict[str, Any] = {"n_blocks": blocks, "n_obs": table.size}
     if levels < 3 or blocks < 2:
-        return [_cannot("ranks against control", "needs three levels and two blocks", **size)]
+        return [Result(names.RANKS_AGAINST_CONTROL, note="needs_three_levels", **size)]
     mean_ranks = ranks(table).mean()
     found = scikit_posthocs.posthoc_demsar(table, control=control)
     half = stats.norm.isf((1 - level) / 2) * np.sqrt(levels * (levels + 1) / (6 * blocks))
-    rows = []
+    results = []
     for name in table.columns.drop(control):
         difference = float(mean_ranks[name] - mean_ranks[control])
-        rows.append(
-            test_row(
-                "ranks against control",
+        results.append(
+            Result(
+                names.RANKS_AGAINST_CONTROL,
                 "scikit_posthocs.posthoc_demsar",
                 **size,
-                group_a=name,
+                group_a=str(name),
                 group_b=control,
                 p_raw=float(found.loc[control, name]),
-                effect_name="difference of mean ranks",
+                effect_name="difference_of_mean_ranks",
                 effect=difference,
-                **within(difference, half, levels - 1, level, "normal"),
+                interval=within(difference, half, levels - 1, level, "normal"),
             )
         )
-    return rows
-
-
-def _cannot(test: str, why: str, **known: Any) -> Row:
-    return test_row(test, "", note=f"not computed: {why}", **known)
+    return results

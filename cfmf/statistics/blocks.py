@@ -7,30 +7,17 @@ improvement"); E3 the RMSE on test of each method at the setting chosen on valid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.selection import best, edge
-from cfmf.statistics.names import ESTIMANDS
 
 CELL = ["k", "reg", "fold", "seed"]
 
 
-def declared(block: Mapping[str, Any]) -> list[str]:
-    """Names of the estimands that the `statistics` block of the config declares."""
-    return [ESTIMANDS[key] for key in block["estimands"]]
-
-
-class IncompleteError(ValueError):
-    """Runs of a grid ended in another state than COMPLETE."""
-
-
 def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The complete grid of one method: its RMSE on validation and test in every cell.
+    """The grid of one method: its RMSE on validation and test in every cell.
 
     Returns
     -------
@@ -38,19 +25,10 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
 
     Raises
     ------
-    IncompleteError
-        If a run is in any state but COMPLETE: the time for tuning ended it.
     ValueError
         If a cell of k × reg × fold × seed is missing or not finite: tests between folds need
         complete runs, and a grid with holes would be a selection.
     """
-    late = cuts(metrics[metrics["method"] == method])
-    if late["cut"].sum():
-        cut, runs = late[["cut", "runs"]].iloc[0]
-        raise IncompleteError(
-            f"{cut} of the {runs} runs of the grid of {method} are not COMPLETE ({cut}"
-            " OUT_OF_TIME); raise tuning.seconds: only complete runs are compared"
-        )
     rows = metrics[
         (metrics["method"] == method)
         & (metrics["metric"] == "rmse")
@@ -65,20 +43,20 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
         where = ", ".join(f"{name}={value}" for name, value in zip(CELL, holes[0], strict=True))
         raise ValueError(
             f"the grid of {method} lacks {len(holes)} of {len(full)} cells (the first is {where});"
-            " train them to the end, or take the values off the config: only complete grids are"
+            " train them to convergence, or take the values off the config: only complete grids are"
             " compared"
         )
     return full.rename_axis(columns=None).reset_index()
 
 
-def cuts(metrics: pd.DataFrame) -> pd.DataFrame:
-    """How many runs of each factorization the time for tuning ended: columns method, cut, runs."""
+def stopped(metrics: pd.DataFrame) -> pd.DataFrame:
+    """How many runs the time budget stopped: columns method, stopped, runs."""
     rows = metrics[(metrics["split"] == "fit") & (metrics["metric"] == "out_of_time")]
-    found = rows.groupby("method", sort=False)["value"].agg(cut="sum", runs="size")
+    found = rows.groupby("method", sort=False)["value"].agg(stopped="sum", runs="size")
     return found.astype(int).reset_index()
 
 
-def late_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+def stopped_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     """The same for the runs at the settings that were chosen, where there are any.
 
     Parameters
@@ -89,8 +67,8 @@ def late_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
         What `cfmf.selection.choose` returns.
     """
     keys = ["dataset", "fold", "method", "k", "reg"]
-    late = cuts(metrics.merge(chosen[keys], on=keys))
-    return late[late["cut"] > 0]
+    found = stopped(metrics.merge(chosen[keys], on=keys))
+    return found[found["stopped"] > 0]
 
 
 def number(text: str) -> tuple[float, str]:

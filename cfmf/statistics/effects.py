@@ -21,17 +21,17 @@ def anova_effects(
     total = ss_between + ss_within
     excess = ss_between - df_between * mean_square
     return {
-        "eta squared": ss_between / total,
-        "omega squared": excess / (total + mean_square),
-        "epsilon squared": excess / total,
+        "eta_squared": ss_between / total,
+        "omega_squared": excess / (total + mean_square),
+        "epsilon_squared": excess / total,
     }
 
 
 def kruskal_effects(h: Numbers, groups: int, n: int) -> dict[str, Numbers]:
     """ε²_H = H/(n-1) and η²_H = (H-K+1)/(n-K) of a Kruskal-Wallis H (Tomczak & Tomczak 2014)."""
     return {
-        "epsilon squared of H": h / (n - 1),
-        "eta squared of H": (h - groups + 1) / (n - groups),
+        "epsilon_squared_of_h": h / (n - 1),
+        "eta_squared_of_h": (h - groups + 1) / (n - groups),
     }
 
 

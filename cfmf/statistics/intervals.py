@@ -1,10 +1,11 @@
-"""Intervals of effect sizes: the columns `ci_low` to `ci_method` of the `tests` table.
+"""Intervals of effect sizes.
 
-Every row that has an effect has an interval by a named method, or says in `ci_method` why not.
+Every result that has an effect has an interval by a named method, or the key of why it has none.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.statistics.rows import Row
+from cfmf.statistics.results import Interval
 
 LEAST_FOLDS = 10
 """Folds below which percentiles come out too narrow: of five, the 95 % interval of omega squared or
@@ -22,31 +23,26 @@ of a rank-biserial correlation leaves out 0 under 13 % of true nulls (simulated)
 Number = float | np.floating | NDArray[np.float64]
 
 
-def interval(low: Number, high: Number, level: float, method: str) -> Row:
-    """The columns of an interval made by `method`; ends that are not numbers are none."""
+def interval(low: Number, high: Number, level: float, method: str, resamples: int = 0) -> Interval:
+    """An interval made by `method`, of so many resamples if any; none without finite ends."""
     if not (np.isfinite(low) and np.isfinite(high)):
-        return no_interval(f"{method} gives none")
-    return {
-        "ci_low": float(low),
-        "ci_high": float(high),
-        "ci_level": level,
-        "ci_method": method,
-    }
+        return no_interval("not_finite")
+    return Interval(method, float(low), float(high), level, resamples or math.nan)
 
 
-def no_interval(why: str) -> Row:
-    """The columns of an effect without interval: only why there is none."""
-    return {"ci_method": f"none: {why}"}
+def no_interval(why: str) -> Interval:
+    """No interval, and the key of the reason."""
+    return Interval(f"none_{why}")
 
 
-def within(effect: float, half: float, limit: float, level: float, method: str) -> Row:
+def within(effect: float, half: float, limit: float, level: float, method: str) -> Interval:
     """The interval effect ± half, kept within the ±`limit` that the effect can reach."""
     if not np.isfinite(half):
-        return no_interval(f"{method} gives none")
+        return no_interval("not_finite")
     return interval(max(effect - half, -limit), min(effect + half, limit), level, method)
 
 
-def error_told(
+def error_behind(
     differences: NDArray[np.float64],
     p: NDArray[np.float64],
     quantile: Callable[[float], float],
@@ -82,7 +78,7 @@ def resampled(
     units: str,
     paired: bool = False,
     least: int = 2,
-) -> list[Row]:
+) -> list[Interval]:
     """Percentile intervals of one effect or several, by `scipy.stats.bootstrap`.
 
     The number of units bounds what resampling can tell: with 5 folds there are 126 different
@@ -99,20 +95,18 @@ def resampled(
     resampling
         Number of resamples, seed and level.
     units
-        What is resampled, in words.
+        What is resampled: `folds`, `blocks`, `runs`.
     least
         Units of a sample below which there is no interval.
 
     Returns
     -------
-    The columns of an interval, for each effect.
+    An interval for each effect.
     """
     smallest = min(len(sample) for sample in samples)
     if smallest < least:
         effects = np.size(statistic(*samples, axis=-1))
-        if smallest < 2:
-            return [no_interval(f"needs two {units} of every group")] * effects
-        return [no_interval(f"of fewer than {least} {units} it is too narrow")] * effects
+        return [no_interval("needs_two" if smallest < 2 else "too_few_blocks")] * effects
     with np.errstate(invalid="ignore", divide="ignore"):
         found = stats.bootstrap(
             samples,
@@ -128,8 +122,7 @@ def resampled(
     return [_ends(*ends, resampling, units) for ends in zip(lows, highs, strict=True)]
 
 
-def _ends(low: float, high: float, resampling: Resampling, units: str) -> Row:
+def _ends(low: float, high: float, resampling: Resampling, units: str) -> Interval:
     if high - low < 1e-12:
-        return no_interval(f"resamples of {units} all give the same")
-    method = f"percentile of {resampling.repeats} resamples of {units}"
-    return interval(low, high, resampling.level, method)
+        return no_interval(f"{units}_all_equal")
+    return interval(low, high, resampling.level, f"percentile_{units}", resampling.repeats)

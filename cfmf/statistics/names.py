@@ -1,45 +1,72 @@
-"""Names that the statistics' tables write and other modules look for. This module imports nothing.
+"""Keys that the statistics' tables hold and other modules look for. This module imports nothing.
 
-The tables' readers may rely on them: a name that changes here changes in the results.
+The report's catalogues give their wording in every language.
 """
 
-# Designs: what an analysis takes for the unit of observation.
-PUBLISHED = "unblocked, as published"
-BLOCKED = "blocked by fold"
-USERS = "users resampled"
-DATASETS = "blocked by data set"
+# Designs: the unit of observation of an analysis.
+UNBLOCKED = "unblocked"
+BLOCKED = "by_fold"
+USERS = "by_user"
+DATASETS = "by_dataset"
 SUPPORTED = (BLOCKED, USERS, DATASETS)
 
-# Estimands, by the keys that the config declares them by.
-ESTIMANDS = {"E1": "E1 tuned reg", "E2": "E2 mean over reg", "E3": "E3 chosen setting"}
-E1, E2, E3 = ESTIMANDS.values()
-AS_PUBLISHED = "as published"
+# Estimands, as the config declares them.
+ESTIMANDS = E1, E2, E3 = "E1", "E2", "E3"
+PUBLISHED = "published"
+
+# Families; those of the published study are `published_` and the arm.
+OF_K = "k"
+METHODS = "methods"
+AGAINST = "against_control"
+BEST = "best_per_family"
+ACROSS = "across_datasets"
+SCHEMES = "split_schemes"
 
 # Tests.
-ANOVA = "repeated-measures ANOVA"
-GREENHOUSE_GEISSER = f"{ANOVA}, Greenhouse-Geisser"
-SHARED_ANOVA = f"{ANOVA}, Nadeau-Bengio"
-FRIEDMAN = "Friedman"
-IMAN_DAVENPORT = f"{FRIEDMAN}, Iman-Davenport"
-CORRECTED_T = "corrected t (Nadeau-Bengio)"
-BAYESIAN_T = "Bayesian correlated t"
-EQUIVALENCE = "TOST (equivalence within the margin)"
+ANOVA = "rm_anova"
+GREENHOUSE_GEISSER = "rm_anova_greenhouse_geisser"
+SHARED_ANOVA = "rm_anova_nadeau_bengio"
+MIXED_MODEL = "mixed_model"
+FRIEDMAN = "friedman"
+IMAN_DAVENPORT = "friedman_iman_davenport"
+MEAN_RANK = "mean_rank"
+CONOVER = "conover"
+NEMENYI = "nemenyi"
+CRITICAL_DIFFERENCE = "critical_difference"
+RANKS_AGAINST_CONTROL = "ranks_against_control"
+CORRECTED_T = "corrected_t"
+BAYESIAN_T = "bayesian_t"
+EQUIVALENCE = "equivalence"
 POWER = "power"
-WILCOXON = "Wilcoxon signed-rank"
-CONOVER = "Conover"
-NEMENYI = "Nemenyi"
-CRITICAL_DIFFERENCE = "critical difference"
-USER_BOOTSTRAP = "cluster bootstrap over users"
-EFFECT_SIZE = "effect size"
+WILCOXON = "wilcoxon"
+USER_BOOTSTRAP = "user_bootstrap"
+EFFECT_SIZE = "effect_size"
+KENDALL = "kendall_tau"
+ONE_WAY = "one_way_anova"
+SUM_OF_SQUARES = "sum_of_squares"
+WELCH = "welch_anova"
+KRUSKAL = "kruskal_wallis"
+DUNN = "dunn"
+TUKEY = "tukey"
 
-# Families and arms.
-CHAMPIONS = "best factorization against best neighbours"
-PRUNED = "published: search, pruned trials kept"
-COMPLETE = "published: search, complete trials"
-GRID = "published: grid"
-TUNED = f"corrected: {E1}"
-SEARCH_ON_TEST = "published: search, chosen on test"
-GRID_ON_TEST = "published: grid, chosen on test"
-REG_ON_VALIDATION = "corrected: reg chosen on validation"
-SETTING_ON_VALIDATION = "corrected: setting chosen on validation"
-CORRECTED_ARMS = (TUNED, f"corrected: {E2}", REG_ON_VALIDATION, SETTING_ON_VALIDATION)
+# Tests of the simulations only.
+SEEDS_AS_BLOCKS = "rm_anova_seeds_as_blocks"
+ONE_PAIR = {test: f"{test}_one_pair" for test in (CORRECTED_T, WILCOXON, CONOVER)}
+"""The tests of one pair of levels only, unadjusted."""
+
+# Statistics and effects that other modules look for.
+LOWER, WITHIN, HIGHER = "p_first_lower", "p_within_rope", "p_first_higher"
+DIFFERENCE = "difference_of_rmse"
+DETECTABLE = "minimum_detectable_difference"
+EPSILON_H, ETA_H = "epsilon_squared_of_h", "eta_squared_of_h"
+
+# Arms of the medians and the best rows.
+ALL_TRIALS = "search_all_trials"
+COMPLETE_TRIALS = "search_complete_trials"
+GRID = "grid"
+ARMS = {E1: "tuned_reg", E2: "mean_over_reg"}
+SEARCH_ON_TEST = "search_chosen_on_test"
+GRID_ON_TEST = "grid_chosen_on_test"
+REG_ON_VALIDATION = "reg_chosen_on_validation"
+SETTING_ON_VALIDATION = "setting_chosen_on_validation"
+CORRECTED_ARMS = (*ARMS.values(), REG_ON_VALIDATION, SETTING_ON_VALIDATION)

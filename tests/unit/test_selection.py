@@ -47,9 +47,9 @@ def test_ties_go_to_the_simpler_model():
     ("best", "edge"),
     [
         (("16", "0.1"), ""),
-        (("4", "0.1"), "lowest k"),
-        (("64", "0.01"), "highest k; lowest reg"),
-        (("16", "1"), "highest reg"),
+        (("4", "0.1"), "k=lowest"),
+        (("64", "0.01"), "k=highest;reg=lowest"),
+        (("16", "1"), "reg=highest"),
     ],
 )
 def test_edges_of_the_grid_are_reported(best, edge):
@@ -85,8 +85,8 @@ NEIGHBOURS = [f"similarity=cosine shrinkage={s} neighbours={n}" for s in (0, 50,
     ("best", "edge"),
     [
         ("similarity=cosine shrinkage=50 neighbours=40", ""),
-        ("similarity=cosine shrinkage=50 neighbours=10", "lowest neighbours"),
-        ("similarity=cosine shrinkage=200 neighbours=160", "highest shrinkage; highest neighbours"),
+        ("similarity=cosine shrinkage=50 neighbours=10", "neighbours=lowest"),
+        ("similarity=cosine shrinkage=200 neighbours=160", "shrinkage=highest;neighbours=highest"),
         ("similarity=cosine shrinkage=0 neighbours=40", ""),  # nothing is below 0
     ],
 )
@@ -157,9 +157,9 @@ def test_the_choice_carries_the_first_seed_and_its_epochs():
     ("setting", "edge"),
     [
         ("k=8 reg=0.03", ""),
-        ("k=1 reg=0.03", "lowest k"),
-        ("k=60 reg=0.0102", "highest k; lowest reg"),
-        ("k=8 reg=0.098", "highest reg"),
+        ("k=1 reg=0.03", "k=lowest"),
+        ("k=60 reg=0.0102", "k=highest;reg=lowest"),
+        ("k=8 reg=0.098", "reg=highest"),
     ],
 )
 def test_bounds_of_a_search_are_reported(setting, edge):

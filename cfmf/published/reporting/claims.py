@@ -8,7 +8,6 @@ from cfmf.published.reporting.judgements import CLAIMS, EXPERIMENT, judge
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Heading, Table, Text
 from cfmf.report.strings import Catalogue
-from cfmf.report.terms import told
 
 BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
 
@@ -47,9 +46,7 @@ def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, o
                 judged.section, words(f"{judged.section}.title")
             )
             kind = "measured" if judged.measured else "evidence"
-            evidence = (
-                words(f"discussion.{kind}_{claim}", **told(judged.values, words)) + " " + link
-            )
+            evidence = words(f"discussion.{kind}_{claim}", **judged.values) + " " + link
         rows.append(
             {
                 "claim": words(f"discussion.claim_{claim}"),

@@ -13,8 +13,7 @@ from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Heading, Table, Text
 from cfmf.report.sections.factors import watched_phase
 from cfmf.report.strings import Catalogue
-from cfmf.report.terms import told
-from cfmf.statistics.names import PUBLISHED
+from cfmf.statistics.names import KRUSKAL, ONE_WAY, UNBLOCKED
 
 COUNT = 25
 
@@ -50,8 +49,8 @@ def _beside(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
         "torch_train": _at(study, "train", largest),
         "torch_epochs": _epochs(study, largest),
         **{f"jax_{name}": value for name, value in _jax(study).items() if name != "k"},
-        "anova_f": _statistic(study, "one-way ANOVA", "F"),
-        "kruskal_h": _statistic(study, "Kruskal-Wallis", "H"),
+        "anova_f": _statistic(study, ONE_WAY, "F"),
+        "kruskal_h": _statistic(study, KRUSKAL, "H"),
     }
     rows: list[dict[str, object]] = [
         {
@@ -141,7 +140,10 @@ def _all(study: Study, words: Catalogue) -> Table:
     for place in range(1, COUNT + 1):
         found = evidence.EVIDENCE[place](study) if place in evidence.EVIDENCE else None
         nothing = "errata.code" if place in OF_CODE else "errata.not_touched"
-        here = words(f"errata.here.e{place}", **told(found, words)) if found else words(nothing)
+        here = words(f"errata.here.e{place}", **found) if found else words(nothing)
+        if place == 20 and found:
+            effect = words.term("effect_name", found["name"])
+            here = words("errata.here.e20", **found | {"name": effect})
         if place == 3 and (searched := evidence.searched(study)):
             here = words("errata.here.e3_search", **searched)
             if because := cause(study):
@@ -188,6 +190,6 @@ def _statistic(study: Study, test: str, name: str) -> float | None:
     if tests is None:
         return None
     rows = tests[
-        (tests["design"] == PUBLISHED) & (tests["test"] == test) & (tests["stat_name"] == name)
+        (tests["design"] == UNBLOCKED) & (tests["test"] == test) & (tests["stat_name"] == name)
     ]
     return float(rows["stat"].iloc[0]) if len(rows) else None

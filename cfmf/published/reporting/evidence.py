@@ -14,7 +14,7 @@ from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.sections.factors import watched_phase
 from cfmf.report.strings import code, number
-from cfmf.statistics.names import PUBLISHED
+from cfmf.statistics.names import KRUSKAL, UNBLOCKED
 
 Values = dict[str, object]
 
@@ -166,9 +166,9 @@ def _normality(study: Study) -> Values | None:
     rows = study.table("assumptions")
     if rows is None:
         return None
-    rows = rows[rows["design"].astype(str) == PUBLISHED]
-    judged = rows[rows["departure"].astype(str).isin(["True", "False"])]
-    failed = judged[judged["departure"].astype(str) == "True"]
+    rows = rows[rows["design"].astype(str) == UNBLOCKED]
+    judged = rows[rows["violation"].notna()]
+    failed = judged[judged["violation"].astype(bool)]
     return {"failed": number(len(failed)), "judged": number(len(judged))} if len(judged) else None
 
 
@@ -176,7 +176,7 @@ def _kruskal(study: Study) -> Values | None:
     tests = study.table("tests")
     if tests is None:
         return None
-    rows = tests[(tests["design"] == PUBLISHED) & (tests["test"] == "Kruskal-Wallis")]
+    rows = tests[(tests["design"] == UNBLOCKED) & (tests["test"] == KRUSKAL)]
     rows = rows[rows["effect"].notna()]
     if rows.empty:
         return None

@@ -31,7 +31,7 @@ UNTUNED = {"k": 50.0, "reg": 0.01}
 """The study's first setting, of its learning curves."""
 
 
-OF_ITEMS = "item's ratings in train"
+OF_ITEMS = "item_ratings"
 
 
 RARE = ("1-9", "10-19")
@@ -235,7 +235,7 @@ def _new_users(study: Study) -> Judgement | None:
     measured = _cut_short(study)
     if measured is not None:
         return measured
-    found = _coldest(study, "user's ratings in train", "user-knn")
+    found = _coldest(study, "user_ratings", "user-knn")
     if found is None:
         return None
     worse = found["cold"] - found["rest"]
@@ -305,7 +305,7 @@ def _finds_what_is_hot(study: Study) -> Judgement | None:
     ranking, other = study.extra.get("ranking"), _best(study, "factorization")
     if ranking is None or other is None or not {"user-knn", other} <= set(ranking["method"]):
         return None
-    rows = ranking[ranking["metric"] == "mean number of ratings"]
+    rows = ranking[ranking["metric"] == "popularity"]
     ours, theirs = (rows[rows["method"] == method].iloc[0] for method in ("user-knn", other))
     status = "supported" if ours["ci_low"] > theirs["ci_high"] else "undecided"
     return Judgement(

@@ -13,8 +13,7 @@ from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.report.sections.tests import plain_table
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import terms
-from cfmf.statistics.blocks import IncompleteError, grid
+from cfmf.statistics.blocks import grid, stopped
 from cfmf.statistics.names import REG_ON_VALIDATION
 
 MEASURES = ("test_rmse", "train_rmse", "loss", "delta_loss")
@@ -265,10 +264,9 @@ def _exact(study: Study, words: Catalogue) -> list[Block]:
         rows = metrics[(metrics["method"] == method) & (metrics["k"] != "")]
         if rows["k"].nunique() < 2 or rows["reg"].nunique() < 2:
             continue
-        try:
-            shares = grid_importances(grid(metrics, method))
-        except IncompleteError:  # told with the effort of tuning
+        if stopped(rows)["stopped"].sum():  # reported with the effort of tuning
             continue
+        shares = grid_importances(grid(metrics, method))
         found.append(
             Plot(
                 f"grid-importances-{method}",
@@ -292,5 +290,5 @@ def _trials(name: str, title: str, runs: pd.DataFrame, words: Catalogue) -> Tabl
         Column("loss", words.plain("column.loss"), "rmse"),
         Column("delta_loss", words.plain("column.delta_loss"), "value"),
     ]
-    shown = runs.assign(state=terms(runs["state"], words))
+    shown = runs.assign(state=words.terms("state", runs["state"]))
     return Table(name, words(title), columns, records(shown))

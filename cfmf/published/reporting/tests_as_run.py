@@ -15,43 +15,56 @@ from cfmf.report.strings import Catalogue, code
 from cfmf.statistics import names
 
 PARTS = {
-    "anova": ("one-way ANOVA|effect size|Welch|Tukey", f"{names.ANOVA}|mixed model"),
-    "kruskal": ("Kruskal", "Friedman|mean rank"),
-    "dunn": ("Dunn", names.CORRECTED_T),
+    "anova": (
+        {names.ONE_WAY, names.SUM_OF_SQUARES, names.EFFECT_SIZE, names.WELCH, names.TUKEY},
+        {names.ANOVA, names.GREENHOUSE_GEISSER, names.SHARED_ANOVA, names.MIXED_MODEL},
+    ),
+    "kruskal": ({names.KRUSKAL}, {names.FRIEDMAN, names.IMAN_DAVENPORT, names.MEAN_RANK}),
+    "dunn": ({names.DUNN}, {names.CORRECTED_T}),
 }
-MEDIANS = (names.PRUNED, names.GRID, names.TUNED)
+"""The published tests of each part, and those that correct them."""
+MEDIANS = (names.ALL_TRIALS, names.GRID, names.ARMS[names.E1])
 BEST = (names.SEARCH_ON_TEST, names.GRID_ON_TEST, names.REG_ON_VALIDATION)
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Figures, checks, tests, medians and best rows, published and corrected by turns."""
     found = study.table("tests")
-    if found is None or not (found["design"] == names.PUBLISHED).any():
+    if found is None or not (found["design"] == names.UNBLOCKED).any():
         return []
     family, method = _families(found)
+    published = _of(found, *family)
+    right = _of(found, names.OF_K, method)
+    right = right[right["estimand"] == names.E1]
     return [
         Heading(words("published.heading")),
         Note("erratum", words("published.label")),
         Text(words("published.text")),
         *_figures(study, words, method),
         *_checks(study, words, family, method),
-        *_tests(study, found, words, family, method),
-        *_signs(study, found, words, family, method),
+        *_tests(study, words, published, right, method),
+        *_signs(study, words, published, right, method),
         *_side(study, words, "medians", MEDIANS, method),
         *_side(study, words, "best_rows", BEST, method),
-        *families("published", found[found["design"] == names.PUBLISHED], words),
+        *families("published", found[found["design"] == names.UNBLOCKED], words),
     ]
 
 
-def _families(found: pd.DataFrame) -> tuple[str, str]:
-    """Name of the published family to show, the search's first, and the method that corrects it."""
-    rows = found[found["design"] == names.PUBLISHED]
-    published = rows["family"].astype(str).unique().tolist()
-    of_search = [name for name in published if "search" in name]
-    of_k = found.loc[found["factor"] == "k", "family"].astype(str).unique()
-    corrected = [name.removeprefix("k of ") for name in of_k if name.startswith("k of ")]
+def _families(found: pd.DataFrame) -> tuple[tuple[str, str], str]:
+    """The published family to show, the search's first, and the method that corrects it.
+
+    A family is its key and its method.
+    """
+    rows = found[found["design"] == names.UNBLOCKED]
+    of_search = rows[rows["family"] == f"published_{names.ALL_TRIALS}"]
+    first = (of_search if len(of_search) else rows).iloc[0]
+    corrected = found.loc[found["family"] == names.OF_K, "method"].astype(str).unique()
     right = [name for name in corrected if "-published" not in name]
-    return (of_search or published)[0], next(iter([*right, *corrected]), "mf")
+    return (first["family"], first["method"]), next(iter([*right, *corrected]), "mf")
+
+
+def _of(rows: pd.DataFrame, family: str, method: str) -> pd.DataFrame:
+    return rows[(rows["family"] == family) & (rows["method"] == method)]
 
 
 def runs(study: Study) -> tuple[str, pd.DataFrame]:
@@ -122,14 +135,12 @@ def _erratum(study: Study, part: str, words: Catalogue) -> Markup:
     return words(f"published.erratum_{part}")
 
 
-def _checks(study: Study, words: Catalogue, family: str, method: str) -> list[Block]:
+def _checks(study: Study, words: Catalogue, family: tuple[str, str], method: str) -> list[Block]:
     rows = study.table("assumptions")
     if rows is None:
         return []
-    families = rows["family"].astype(str)
-    published, corrected = (
-        rows[families == name] for name in (family, f"k of {method}, {names.E1}")
-    )
+    published, corrected = _of(rows, *family), _of(rows, names.OF_K, method)
+    corrected = corrected[corrected["estimand"] == names.E1]
     found: list[Block] = []
     if len(published):
         found.append(tests.checks("published-checks", words("published.checks"), published, words))
@@ -141,46 +152,34 @@ def _checks(study: Study, words: Catalogue, family: str, method: str) -> list[Bl
 
 
 def _tests(
-    study: Study, found: pd.DataFrame, words: Catalogue, family: str, method: str
+    study: Study, words: Catalogue, published: pd.DataFrame, right: pd.DataFrame, method: str
 ) -> list[Block]:
     made: list[Block] = []
-    of_family = found[found["family"].astype(str) == family]
-    right = found[found["family"].astype(str) == f"k of {method}"]
-    right = right[right["estimand"] == names.E1]
-    for key, (published, corrected) in PARTS.items():
-        rows = of_family[of_family["test"].astype(str).str.contains(published)]
+    of_h = published["effect_name"].isin({names.EPSILON_H, names.ETA_H})
+    for key, (before, after) in PARTS.items():
+        rows = published[published["test"].isin(before) & ~of_h]
         if key == "kruskal":
-            rows = pd.concat([rows, _effects(of_family, "of H")])
-        elif key == "anova":
-            rows = rows.drop(_effects(rows, "of H").index)
+            rows = published[published["test"].isin(before) | of_h]
         if rows.empty:
             continue
         made.append(tests.table(f"published-{key}", words(f"published.{key}"), rows, words))
         made.append(Note("erratum", _erratum(study, key, words)))
-        rows = right[right["test"].astype(str).str.contains(corrected, regex=key != "dunn")]
+        rows = right[right["test"].isin(after)]
         if len(rows):
             title = words(f"published.{key}_corrected", method=code(method))
             made.append(tests.table(f"corrected-{key}", title, rows, words))
     return made
 
 
-def _effects(rows: pd.DataFrame, ending: str) -> pd.DataFrame:
-    sizes = rows[rows["test"] == names.EFFECT_SIZE]
-    return sizes[sizes["effect_name"].astype(str).str.endswith(ending)]
-
-
 def _signs(
-    study: Study, found: pd.DataFrame, words: Catalogue, family: str, method: str
+    study: Study, words: Catalogue, published: pd.DataFrame, right: pd.DataFrame, method: str
 ) -> list[Block]:
     """The sign plot of Dunn's p, and that of the corrected t."""
     made: list[Block] = []
-    for name, of_family, test in (
-        ("published", family, "Dunn"),
-        ("corrected", f"k of {method}", names.CORRECTED_T),
+    for name, rows in (
+        ("published", published[published["test"] == names.DUNN]),
+        ("corrected", right[right["test"] == names.CORRECTED_T]),
     ):
-        rows = found[(found["family"].astype(str) == of_family) & (found["test"] == test)]
-        if name == "corrected":
-            rows = rows[rows["estimand"] == names.E1]
         rows = rows[rows["p_adj"].notna()]
         if rows.empty:
             continue

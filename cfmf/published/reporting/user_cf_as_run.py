@@ -7,7 +7,6 @@ from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Heading, Note, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import terms
 
 PUBLISHED = "user-cf-published"
 
@@ -29,7 +28,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         words.otherwise(f"neighbours.reading_{row.split}_{row.metric}", "").striptags()
         for row in table.itertuples()
     ]
-    table["split"] = terms(table["split"], words)
+    table["split"] = words.terms("split", table["split"])
     columns = [
         Column("split", words.plain("column.split")),
         Column("metric", words.plain("column.metric"), "code"),

@@ -1,4 +1,4 @@
-"""Figures of the tests: runs by k, who is told apart from whom, ranks, and two tracks."""
+"""Figures of the tests: runs by k, who is told apart from whom, ranks, and two split schemes."""
 
 from __future__ import annotations
 
@@ -83,8 +83,11 @@ def _letters(drawn: go.Figure, x: float, y: float, text: str, place: str) -> Non
     drawn.add_scatter(x=[x], y=[y], mode="text", text=[text], textposition=place, hoverinfo="skip")
 
 
-def tracks(points: pd.DataFrame, words: Words) -> go.Figure:
-    """RMSE of each method on two tracks; `points` has `method`, `first` (random), `second`."""
+def split_schemes(points: pd.DataFrame, words: Words) -> go.Figure:
+    """RMSE of each method under two split schemes.
+
+    `points` has `method`, `first` (random), `second`.
+    """
     rows = points.sort_values("first", ascending=False)
     drawn = figure(120 + 30 * len(rows))
     for method, first, second in zip(rows["method"], rows["first"], rows["second"], strict=True):

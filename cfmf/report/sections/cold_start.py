@@ -12,7 +12,6 @@ from cfmf.report.figures import accuracy as figures
 from cfmf.report.figures.style import published
 from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import term, terms
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -98,7 +97,7 @@ def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
         words("cold-start.published_title", what=what),
         words("cold-start.published_caption"),
         figures.by_level(
-            rows.assign(level=terms(rows["level"], words)), what.striptags(), words.plain
+            rows.assign(level=words.terms("group", rows["level"])), what.striptags(), words.plain
         ),
     )
 
@@ -111,7 +110,7 @@ def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
     caption = words(
         "cold-start.slice_caption",
         what=what,
-        level=term(best["level"], words),
+        level=words.term("group", best["level"]),
         method=code(best["method"]),
         rmse=number(float(best["value"]), "rmse"),
         low=number(float(best["low"]), "rmse"),
@@ -119,7 +118,7 @@ def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
         n=number(int(best["n"]), "count"),
         users=number(int(best["users"]), "count"),
     )
-    shown = _on_one_scale(rows.assign(level=terms(rows["level"], words)))
+    shown = _on_one_scale(rows.assign(level=words.terms("group", rows["level"])))
     return Plot(
         f"slice-{_slug(name)}",
         words("cold-start.slice_title", what=what),
@@ -132,7 +131,7 @@ def _intervals(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -
     """An `intervals` table with everything it has."""
     shown = rows.assign(
         slice=[words.otherwise(f"slice.{one}", one).striptags() for one in rows["slice"]],
-        level=terms(rows["level"], words),
+        level=words.terms("group", rows["level"]),
     )
     columns = [
         Column("slice", words.plain("column.slice")),
@@ -152,7 +151,7 @@ def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
     tables = [by_level(slices, str(name)).assign(slice=name) for name in slices["slice"].unique()]
     rows = pd.concat(tables, ignore_index=True)
     rows["slice"] = [words.otherwise(f"slice.{name}", name).striptags() for name in rows["slice"]]
-    rows["level"] = terms(rows["level"], words)
+    rows["level"] = words.terms("group", rows["level"])
     columns = [
         Column("slice", words.plain("column.slice")),
         Column("level", words.plain("column.level")),
@@ -180,7 +179,7 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
         rmse=number(float(best["value"]), "rmse"),
         level=number(float(trimmed["ci_level"].iloc[0]), "percent"),
     )
-    shown = _on_one_scale(rows.assign(level=terms(rows["level"], words)))
+    shown = _on_one_scale(rows.assign(level=words.terms("group", rows["level"])))
     found: list[Block] = [
         Plot(
             "trimmed",
@@ -201,7 +200,7 @@ def _by_length(rows: pd.DataFrame, lengths: list[str], words: Catalogue) -> Tabl
     wide = rows.pivot_table(index="method", columns="level", values="value")
     columns = [
         Column("method", words.plain("column.method"), "code"),
-        *(Column(length, term(length, words).striptags(), "rmse") for length in lengths),
+        *(Column(length, words.term("group", length).striptags(), "rmse") for length in lengths),
     ]
     shown = wide.sort_values(lengths[0]).reset_index()
     return Table("trimmed-rmse", words("cold-start.trimmed_rmse"), columns, records(shown))

@@ -150,7 +150,7 @@ def _ranking(study: Study, words: Catalogue) -> list[Block]:
         Column("recall", words("column.recall_at", top=top).striptags(), "rmse"),
         Column("recall_low", words.plain("column.low"), "rmse"),
         Column("recall_high", words.plain("column.high"), "rmse"),
-        Column("mean number of ratings", words.plain("column.popularity"), "value"),
+        Column("popularity", words.plain("column.popularity"), "value"),
     ]
     title = words("comparison.ranking")
     text = words(

@@ -11,7 +11,6 @@ from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.report.sections import effort
 from cfmf.report.strings import Catalogue, code
-from cfmf.report.terms import terms
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -153,7 +152,7 @@ def _stages(study: Study, words: Catalogue) -> list[Block]:
     keys = ["method", "k", "reg", "stage", "measure"]
     rows = costs.groupby(keys, sort=False)["value"].agg(mean="mean", total="sum", n="size")
     shown = rows.reset_index()
-    shown = shown.assign(**{key: terms(shown[key], words) for key in ("stage", "measure")})
+    shown = shown.assign(**{key: words.terms(key, shown[key]) for key in ("stage", "measure")})
     columns = [
         Column("method", words.plain("column.method"), "code"),
         Column("k", "k", "text"),

@@ -1,10 +1,10 @@
-"""All data sets of the study together, and the random track beside the temporal one."""
+"""All data sets of the study together, and the random split compared with the temporal one."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from cfmf.evaluation.datasets import beside, independent, pairs_of_tracks
+from cfmf.evaluation.data_sets import independent, pairs_of_schemes, side_by_side
 from cfmf.report.context import Study
 from cfmf.report.figures import ranks as figures
 from cfmf.report.page import Block, Column, Fold, Heading, Plot, Points, Table, Text, records
@@ -15,7 +15,7 @@ from cfmf.statistics.names import CRITICAL_DIFFERENCE
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Every method on every data set, ranks over them, and the two tracks of the same ratings."""
+    """Every method on every data set, ranks over them, and the same ratings split in two ways."""
     table, tests = study.extra.get("across_errors"), study.extra.get("across_tests")
     if table is None or tests is None:
         return []
@@ -25,7 +25,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *([Points(said)] if said else []),
         _every(table, words),
         *_ranks(table, tests, words),
-        *_tracks(table, words),
+        *_schemes(table, words),
         Fold(
             words("datasets.tests"),
             [test_table("tests-datasets", words("datasets.tests"), tests, words)],
@@ -56,12 +56,12 @@ def _ranks(table: pd.DataFrame, tests: pd.DataFrame, words: Catalogue) -> list[B
     return [Plot("ranks-datasets", words("datasets.rank_title"), caption, drawn)]
 
 
-def _tracks(table: pd.DataFrame, words: Catalogue) -> list[Block]:
+def _schemes(table: pd.DataFrame, words: Catalogue) -> list[Block]:
     found: list[Block] = []
-    for place, (first, second) in enumerate(pairs_of_tracks(table), start=1):
-        both = beside(table, first, second)
+    for place, (first, second) in enumerate(pairs_of_schemes(table), start=1):
+        both = side_by_side(table, first, second)
         names = {"random": code(first), "temporal": code(second)}
-        title = words("datasets.track_title", **names)
+        title = words("datasets.scheme_title", **names)
         columns = [
             Column("method", words.plain("column.method"), "code"),
             Column("first", first, "rmse"),
@@ -70,11 +70,11 @@ def _tracks(table: pd.DataFrame, words: Catalogue) -> list[Block]:
         ]
         found += [
             Plot(
-                f"tracks-{place}",
+                f"split-schemes-{place}",
                 title,
-                words("datasets.track_caption", **names),
-                figures.tracks(both, words.plain),
+                words("datasets.scheme_caption", **names),
+                figures.split_schemes(both, words.plain),
             ),
-            Table(f"tracks-{place}", title, columns, records(both)),
+            Table(f"split-schemes-{place}", title, columns, records(both)),
         ]
-    return [Heading(words("datasets.track_heading")), *found] if found else []
+    return [Heading(words("datasets.scheme_heading")), *found] if found else []

@@ -8,7 +8,6 @@ from markupsafe import Markup
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Heading, Note, Points, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import terms
 
 TUNING = {"tune", "fit"}
 """Stages of the costs that choose a setting; what follows the choice is not tuning."""
@@ -146,7 +145,7 @@ def _trials(study: Study, words: Catalogue) -> Table:
         Column("setting", words.plain("column.what"), "code"),
         Column("validation", words.plain("column.validation_rmse"), "rmse"),
     ]
-    shown = trials.assign(state=terms(trials["state"], words))
+    shown = trials.assign(state=words.terms("state", trials["state"]))
     return Table("searched-trials", words("effort.search_trials"), columns, records(shown))
 
 

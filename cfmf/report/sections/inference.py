@@ -8,9 +8,8 @@ from markupsafe import Markup
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Fold, Heading, Note, Text
 from cfmf.report.sections import simulated
-from cfmf.report.sections.tests import checks, plain_table, table
+from cfmf.report.sections.tests import checks, family_title, plain_table, table
 from cfmf.report.strings import Catalogue, number
-from cfmf.report.terms import family_title
 from cfmf.statistics.names import CORRECTED_ARMS, ESTIMANDS, POWER, SUPPORTED
 
 
@@ -35,7 +34,7 @@ def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
         return []
     found = set(tests["estimand"])
     estimands = Markup("; ").join(
-        words(f"statistics.estimand_{key}") for key, name in ESTIMANDS.items() if name in found
+        words(f"statistics.estimand_{key}") for key in ESTIMANDS if key in found
     )
     return [
         Heading(words("statistics.blocked")),
@@ -47,9 +46,10 @@ def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
 def families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     """A fold for each family of tests."""
     found: list[Block] = []
-    families = tests["family"].astype(str)
-    for place, (family, rows) in enumerate(tests.groupby(families, sort=False), start=1):
-        title = family_title(str(family), words)
+    keys = tests[["family", "method"]].fillna("")
+    groups = tests.groupby([keys["family"], keys["method"]], sort=False)
+    for place, ((family, method), rows) in enumerate(groups, start=1):
+        title = family_title(str(family), str(method), words)
         found.append(Fold(title, [table(f"{name}-{place}", title, rows, words)]))
     return found
 
@@ -79,10 +79,10 @@ def _assumptions(study: Study, words: Catalogue) -> list[Block]:
     if rows is None:
         return []
     rows = rows[rows["design"].isin(SUPPORTED)]
-    judged = rows[rows["departure"].astype(str).isin(["True", "False"])]
+    judged = rows["violation"].dropna()
     text = words(
         "statistics.assumptions_text",
-        failed=number(int((judged["departure"].astype(str) == "True").sum())),
+        failed=number(int(judged.astype(bool).sum())),
         judged=number(len(judged)),
     )
     title = words("statistics.assumptions")

@@ -88,7 +88,7 @@ def _trials_figure(method: str, rows: pd.DataFrame, words: Catalogue) -> Plot | 
         return None
     x, line, points = found
     if line:
-        named = words.plain("term.similarity")
+        named = words.plain("term.stage.similarity")
         if line != "similarity":
             named = words.otherwise(f"axis.{line}", line).striptags()
         points["line"] = named + " " + points["line"].str.removeprefix(line + " ")

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Table, Text
 from cfmf.report.strings import Catalogue, code
-from cfmf.report.terms import term
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -52,7 +51,9 @@ def _said(value: object, words: Catalogue) -> str:
         return words.plain("provenance.yes" if value else "provenance.no")
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "" if value is None else term(value, words).striptags()
+    if value == "none":
+        return words.plain("provenance.none")
+    return "" if value is None else str(value)
 
 
 def _pairs(name: str, pairs: dict[str, Any], words: Catalogue) -> Fold:

@@ -16,9 +16,8 @@ from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import jobs
 from cfmf.report.sections.summary import CONTRASTS, FOLDS, sentence
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import term
 
-HISTORY = "user's ratings in train"
+HISTORY = "user_ratings"
 QUICK = 0.1
 """Share of the best method's time that counts as quick."""
 
@@ -126,7 +125,7 @@ def _new_users(study: Study, words: Catalogue) -> Markup | None:
     everyone = numbers.errors_on_test(study).groupby("method")["value"].mean()
     return words(
         "questions.new_users_answer",
-        level=term(best["level"], words),
+        level=words.term("group", best["level"]),
         all=number(float(everyone[best["method"]]), "rmse"),
         n=number(int(best["n"]), "count"),
         **_least(best),
@@ -141,7 +140,7 @@ def _cut(rows: pd.DataFrame, words: Catalogue) -> Markup:
     text = words("questions.new_users_cut", fewest=fewest, **_least(best))
     for length in dict.fromkeys(more):
         best = numbers.least(rows[rows["level"] == length], "value")
-        shown = term(length, words)
+        shown = words.term("group", length)
         text += " " + words("questions.new_users_more", length=shown, **_least(best))
     return text
 

@@ -12,7 +12,6 @@ from cfmf.report.context import Study
 from cfmf.report.figures import distributions as figures
 from cfmf.report.page import Block, Column, Fold, Heading, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import terms
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -257,7 +256,7 @@ def _folds(study: Study, words: Catalogue) -> Block:
     columns = [
         Column("fold", words.plain("column.fold"), "code"),
         *(
-            Column(part, words.plain(f"term.{part}"), "count")
+            Column(part, words.plain(f"term.split.{part}"), "count")
             for part in ("fit", "validation", "test")
         ),
     ]
@@ -281,7 +280,7 @@ def _matrices(study: Study, words: Catalogue) -> list[Block]:
         Column("dtype", words.plain("column.dtype"), "code"),
         Column("stored", words.plain("column.stored"), "count"),
     ]
-    kinds = found.kinds.assign(part=terms(found.kinds["part"], words))
+    kinds = found.kinds.assign(part=words.terms("split", found.kinds["part"]))
     fold = code(found.fold)
     tables: list[Block] = [
         Table("matrices", words("data.matrices", fold=fold), columns, records(kinds))

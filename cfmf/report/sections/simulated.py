@@ -1,4 +1,4 @@
-"""How often each test rejects a true null, by simulation, and why some rates are not nominal."""
+"""Type I error of each test, by simulation, and why some rates are not nominal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from cfmf.report.page import Block, Column, Fold, Heading, Points, Table, Text, records
 from cfmf.report.strings import Catalogue, number
-from cfmf.report.terms import term, terms
 from cfmf.statistics import names
 from cfmf.statistics.rates import iman_davenport_rate, least_p, signed_rank_rate
 
@@ -19,12 +18,15 @@ KEPT = 0.03, 0.07
 """Shares between these count as nominal: 400 repeats at 5 % have a standard error of 1.1 %."""
 OF_LEVELS = ["independent", "unequal", "shared"]
 NAMED = {
-    "t": f"{names.CORRECTED_T}, one pair alone",
+    "t": names.ONE_PAIR[names.CORRECTED_T],
     "anova": names.ANOVA,
     "friedman": names.FRIEDMAN,
-    "seeds": f"{names.ANOVA}, seeds as blocks",
+    "seeds": names.SEEDS_AS_BLOCKS,
     "shared_anova": names.SHARED_ANOVA,
 }
+CORRECTED = {names.SHARED_ANOVA, names.CORRECTED_T, names.ONE_PAIR[names.CORRECTED_T]}
+"""Tests that allow for training ratings that folds share."""
+SIGNED_RANK = {names.WILCOXON, names.ONE_PAIR[names.WILCOXON]}
 
 
 def shares() -> pd.DataFrame:
@@ -32,12 +34,11 @@ def shares() -> pd.DataFrame:
 
     Returns
     -------
-    One row a null, design and test: null, size, test, repeats, share, and folds and levels (the
-    numbers in `size`; levels are 0 where it names none).
+    One row a null, design and test: null, folds, levels, seeds, users, test, repeats, share; a
+    number that a null does not have is 0.
     """
-    rows = pd.read_csv(SIMULATED, sep="\t")
-    found = rows["size"].str.extract(r"^(?P<folds>\d+)(?:.*?(?P<levels>\d+) levels)?")
-    return rows.join(found.fillna("0").astype(int))
+    counts = dict.fromkeys(("folds", "levels", "seeds", "users"), int)
+    return pd.read_csv(SIMULATED, sep="\t").fillna(0).astype(counts)
 
 
 def blocks(words: Catalogue) -> list[Block]:
@@ -74,7 +75,7 @@ def _table(rows: pd.DataFrame, title: Markup, words: Catalogue) -> Table:
         heading = words(f"simulated.null_{null}", folds=folds).striptags()
         columns.append(Column(str(name), heading, "share"))
     return Table(
-        "type-one-error", title, columns, records(wide.assign(test=terms(wide.index, words)))
+        "type-one-error", title, columns, records(wide.assign(test=words.terms("test", wide.index)))
     )
 
 
@@ -83,17 +84,17 @@ def reason(null: str, test: str, folds: int, levels: int, repeats: int, share: f
 
     `unexplained` is none of the known reasons. `approximate` is what the exact rate and the chance
     of so many repeats, three standard errors as there are many shares, explain together;
-    `discrete` lies between the exact rate of one pair and the sum of all pairs' rates.
+    `discrete` is between the exact rate of one pair and the sum of all pairs' rates.
     """
     low, high = KEPT
     if low <= share <= high:
         return ""
-    if "seeds as blocks" in test:
+    if test == names.SEEDS_AS_BLOCKS:
         return "seeds"
-    if "Wilcoxon" in test and least_p(folds) > NOMINAL:
+    if test in SIGNED_RANK and least_p(folds) > NOMINAL:
         return "least_p"
     if share > high:
-        if null == "shared" and "Nadeau-Bengio" not in test:
+        if null == "shared" and test not in CORRECTED:
             return "shared"
         if test == names.IMAN_DAVENPORT:
             exact = iman_davenport_rate(folds, levels, NOMINAL)
@@ -103,9 +104,9 @@ def reason(null: str, test: str, folds: int, levels: int, repeats: int, share: f
     if test == names.WILCOXON:
         one = signed_rank_rate(folds, NOMINAL / _pairs(levels))
         return "discrete" if one <= share <= _pairs(levels) * one else "unexplained"
-    if "Nadeau-Bengio" in test and null != "shared":
+    if test in CORRECTED and null != "shared":
         return "widened"
-    return "epsilon" if "Greenhouse-Geisser" in test else "unexplained"
+    return "epsilon" if test == names.GREENHOUSE_GEISSER else "unexplained"
 
 
 def _pairs(levels: int) -> int:
@@ -156,7 +157,7 @@ def _named(rows: pd.DataFrame, words: Catalogue) -> Markup:
         parts.append(
             words(
                 "simulated.outside_test",
-                test=term(test, words),
+                test=words.term("test", test),
                 shares=Markup("–").join(number(end, "share") for end in ends),
                 folds=", ".join(str(folds) for folds in sorted(set(cells["folds"]))),
             )

@@ -5,26 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cfmf.metrics import METRICS
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Note, Points, Table, Text, records
+from cfmf.report.sections.tests import edges
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.report.terms import term
 
+Message = dict[str, Any]
 CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]
 FOLDS = ["few_runs", "few_folds", "one_fold"]
 HEADLINE = [["refused"], ["best"], ["order_reversed", "order_same"], FOLDS]
 """Of each list, the first sentence whose key comes first stands on top."""
 KINDS = {
-    **dict.fromkeys(("size", "low", "high", "difference", "least", "value"), "rmse"),
+    **dict.fromkeys(("size", "low", "high", "difference", "detectable", "value"), "rmse"),
     **dict.fromkeys(("equivalence_low", "equivalence_high"), "rmse"),
     **dict.fromkeys(("p", "equivalence_p", "friedman", "anova", "naive"), "p_in_text"),
     "mean": "signed",
     **dict.fromkeys(("level", "equivalence_level", "power"), "percent"),
 }
+
+KEYS = {"why": "note", "role": "role", "arm": "arm"}
+"""Names of a message's keys, and the column of the tables whose keys they are."""
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -53,9 +57,9 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
     return found
 
 
-def headline(verdict: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def headline(verdict: list[Message]) -> list[Message]:
     """The first two comparisons, the best method, the orders of k, and what the design allows."""
-    found = [said for said in verdict if said["key"] == "champions"]
+    found = [said for said in verdict if said["key"] == "best_per_family"]
     found += [said for said in verdict if said["key"] in CONTRASTS][:2]
     for keys in HEADLINE:
         ranked = [said for said in verdict if said["key"] in keys]
@@ -63,19 +67,49 @@ def headline(verdict: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def sentence(said: dict[str, Any], words: Catalogue) -> Markup:
-    """One sentence of the verdict: in the catalogue's words if it has them, else as computed."""
-    shown = {}
-    for name, value in said["numbers"].items():
-        if isinstance(value, (int, float)):
-            shown[name] = number(value, KINDS.get(name, ""))
-        elif name in {"first", "second", "method"}:
-            shown[name] = term(value, words) if " with k=" in value else code(value)
-        elif name == "sure" and value.startswith("over "):
-            shown[name] = words("summary.over", share=value.removeprefix("over "))
-        else:
-            shown[name] = term(value, words)
-    return words.otherwise(f"verdict.{said['key']}", said["text"], **shown)
+def sentence(said: Message, words: Catalogue) -> Markup:
+    """One message of the verdict, in the words of the catalogue."""
+    numbers = said["numbers"]
+    shown = {name: _shown(name, value, words) for name, value in numbers.items()}
+    if "method" in numbers and "second" in numbers:  # two k of a method
+        for name in ("first", "second"):
+            shown[name] = words("verdict.k_of", method=shown["method"], k=code(numbers[name]))
+    if said["key"] == "datasets_order":
+        shown["order"] = _listed(numbers["order"], "exponent")
+    return words(f"verdict.{said['key']}", **shown)
+
+
+def _shown(name: str, value: Any, words: Catalogue) -> Markup:
+    """One number, name or key of a message."""
+    if name == "probability":
+        return probability(value, words)
+    if isinstance(value, (int, float)):
+        return number(value, KINDS.get(name, ""))
+    if name in KEYS:
+        return words.term(KEYS[name], value)
+    if name == "names":
+        return Markup(", ").join(words.term("estimand", one) for one in value)
+    if name == "where":
+        return edges(value, words)
+    if name == "values":
+        return Markup(", ").join(number(one, "rmse") for one in value)
+    if name == "order":
+        ranked = isinstance(value[0], list)
+        return _listed(value, "rmse") if ranked else Markup(" &lt; ").join(map(escape, value))
+    return code(value)
+
+
+def _listed(pairs: list[tuple[str, float]], kind: str) -> Markup:
+    return Markup(", ").join(code(name) + " " + number(value, kind) for name, value in pairs)
+
+
+def probability(value: float, words: Catalogue) -> Markup:
+    """A probability that is never rounded to certainty."""
+    if value > 0.99:
+        return words("verdict.over", share=number(0.99, "percent"))
+    if value < 0.01:
+        return words("verdict.under", share=number(0.01, "percent"))
+    return number(value, "percent")
 
 
 def _table(table: pd.DataFrame, words: Catalogue) -> Table:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report.page import Column, Table, records
-from cfmf.report.strings import Catalogue
-from cfmf.report.terms import terms
+from cfmf.report.strings import Catalogue, code, shown
+from cfmf.selection import setting_parts
 
 KINDS = {
     **dict.fromkeys(("value", "median", "mean", "interquartile_mean"), "rmse"),
     **dict.fromkeys(("minimum", "maximum", "validation_rmse", "test_rmse"), "rmse"),
     **dict.fromkeys(("n", "trial"), "count"),
 }
+KEYS = ["test", "estimand", "stat_name", "effect_name"]
+"""Columns of tests.tsv whose keys the catalogues name."""
+NOTED = ["note_value", "n_blocks", "n_obs", "family_size", "threshold"]
+"""Columns of numbers that a note may hold."""
 
 
 def columns(words: Catalogue) -> list[Column]:
@@ -40,12 +47,15 @@ def columns(words: Catalogue) -> list[Column]:
 
 def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
     """Rows of tests.tsv as a table, without the columns that are empty in all of them."""
-    rows = rows.copy()
-    said = ["test", "estimand", "stat_name", "effect_name", "ci_method", "note"]
-    text = [*said, "group_a", "group_b"]
-    rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str)
-    for key in said:
-        rows[key] = terms(rows[key], words)
+    text = ["group_a", "group_b", "ci_method", *KEYS, "note", "function"]
+    rows = _as_text(rows, text)
+    for key in KEYS:
+        rows[key] = words.terms(key, rows[key])
+    rows["ci_method"] = [
+        words.term("ci_method", method, resamples=shown(resamples)).striptags()
+        for method, resamples in zip(rows["ci_method"], rows["ci_resamples"], strict=True)
+    ]
+    rows["note"] = [_note(row, words) for row in rows.to_dict("records")]
     pair = rows["group_a"] + " − " + rows["group_b"]
     rows["groups"] = pair.where(rows["group_b"] != "", rows["group_a"])
     kept = [
@@ -57,10 +67,26 @@ def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Tab
     return Table(name, title, kept, records(rows))
 
 
+def _note(row: Mapping[Any, Any], words: Catalogue) -> str:
+    """The remarks on a result or a check; why it was not computed, where it was not."""
+    if not row["note"]:
+        return ""
+    values = {name: shown(row[name]) for name in NOTED if name in row}
+    said = [words.term("note", key, **values) for key in row["note"].split(";")]
+    text = Markup(words.texts["term.further"]).join(said)
+    return (text if row["function"] else words("term.not_computed", why=text)).striptags()
+
+
+def family_title(family: str, method: str, words: Catalogue) -> Markup:
+    """What a family compares."""
+    return words.term("family", family, method=code(method))
+
+
 def checks(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
     """Rows of assumptions.tsv as a table."""
-    shown = [
-        Column("family", words.plain("column.family"), "text"),
+    columns = [
+        Column("family", words.plain("column.family")),
+        Column("estimand", words.plain("column.estimand")),
         Column("design", words.plain("column.design")),
         Column("group", words.plain("column.groups"), "code"),
         Column("check", words.plain("column.check")),
@@ -68,33 +94,48 @@ def checks(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Ta
         Column("stat_name", words.plain("column.statistic")),
         Column("stat", words.plain("column.value"), "value"),
         Column("p_value", words.plain("column.p"), "p"),
-        Column("departure", words.plain("column.departure")),
+        Column("threshold", words.plain("column.threshold"), "value"),
+        Column("violation", words.plain("column.violation")),
         Column("note", words.plain("column.note")),
     ]
-    if len(set(rows["family"])) == 1:
-        shown = shown[2:]
-    rows = _as_text(rows, shown)
-    for key in ("family", "design", "group", "check", "stat_name", "departure", "note"):
-        rows[key] = terms(rows[key], words)
-    return Table(name, title, shown, records(rows))
+    keys = ["estimand", "design", "group", "check", "stat_name", "violation"]
+    rows = _as_text(rows, [*keys, "family", "method", "note", "function"])
+    if len(set(zip(rows["family"], rows["method"], rows["estimand"], strict=True))) == 1:
+        columns = columns[3:]
+    rows["family"] = [
+        family_title(*pair, words).striptags()
+        for pair in zip(rows["family"], rows["method"], strict=True)
+    ]
+    for key in keys:
+        rows[key] = words.terms(key, rows[key])
+    rows["note"] = [_note(row, words) for row in rows.to_dict("records")]
+    return Table(name, title, columns, records(rows))
 
 
 def plain_table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
-    """Rows of any table as they stand."""
-    shown = [
+    """Rows of any table, its keys in words."""
+    columns = [
         Column(key, words.otherwise(f"column.{key}", key).striptags(), KINDS.get(key, "text"))
         for key in rows.columns
         if key != "dataset"
     ]
-    rows = _as_text(rows, shown)
-    for key in {"arm", "edge", "state"} & set(rows.columns):
-        rows[key] = terms(rows[key], words)
-    return Table(name, title, shown, records(rows))
+    rows = _as_text(rows, [column.key for column in columns if not column.numeric])
+    for key in {"arm", "state"} & set(rows.columns):
+        rows[key] = words.terms(key, rows[key])
+    if "edge" in rows:
+        rows["edge"] = [
+            edges(setting_parts(edge).items(), words).striptags() for edge in rows["edge"]
+        ]
+    return Table(name, title, columns, records(rows))
 
 
-def _as_text(rows: pd.DataFrame, shown: list[Column]) -> pd.DataFrame:
-    """The rows with empty texts in place of missing ones."""
-    text = [column.key for column in shown if not column.numeric]
-    rows = rows.copy()
-    rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str)
-    return rows
+def edges(ends: Iterable[Sequence[str]], words: Catalogue) -> Markup:
+    """Which end of the grid each part of a setting is on."""
+    said = [words.term("edge", end, name=code(name)) for name, end in ends]
+    return Markup(words.texts["term.and"]).join(said)
+
+
+def _as_text(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The rows with empty texts in place of missing ones in some columns."""
+    kept = rows[list(names)].astype(object)
+    return rows.assign(**kept.where(kept.notna(), "").astype(str))

@@ -34,8 +34,8 @@ def test_nist_anova(name, f, digits):
     values, certified, (between, within) = nist(name)
     assert certified == pytest.approx(f, rel=1e-13)
     groups = blocks.grouped(values)
-    row = next(r for r in published.one_way(groups, 0.95) if r["test"] == "one-way ANOVA")
-    assert row["stat"] == pytest.approx(f, rel=10.0**-digits)
+    row = next(r for r in published.one_way(groups, 0.95) if r.test == "one_way_anova")
+    assert row.stat == pytest.approx(f, rel=10.0**-digits)
     found = published.sums_of_squares(groups)
     assert found["between"] == pytest.approx(between, rel=1e-9)
     assert found["within"] == pytest.approx(within, rel=1e-9)
@@ -51,9 +51,9 @@ def repeated():
 def test_one_factor_equals_ezanova(repeated):
     table = repeated.iloc[:16].pivot_table(index="id", columns="B", values="DV")
     row = blocked.repeated_measures_anova(table, RESAMPLING)[0]
-    assert (row["df1"], row["df2"]) == (1, 7)
-    assert row["stat"] == pytest.approx(22.4, rel=1e-9)
-    assert row["p_raw"] == pytest.approx(0.002125452, abs=5.1e-10)
+    assert (row.df1, row.df2) == (1, 7)
+    assert row.stat == pytest.approx(22.4, rel=1e-9)
+    assert row.p_raw == pytest.approx(0.002125452, abs=5.1e-10)
 
 
 def test_two_factors_equal_ezanova(repeated):
@@ -67,4 +67,4 @@ def test_rank_comparisons_of_one_factor_with_three_levels(repeated):
     table = repeated.iloc[:48].pivot_table(index="id", columns="A", values="DV")
     row = blocked.repeated_measures_anova(table, RESAMPLING)[0]
     # The main effect of A is that of its means over B.
-    assert row["stat"] == pytest.approx(40.14159, abs=5.1e-6)
+    assert row.stat == pytest.approx(40.14159, abs=5.1e-6)

@@ -30,14 +30,14 @@ def test_bootstrap_comes_near_all_resamples():
         pd.DataFrame({"fold": "u1", "method": name, "user": range(4), "n": N, "squared_error": e})
         for name, e in (("a", A), ("b", B))
     )
-    (row,) = contrasts.user_bootstrap(errors, "a", "b", Resampling(20_000))
-    assert row["effect"] == pytest.approx(0.0982220, abs=5.1e-8)
-    assert row["stat"] == pytest.approx(0.0628688, rel=0.03)
+    row = contrasts.user_bootstrap(errors, "a", "b", Resampling(20_000))
+    assert row.effect == pytest.approx(0.0982220, abs=5.1e-8)
+    assert row.stat == pytest.approx(0.0628688, rel=0.03)
     drawn = np.array(list(itertools.product(range(4), repeat=4)))
     counts = np.stack([np.bincount(r, minlength=4) for r in drawn]).astype(float)
     every = contrasts.pooled_difference(counts @ SUMS)
-    assert row["ci_low"] == pytest.approx(np.quantile(every, 0.025), abs=0.01)
-    assert row["ci_high"] == pytest.approx(np.quantile(every, 0.975), abs=0.01)
+    assert row.interval.low == pytest.approx(np.quantile(every, 0.025), abs=0.01)
+    assert row.interval.high == pytest.approx(np.quantile(every, 0.975), abs=0.01)
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def pair():
 
 def test_bayesian_tail_is_the_one_sided_p(pair):
     rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK | {"rope": 0.0})
-    t = next(row for row in rows if row["test"].startswith("corrected t"))
-    lower = next(row for row in rows if row["stat_name"].startswith("P(first lower"))
-    one_sided = stats.t.cdf(t["stat"], 9)
-    assert 1 - lower["stat"] == pytest.approx(one_sided, abs=1e-12)
+    t = next(row for row in rows if row.test == "corrected_t")
+    lower = next(row for row in rows if row.stat_name == "p_first_lower")
+    one_sided = stats.t.cdf(t.stat, 9)
+    assert 1 - lower.stat == pytest.approx(one_sided, abs=1e-12)
 
 
 def test_corrected_t_is_the_formula_of_nadeau_and_bengio(pair):
@@ -61,25 +61,25 @@ def test_corrected_t_is_the_formula_of_nadeau_and_bengio(pair):
     ratio = 1 / 9
     expected = d.mean() / np.sqrt(d.var(ddof=1) * (1 / 10 + ratio))
     t = contrasts.paired_contrast(*pair, ratio=ratio, block=BLOCK | {"rope": 0.0})[0]
-    assert t["stat"] == pytest.approx(expected, rel=1e-12)
-    assert t["p_raw"] == pytest.approx(2 * stats.t.sf(abs(expected), 9), rel=1e-9)
+    assert t.stat == pytest.approx(expected, rel=1e-12)
+    assert t.p_raw == pytest.approx(2 * stats.t.sf(abs(expected), 9), rel=1e-9)
     half = stats.t.ppf(0.975, 9) * np.sqrt(d.var(ddof=1) * (1 / 10 + ratio))
-    assert t["ci_high"] - t["effect"] == pytest.approx(half, rel=1e-9)
+    assert t.interval.high - t.effect == pytest.approx(half, rel=1e-9)
 
 
 def test_equivalence_is_two_one_sided_tests(pair):
     d = (pair[0] - pair[1]).to_numpy()
     error = np.sqrt(d.var(ddof=1) * (1 / 10 + 1 / 9))
     rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK | {"rope": 0.0})
-    tost = next(row for row in rows if row["test"].startswith("TOST"))
+    tost = next(row for row in rows if row.test == "equivalence")
     sides = [stats.t.sf((d.mean() + 0.01) / error, 9), stats.t.cdf((d.mean() - 0.01) / error, 9)]
-    assert tost["p_raw"] == pytest.approx(max(sides), rel=1e-9)
+    assert tost.p_raw == pytest.approx(max(sides), rel=1e-9)
 
 
-def test_least_difference_is_seen_with_the_wanted_power():
+def test_minimum_detectable_difference_is_detected_with_the_wanted_power():
     """By simulation: independent folds, the difference at its least, 80 % of t tests reject."""
     rng = np.random.default_rng(11)
-    least = contrasts.least_difference(spread=1.0, folds=10, alpha=0.05, power=0.8)
+    least = contrasts.detectable_difference(spread=1.0, folds=10, alpha=0.05, power=0.8)
     d = rng.normal(least, 1.0, (20_000, 10))
     share = np.mean(stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05)
     assert share == pytest.approx(0.8, abs=0.01)

@@ -33,10 +33,10 @@ def trials(settings, values, states=None, method="user-knn"):
 
 
 def test_trials_that_are_not_complete_are_counted():
-    found = collect.late_trials(
+    found = collect.stopped_trials(
         trials(["a=1", "a=2", "a=3"], 0.9, ["COMPLETE"] + ["OUT_OF_TIME"] * 2)
     )
-    assert found.to_dict("records") == [{"method": "user-knn", "cut": 2, "runs": 3}]
+    assert found.to_dict("records") == [{"method": "user-knn", "stopped": 2, "runs": 3}]
 
 
 def test_the_same_fact_twice_is_refused():
@@ -52,7 +52,7 @@ def test_nothing_to_collect_is_refused():
 
 
 def test_bins_are_read_as_counts():
-    assert collect.bin_names((0, 1, 10, 20)) == ["0", "1-9", "10-19", "20 or more"]
+    assert collect.bin_names((0, 1, 10, 20)) == ["0", "1-9", "10-19", "20+"]
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_slice_holds_the_ratings_of_its_users(fold):
     (slices, _, _), _ = details(fold)
     counts = (fold[0].toarray() != 0).sum(axis=1)
     dense = fold[1].toarray() != 0
-    found = slices[(slices["slice"] == "user's ratings in train") & (slices["metric"] == "mae")]
+    found = slices[(slices["slice"] == "user_ratings") & (slices["metric"] == "mae")]
     found = found.set_index("level")["n"]
     assert found["10-19"] == dense[(counts >= 10) & (counts < 20)].sum()
     assert found["20-49"] == dense[counts >= 20].sum()

@@ -92,7 +92,7 @@ def test_best_order_scores_one_and_worst_none(ratings):
     counts = np.bincount(train.indices, minlength=train.shape[1])
     popular = ranking.rank_users(candidates, counts[candidates.indices], train, test, 4, 1)
     one = candidates.indices[candidates.indptr[users[0]] : candidates.indptr[users[0] + 1]]
-    assert popular["mean number of ratings"].iloc[0] == counts[one].max()
+    assert popular["popularity"].iloc[0] == counts[one].max()
 
 
 def test_means_over_users_have_intervals(ratings, resampling):

@@ -168,7 +168,7 @@ FIGURES = {
         ),
         words,
     ),
-    "tracks": ranks.tracks(
+    "split_schemes": ranks.split_schemes(
         pd.DataFrame({"method": ["a", "b"], "first": [0.9, 0.95], "second": [1.0, 0.96]}), words
     ),
     "surface": training.surface(

@@ -168,7 +168,7 @@ def with_slices(study, change):
 
 def test_claim_about_rare_items_is_judged_by_items_with_ratings(study):
     """Of items with no rating at all, which nobody knows, every method is made to say the same."""
-    items = study.tables["slices"]["slice"] == "item's ratings in train"
+    items = study.tables["slices"]["slice"] == "item_ratings"
 
     def turned(factor):
         def change(slices):
@@ -381,11 +381,11 @@ def test_claims_are_counted(study):
 
 def test_the_claim_is_answered_by_the_pair_that_the_study_compared(study):
     numbers = {
-        "first": "mf", "low": 0.01, "high": 0.03, "level": 0.95, "p": 0.001, "sure": "99%",
+        "first": "mf", "low": 0.01, "high": 0.03, "level": 0.95, "p": 0.001, "probability": 0.99,
         "rope": 0.005,
     }  # fmt: skip
     pairs = [
-        {"key": "lower", "text": "", "numbers": numbers | {"second": rival, "size": size}}
+        {"key": "lower", "numbers": numbers | {"second": rival, "size": size}}
         for rival, size in (("item-knn", 0.015), ("user-knn", 0.025))
     ]
     text = answered(dataclasses.replace(study, verdict=pairs))

@@ -72,7 +72,7 @@ def test_new_users_are_those_whose_history_was_cut(study):
 
 def test_new_users_without_the_experiment_are_those_of_the_coldest_level(study):
     pooled = study.extra["intervals"]
-    rows = pooled[pooled["slice"] == "user's ratings in train"]
+    rows = pooled[pooled["slice"] == "user_ratings"]
     level = str(rows["level"].iloc[0])
     best = least(rows, level)
     answer = answers(dataclasses.replace(study, extra={"intervals": pooled}))["new_users"]

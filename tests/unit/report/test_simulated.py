@@ -8,7 +8,6 @@ import pytest
 from cfmf.report.page import Fold, Points
 from cfmf.report.sections import simulated
 from cfmf.report.strings import Catalogue
-from cfmf.report.terms import term
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -21,7 +20,7 @@ def test_every_share_out_of_range_stands_in_a_sentence_that_knows_why(language):
     assert len(outside)
     for test, cells in outside.groupby("test"):
         shown = [float(value) for value in re.findall(r'<data value="([\d.e-]+)"', said)]
-        assert f"{term(test, words)} <data" in said
+        assert f"{words.term('test', test)} <data" in said
         assert min(cells["share"]) in shown
         assert max(cells["share"]) in shown
     assert words("simulated.outside_unexplained", tests="") not in said
@@ -43,27 +42,27 @@ def test_null_of_unequal_runs_has_words_and_columns(language, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("null", "test", "folds", "share", "why"),
     [
-        ("independent", "Friedman", 5, 0.03, ""),
-        ("independent", "Friedman", 5, 0.0701, "unexplained"),
-        ("independent", "Friedman", 5, 0.01, "unexplained"),
-        ("shared", "Friedman", 5, 0.2, "shared"),
-        ("shared", "corrected t (Nadeau-Bengio)", 5, 0.2, "unexplained"),
-        ("independent", "corrected t (Nadeau-Bengio)", 5, 0.01, "widened"),
-        ("shared", "corrected t (Nadeau-Bengio)", 5, 0.01, "unexplained"),
-        ("unequal", "corrected t (Nadeau-Bengio)", 5, 0.01, "widened"),
-        ("unequal", "mixed model, Wald", 5, 0.375, "unexplained"),
-        ("independent", "repeated-measures ANOVA, Greenhouse-Geisser", 10, 0.0275, "epsilon"),
-        ("independent", "repeated-measures ANOVA, seeds as blocks", 10, 0.35, "seeds"),
-        ("shared", "Wilcoxon signed-rank", 5, 0.0, "least_p"),
-        ("independent", "Wilcoxon signed-rank", 10, 0.0, "unexplained"),
-        ("unequal", "Wilcoxon signed-rank", 10, 0.0275, "discrete"),
-        ("unequal", "Wilcoxon signed-rank", 10, 0.005, "unexplained"),
-        ("independent", "Wilcoxon signed-rank, one pair alone", 10, 0.0275, "unexplained"),
-        ("unequal", "Friedman, Iman-Davenport", 5, 0.0925, "approximate"),
-        ("independent", "Friedman, Iman-Davenport", 5, 0.11, "unexplained"),
-        ("independent", "Friedman, Iman-Davenport", 10, 0.09, "unexplained"),
-        ("shared", "Friedman, Iman-Davenport", 5, 0.2, "shared"),
-        ("margin", "TOST (equivalence within the margin)", 5, 0.09, "unexplained"),
+        ("independent", "friedman", 5, 0.03, ""),
+        ("independent", "friedman", 5, 0.0701, "unexplained"),
+        ("independent", "friedman", 5, 0.01, "unexplained"),
+        ("shared", "friedman", 5, 0.2, "shared"),
+        ("shared", "corrected_t", 5, 0.2, "unexplained"),
+        ("independent", "corrected_t", 5, 0.01, "widened"),
+        ("shared", "corrected_t", 5, 0.01, "unexplained"),
+        ("unequal", "corrected_t", 5, 0.01, "widened"),
+        ("unequal", "mixed_model", 5, 0.375, "unexplained"),
+        ("independent", "rm_anova_greenhouse_geisser", 10, 0.0275, "epsilon"),
+        ("independent", "rm_anova_seeds_as_blocks", 10, 0.35, "seeds"),
+        ("shared", "wilcoxon", 5, 0.0, "least_p"),
+        ("independent", "wilcoxon", 10, 0.0, "unexplained"),
+        ("unequal", "wilcoxon", 10, 0.0275, "discrete"),
+        ("unequal", "wilcoxon", 10, 0.005, "unexplained"),
+        ("independent", "wilcoxon_one_pair", 10, 0.0275, "unexplained"),
+        ("unequal", "friedman_iman_davenport", 5, 0.0925, "approximate"),
+        ("independent", "friedman_iman_davenport", 5, 0.11, "unexplained"),
+        ("independent", "friedman_iman_davenport", 10, 0.09, "unexplained"),
+        ("shared", "friedman_iman_davenport", 5, 0.2, "shared"),
+        ("margin", "equivalence", 5, 0.09, "unexplained"),
     ],
 )
 def test_reason_is_given_by_rule(null, test, folds, share, why):

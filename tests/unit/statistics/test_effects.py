@@ -9,7 +9,7 @@ from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, effects, names
-from cfmf.statistics import rows as tables
+from cfmf.statistics.results import Analysis, adjust
 from tests.settings import BLOCK
 
 RESAMPLING = Resampling.of(BLOCK)
@@ -58,8 +58,8 @@ def test_full_agreement_of_ranks_rejects_nothing_that_has_no_error(blocks):
     """p = 0 would be certainty from as few as two blocks; what has an error is judged by it."""
     sure = pd.DataFrame(np.arange(4.0) + np.arange(blocks)[:, None], columns=list("abcd"))
     rows = blocked.friedman(sure, 0.95) + blocked.rank_comparisons(sure, 0.05, 0.95)
-    tests = tables.adjust(rows, 0.05)
-    without = tests[tests["test"].isin(["Friedman, Iman-Davenport", names.CONOVER])]
+    tests = Analysis(adjust(rows, 0.05)).tables()["tests"]
+    without = tests[tests["test"].isin(["friedman_iman_davenport", names.CONOVER])]
     assert (without["note"] == blocked.AGREE).all()
     assert without[["p_raw", "p_adj"]].isna().all(axis=None)
     assert not without["reject"].eq(True).any()
@@ -92,9 +92,9 @@ def test_mixed_model_equals_anova_with_one_run_a_cell():
     frame = table.reset_index(names="fold").melt("fold", var_name="k").assign(seed="1")
     (mixed,) = blocked.mixed_model(frame, "k", 0.95)
     anova = blocked.repeated_measures_anova(table, RESAMPLING)[0]
-    assert mixed["converged"]
-    assert mixed["stat"] == pytest.approx(anova["stat"], rel=1e-3)
-    assert (mixed["df1"], mixed["df2"]) == (anova["df1"], anova["df2"])
+    assert mixed.converged
+    assert mixed.stat == pytest.approx(anova.stat, rel=1e-3)
+    assert (mixed.df1, mixed.df2) == (anova.df1, anova.df2)
 
 
 def test_mixed_model_averages_runs_where_a_cell_has_one():
@@ -108,9 +108,9 @@ def test_mixed_model_averages_runs_where_a_cell_has_one():
     frame = frame[(frame["k"] != "a") | (frame["seed"] == 0)]
     (mixed,) = blocked.mixed_model(frame, "k", 0.95)
     anova = blocked.repeated_measures_anova(blocks.table(frame, "k"), RESAMPLING)[0]
-    assert mixed["note"] == "folds random; runs of a cell averaged"
-    assert mixed["n_obs"] == 8 * 4
-    assert mixed["stat"] == pytest.approx(anova["stat"], rel=1e-3)
+    assert mixed.note == "folds_random_runs_averaged"
+    assert mixed.n_obs == 8 * 4
+    assert mixed.stat == pytest.approx(anova.stat, rel=1e-3)
 
 
 def test_contrast_is_antisymmetric():
@@ -120,13 +120,13 @@ def test_contrast_is_antisymmetric():
     there = contrasts.paired_contrast(a, b, 0.2, block)
     back = contrasts.paired_contrast(b, a, 0.2, block)
     for one, other in zip(there, back, strict=True):
-        if one["test"].startswith("corrected t"):
-            assert one["ci_low"] == pytest.approx(-other["ci_high"])
-            assert one["stat"] == pytest.approx(-other["stat"])
-        if "rope" not in one["stat_name"] and np.isfinite(one["p_raw"]):
-            assert one["p_raw"] == pytest.approx(other["p_raw"])
-    lower = [row["stat"] for row in there if "first lower" in row["stat_name"]]
-    higher = [row["stat"] for row in back if "first higher" in row["stat_name"]]
+        if one.test == "corrected_t":
+            assert one.interval.low == pytest.approx(-other.interval.high)
+            assert one.stat == pytest.approx(-other.stat)
+        if "rope" not in one.stat_name and np.isfinite(one.p_raw):
+            assert one.p_raw == pytest.approx(other.p_raw)
+    lower = [row.stat for row in there if row.stat_name == "p_first_lower"]
+    higher = [row.stat for row in back if row.stat_name == "p_first_higher"]
     assert lower == pytest.approx(higher)
 
 
@@ -156,26 +156,20 @@ def test_users_are_one_cluster_over_folds():
 
 def test_too_small_samples_are_told_and_not_tested():
     rows = assumptions.normality(np.array([1.0, 2.0, 3.0]), 0.05, "k=1")
-    assert [row["departure"] for row in rows] == ["", ""]
-    assert all("not computed" in row["note"] for row in rows)
+    assert [row.violation for row in rows] == [None, None]
+    assert all(row.note and not row.function for row in rows)
     (row,) = assumptions.equal_variances([np.ones(4), np.arange(4.0)], 0.05)
-    assert "not computed" in row["note"]
+    assert row.note
+    assert not row.function
 
 
-def test_a_check_that_rejects_is_a_departure():
+def test_a_check_that_rejects_is_a_violation():
     skewed = np.exp(3 * np.random.default_rng(0).normal(size=40))
-    assert assumptions.normality(skewed, 0.05, "k=1")[0]["departure"] is True
+    assert assumptions.normality(skewed, 0.05, "k=1")[0].violation is True
     plain = stats.norm.ppf(np.linspace(0.02, 0.98, 40))
-    assert [row["departure"] for row in assumptions.normality(plain, 0.05, "k=1")] == [False] * 2
+    assert [row.violation for row in assumptions.normality(plain, 0.05, "k=1")] == [False] * 2
     ratio = assumptions.equal_variances([plain, 3 * plain], 0.05)[0]
-    assert ratio["departure"] is True
-
-
-def test_unknown_columns_are_refused():
-    with pytest.raises(ValueError, match=r"\['colour'\] are not columns"):
-        tables.test_row("t", "f", colour=1)
-    with pytest.raises(ValueError, match=r"\['stat_value'\] are not columns"):
-        tables.check_row("c", "f", stat_value=1)
+    assert ratio.violation is True
 
 
 def test_anova_for_shared_ratings_is_the_square_of_the_corrected_t():
@@ -183,7 +177,7 @@ def test_anova_for_shared_ratings_is_the_square_of_the_corrected_t():
     rng = np.random.default_rng(6)
     table = pd.DataFrame(rng.normal([0.9, 0.904], 0.01, (6, 2)), columns=["a", "b"])
     rows = blocked.repeated_measures_anova(table, RESAMPLING, ratio=0.2)
-    row = next(row for row in rows if row["test"] == names.SHARED_ANOVA)
+    row = next(row for row in rows if row.test == names.SHARED_ANOVA)
     t = contrasts.paired_contrast(table["a"], table["b"], 0.2, BLOCK)[0]
-    assert row["stat"] == pytest.approx(t["stat"] ** 2, rel=1e-9)
-    assert row["p_raw"] == pytest.approx(t["p_raw"], rel=1e-9)
+    assert row.stat == pytest.approx(t.stat**2, rel=1e-9)
+    assert row.p_raw == pytest.approx(t.p_raw, rel=1e-9)

@@ -13,6 +13,7 @@ from statsmodels.stats.oneway import confint_noncentrality
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.published import battery as published
 from cfmf.statistics import analysis, blocked, effects, intervals
+from cfmf.statistics.results import Interval
 
 
 @pytest.fixture
@@ -56,12 +57,12 @@ def test_an_interval_of_ranks_leaves_out_zero_where_its_test_rejects(table, leve
     rows += published.dunn(groups, level)
     rejected = []
     for row in rows:
-        if row["effect_name"]:
-            p = row["p_adj"] if row["test"] == "Nemenyi" else row["p_raw"]
-            outside = not row["ci_low"] <= 0 <= row["ci_high"]
+        if row.effect_name:
+            p = row.p_adj if row.test == "nemenyi" else row.p_raw
+            outside = not row.interval.low <= 0 <= row.interval.high
             assert outside == (p < 1 - level), row
-            rejected.append((row["test"], outside))
-    for test in ("Conover", "Nemenyi", "ranks against control", "Dunn"):
+            rejected.append((row.test, outside))
+    for test in ("conover", "nemenyi", "ranks_against_control", "dunn"):
         assert {outside for name, outside in rejected if name == test} == {True, False}
 
 
@@ -72,21 +73,21 @@ def test_dunn_interval_has_the_printed_standard_error():
     order = np.random.default_rng(3).permutation(n).astype(float)
     runs = pd.DataFrame({"k": np.repeat(list(sizes), list(sizes.values())), "value": order})
     for row in published.dunn(runs, 0.95):
-        shares = 1 / sizes[row["group_a"]] + 1 / sizes[row["group_b"]]
+        shares = 1 / sizes[row.group_a] + 1 / sizes[row.group_b]
         half = stats.norm.ppf(0.975) * np.sqrt(n * (n + 1) / 12 * shares)
-        assert row["ci_high"] - row["effect"] == pytest.approx(half, rel=1e-9)
+        assert row.interval.high - row.effect == pytest.approx(half, rel=1e-9)
 
 
 def test_interval_of_ranks_stays_where_ranks_can_be():
     sure = pd.DataFrame(np.arange(12.0).reshape(3, 4), columns=list("abcd"))
     rows = blocked.rank_comparisons(sure, 0.05, 0.95) + blocked.many_to_one(sure, "a", 0.95)
     for row in rows:
-        if row["test"] == "Conover":
-            assert np.isnan(row["p_raw"])
-            assert row["note"] == blocked.AGREE
-            assert row["ci_method"] == f"none: {blocked.AGREE}"
-        elif row["effect_name"]:
-            assert -3 <= row["ci_low"] <= row["effect"] <= row["ci_high"] <= 3
+        if row.test == "conover":
+            assert np.isnan(row.p_raw)
+            assert row.note == blocked.AGREE
+            assert row.interval.method == f"none_{blocked.AGREE}"
+        elif row.effect_name:
+            assert -3 <= row.interval.low <= row.effect <= row.interval.high <= 3
 
 
 def test_resampling_comes_near_all_resamples():
@@ -94,30 +95,31 @@ def test_resampling_comes_near_all_resamples():
     drawn = np.array(list(itertools.product(values, repeat=4))).mean(axis=1)
     many = Resampling(repeats=20_000, seed=1, level=0.8)
     (row,) = intervals.resampled([values], np.mean, many, "folds")
-    assert row["ci_low"] == pytest.approx(np.quantile(drawn, 0.1), abs=0.26)
-    assert row["ci_high"] == pytest.approx(np.quantile(drawn, 0.9), abs=0.26)
-    assert row["ci_method"] == "percentile of 20000 resamples of folds"
+    assert row.low == pytest.approx(np.quantile(drawn, 0.1), abs=0.26)
+    assert row.high == pytest.approx(np.quantile(drawn, 0.9), abs=0.26)
+    assert (row.method, row.resamples) == ("percentile_folds", 20000)
     assert row == intervals.resampled([values], np.mean, many, "folds")[0]
 
 
 def test_without_interval_the_reason_is_told():
     few = Resampling(repeats=50)
     (same,) = intervals.resampled([np.ones(5)], effects.rank_biserial, few, "folds")
-    assert same == {"ci_method": "none: resamples of folds all give the same"}
+    assert same == Interval("none_folds_all_equal")
     rows = intervals.resampled([np.ones(1), np.ones(3)], _two_effects, few, "runs")
-    assert rows == [{"ci_method": "none: needs two runs of every group"}] * 2
+    assert rows == [Interval("none_needs_two")] * 2
     (few_folds,) = intervals.resampled([np.arange(5.0)], np.mean, few, "folds", least=10)
-    assert few_folds == {"ci_method": "none: of fewer than 10 folds it is too narrow"}
-    assert intervals.within(1.0, float("nan"), 3, 0.95, "t") == {"ci_method": "none: t gives none"}
+    assert few_folds == Interval("none_too_few_blocks")
+    for half in (float("nan"), float("inf")):
+        assert intervals.within(1.0, half, 3, 0.95, "t") == Interval("none_not_finite")
 
 
 @pytest.mark.parametrize(("blocks", "has"), [(9, False), (10, True)])
 def test_shares_of_variance_have_an_interval_from_ten_folds_on(blocks, has):
     table = pd.DataFrame(np.random.default_rng(1).normal(size=(blocks, 4)), columns=list("abcd"))
     rows = blocked.repeated_measures_anova(table, Resampling(repeats=50))
-    named = ("omega squared", "generalised eta squared")
-    shares = [row for row in rows if row["effect_name"] in named]
-    assert [row["ci_method"].startswith("percentile") for row in shares] == [has] * 2
+    named = ("omega_squared", "generalized_eta_squared")
+    shares = [row for row in rows if row.effect_name in named]
+    assert [row.interval.method == "percentile_blocks" for row in shares] == [has] * 2
 
 
 def _two_effects(first, second, axis=-1):

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from cfmf import verdict
-from cfmf.evaluation import datasets as of_datasets
-from cfmf.statistics import datasets
+from cfmf.evaluation import data_sets
+from cfmf.statistics import across
+from cfmf.statistics.results import Analysis
 from cfmf.tables import COLUMNS
 from cfmf.workflow.plan import same_ratings, split_scheme
 
@@ -29,13 +30,13 @@ def selected(name, values, folds=2):
 
 def tables(rows, described, block):
     """The tables and the verdict, made as the script of the stage does."""
-    table = of_datasets.errors(rows, described)
-    tests = datasets.across(table, block)
-    return table, tests, verdict.across(table, tests, block)
+    table = data_sets.errors(rows, described)
+    tests = across.across(table, block)
+    return table, Analysis(tests).tables()["tests"], verdict.across(table, tests, block)
 
 
-def random_track(*names):
-    return {name: {"ratings": name, "track": "random"} for name in names}
+def random_split(*names):
+    return {name: {"ratings": name, "split_scheme": "random"} for name in names}
 
 
 @pytest.fixture
@@ -47,37 +48,38 @@ def three():
 
 def test_three_data_sets_are_blocks_of_means_over_folds(three, block):
     values, rows = three
-    table, tests, said = tables(rows, random_track(*"abc"), block)
+    table, tests, said = tables(rows, random_split(*"abc"), block)
     assert list(table.columns) == COLUMNS["datasets"]
     assert sorted(tests.columns) == sorted(COLUMNS["tests"])
     got = table.set_index(["dataset", "method"])["rmse"]
     for name, of_name in values.items():
         for method, value in of_name.items():
             assert got[name, method] == pytest.approx(value + 0.005)
-    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    friedman = tests[tests["test"] == "friedman"].iloc[0]
     expected = stats.friedmanchisquare(*([values[n][m] for n in "abc"] for m in METHODS))
-    assert friedman["stat"] == pytest.approx(expected.statistic)
-    assert friedman["p_raw"] == pytest.approx(expected.pvalue)
-    assert friedman["n_blocks"] == 3
-    assert set(tests["design"]) == {"blocked by data set"}
-    assert (tests["test"] == "critical difference").sum() == 1
+    assert friedman.stat == pytest.approx(expected.statistic)
+    assert friedman.p_raw == pytest.approx(expected.pvalue)
+    assert friedman.n_blocks == 3
+    assert set(tests["design"]) == {"by_dataset"}
+    assert (tests["test"] == "critical_difference").sum() == 1
     assert [one["key"] for one in said] == ["datasets_order"]
 
 
 def test_one_data_set_is_told_and_not_tested(three, block):
     rows = three[1]
-    _, tests, said = tables(rows[rows["dataset"] == "a"], random_track("a"), block)
+    _, tests, said = tables(rows[rows["dataset"] == "a"], random_split("a"), block)
     assert tests["p_raw"].isna().all()
-    assert tests["note"].str.startswith("not computed: needs 2 data sets").all()
+    assert set(tests["note"]) == {"too_few_data_sets_or_methods"}
     assert [one["key"] for one in said] == ["datasets_few"]
 
 
 def test_two_data_sets_of_few_methods_are_tested_and_told_to_show_no_order(three, block):
     rows = three[1]
-    _, tests, said = tables(rows[rows["dataset"] != "c"], random_track("a", "b"), block)
-    friedman = tests[tests["test"] == "Friedman"].iloc[0]
-    assert friedman["n_blocks"] == 2
-    assert friedman["note"] == "with 2 blocks of 4 levels p cannot be below 0.112"
+    _, tests, said = tables(rows[rows["dataset"] != "c"], random_split("a", "b"), block)
+    friedman = tests[tests["test"] == "friedman"].iloc[0]
+    assert friedman.n_blocks == 2
+    assert friedman.note == "lowest_p"
+    assert friedman.note_value == pytest.approx(stats.chi2.sf(6, 3))
     assert [one["key"] for one in said] == ["datasets_order", "datasets_reach"]
     assert said[1]["numbers"]["p"] == pytest.approx(stats.chi2.sf(6, 3))
 
@@ -85,34 +87,34 @@ def test_two_data_sets_of_few_methods_are_tested_and_told_to_show_no_order(three
 def test_two_data_sets_can_show_the_order_of_many_methods(block):
     values = {f"m{place}": 0.9 + place / 100 for place in range(9)}
     rows = pd.concat(selected(name, values) for name in "ab")
-    _, tests, said = tables(rows, random_track("a", "b"), block)
-    friedman = tests[tests["test"] == "Friedman"].iloc[0]
-    assert friedman["reject"]
+    _, tests, said = tables(rows, random_split("a", "b"), block)
+    friedman = tests[tests["test"] == "friedman"].iloc[0]
+    assert friedman.reject
     assert [one["key"] for one in said] == ["datasets_order"]
 
 
 def test_methods_are_not_tested_over_data_sets_where_their_estimand_is_not_declared(three, block):
     only = block | {"estimands": ["E1"]}
-    _, tests, said = tables(three[1], random_track(*"abc"), only)
+    _, tests, said = tables(three[1], random_split(*"abc"), only)
     assert tests["p_raw"].isna().all()
-    assert tests["note"].str.contains("does not declare the estimand E3").all()
+    assert set(tests["note"]) == {"estimand_not_declared"}
     assert [one["key"] for one in said] == ["undeclared"]
 
 
-def test_the_same_ratings_are_one_block_and_two_tracks(three, block):
+def test_the_same_ratings_are_one_block_and_two_split_schemes(three, block):
     values, rows = three
     past = {"baseline": 0.99, "user-knn": 1.02, "mf": 1.03, "als": 1.04}
-    described = {"past": {"ratings": "a", "track": "temporal"}, **random_track(*"abc")}
+    described = {"past": {"ratings": "a", "split_scheme": "temporal"}, **random_split(*"abc")}
     everything = pd.concat([selected("past", past), rows])
     table, tests, said = tables(everything, described, block)
-    assert sorted(of_datasets.independent(table).index) == ["a", "b", "c"]
-    assert of_datasets.pairs_of_tracks(table) == [("a", "past")]
-    both = of_datasets.beside(table, "a", "past").set_index("method")
+    assert sorted(data_sets.independent(table).index) == ["a", "b", "c"]
+    assert data_sets.pairs_of_schemes(table) == [("a", "past")]
+    both = data_sets.side_by_side(table, "a", "past").set_index("method")
     for method in METHODS:
         assert both.loc[method, "difference"] == pytest.approx(past[method] - values["a"][method])
-    tau = tests[tests["test"] == "Kendall tau of the orders"].iloc[0]
+    tau = tests[tests["test"] == "kendall_tau"].iloc[0]
     order = [list(source.values()) for source in (values["a"], past)]
-    assert tau["stat"] == pytest.approx(stats.kendalltau(*order).statistic)
+    assert tau.stat == pytest.approx(stats.kendalltau(*order).statistic)
     told = said[-1]
     assert told["numbers"]["second"] == "baseline"
     assert told["numbers"]["first"] == min(values["a"], key=values["a"].get)
