@@ -21,7 +21,6 @@ import torch
 from scipy import sparse
 
 from cfmf.methods import registry
-from cfmf.neighbours import method_class
 from cfmf.observed import rmse
 from cfmf.published.backends import jax_is_installed
 from cfmf.tasks import Task
@@ -33,7 +32,7 @@ EPOCHS, FACTORS, REG = 30, 16, 0.1
 # terms; thirty steps of gradient descent in another order of addition drift further apart.
 TOLERANCE = {"neighbours": 1e-4, "factorization": 1e-2}
 # Rounding may move a similarity over a step of its rank, and so another row among the nearest: see
-# `cfmf.neighbours.device`. As many pairs may differ by more, and the RMSE by as much.
+# `cfmf.kernels.dense`. As many pairs may differ by more, and the RMSE by as much.
 OTHERS, RMSE_TOLERANCE = {"neighbours": 1e-4, "factorization": 0.0}, 1e-5
 
 Predict = Callable[[str], np.ndarray]
@@ -57,8 +56,8 @@ def kernels(train: sparse.csr_array, test: sparse.csr_array) -> dict[tuple[str, 
     users, items = test.nonzero()
 
     def neighbours(method: str, device: str, **setting: str) -> np.ndarray:
-        predictor = method_class(method)(device=device, **setting)
-        return predictor.fit(train).predict(users, items)
+        model = registry.method(method)(**setting).fit(train, device=device)
+        return model.predict(users, items).values
 
     found: dict[tuple[str, str], Predict] = {
         ("neighbours", "user-cf-published"): partial(neighbours, "user-cf-published")

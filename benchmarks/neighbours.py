@@ -145,18 +145,19 @@ def published(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 def ours(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     """A method of this project."""
-    from cfmf.neighbours import kernels, method_class
+    from cfmf.kernels import scatter
+    from cfmf.methods import registry
 
     if options.get("scattered"):
-        kernels.DENSE = 2.0
+        scatter.DENSE = 2.0
     users, items = test.tocoo().coords
-    model = method_class(options["method"])(**options["parameters"], threads=options["threads"])
+    method = registry.method(options["method"])(**options["parameters"])
     # The first call compiles, or loads what was compiled; that is not the method's time.
     few = train[:300].tocsr()
-    type(model)(**options["parameters"]).fit(few).predict([0, 1], [0, 1])
+    method.fit(few).predict([0, 1], [0, 1])
     begun = time.perf_counter()
-    predicted = model.fit(train).predict(users, items)
-    return {"seconds": time.perf_counter() - begun, "predicted": predicted}
+    predicted = method.fit(train, threads=options["threads"]).predict(users, items)
+    return {"seconds": time.perf_counter() - begun, "predicted": predicted.values}
 
 
 def lenskit(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -212,20 +213,22 @@ def surprise(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 def one_block(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Test predictions of some users, and the time of what all users share."""
-    from cfmf.neighbours import kernels
-    from cfmf.neighbours.user_cf import UserCF
+    from cfmf.kernels import scatter
+    from cfmf.published.methods.user_cf_published import UserCF
 
     few = train[:300].tocsr()
     UserCF().fit(few).predict([0, 1], [0, 1])
-    model = UserCF(threads=options["threads"]).fit(train)
-    size = kernels.block_rows(train.shape[0]) * options["threads"]
+    model = UserCF().fit(train, threads=options["threads"])
+    users, items = test.tocoo().coords
+    size = scatter.block_rows(train.shape[0]) * options["threads"]
     middle = train.shape[0] // 2 // size * size
     end = min(middle + 32 * size, train.shape[0])
     seconds = []
     # Without users first, twice, for the second one finds the memory warm.
     for stop in (middle, middle, end):
         begun = time.perf_counter()
-        model.predict_block(test, middle, stop)
+        block = slice(test.indptr[middle], test.indptr[stop])
+        model.predict(users[block], items[block])
         seconds.append(time.perf_counter() - begun)
     figures = {"shared": seconds[1], "seconds": seconds[2], "rows": end - middle}
     return figures | {"predicted": np.empty(0)}
@@ -235,14 +238,14 @@ def products(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Seconds of a thousand million multiply-adds, scattered or dense, on one thread."""
     from threadpoolctl import threadpool_limits
 
-    from cfmf.neighbours import kernels
+    from cfmf.kernels import scatter
     from cfmf.neighbours.compare import compare
 
-    kernels.DENSE = 0.0 if options["dense"] else 2.0
-    kernels.DENSE_BYTES = 2**40
+    scatter.DENSE = 0.0 if options["dense"] else 2.0
+    scatter.DENSE_BYTES = 2**40
     comparison = compare(train, "users", "cosine", counted=False)
-    layout = kernels.arrange(comparison)
-    size = kernels.block_rows(train.shape[0])
+    layout = scatter.arrange(comparison)
+    size = scatter.block_rows(train.shape[0])
     raters = np.diff(layout.column_starts.astype(np.int64))
     per_block = [
         train.shape[0] * size * train.shape[1]
@@ -251,10 +254,10 @@ def products(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
         for start in (0, size, 2 * size)
     ]
     with threadpool_limits(1):
-        kernels.block_sums(layout, comparison, 0, size)
+        scatter.block_sums(layout, comparison, 0, size)
         begun = time.perf_counter()
         for start in (0, size, 2 * size):
-            kernels.block_sums(layout, comparison, start, start + size)
+            scatter.block_sums(layout, comparison, start, start + size)
         seconds = (time.perf_counter() - begun) / sum(per_block) * 1e9
     return {"seconds": seconds, "predicted": np.empty(0)}
 

@@ -18,14 +18,14 @@ import pandas as pd
 
 from cfmf.hyperband import keep_study, new_study
 from cfmf.methods import registry
-from cfmf.methods.base import Method
-from cfmf.neighbours import KNN
-from cfmf.neighbours import study as neighbours
-from cfmf.neighbours.tuning import METRIC, predict_all, setting_text
+from cfmf.methods.base import Method, Prediction, plain
 from cfmf.observed import pairs, rmse
+from cfmf.prediction import score_fold
+from cfmf.selection import ERROR
 from cfmf.tables import COLUMNS
 from cfmf.tasks import Task
 from cfmf.training import Limits, Run, train_point
+from cfmf.tuning import Setup
 
 OUT_OF_TIME = "out_of_time"
 
@@ -150,9 +150,10 @@ def _trials(study: optuna.Study, keys: Mapping[str, str]) -> pd.DataFrame:
     rows = []
     for trial in study.get_trials(deepcopy=False):
         state = "OUT_OF_TIME" if trial.user_attrs.get(OUT_OF_TIME) else trial.state.name
-        text = setting_text(trial.user_attrs["setting"])
+        setting = trial.user_attrs["setting"]
+        text = " ".join(f"{name}={plain(value)}" for name, value in setting.items())
         of_trial = {**keys, "trial": trial.number, "state": state, "setting": text}
-        rows.append({**of_trial, "metric": METRIC, "value": trial.value})
+        rows.append({**of_trial, "metric": ERROR, "value": trial.value})
     return pd.DataFrame(rows, columns=COLUMNS["trials"])
 
 
@@ -161,33 +162,29 @@ def _knn(
 ) -> tuple[Suggest, Score, Finish]:
     """Similarity, number of neighbours and shrinkage; of what else the config lists, the first."""
     run = place.run
-    users, items = pairs(run.validation)
-    rest = {name: settings.get(name, default) for name, default in KNN.items()}
-    rest = {
-        name: one if isinstance(one, str | int | float) else one[0] for name, one in rest.items()
-    }
+    first = registry.method(method).candidates(settings, place.scale)[0]
+
+    def predicted(setting: Setting, train: Any, queried: Any) -> Prediction:
+        fitted = type(first)(**setting).fit(train, threads=place.threads, device=place.device)
+        return fitted.predict(*pairs(queried))
 
     def suggest(trial: optuna.Trial) -> Setting:
-        return rest | {
+        return first.model_dump() | {
             "similarity": trial.suggest_categorical("similarity", list(block["similarity"])),
             "neighbours": trial.suggest_int("neighbours", *block["neighbours"], log=True),
             "shrinkage": float(trial.suggest_int("shrinkage", *block["shrinkage"], log=True)),
         }
 
     def score(setting: Setting, trial: optuna.Trial, seconds: float) -> float:
-        where = (place.threads, place.device)
-        predicted, _ = predict_all(method, run.fit, users, items, [setting], *where)
-        return rmse(predicted[0], run.validation.data)
+        return rmse(predicted(setting, run.fit, run.validation).values, run.validation.data)
 
     def finish(setting: Setting, trials: pd.DataFrame) -> pd.DataFrame:
         folds = {run.fold: {"train": run.train, "test": run.test}}
-        chosen = {run.fold: setting}
-        predicted = neighbours.predict_block(
-            method, folds, chosen, threads=place.threads, device=place.device
-        )
-        return neighbours.score(
-            method, folds, predicted, trials, chosen, place.dataset, place.scale
-        )[0]
+        setup = Setup(type(first), settings, folds, place.dataset, place.scale)
+        found = predicted(setting, run.train, run.test)
+        validation = trials.loc[trials["state"] == "COMPLETE", "value"].min()
+        rows = score_fold(setup, run.fold, found, validation)
+        return pd.DataFrame(rows)[COLUMNS["metrics"]]
 
     return suggest, score, finish
 

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 
-FAMILIES = ("neighbours", "factorization")
+from cfmf import factorization
+from cfmf.methods import registry as methods
 
 
 def registry() -> dict[str, str]:
-    """Every method that exists, with the family whose package area registers it."""
-    return {
-        method: family
-        for family in FAMILIES
-        for method in importlib.import_module(f"cfmf.{family}").METHODS
+    """Every method that exists, with its area: `factorization` of one with a job for each point."""
+    found = {
+        name: "factorization" if one.job_per_point else "neighbours"
+        for name, one in methods.methods().items()
     }
+    return found | dict.fromkeys(factorization.METHODS, "factorization")
 
 
 def family(method: str) -> str:
-    """What a method is compared as: `baseline`, `neighbours` or `factorization`.
-
-    The baseline is registered with the neighbour methods and belongs to neither kind. A name that
-    no registry has counts as a factorization.
-    """
-    return "baseline" if method == "baseline" else registry().get(method, "factorization")
+    """What a method is compared as: `baseline`, `neighbours` or `factorization`."""
+    return methods.family(method)
 
 
 def entry(method: str) -> Any:
-    """A method's entry in the registry of its family."""
-    return importlib.import_module(f"cfmf.{registry()[method]}").METHODS[method]
+    """What declares a method: its class, or its entry in the registry of factorizations."""
+    return factorization.METHODS.get(method) or methods.method(method)
 
 
 def module_of(method: str) -> str:
-    """The module, in dotted form, that a method's registry entry names."""
-    return str(entry(method).solver).split(":")[0]
+    """The module, in dotted form, that a method is in."""
+    found = entry(method)
+    return str(getattr(found, "solver", found.__module__)).split(":")[0]
 
 
 def on_gpu(method: str) -> bool:

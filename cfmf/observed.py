@@ -1,10 +1,65 @@
-"""Observed pairs of a rating matrix, and how far predictions of them are from the ratings."""
+"""Rating matrices: checks, observed pairs, means, and how far predictions are from the ratings."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+
+
+def checked(ratings: sparse.csr_array) -> sparse.csr_array:
+    """The matrix as float32 CSR with sorted indices; its stored entries are the observed pairs.
+
+    Raises
+    ------
+    ValueError
+        If it has no rating, has a pair twice, or has a value that is not finite.
+    """
+    ratings = sparse.csr_array(ratings)
+    if not ratings.nnz:
+        raise ValueError("the rating matrix has no rating; check the split that made it")
+    if not ratings.has_canonical_format:
+        ratings = ratings.copy()
+        ratings.sort_indices()
+        if not ratings.has_canonical_format:
+            raise ValueError("the rating matrix has a pair twice; resolve duplicates when parsing")
+    if not np.isfinite(ratings.data).all():
+        raise ValueError("the rating matrix has a value that is not finite; check the parsing")
+    return ratings.astype(np.float32, copy=False)
+
+
+def checked_pairs(
+    users: ArrayLike, items: ArrayLike, shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Users and items of queried pairs as two int64 arrays of the same length.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or a user or item is outside `shape`.
+    """
+    indices = np.atleast_1d(np.asarray(users)), np.atleast_1d(np.asarray(items))
+    if indices[0].shape != indices[1].shape or indices[0].ndim != 1:
+        raise ValueError(
+            f"users {indices[0].shape} and items {indices[1].shape} must be two lists of the same"
+            " length"
+        )
+    for name, index, size in zip(("user", "item"), indices, shape, strict=True):
+        if index.size and not (index.min() >= 0 and index.max() < size):
+            raise ValueError(
+                f"{name} numbers range from {index.min()} to {index.max()},"
+                f" but the training matrix has {size} {name}s"
+            )
+    return indices[0].astype(np.int64), indices[1].astype(np.int64)
+
+
+def means(
+    groups: NDArray[np.integer], values: NDArray[np.floating], size: int
+) -> NDArray[np.float64]:
+    """Mean value of each of `size` groups, float64; the mean of all values where one is empty."""
+    counts = np.bincount(groups, minlength=size)
+    totals = np.bincount(groups, weights=values, minlength=size)
+    return np.where(counts, totals / np.maximum(counts, 1), np.mean(values, dtype=np.float64))
 
 
 def row_numbers(matrix: sparse.csr_array) -> NDArray[np.int32]:
@@ -55,25 +110,3 @@ def root_mean_square(errors: NDArray[np.floating]) -> float:
 def rmse(predictions: ArrayLike, ratings: ArrayLike) -> float:
     """Root mean square error, in float64, of predictions in the order of the ratings."""
     return root_mean_square(np.asarray(predictions, dtype=np.float64) - np.asarray(ratings))
-
-
-def accuracy(
-    predictions: ArrayLike, ratings: ArrayLike, scale: tuple[float, float]
-) -> dict[str, float]:
-    """`rmse`, `rmse_clipped` and `mae` of predictions, NaN where there are none.
-
-    Parameters
-    ----------
-    predictions, ratings
-        One value for each pair, in the same order.
-    scale
-        Least and greatest rating that can be given; `rmse_clipped` is of predictions moved into
-        it, the others of the predictions as they are.
-    """
-    predicted, observed = np.asarray(predictions, dtype=np.float64), np.asarray(ratings)
-    absolute = np.abs(predicted - observed)
-    return {
-        "rmse": rmse(predicted, observed),
-        "rmse_clipped": rmse(np.clip(predicted, *scale), observed),
-        "mae": float(absolute.mean()) if len(absolute) else np.nan,
-    }

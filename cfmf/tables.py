@@ -6,7 +6,9 @@ canonical text of the config (`"0.01"`, never `1e-2`), and are empty where a met
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -72,6 +74,12 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
         raise ValueError(f"a {kind} table has columns {expected}, not {list(table.columns)}")
     with atomic_write(path) as beside:
         table[expected].to_csv(beside, sep="\t", index=False, float_format="%.9g")
+
+
+def cost_row(keys: Mapping[str, str], stage: str, seconds: float) -> dict[str, Any]:
+    """A row of a `costs` table, the wall-clock seconds of a stage; `keys` are some of `KEYS`."""
+    row = dict.fromkeys(KEYS, "") | dict(keys)
+    return row | {"stage": stage, "measure": "seconds", "value": seconds}
 
 
 def read_table(path: str | Path, kind: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ scattergather:
     neighbours=config["scatter"]["neighbours"],
 
 
-# With one block there is nothing to gather: predict_neighbours does it itself.
+# With one block, predict_neighbours predicts by itself.
 PART = ["predictions", "training", "costs"]
 BLOCKS = (
     gather.neighbours("{scatteritem}")
@@ -51,6 +51,7 @@ rule tune_neighbours:
             category="Tuning",
             labels={"data set": "{dataset}", "method": "{method}"},
         ),
+        settings=result("neighbours", file="settings.tsv"),
         costs=result("neighbours", file="tuning_costs.tsv"),
     log:
         log_of("tune_neighbours"),
@@ -67,6 +68,7 @@ rule tune_neighbours:
         settings=lookup(within=config, dpath="methods/{method}"),
         device=config["device"],
         folds=folds_of_dataset,
+        scale=scale,
         seconds=config["tuning"]["seconds"],
     script:
         "../scripts/tune_neighbours.py"
@@ -76,7 +78,7 @@ rule predict_block:
     input:
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
-        trials=result("neighbours", file="trials.tsv"),
+        settings=result("neighbours", file="settings.tsv"),
         code=code("predict_block", "{method}"),
     output:
         **{part: temp(result("neighbour_block", table=part)) for part in PART},
@@ -96,6 +98,7 @@ rule predict_block:
         settings=lookup(within=config, dpath="methods/{method}"),
         device=config["device"],
         folds=folds_of_dataset,
+        scale=scale,
     script:
         "../scripts/predict_block.py"
 
@@ -109,10 +112,10 @@ rule predict_neighbours:
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
         trials=result("neighbours", file="trials.tsv"),
+        settings=result("neighbours", file="settings.tsv"),
         code=code("predict_neighbours", "{method}"),
     output:
         metrics=result("neighbours", file="metrics.tsv"),
-        settings=result("neighbours", file="settings.tsv"),
         costs=result("neighbours", file="costs.tsv"),
         predictions=result("neighbours", file="predictions.parquet"),
     log:
@@ -123,7 +126,7 @@ rule predict_neighbours:
         "../envs/neighbours.yaml"
     threads: config["threads"]["neighbours"]
     resources:
-        # Where the test part is cut into blocks, these were predicted by their own jobs.
+        # Where the test part is split into blocks, they were predicted by their own jobs.
         gpu=(lambda wildcards: 0) if BLOCKS else gpus,
         mem_mb=resources.fold_megabytes(plan.folds),
         runtime=minutes(60, 5),

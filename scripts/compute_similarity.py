@@ -7,7 +7,7 @@ import pandas as pd
 from cfmf.files import load_matrix
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import save_similarity
-from cfmf.tables import COLUMNS, write_table
+from cfmf.tables import cost_row, write_table
 from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
@@ -23,11 +23,6 @@ with job(snakemake) as (log, params):
     kept = "all pairs" if similarity.matrix is not None else "the most similar users of each"
     log.info("similarity of %s", kept)
     save_similarity(snakemake.output.similarity, similarity)
-    cost = dict.fromkeys(COLUMNS["costs"], "") | {
-        "dataset": snakemake.wildcards.dataset,
-        "fold": snakemake.wildcards.fold,
-        "stage": "similarity",
-        "measure": "seconds",
-        "value": seconds,
-    }
+    place = {"dataset": snakemake.wildcards.dataset, "fold": snakemake.wildcards.fold}
+    cost = cost_row(place, "similarity", seconds)
     write_table(snakemake.output.costs, pd.DataFrame([cost]), "costs")

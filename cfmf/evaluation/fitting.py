@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,18 +14,13 @@ from scipy import sparse
 
 from cfmf.config import registry
 from cfmf.evaluation.collect import collect
+from cfmf.methods import registry as methods
+from cfmf.models import Model
 from cfmf.observed import pairs
 from cfmf.selection import choose
 from cfmf.tables import read_table
 
 Floats = NDArray[np.float32]
-
-
-class Model(Protocol):
-    """What every fitted method can do."""
-
-    def predict(self, users: NDArray[np.integer], items: NDArray[np.integer]) -> Floats:
-        """Predicted ratings of pairs, float32."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +105,11 @@ def chosen_setting(
         If the tables do not tell it.
     """
     if registry()[method] == "neighbours":
-        from cfmf.neighbours.tuning import name_of, setting_named
-
         rows = settings[settings["fold"] == fold] if settings is not None else pd.DataFrame()
         if not len(rows):
             raise ValueError(f"no setting of {method} was chosen on fold {fold}; predict it first")
-        return Setting(method, fold, setting_named(method, name_of(rows.iloc[0]["setting"]), block))
+        named = methods.method(method).named(block, rows.iloc[0]["setting"])
+        return Setting(method, fold, named.model_dump())
     rows = metrics[(metrics["method"] == method) & (metrics["fold"] == fold)]
     best = choose(rows).iloc[0]
     rows = rows[(rows["k"] == best["k"]) & (rows["reg"] == best["reg"])]
@@ -190,15 +184,14 @@ def fit(
         As the method's own `fit`.
     """
     if registry()[setting.method] == "neighbours":
-        from cfmf.neighbours.tuning import fitted
-
-        model = fitted(setting.method, train, setting.options, threads, device)
-        return Fit(model, model.predict(*pairs(asked)) if asked is not None else np.zeros(0, "f4"))
-    from cfmf.methods.registry import method
+        chosen = methods.method(setting.method)(**setting.options, scale=scale)
+        model = chosen.fit(train, threads=threads, device=device)
+        values = model.predict(*pairs(asked)).values if asked is not None else np.zeros(0, "f4")
+        return Fit(model, values)
     from cfmf.tasks import Task
 
     point = {"k": int(setting.k), **({"reg": float(setting.reg)} if setting.reg else {})}
-    [solver] = method(setting.method).candidates({**setting.options, **point}, scale)
+    [solver] = methods.method(setting.method).candidates({**setting.options, **point}, scale)
     name = f"fold {setting.fold}"
     task = Task(train, int(setting.seed), test=asked, epochs=setting.epochs, name=name)
     found = solver.fit_tasks([task], threads=threads, device=device)[0]

@@ -12,10 +12,12 @@ import pandas as pd
 from scipy import sparse
 
 from cfmf.config import entry, registry
-from cfmf.evaluation.fitting import Model, Setting
+from cfmf.evaluation.fitting import Setting
+from cfmf.models import Model
 from cfmf.tables import COLUMNS
 
 POWERCAP = Path("/sys/class/powercap")
+UNLEARNED = ("mean", "bounds", "penalty")
 
 
 @contextmanager
@@ -71,22 +73,13 @@ def joules_since(before: Mapping[str, int], powercap: Path = POWERCAP) -> float 
 
 
 def kept_arrays(model: Model) -> list[np.ndarray]:
-    """The arrays without which a fitted model cannot predict."""
-    from cfmf.factorization.model import Factorization, Posterior
-
-    if isinstance(model, Factorization | Posterior):
-        # What is not learned (which rows had ratings, the mean, the bounds) does not count.
-        unlearned = ("rated_users", "rated_items", "mean", "bounds", "penalty", "precision")
-        held = model.arrays()
-        names = [name for name in held if "precision" not in name and name not in unlearned]
-        return [held[name] for name in names]
-    arrays = []
-    if hasattr(model, "train"):
-        arrays += [model.train.data, model.train.indices, model.train.indptr]
-    for holder in (model, getattr(model, "baseline", None)):
-        held = ("user_bias", "item_bias")
-        arrays += [getattr(holder, name) for name in held if hasattr(holder, name)]
-    return arrays
+    """The arrays that a fitted model learned or kept to predict."""
+    # Not what is one number, which users and items are known, or how sure a draw is.
+    return [
+        array
+        for name, array in model.arrays().items()
+        if array.ndim and array.dtype != bool and "precision" not in name and name not in UNLEARNED
+    ]
 
 
 def size_in_bytes(model: Model) -> int:
@@ -102,8 +95,7 @@ def parameter_count(method: str, m: int, n: int, ratings: int, k: int = 0, draws
     """
     registered = entry(method)
     if registry()[method] == "neighbours":
-        sizes = {"ratings": ratings, "users": m, "items": n}
-        return sum(sizes[name] for name in registered.keeps)
+        return int(registered().parameter_count((m, n), ratings, None))
     return draws * (m + n) * (k + registered.options.get("biases", True))
 
 
@@ -121,8 +113,8 @@ def cost_rows(
     Stage `fit` has seconds, cpu_seconds and perhaps joules; stage `predict` the same and `pairs`,
     how many were predicted; stage `model` has `bytes` and `numbers`, those of `parameter_count`.
     """
-    draws = model.draws() if hasattr(model, "draws") else 1
-    numbers = parameter_count(setting.method, *train.shape, train.nnz, int(setting.k or 0), draws)
+    k = int(setting.k or 0)
+    numbers = parameter_count(setting.method, *train.shape, train.nnz, k, model.draws())
     stages = {
         "fit": fitting,
         "predict": {**predicting, "pairs": asked.nnz},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.evaluation.fitting import Fit, Setting
-from cfmf.factorization.model import Factorization, Posterior
+from cfmf.models import Model, Part
 from cfmf.tables import COLUMNS
 
 REASONED = 3
@@ -172,36 +172,23 @@ def explain_pair(
     or bias's part of the sum of absolute contributions; `contribution` is in rating units before a
     bounded output bounds it. A Bayesian method is told by its last draw.
     """
-    from cfmf.neighbours.explain import explain
-    from cfmf.neighbours.knn import KNN
-    from cfmf.neighbours.user_cf import UserCF
-
-    model: Any = found.model
-    if isinstance(model, KNN | UserCF):
-        told = explain(model, user, item, dict(enumerate(titles))).head(REASONED)
-        by_items = getattr(model, "by", "users") == "items"
-        reason = told["title"] if by_items else told["neighbour"].map(ids)
-        kind = "neighbour item" if by_items else "neighbour user"
-        kept = told[["similarity", "rating", "share", "contribution"]]
-        return kept.assign(kind=kind, reason=reason.astype(str))
-    parts: list[tuple[str, str, float]]
-    if not isinstance(model, Factorization | Posterior):
-        parts = [("user", "", model.user_bias[user]), ("item", "", model.item_bias[item])]
-    else:
-        parts = [
-            (part.kind, str(part.number + 1) if part.kind == "factor" else "", part.contribution)
-            for part in model.explain(user, item).parts
-        ]
-    table = pd.DataFrame(parts, columns=["kind", "reason", "contribution"])
-    size = table["contribution"].abs()
-    table["share"] = size / max(float(size.sum()), 1e-30)
-    table = table.assign(similarity=np.nan, rating=np.nan)
-    return table.sort_values("share", ascending=False, kind="stable").head(REASONED)
+    parts = [part._asdict() for part in found.model.explain(user, item).parts[:REASONED]]
+    table = pd.DataFrame(parts, columns=list(Part._fields))
+    known: dict[str, dict[Any, Any]] = {
+        "neighbour_user": ids.to_dict(),
+        "neighbour_item": dict(enumerate(titles)),
+    }
+    reason = [
+        str(number + 1) if kind == "factor" else known.get(kind, {}).get(number, "")
+        for kind, number in zip(table["kind"], table["number"], strict=True)
+    ]
+    named = table["kind"].str.replace("_", " ")
+    return table.assign(reason=reason, kind=named).drop(columns="number")
 
 
 def factor_titles(
     setting: Setting,
-    model: Any,
+    model: Model,
     train: sparse.csr_array,
     titles: Sequence[str],
     dataset: str = "",
@@ -212,9 +199,10 @@ def factor_titles(
     the sum of squares of all predicted deviations, Σ S² = ‖U Vᵀ‖². Of a Bayesian method, the last
     draw.
     """
-    if not isinstance(model, Factorization | Posterior):
+    try:
+        left, right = model.factors()
+    except NotImplementedError:
         return _empty("factors")
-    left, right = model.factors()
     power = (left**2).sum(axis=0) * (right**2).sum(axis=0)
     known = known_items(train)
     rows: list[dict[str, object]] = []
@@ -238,26 +226,21 @@ def factor_titles(
     return pd.DataFrame(rows).assign(**keys)[COLUMNS["factors"]]
 
 
-def item_similarities(model: Any, item: int) -> Floats | None:
+def item_similarities(model: Model, item: int) -> Floats | None:
     """How alike all items are to one under a method; None under a method that compares no items.
 
     Of item neighbours, the similarity that their predictions use; of a factorization, the cosine of
     the items' factors along principal axes, averaged over a Bayesian method's draws.
     """
-    from cfmf.neighbours.knn import KNN
-
-    if isinstance(model, KNN) and model.by == "items":
-        from cfmf.neighbours.compare import compare
-        from cfmf.neighbours.kernels import similarity_row
-
-        comparison = compare(model.train, "items", model.similarity, model.baseline)
-        return similarity_row(comparison, item, model.shrinkage)
-    return model.similar_items(item) if isinstance(model, Factorization | Posterior) else None
+    try:
+        return model.similar_items(item)
+    except NotImplementedError:
+        return None
 
 
 def similar_titles(
     setting: Setting,
-    model: Any,
+    model: Model,
     train: sparse.csr_array,
     asked: Sequence[int],
     titles: Sequence[str],

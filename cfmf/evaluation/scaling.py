@@ -20,7 +20,7 @@ from scipy import sparse, stats
 from cfmf.config import entry, registry
 from cfmf.evaluation.fitting import Setting, fit
 from cfmf.evaluation.footprint import measured
-from cfmf.neighbours import method_class
+from cfmf.methods import registry as methods
 from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
@@ -160,16 +160,8 @@ def operations(sample: Sample) -> float:
     method, train = sample.setting.method, sample.train
     (m, n), ratings = train.shape, train.nnz
     if registry()[method] == "neighbours":
-        asked, by = sample.asked, getattr(method_class(method), "by", None)
-        if by is None:
-            return float(ratings)
-        if by == "items":
-            train, asked = (sparse.csr_array(part.T.tocsr()) for part in (train, asked))
-        rows, columns = pairs(train)
-        held = np.bincount(columns, minlength=train.shape[1]).astype(np.float64)
-        wanted = np.diff(asked.indptr) > 0
-        reached = np.bincount(columns[wanted[rows]], minlength=train.shape[1])
-        return float(held @ reached + held[asked.indices].sum())
+        found = methods.method(method)(**sample.setting.options)
+        return found.operations(train, sample.asked)
     c = int(sample.setting.k) + 1
     registered = entry(method)
     if registered.exact:

@@ -68,8 +68,7 @@ def measure(
     with measured() as fitting:
         found = fit(setting, train, candidates, **where)
     with measured() as predicting:
-        predicted = found.model.predict(*pairs(asked))
-    predictions = getattr(predicted, "values", predicted)
+        predictions = found.model.predict(*pairs(asked)).values
     by_user = ranking.rank_users(asked, predictions, train, test, threshold, top)
 
     recommended, why = reasons.recommend(

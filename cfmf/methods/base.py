@@ -78,6 +78,9 @@ class Method(BaseModel):
     neighbours_of
         `users` or `items` of a method that predicts from similar ones, else empty: whose rows the
         predictions of one job share.
+    shared_pass
+        Setting whose equal values make candidates share one pass over the data, so that
+        `predict_grid` is given them together; empty where every candidate is fitted by itself.
     job_per_point
         Whether each (k, reg) of the grid is a job of its own, which trains all folds and seeds. The
         others try their whole grid in one job. Needs a setting `k` and perhaps `reg`.
@@ -110,6 +113,7 @@ class Method(BaseModel):
     family: ClassVar[Literal["baseline", "neighbours", "factorization"]]
     can: ClassVar[frozenset[Capability]] = frozenset()
     neighbours_of: ClassVar[Literal["", "users", "items"]] = ""
+    shared_pass: ClassVar[str] = ""
     job_per_point: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
     iterates: ClassVar[Literal["", "epochs", "sweeps"]] = ""
@@ -286,6 +290,27 @@ class Method(BaseModel):
             cls(**fixed, **dict(zip(lists, values, strict=True)), scale=scale)
             for values in product(*lists.values())
         ]
+
+    @classmethod
+    def named(
+        cls, block: Mapping[str, Any], text: Any, scale: tuple[float, float] | None = None
+    ) -> Method:
+        """The candidate of a block of the config that `chosen_text` writes as `text`.
+
+        A missing value, as a table without any setting has it, is the empty text.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        text = text if isinstance(text, str) else ""
+        for candidate in cls.candidates(block, scale):
+            if candidate.chosen_text() == text:
+                return candidate
+        raise ValueError(
+            f"{cls.name} chose {text!r}, which the config no longer lists; tune it again"
+        )
 
     def chosen_text(self) -> str:
         """Its searched settings as `name=value name=value`, numbers without exponents."""

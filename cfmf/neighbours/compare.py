@@ -1,61 +1,23 @@
-"""How alike two rows of a rating matrix are: the four similarities, as sums over shared columns.
-
-Every similarity here is made of sums of products over the columns that both rows hold. A
-`Comparison` lists those sums; `combine` turns them into similarities. Whoever computes the sums
-(`kernels` by scatter and BLAS, `device` by dense products in torch) needs no more than that, so a
-new similarity is an entry in `compare` and one in `combine`.
-"""
+"""Comparisons of users or items: the four similarities, from a rating matrix."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cfmf.neighbours.baseline import Baseline
-from cfmf.neighbours.ratings import means
-from cfmf.observed import row_numbers
+from cfmf.kernels.similarities import SIMILARITIES, Comparison, Floats, transposed
+from cfmf.neighbours.biases import Biases
+from cfmf.observed import means, pairs, row_numbers
 
-SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
-Floats = NDArray[np.float32]
 AXES = ("users", "items")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Rows to compare, and the sums over shared columns that their similarity needs.
-
-    Attributes
-    ----------
-    kind
-        One of `SIMILARITIES`.
-    rows
-        Rows × columns, CSR with sorted indices: the observed pairs. Its data are the ratings.
-    values
-        Float32 arrays in the CSR order of `rows`.
-    products
-        Pairs (a, b): sum over the shared columns of `values[a]` of the one row times `values[b]`
-        of the other. The first product is always the one of the similarity's numerator.
-    counted
-        Whether the last product counts the shared columns.
-    """
-
-    kind: str
-    rows: sparse.csr_array
-    values: list[Floats]
-    products: list[tuple[int, int]]
-    counted: bool
 
 
 def compare(
     train: sparse.csr_array,
     by: str,
     kind: str,
-    baseline: Baseline | None = None,
+    biases: Biases | None = None,
     counted: bool = True,
 ) -> Comparison:
     """Comparison of the users (or items) of a users × items matrix.
@@ -74,55 +36,60 @@ def compare(
         Users × items, checked.
     by
         `users` or `items`: whose rows are compared.
-    baseline
-        Fitted; needed by `pearson-baseline`.
+    biases
+        Of `train`; needed by `pearson-baseline`.
     counted
         Whether the number of shared columns is wanted, for shrinkage.
 
     Raises
     ------
     ValueError
-        If `by` or `kind` is unknown, or the baseline is missing.
+        If `by` or `kind` is unknown, or the biases are missing.
     """
     if by not in AXES:
         raise ValueError(f"neighbours are {' or '.join(AXES)}, not {by!r}")
     if kind not in SIMILARITIES:
-        raise ValueError(f"no similarity is called {kind!r}; known are {', '.join(SIMILARITIES)}")
-    compared = compared_values(train, kind, baseline)
+        raise ValueError(f"no similarity is named {kind!r}; there are {', '.join(SIMILARITIES)}")
+    compared = compared_values(train, kind, biases)
     if by == "items":
         rows, order = transposed(train)
         compared = compared[order]
     else:
         rows = train
+    return Comparison(kind, rows, *_sums(kind, rows, compared, counted))
+
+
+def _sums(
+    kind: str, rows: sparse.csr_array, compared: Floats, counted: bool
+) -> tuple[list[Floats], list[tuple[int, int]], bool]:
+    """Values, products and counted of a `Comparison`."""
+    ones = np.ones_like(compared)
     if kind in ("cosine", "adjusted-cosine"):
         norms: Floats = np.sqrt(row_sums(rows, compared**2)).astype(np.float32)
         norms[norms == 0] = 1
-        values, products = [compared / norms[row_numbers(rows)]], [(0, 0)]
-        if counted:
-            values, products = [*values, np.ones_like(compared)], [*products, (1, 1)]
-        return Comparison(kind, rows, values, products, counted)
-    values = [compared, np.ones_like(compared), compared**2]
+        unit = compared / norms[row_numbers(rows)]
+        return ([unit, ones], [(0, 0), (1, 1)], True) if counted else ([unit], [(0, 0)], False)
     products = [(0, 0), (2, 1), (1, 2), (1, 1)]
     if kind == "pearson":
         products = [(0, 0), (2, 1), (1, 2), (0, 1), (1, 0), (1, 1)]
-    return Comparison(kind, rows, values, products, counted=True)
+    return [compared, ones, compared**2], products, True
 
 
-def compared_values(train: sparse.csr_array, kind: str, baseline: Baseline | None) -> Floats:
-    """What stands for each rating in a similarity of this kind, float32, in CSR order."""
+def compared_values(train: sparse.csr_array, kind: str, biases: Biases | None) -> Floats:
+    """What represents each rating in a similarity of this kind, float32, in CSR order."""
     if kind == "cosine":
         return train.data
     if kind == "pearson":
-        # A correlation does not feel a shift; one by a whole number keeps sums of ratings on a
+        # A shift does not change a correlation; one by a whole number keeps sums of ratings on a
         # scale of whole or half stars exact in float32, and the sums small on any other.
         return train.data - np.float32(np.round(train.data.mean(dtype=np.float64)))
     users = row_numbers(train)
     if kind == "adjusted-cosine":
         user_means = means(users, train.data, train.shape[0])
         return (train.data - user_means[users]).astype(np.float32)
-    if baseline is None:
-        raise ValueError("pearson-baseline compares residuals: give it a fitted baseline")
-    return train.data - baseline.predict(users, train.indices)
+    if biases is None:
+        raise ValueError("pearson-baseline compares residuals of the baseline: give it the biases")
+    return train.data - biases.predict(users, train.indices)
 
 
 def row_sums(matrix: sparse.csr_array, values: Floats) -> NDArray[np.float64]:
@@ -133,50 +100,16 @@ def row_sums(matrix: sparse.csr_array, values: Floats) -> NDArray[np.float64]:
     return sums
 
 
-def turned(matrix: sparse.csr_array) -> sparse.csr_array:
-    """The transposed matrix as CSR, its data the places of the entries in the order of `matrix`."""
-    order: Any = np.arange(matrix.nnz, dtype=np.int32 if matrix.nnz < 2**31 else np.int64)
-    return sparse.csr_array((order, matrix.indices, matrix.indptr), shape=matrix.shape).T.tocsr()
+def comparison_operations(by: str, train: sparse.csr_array, queried: sparse.csr_array) -> float:
+    """Multiply-adds of similarities and of the queried predictions, up to a constant factor.
 
-
-def transposed(matrix: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.integer]]:
-    """The transposed matrix as CSR, and the place in `matrix` of each of its entries."""
-    found = turned(matrix)
-    order = found.data
-    shape = (matrix.shape[1], matrix.shape[0])
-    return sparse.csr_array((matrix.data[order], found.indices, found.indptr), shape=shape), order
-
-
-def combine(kind: str, sums: list[Any], root: Callable[[Any], Any] = np.sqrt) -> Any:
-    """Similarities from the sums of a `Comparison`; NumPy arrays or torch tensors of one shape.
-
-    They lie within [−1, 1], and are 0 where the rows share nothing or one of them does not vary
-    over what they share. `root` is a square root that rounds correctly, so that equal similarities
-    are equal on every device.
+    Σ_i d_i a_i for similarities of users, scattered over sparse columns, where d_i users rated an
+    item and a_i of them have a queried pair; and d_i for each queried pair. Items likewise.
     """
-    if kind in ("cosine", "adjusted-cosine"):
-        return sums[0].clip(min=-1, max=1)
-    if kind == "pearson":
-        xy, xx, yy, x, y, count = sums
-        xy = count * xy - x * y
-        # What is left of n Σx² − (Σx)² after cancellation is noise below this share of it: each
-        # addition of a constant may be rounded to the same side, so that the error grows with n.
-        smallest = (1e-6 + 5e-8 * count) * count
-        scales = [count * xx - x * x, count * yy - y * y]
-        varies = [scales[0] > smallest * xx, scales[1] > smallest * yy]
-    else:
-        xy, xx, yy, count = sums
-        scales = [xx, yy]
-        varies = [xx > 0, yy > 0]
-    product = (scales[0] * scales[1]).clip(min=1e-30)
-    return (varies[0] * varies[1] * xy / root(product)).clip(min=-1, max=1)
-
-
-def shrunk(similarities: Any, counts: Any, shrinkage: float) -> Any:
-    """s·c/(c + β): similarities built on few shared columns c count for less.
-
-    Bell & Koren (2007), sec. 3. `counts` is not looked at where β is 0.
-    """
-    if shrinkage == 0:
-        return similarities
-    return similarities * (counts / (counts + shrinkage))
+    if by == "items":
+        train, queried = (sparse.csr_array(part.T.tocsr()) for part in (train, queried))
+    rows, columns = pairs(train)
+    held = np.bincount(columns, minlength=train.shape[1]).astype(np.float64)
+    wanted = np.diff(queried.indptr) > 0
+    reached = np.bincount(columns[wanted[rows]], minlength=train.shape[1])
+    return float(held @ reached + held[queried.indices].sum())

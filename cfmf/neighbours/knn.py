@@ -3,270 +3,246 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from cfmf.neighbours.baseline import Baseline
-from cfmf.neighbours.compare import SIMILARITIES, Comparison, compare, transposed
-from cfmf.neighbours.ratings import checked, checked_pairs, means
-from cfmf.observed import row_numbers
+from cfmf.kernels.similarities import Comparison, transposed
+from cfmf.models import Explanation, Model, Prediction
+from cfmf.neighbours.biases import Biases, fit_biases
+from cfmf.neighbours.compare import compare
+from cfmf.neighbours.explain import holders, neighbour_parts
+from cfmf.observed import checked_pairs, means, row_numbers
 
-PREDICTIONS = ("raw", "centred", "baseline")
 Floats = NDArray[np.float32]
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+Side = Literal["users", "items"]
 
 
-@dataclass
-class KNN:
-    """x̂_ui = o_ui + Σ_v s_uv (x_vi − o_vi) / (γ + Σ_v s_uv), over the K nearest v that rated i.
+@dataclass(frozen=True)
+class Averaging:
+    """How neighbours are compared, chosen and averaged; see `cfmf.methods.knn.KNN`."""
 
-    For item neighbours, users and items change places. Only neighbours with similarity above 0
-    count, and nobody is their own neighbour. Where no neighbour is left the prediction is the
-    baseline b_ui; `alone` marks these pairs of the last `predict`, `fallbacks` counts them.
+    similarity: str
+    prediction: str
+    shrinkage: float
+    neighbours: int
+    damping: float
+    reg_user: float
+    reg_item: float
 
-    Parameters
+
+@dataclass(frozen=True)
+class Where:
+    """Where predictions are computed, and until when.
+
+    Attributes
     ----------
-    similarity
-        One of `compare.SIMILARITIES`; see `compare.compare`.
-    shrinkage
-        β in s·c/(c + β), with c the ratings that two neighbours share.
-    neighbours
-        K ≥ 1.
-    prediction
-        What o_ui is: `raw` 0, `centred` the mean rating of the user (of the item, for item
-        neighbours), `baseline` b_ui (Koren, 2010, eq. 3).
-    damping
-        γ, a weight of its own for "no deviation": few or hardly similar neighbours move the
-        prediction from o_ui less. 0 is the plain weighted mean.
-    reg_user, reg_item
-        Of the baseline; see `Baseline`.
     threads
         Cores to use; no result depends on it.
     device
-        `cpu` for the kernels of `cfmf.neighbours.kernels`, a torch device such as `cuda` for those
-        of `cfmf.neighbours.device`.
+        `cpu` for `cfmf.kernels.scatter`, a torch device such as `cuda` for `cfmf.kernels.dense`.
+    until
+        When to give up, by the monotonic clock; None: never.
     """
 
-    similarity: str = "pearson-baseline"
-    shrinkage: float = 100.0
-    neighbours: int = 40
-    prediction: str = "baseline"
-    damping: float = 0.1
-    reg_user: float = 10.0
-    reg_item: float = 5.0
     threads: int = 1
     device: str = "cpu"
-    alone: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)
-    by: ClassVar[str] = "users"
+    until: float | None = None
 
-    def fit(self, train: sparse.csr_array) -> Self:
-        """Keep the ratings and fit the baseline; similarities are computed where they are used.
 
-        Raises
-        ------
-        ValueError
-            If a parameter is out of its range or the matrix is not usable.
-        """
-        check_setting(self.setting())
-        self.train = checked(train)
-        self.baseline = Baseline(self.reg_user, self.reg_item).fit(self.train)
-        return self
+@dataclass(frozen=True, eq=False)
+class NearestNeighbours(Model):
+    """x̂_ui = o_ui + Σ_v s_uv (x_vi − o_vi) / (γ + Σ_v s_uv), over the K nearest v that rated i.
 
-    @property
-    def fallbacks(self) -> int:
-        """How many pairs of the last `predict` had no neighbour."""
-        return int(np.count_nonzero(self.alone))
+    For item neighbours, users and items change places. Only neighbours with similarity above 0
+    count, and nobody is their own neighbour. Where no neighbour is left the prediction is b_ui, a
+    fallback. Similarities are computed where they are used, and never kept.
+    """
 
-    def setting(self) -> dict[str, Any]:
-        """The parameters that decide the predictions."""
+    by: Side
+    train: sparse.csr_array = field(repr=False)
+    averaging: Averaging
+    biases: Biases = field(repr=False)
+    where: Where = field(default_factory=Where)
+
+    def predict(self, users: ArrayLike, items: ArrayLike) -> Prediction:
+        """Predicted rating of every pair; see `Model.predict`."""
+        known = {(self.averaging.reg_user, self.averaging.reg_item): self.biases}
+        settings = [self.averaging]
+        return predict_settings(self.by, self.train, users, items, settings, self.where, known)[0]
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """The neighbours of a pair, the most similar first; no parts for a fallback."""
+        from cfmf.kernels.scatter import nearest, similarity_row
+
+        predicted = self.predict([user], [item])
+        value = float(predicted.values[0])
+        if predicted.is_fallback[0]:
+            return Explanation(value, value, ())
+        pair = checked_pairs(user, item, self.train.shape)
+        kind, by = self.averaging.prediction, self.by
+        offset, target = offset_and_target(by, self.train, kind, self.biases, pair)
+        comparison = compare(self.train, by, self.averaging.similarity, self.biases)
+        row, column = (user, item) if by == "users" else (item, user)
+        similarities = similarity_row(comparison, row, self.averaging.shrinkage)
+        held = holders(comparison, column)
+        chosen = held[nearest(similarities, held, self.averaging.neighbours)]
+        name, damping = f"neighbour_{by[:-1]}", self.averaging.damping
+        parts = neighbour_parts(name, comparison, column, chosen, similarities, target, damping)
+        return Explanation(float(offset[0]), value, parts)
+
+    def similar_items(self, item: int) -> Floats:
+        """The similarity of every item that predictions use; of item neighbours."""
+        if self.by == "users":
+            return super().similar_items(item)
+        from cfmf.kernels.scatter import similarity_row
+
+        comparison = compare(self.train, "items", self.averaging.similarity, self.biases)
+        return similarity_row(comparison, item, self.averaging.shrinkage)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The training ratings, the biases and the settings."""
+        train, biases = self.train, self.biases
         return {
-            "similarity": self.similarity,
-            "shrinkage": self.shrinkage,
-            "neighbours": self.neighbours,
-            "prediction": self.prediction,
-            "damping": self.damping,
-            "reg_user": self.reg_user,
-            "reg_item": self.reg_item,
+            "ratings": train.data,
+            "indices": train.indices,
+            "indptr": train.indptr,
+            "mean": np.array(biases.mean),
+            "user_bias": biases.user,
+            "item_bias": biases.item,
+            "by": np.array(self.by),
+            **{name: np.array(value) for name, value in asdict(self.averaging).items()},
         }
 
-    def predict(self, users: ArrayLike, items: ArrayLike) -> Floats:
-        """Predicted rating of every pair, float32; sets `alone` and so `fallbacks`.
-
-        Raises
-        ------
-        ValueError
-            If a user or item is outside the training matrix.
-        """
-        predicted, alone = predict_settings(
-            self.by,
-            self.train,
-            users,
-            items,
-            [self.setting()],
-            self.threads,
-            self.device,
-            {(self.reg_user, self.reg_item): self.baseline},
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """See `Model.from_arrays`."""
+        biases = Biases(float(arrays["mean"]), arrays["user_bias"], arrays["item_bias"])
+        shape = (len(biases.user), len(biases.item))
+        train = sparse.csr_array(
+            (arrays["ratings"], arrays["indices"], arrays["indptr"]), shape=shape
         )
-        self.alone = alone[0]
-        return predicted[0]
-
-    def predict_block(
-        self, asked: sparse.csr_array, start: int, stop: int
-    ) -> tuple[NDArray[np.int64], Floats]:
-        """Predictions of the stored pairs of `asked` whose row is from `start` up to `stop`.
-
-        Rows are users for user neighbours and items for item neighbours, so that the jobs of one
-        study share no similarity. Whatever the blocks, together they hold what `predict` gives.
-
-        Returns
-        -------
-        Places of the pairs in the CSR order of `asked`, and their predictions.
-        """
-        users, items = row_numbers(asked), asked.indices
-        rows = users if self.by == "users" else items
-        places = np.flatnonzero((rows >= start) & (rows < stop))
-        return places, self.predict(users[places], items[places])
-
-
-def check_setting(setting: Mapping[str, Any]) -> None:
-    """Raise ValueError if a parameter of a kNN is out of its range."""
-    for name, known in (("similarity", SIMILARITIES), ("prediction", PREDICTIONS)):
-        if setting[name] not in known:
-            raise ValueError(f"no {name} is called {setting[name]!r}; known are {', '.join(known)}")
-    for name in ("shrinkage", "damping"):
-        if not setting[name] >= 0:
-            raise ValueError(f"{name} is {setting[name]}; it must not be negative")
-    if setting["neighbours"] < 1 or setting["neighbours"] != int(setting["neighbours"]):
-        raise ValueError(
-            f"neighbours is {setting['neighbours']}; it must be a whole number above 0"
-        )
+        averaging = Averaging(**{one.name: arrays[one.name].item() for one in fields(Averaging)})
+        return cls(arrays["by"].item(), train, averaging, biases)
 
 
 def predict_settings(
-    by: str,
+    by: Side,
     train: sparse.csr_array,
     users: ArrayLike,
     items: ArrayLike,
-    settings: Sequence[Mapping[str, Any]],
-    threads: int = 1,
-    device: str = "cpu",
-    fitted: Mapping[tuple[float, float], Baseline] | None = None,
-    until: float | None = None,
-) -> tuple[Floats, NDArray[np.bool_]]:
+    settings: Sequence[Averaging],
+    where: Where,
+    biases: Mapping[tuple[float, float], Biases] | None = None,
+) -> list[Prediction]:
     """Predictions of many settings at once; settings of one similarity share its computation.
 
     Parameters
     ----------
     by
-        `users` or `items`: whose neighbours.
+        Whose neighbours.
     train
         Users × items, checked.
-    settings
-        The parameters of `KNN`, each with every key.
-    fitted
-        Baselines that are already fitted to `train`, by (reg_user, reg_item).
-    until
-        When to give up, by the monotonic clock; None: never.
-
-    Returns
-    -------
-    Settings × pairs: predictions, float32, and whether they fell back to the baseline.
+    biases
+        Those of `train` that are already fitted, by (reg_user, reg_item).
 
     Raises
     ------
     ValueError
-        If a setting is out of its range or a pair outside the training matrix.
+        If a pair is outside the training matrix.
     OutOfTimeError
-        If it is not done by `until`.
+        If it is not done by `where.until`.
     """
-    users, items = checked_pairs(users, items, train.shape)
-    predicted = np.empty((len(settings), len(users)), dtype=np.float32)
-    alone = np.zeros(predicted.shape, dtype=bool)
-    baselines = dict(fitted or {})
+    queried = checked_pairs(users, items, train.shape)
+    fitted = dict(biases or {})
+    found: dict[int, Prediction] = {}
     groups: dict[tuple[Any, ...], list[int]] = {}
-    for place, setting in enumerate(settings):
-        check_setting(setting)
-        key = (setting["similarity"], setting["reg_user"], setting["reg_item"])
-        groups.setdefault(key, []).append(place)
-    for (similarity, reg_user, reg_item), places in groups.items():
-        if (reg_user, reg_item) not in baselines:
-            baselines[reg_user, reg_item] = Baseline(reg_user, reg_item).fit(train)
-        baseline = baselines[reg_user, reg_item]
-        base = baseline.predict(users, items)
+    for place, one in enumerate(settings):
+        groups.setdefault((one.similarity, one.reg_user, one.reg_item), []).append(place)
+    for (_, *regs), places in groups.items():
+        key = (regs[0], regs[1])
+        if key not in fitted:
+            fitted[key] = fit_biases(train, *key)
         group = [settings[place] for place in places]
-        counted = any(setting["shrinkage"] for setting in group)
-        comparison = compare(train, by, similarity, baseline, counted)
-        offsets = {
-            kind: offset_and_target(by, train, kind, baseline, users, items)
-            for kind in sorted({setting["prediction"] for setting in group})
-        }
-        shrinkages = sorted({setting["shrinkage"] for setting in group})
-        sizes = sorted({setting["neighbours"] for setting in group})
-        targets = [target for _, target in offsets.values()]
-        rows, columns = (users, items) if by == "users" else (items, users)
-        sums = summed(comparison, targets, rows, columns, shrinkages, sizes, threads, device, until)
-        for place, setting in zip(places, group, strict=True):
-            kind = setting["prediction"]
-            of_setting = sums[shrinkages.index(setting["shrinkage"])]
-            of_setting = of_setting[:, sizes.index(setting["neighbours"])]
-            total, weight = of_setting[list(offsets).index(kind)], of_setting[-1]
-            alone[place] = weight == 0
-            damped = np.where(alone[place], 1, weight + np.float32(setting["damping"]))
-            predicted[place] = np.where(alone[place], base, offsets[kind][0] + total / damped)
-    return predicted, alone
+        predictions = _predict_alike(by, train, queried, group, where, fitted[key])
+        found.update(zip(places, predictions, strict=True))
+    return [found[place] for place in range(len(settings))]
 
 
-def summed(
+def _predict_alike(
+    by: Side,
+    train: sparse.csr_array,
+    queried: Pairs,
+    settings: Sequence[Averaging],
+    where: Where,
+    biases: Biases,
+) -> list[Prediction]:
+    """Predictions of settings with the same similarity and biases."""
+    counted = any(one.shrinkage for one in settings)
+    comparison = compare(train, by, settings[0].similarity, biases, counted)
+    offsets = {
+        kind: offset_and_target(by, train, kind, biases, queried)
+        for kind in sorted({one.prediction for one in settings})
+    }
+    shrinkages = sorted({one.shrinkage for one in settings})
+    sizes = sorted({one.neighbours for one in settings})
+    targets = [target for _, target in offsets.values()]
+    rows, columns = queried if by == "users" else queried[::-1]
+    sums = _summed(comparison, targets, (rows, columns), shrinkages, sizes, where)
+    fallback = biases.predict(*queried)
+    found = []
+    for one in settings:
+        of_setting = sums[shrinkages.index(one.shrinkage)][:, sizes.index(one.neighbours)]
+        total, weight = of_setting[list(offsets).index(one.prediction)], of_setting[-1]
+        is_fallback = weight == 0
+        damped = np.where(is_fallback, 1, weight + np.float32(one.damping))
+        values = np.where(is_fallback, fallback, offsets[one.prediction][0] + total / damped)
+        found.append(Prediction(values.astype(np.float32, copy=False), is_fallback))
+    return found
+
+
+def _summed(
     comparison: Comparison,
     targets: list[Floats],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
+    queried: Pairs,
     shrinkages: list[float],
     neighbours: list[int],
-    threads: int,
-    device: str,
-    until: float | None,
+    where: Where,
 ) -> Floats:
-    """`kernels.nearest_sums`, or its twin in `device` for another device than `cpu`."""
+    """`nearest_sums` of the kernels for a device; `queried` are rows and columns."""
     # Imported here so that a study without neighbours on a GPU never loads torch.
-    if device == "cpu":
-        from cfmf.neighbours import kernels
+    given = (comparison, targets, *queried, shrinkages, neighbours)
+    if where.device == "cpu":
+        from cfmf.kernels import scatter
 
-        return kernels.nearest_sums(
-            comparison, targets, rows, columns, shrinkages, neighbours, threads, until
-        )
-    from cfmf.neighbours import device as torch_device
+        return scatter.nearest_sums(*given, where.threads, where.until)
+    from cfmf.kernels import dense
 
-    return torch_device.nearest_sums(
-        comparison, targets, rows, columns, shrinkages, neighbours, device, until
-    )
+    return dense.nearest_sums(*given, where.device, where.until)
 
 
 def offset_and_target(
-    by: str,
-    train: sparse.csr_array,
-    prediction: str,
-    baseline: Baseline,
-    users: NDArray[np.int64],
-    items: NDArray[np.int64],
+    by: Side, train: sparse.csr_array, prediction: str, biases: Biases, queried: Pairs
 ) -> tuple[Floats, Floats]:
-    """o_ui of the asked pairs, and x − o of the training ratings in the order of the comparison."""
+    """o_ui of queried pairs, and x − o of the training ratings in the order of the comparison."""
+    users, items = queried
     train_users = row_numbers(train)
     if prediction == "raw":
         offset = np.zeros(len(users), dtype=np.float32)
         target = train.data
     elif prediction == "baseline":
-        offset = baseline.predict(users, items)
-        target = train.data - baseline.predict(train_users, train.indices)
+        offset = biases.predict(users, items)
+        target = train.data - biases.predict(train_users, train.indices)
     else:
-        groups, size, asked = train_users, train.shape[0], users
+        groups, size, rows = train_users, train.shape[0], users
         if by == "items":
-            groups, size, asked = train.indices, train.shape[1], items
+            groups, size, rows = train.indices, train.shape[1], items
         middle = means(groups, train.data, size).astype(np.float32)
-        offset, target = middle[asked], train.data - middle[groups]
+        offset, target = middle[rows], train.data - middle[groups]
     if by == "items":
         target = target[transposed(train)[1]]
     return offset, target

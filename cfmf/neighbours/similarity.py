@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from cfmf.neighbours.baseline import Baseline
+from cfmf.neighbours.biases import fit_biases
 from cfmf.neighbours.compare import compare
-from cfmf.neighbours.ratings import checked
 from cfmf.neighbours.stored import Similarity
+from cfmf.observed import checked
 
 FULL_LIMIT = 512 * 2**20
+REGS = (10.0, 5.0)
+"""Weights of the biases that `pearson-baseline` needs."""
 
 
 def user_similarity(
@@ -20,8 +22,6 @@ def user_similarity(
     full_limit: int = FULL_LIMIT,
     top: int = 100,
     threads: int = 1,
-    reg_user: float = 10.0,
-    reg_item: float = 5.0,
 ) -> Similarity:
     """Similarity of every pair of users, or exactly the `top` nearest of each where that is large.
 
@@ -37,30 +37,26 @@ def user_similarity(
         Nearest users kept of each user otherwise.
     threads
         Cores to use; no result depends on it.
-    reg_user, reg_item
-        Of the baseline that `pearson-baseline` needs.
 
     Raises
     ------
     ValueError
         If a parameter is out of its range or the matrix is not usable.
     """
-    # Imported here because numba takes a while and readers of a similarity have no use for it.
-    from cfmf.neighbours import kernels
+    # Imported here because numba takes a while, and readers of a similarity do not need it.
+    from cfmf.kernels import scatter
 
     if not shrinkage >= 0:
         raise ValueError(f"shrinkage is {shrinkage}; it must not be negative")
     if top < 1:
         raise ValueError(f"top is {top}; at least 1 neighbour must be kept")
     train = checked(train)
-    baseline = None
-    if kind == "pearson-baseline":
-        baseline = Baseline(reg_user, reg_item).fit(train)
-    comparison = compare(train, "users", kind, baseline, counted=shrinkage > 0)
+    biases = fit_biases(train, *REGS) if kind == "pearson-baseline" else None
+    comparison = compare(train, "users", kind, biases, counted=shrinkage > 0)
     users = train.shape[0]
     if 4 * users**2 <= full_limit:
-        matrix = kernels.full_similarity(comparison, shrinkage, threads)
+        matrix = scatter.full_similarity(comparison, shrinkage, threads)
         np.fill_diagonal(matrix, np.diff(train.indptr) > 0)
         return Similarity(users, kind, shrinkage, matrix, None, None)
-    neighbours, similarities = kernels.nearest_rows(comparison, shrinkage, min(top, users), threads)
+    neighbours, similarities = scatter.nearest_rows(comparison, shrinkage, min(top, users), threads)
     return Similarity(users, kind, shrinkage, None, neighbours, similarities)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cfmf.data.matrices import build_matrix
-from cfmf.neighbours.user_cf import UserCF
+from cfmf.published.methods.user_cf_published import UserCF
 
 
 def read(path):
@@ -28,7 +28,8 @@ def test_equals_the_dense_formula(real_data, fold):
     rated = np.isfinite(expected)
 
     matrix = build_matrix(train, np.arange(len(train)), 943, 1682)
-    found = UserCF().fit(matrix).predict(test["user"].to_numpy(), test["item"].to_numpy())
+    queried = test["user"].to_numpy(), test["item"].to_numpy()
+    found = UserCF().fit(matrix).predict(*queried).values
 
     assert rated.mean() > 0.99
     np.testing.assert_allclose(found[rated], expected[rated], rtol=0, atol=3e-6)

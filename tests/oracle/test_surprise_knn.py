@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from cfmf.neighbours.item_knn import ItemKNN
-from cfmf.neighbours.user_knn import UserKNN
+from cfmf.methods.item_knn import ItemKNN
+from cfmf.methods.user_knn import UserKNN
 
 STORED = json.loads(Path(__file__).with_name("surprise_knn.json").read_text())
 FORMS = {"KNNBasic": "raw", "KNNWithMeans": "centred", "KNNBaseline": "baseline"}
@@ -32,9 +32,15 @@ def test_equals_surprise(by, method, algorithm):
     ratings = sparse.csr_array((values.astype(np.float32), (users, items)))
     expected = np.array(STORED["predictions"][f"{by} {algorithm}"], dtype=float)
     found = method(
-        "pearson", 0, STORED["nearest"], FORMS[algorithm], damping=0, reg_user=15, reg_item=10
+        similarity="pearson",
+        prediction=FORMS[algorithm],
+        shrinkage=0,
+        neighbours=STORED["nearest"],
+        damping=0,
+        reg_user=15,
+        reg_item=10,
     ).fit(ratings)
-    predicted = found.predict(*np.transpose(STORED["asked"]))
+    predicted = found.predict(*np.transpose(STORED["asked"])).values
     known = ~np.isnan(expected)
     assert known.sum() >= 25
     np.testing.assert_allclose(predicted[known], expected[known], rtol=0, atol=1e-5)

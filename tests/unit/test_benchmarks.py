@@ -83,10 +83,10 @@ def test_pairs_are_drawn_by_their_weights():
     ],
 )
 def test_systems_of_neighbours_measure(monkeypatch, tiny, system, options):
-    from cfmf.neighbours import kernels
+    from cfmf.kernels import scatter
 
     for name in ("DENSE", "DENSE_BYTES"):  # which `products` sets
-        monkeypatch.setattr(kernels, name, getattr(kernels, name))
+        monkeypatch.setattr(scatter, name, getattr(scatter, name))
     train, test = stored(tiny)
     found = neighbours.SYSTEMS[system](train, test, options)
     assert found["seconds"] > 0

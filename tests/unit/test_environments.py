@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from cfmf.config import FAMILIES, module_of, registry
+from cfmf.config import module_of, registry
 from cfmf.factorization import METHODS
 from cfmf.imports import ROOT, imported_files
 
@@ -22,7 +22,9 @@ STAGES = {**SOURCE["stages"], **SOURCE["optional"]}
 UNIMPORTED = {
     "pyarrow": STAGES,  # pandas reads and writes Parquet by it
     "pip": ["data"],  # fetches the package that holds MovieLens 100K
-    "llvmlite": ["search"],  # of the solvers that a search loads by name
+    # of the methods that a search loads by name
+    "llvmlite": ["search"],
+    "threadpoolctl": ["search"],
     **{name: ["jax"] for name in ("jaxlib", "ml-dtypes", "opt-einsum")},  # JAX's own, by hand
 }
 OWN = {name: method.environment for name, method in METHODS.items() if method.environment}
@@ -67,7 +69,9 @@ def distributions(modules):
 def files_of(stage, script):
     """A script and the package files that it, or a method that it runs in this stage, imports."""
     starts = [f"scripts/{script}.py"]
-    families = {"evaluation": FAMILIES, "neighbours": ["neighbours"]}.get(stage, ["factorization"])
+    families = ["neighbours", "factorization"] if stage == "evaluation" else [stage]
+    if stage not in ("evaluation", "neighbours"):
+        families = ["factorization"]
     if stage in (*families, *OWN.values(), "evaluation"):
         starts += [
             module_of(method)

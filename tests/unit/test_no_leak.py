@@ -1,12 +1,16 @@
 """No method's predictions depend on the test ratings, nor on which pairs are asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from cfmf.methods import registry
-from cfmf.neighbours.study import predict_selected, tune
+from cfmf.prediction import predict_selected
+from cfmf.selection import choose_trial
 from cfmf.training import Run, train_point
+from cfmf.tuning import Setup, tune
 
 SETTINGS = {
     "mf-published": {"max_epochs": 20},
@@ -82,12 +86,13 @@ def test_factorization(parts, method):
 
 @pytest.mark.parametrize("method", NEIGHBOURS)
 def test_neighbours(parts, method):
-    settings = NEIGHBOURS[method]
-    trials, _ = tune(method, {"f1": parts}, settings)
+    setup = Setup(registry.method(method), NEIGHBOURS[method], {"f1": parts}, scale=(1.0, 5.0))
+    trials, _ = tune(setup)
+    settings = choose_trial(trials)
 
     def predicted(test):
         folds = {"f1": {"train": parts["train"], "test": parts[test]}}
-        found = predict_selected(method, folds, trials, settings, scale=(1.0, 5.0))
+        found = predict_selected(replace(setup, folds=folds), trials, settings)
         return on_few(parts, parts[test], found.predictions["prediction"].to_numpy())
 
     expected = predicted("few")

@@ -8,9 +8,10 @@ from scipy import sparse
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import Setting
 from cfmf.factorization import METHODS as FACTORIZATIONS
-from cfmf.neighbours import METHODS as NEIGHBOURS
+from cfmf.methods import registry
 
 M, N = 60, 50
+NEIGHBOURS = ["baseline", "user-cf-published", "user-knn", "item-knn"]
 SHORT = {
     "mf-published": ("4", "0.01", {"max_epochs": 200}),
     "mf-published-jax": ("4", "0.01", {"max_epochs": 200}),
@@ -49,7 +50,7 @@ def ratings():
 def setting_of():
     def make(method):
         if method in NEIGHBOURS:
-            return Setting(method, "f1", NEIGHBOURS[method].parameters)
+            return Setting(method, "f1", registry.method(method)().model_dump())
         k, reg, options = SHORT[method]
         epochs = 30 if FACTORIZATIONS[method].stops_on_validation else None
         return Setting(method, "f1", options, k, reg, "1", epochs)

@@ -6,9 +6,12 @@ import pytest
 
 from cfmf.config import registry
 from cfmf.evaluation.fitting import chosen_setting, fit, predictions_of
-from cfmf.neighbours.study import predict_selected, tune
+from cfmf.methods.registry import method as method_named
 from cfmf.observed import pairs
+from cfmf.prediction import predict_selected
+from cfmf.selection import choose_trial
 from cfmf.tables import COLUMNS
+from cfmf.tuning import Setup, tune
 
 
 def values_of(model, users, items):
@@ -49,9 +52,11 @@ def test_neighbours_are_fitted_as_the_study_fitted_them(ratings):
             (train.data[mask], (rows[mask], columns[mask])), shape=train.shape
         )
     block = {"similarity": ["cosine", "pearson"], "neighbours": [5, 20], "damping": [0.0, 0.1]}
-    trials, _ = tune("user-knn", {"f1": parts}, block)
-    outcome = predict_selected("user-knn", {"f1": parts}, trials, block)
-    setting = chosen_setting("user-knn", "f1", outcome.metrics, outcome.settings, block)
+    setup = Setup(method_named("user-knn"), block, {"f1": parts})
+    trials, _ = tune(setup)
+    settings = choose_trial(trials)
+    outcome = predict_selected(setup, trials, settings)
+    setting = chosen_setting("user-knn", "f1", outcome.metrics, settings, block)
     found = fit(setting, train, test)
     np.testing.assert_array_equal(found.asked, outcome.predictions["prediction"])
 

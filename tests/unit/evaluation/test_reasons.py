@@ -83,14 +83,14 @@ def test_a_pair_is_told_with_its_place_and_reasons_wherever_it_stands(
     assert (told["item"], told["rank"]) == (last, len(unrated))
     assert rated not in set(table["item"])
     parts = why[why["rank"] == len(unrated)]["contribution"].sum()
-    assert found.model.mean + parts == pytest.approx(told["prediction"], rel=1e-5)
+    assert found.model.biases.mean + parts == pytest.approx(told["prediction"], rel=1e-5)
 
 
 def test_reasons_of_the_baseline_add_up(ratings, explained):
     _, found, _, _, table, why = explained("baseline")
     first = table[table["rank"] <= reasons.REASONED].set_index(["user", "rank"])
     parts = why.groupby(["user", "rank"])["contribution"].sum()
-    total = found.model.mean + parts.loc[first.index]
+    total = found.model.biases.mean + parts.loc[first.index]
     assert total.to_numpy() == pytest.approx(first["prediction"].to_numpy(), rel=1e-5)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from neighbour_references import matrix_of, pairs_of, ratings_of
 
-from cfmf.neighbours.baseline import Baseline
+from cfmf.methods.baseline import Baseline
+from cfmf.neighbours.biases import fit_biases
 
 
 def solved(matrix, reg_user, reg_item):
@@ -23,17 +24,17 @@ def solved(matrix, reg_user, reg_item):
 @pytest.mark.parametrize(("reg_user", "reg_item"), [(15, 10), (1, 0.5)])
 def test_biases_solve_the_normal_equations(ratings, reg_user, reg_item):
     mean, user_bias, item_bias = solved(ratings, reg_user, reg_item)
-    fitted = Baseline(reg_user, reg_item, sweeps=300).fit(ratings)
+    fitted = fit_biases(ratings, reg_user, reg_item, sweeps=300)
     assert fitted.mean == pytest.approx(mean)
-    np.testing.assert_allclose(fitted.user_bias, user_bias, atol=1e-7)
-    np.testing.assert_allclose(fitted.item_bias, item_bias, atol=1e-7)
+    np.testing.assert_allclose(fitted.user, user_bias, atol=1e-7)
+    np.testing.assert_allclose(fitted.item, item_bias, atol=1e-7)
 
 
 def test_ten_sweeps_are_enough(ratings):
     _, user_bias, item_bias = solved(ratings, 15, 10)
-    fitted = Baseline(15, 10).fit(ratings)
-    np.testing.assert_allclose(fitted.user_bias, user_bias, atol=1e-3)
-    np.testing.assert_allclose(fitted.item_bias, item_bias, atol=1e-3)
+    fitted = fit_biases(ratings, 15, 10)
+    np.testing.assert_allclose(fitted.user, user_bias, atol=1e-3)
+    np.testing.assert_allclose(fitted.item, item_bias, atol=1e-3)
 
 
 def test_sweeps_are_the_alternating_closed_forms_of_the_residuals():
@@ -45,16 +46,16 @@ def test_sweeps_are_the_alternating_closed_forms_of_the_residuals():
         for own, other, which, weight in ((items, users, 1, 10), (users, items, 0, 15)):
             left = np.bincount(own, centred - biases[1 - which][other])
             biases[which] = left / (np.bincount(own) + weight)
-    fitted = Baseline(15, 10, sweeps=3).fit(matrix)
-    np.testing.assert_allclose(fitted.user_bias, biases[0], atol=1e-12)
-    np.testing.assert_allclose(fitted.item_bias, biases[1], atol=1e-12)
-    assert fitted.user_bias.dtype == fitted.item_bias.dtype == np.float64
+    fitted = fit_biases(matrix, 15, 10, sweeps=3)
+    np.testing.assert_allclose(fitted.user, biases[0], atol=1e-12)
+    np.testing.assert_allclose(fitted.item, biases[1], atol=1e-12)
+    assert fitted.user.dtype == fitted.item.dtype == np.float64
 
 
 def test_without_regularization_a_full_table_is_row_mean_plus_column_mean():
     table = np.random.default_rng(0).integers(1, 6, (6, 4)).astype(float)
     users, items = np.indices(table.shape).reshape(2, -1)
-    fitted = Baseline(0, 0).fit(matrix_of(users, items, table.ravel(), table.shape))
+    fitted = fit_biases(matrix_of(users, items, table.ravel(), table.shape), 0, 0)
     expected = table.mean(1, keepdims=True) + table.mean(0, keepdims=True) - table.mean()
     np.testing.assert_allclose(fitted.predict(users, items), expected.ravel(), rtol=1e-6)
 
@@ -62,29 +63,49 @@ def test_without_regularization_a_full_table_is_row_mean_plus_column_mean():
 def test_user_with_as_many_ratings_as_the_weight_keeps_half_of_their_deviation():
     # Heavily regularised items leave the users' biases to a closed form.
     matrix = matrix_of([0, 0, 1, 1], [0, 1, 0, 1], [5, 5, 1, 1], (2, 2))
-    fitted = Baseline(reg_user=2, reg_item=1e12).fit(matrix)
-    np.testing.assert_allclose(fitted.user_bias, [1, -1], atol=1e-9)
+    fitted = fit_biases(matrix, reg_user=2, reg_item=1e12)
+    np.testing.assert_allclose(fitted.user, [1, -1], atol=1e-9)
 
 
-def test_pairs_nobody_knows_get_the_mean_and_are_counted():
+def test_pairs_of_unknown_users_and_items_get_the_mean_as_a_fallback():
     matrix = matrix_of([0, 0, 1], [0, 1, 0], [5, 3, 1], (3, 3))
-    fitted = Baseline(1, 1).fit(matrix)
-    predicted = fitted.predict([2, 2, 0], [2, 0, 2])
-    assert predicted[0] == pytest.approx(3)
-    assert predicted[1] == pytest.approx(3 + fitted.item_bias[0])
-    assert fitted.fallbacks == 1
+    fitted = Baseline(reg_user=1, reg_item=1).fit(matrix)
+    values, is_fallback, _ = fitted.predict([2, 2, 0], [2, 0, 2])
+    assert values[0] == pytest.approx(3)
+    assert values[1] == pytest.approx(3 + fitted.biases.item[0])
+    assert is_fallback.tolist() == [True, False, False]
+
+
+def test_new_users_get_the_bias_that_the_item_biases_imply(ratings):
+    few, new = ratings[:20], ratings[20:]
+    model = Baseline(reg_user=3).fit(few)
+    folded = model.fold_in(new)
+    users, items = pairs_of(new)
+    left = new.data - model.biases.mean - model.biases.item[items]
+    expected = np.bincount(users, left) / (np.bincount(users) + 3)
+    np.testing.assert_allclose(folded.biases.user, [*model.biases.user, *expected])
+    known = folded.predict([0, 19], [3, 4])
+    np.testing.assert_array_equal(known.values, model.predict([0, 19], [3, 4]).values)
+
+
+def test_explanation_is_the_two_biases(ratings):
+    model = Baseline().fit(ratings)
+    found = model.explain(3, 5)
+    assert {part.kind for part in found.parts} == {"user", "item"}
+    total = found.expected + sum(part.contribution for part in found.parts)
+    assert total == pytest.approx(found.prediction, abs=1e-6)
 
 
 def test_a_stored_zero_is_a_rating():
     matrix = matrix_of([0, 0, 1], [0, 1, 0], [0, 3, 3], (2, 2))
     assert matrix.nnz == 3
-    assert Baseline().fit(matrix).mean == 2
+    assert fit_biases(matrix, 1, 1).mean == 2
 
 
 @pytest.mark.parametrize(
     ("matrix", "complaint"),
     [
-        (matrix_of([], [], [], (2, 2)), "holds no rating"),
+        (matrix_of([], [], [], (2, 2)), "has no rating"),
         (matrix_of([0], [0], [np.nan], (2, 2)), "not finite"),
     ],
 )
@@ -102,8 +123,10 @@ def test_pair_held_twice_is_refused():
 
 
 def test_negative_regularization_is_refused(ratings):
+    with pytest.raises(ValueError, match="reg_item"):
+        Baseline(reg_item=-1)
     with pytest.raises(ValueError, match="reg_item -1"):
-        Baseline(reg_item=-1).fit(ratings)
+        fit_biases(ratings, 1, -1)
 
 
 @pytest.mark.parametrize(("user", "item"), [(24, 0), (0, 17), (-1, 0)])

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from neighbour_references import pairs_of, ratings_of
 
-from cfmf.neighbours.explain import explain
-from cfmf.neighbours.item_knn import ItemKNN
-from cfmf.neighbours.user_cf import UserCF
-from cfmf.neighbours.user_knn import UserKNN
+from cfmf.methods.item_knn import ItemKNN
+from cfmf.methods.user_knn import UserKNN
+from cfmf.published.methods.user_cf_published import UserCF
 
-MODELS = [
+FEW = {"shrinkage": 5, "neighbours": 4}
+METHODS = [
     UserCF(),
-    UserKNN("pearson", 5, 4, "centred", damping=0),
-    ItemKNN("adjusted-cosine", 5, 4, damping=0.3),
+    UserKNN(similarity="pearson", prediction="centred", damping=0, **FEW),
+    ItemKNN(similarity="adjusted-cosine", damping=0.3, **FEW),
 ]
 
 
@@ -24,68 +24,72 @@ def around_zero(ratings):
 
 
 @pytest.mark.parametrize("changed", [lambda ratings: ratings, around_zero], ids=["1-5", "-8-8"])
-@pytest.mark.parametrize("model", MODELS, ids=["all", "users", "items"])
-def test_contributions_add_up_to_the_prediction(ratings, model, changed):
+@pytest.mark.parametrize("method", METHODS, ids=["all", "users", "items"])
+def test_contributions_add_up_to_the_prediction(ratings, method, changed):
     ratings = changed(ratings)
-    model.fit(ratings)
+    model = method.fit(ratings)
     for user in range(0, ratings.shape[0], 5):
         for item in range(0, ratings.shape[1], 4):
-            table = explain(model, user, item)
-            predicted = model.predict([user], [item])[0]
-            assert table.attrs["prediction"] == pytest.approx(predicted)
-            assert table.empty == model.alone[0]
-            if len(table):
-                total = table.attrs["expected"] + table["contribution"].sum()
-                assert total == pytest.approx(predicted, abs=1e-5)
-                damping = getattr(model, "damping", 0)
-                weights = table["similarity"].sum()
-                assert table["share"].sum() == pytest.approx(weights / (weights + damping))
+            found = model.explain(user, item)
+            values, is_fallback, _ = model.predict([user], [item])
+            assert found.prediction == pytest.approx(values[0])
+            assert (not found.parts) == is_fallback[0]
+            total = found.expected + sum(part.contribution for part in found.parts)
+            assert total == pytest.approx(values[0], abs=1e-5)
+            if found.parts:
+                damping = getattr(method, "damping", 0)
+                weights = sum(part.similarity for part in found.parts)
+                shares = sum(part.share for part in found.parts)
+                assert shares == pytest.approx(weights / (weights + damping))
 
 
 @pytest.mark.parametrize(
-    "model", [UserCF(), UserKNN("cosine", neighbours=4), ItemKNN("cosine", neighbours=4)]
+    "method",
+    [
+        UserCF(),
+        UserKNN(similarity="cosine", neighbours=4),
+        ItemKNN(similarity="cosine", neighbours=4),
+    ],
+    ids=["all", "users", "items"],
 )
-def test_neighbours_are_told_with_their_own_ratings(ratings, model):
+def test_neighbours_come_with_their_own_ratings(ratings, method):
     dense = ratings.toarray()
-    table = explain(model.fit(ratings), 3, 5, titles={5: "Brazil"})
-    by_items = isinstance(model, ItemKNN)
-    assert len(table) == (np.sum(dense[:, 5] > 0) if isinstance(model, UserCF) else 4)
-    for row in table.itertuples():
-        rater, rated = (3, row.neighbour) if by_items else (row.neighbour, 5)
-        assert row.rating == dense[rater, rated] > 0
-        assert row.item == rated
-        assert row.title == ("" if by_items else "Brazil")
-    assert (np.diff(table["similarity"]) <= 2**-20).all()
+    parts = method.fit(ratings).explain(3, 5).parts
+    assert len(parts) == (np.sum(dense[:, 5] > 0) if isinstance(method, UserCF) else 4)
+    for part in parts:
+        by_items = part.kind == "neighbour_item"
+        rater, rated = (3, part.number) if by_items else (part.number, 5)
+        assert part.rating == dense[rater, rated] > 0
+    assert (np.diff([part.similarity for part in parts]) <= 2**-20).all()
 
 
-def test_all_neighbours_are_told_with_the_dissimilar_ones_last(ratings):
+def test_all_neighbours_are_listed_with_the_least_influential_last(ratings):
     ratings = around_zero(ratings)
     model = UserCF().fit(ratings)
     users, items = np.indices(ratings.shape).reshape(2, -1)
-    model.predict(users, items)
-    place = int(np.flatnonzero(~model.alone)[0])
-    table = explain(model, users[place], items[place])
+    place = int(np.flatnonzero(~model.predict(users, items).is_fallback)[0])
+    parts = model.explain(users[place], items[place]).parts
     raters = ratings.tocsc().indices[slice(*ratings.tocsc().indptr[items[place] :][:2])]
-    assert sorted(table["neighbour"]) == sorted(set(raters) - {users[place]})
-    assert table["similarity"].iloc[-1] < 0
-    assert (np.diff(table["similarity"]) <= 0).all()
+    assert sorted(part.number for part in parts) == sorted(set(raters) - {users[place]})
+    assert min(part.similarity for part in parts) < 0
+    assert (np.diff([abs(part.share) for part in parts]) <= 0).all()
 
 
 def test_nobody_is_their_own_neighbour(ratings):
     users, items = pairs_of(ratings)
-    table = explain(UserCF().fit(ratings), users[7], items[7])
-    assert users[7] not in set(table["neighbour"])
+    parts = UserCF().fit(ratings).explain(users[7], items[7]).parts
+    assert users[7] not in {part.number for part in parts}
 
 
-def test_pair_nobody_can_speak_for_has_no_neighbours():
+def test_pair_without_neighbours_has_no_parts():
     ratings = ratings_of(seed=1, users=10, items=5)
     ratings.resize((11, 5))
     model = UserKNN().fit(ratings)
-    table = explain(model, 10, 2)
-    assert table.empty
-    assert table.attrs["prediction"] == pytest.approx(model.baseline.predict([10], [2])[0])
+    found = model.explain(10, 2)
+    assert not found.parts
+    assert found.prediction == pytest.approx(model.biases.predict([10], [2])[0])
 
 
 def test_pair_outside_the_matrix_is_refused(ratings):
     with pytest.raises(ValueError, match="training matrix has 24 users"):
-        explain(UserCF().fit(ratings), 24, 0)
+        UserCF().fit(ratings).explain(24, 0)

@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 from neighbour_references import Dense, matrix_of, pairs_of, ratings_of
 
-from cfmf.neighbours import METHODS, device, kernels, method_class
-from cfmf.neighbours.baseline import Baseline
-from cfmf.neighbours.compare import AXES, SIMILARITIES, compare
-from cfmf.neighbours.item_knn import ItemKNN
-from cfmf.neighbours.knn import PREDICTIONS, predict_settings
-from cfmf.neighbours.user_knn import UserKNN
+from cfmf.kernels import dense, scatter
+from cfmf.kernels.similarities import SIMILARITIES
+from cfmf.methods import registry
+from cfmf.methods.item_knn import ItemKNN
+from cfmf.methods.user_knn import UserKNN
+from cfmf.neighbours.biases import fit_biases
+from cfmf.neighbours.compare import AXES, compare
+
+PREDICTIONS = ("raw", "centred", "baseline")
 
 CLASSES = {"users": UserKNN, "items": ItemKNN}
 
 
 def expected_by_definition(ratings, by, users, items, setting):
-    fitted = Baseline(setting["reg_user"], setting["reg_item"]).fit(ratings)
+    fitted = fit_biases(ratings, setting["reg_user"], setting["reg_item"])
     everyone, everything = np.indices(ratings.shape).reshape(2, -1)
     baseline = fitted.predict(everyone, everything).reshape(ratings.shape)
     return Dense(ratings, by, baseline).predict(users, items, setting)
@@ -30,9 +33,16 @@ def test_equals_definition(by, similarity, prediction):
     ratings = ratings_of(seed=4)
     users, items = np.indices(ratings.shape).reshape(2, -1)
     for shrinkage, neighbours, damping in [(0, 3, 0), (10, 5, 0.2), (2, 100, 0)]:
-        model = CLASSES[by](similarity, shrinkage, neighbours, prediction, damping).fit(ratings)
-        expected = expected_by_definition(ratings, by, users, items, model.setting())
-        np.testing.assert_allclose(model.predict(users, items), expected, rtol=1e-5, atol=1e-5)
+        method = CLASSES[by](
+            similarity=similarity,
+            prediction=prediction,
+            shrinkage=shrinkage,
+            neighbours=neighbours,
+            damping=damping,
+        )
+        expected = expected_by_definition(ratings, by, users, items, method.model_dump())
+        found = method.fit(ratings).predict(users, items)
+        np.testing.assert_allclose(found.values, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_worked_example_of_a_textbook():
@@ -51,7 +61,10 @@ def test_worked_example_of_a_textbook():
     users, items = np.nonzero(table)
     ratings = matrix_of(users, items, table[users, items], table.shape)
     plain, centred = (
-        UserKNN("pearson", 0, 2, prediction, damping=0).fit(ratings).predict([2, 2], [0, 5])
+        UserKNN(similarity="pearson", prediction=prediction, shrinkage=0, neighbours=2, damping=0)
+        .fit(ratings)
+        .predict([2, 2], [0, 5])
+        .values
         for prediction in ("raw", "centred")
     )
     np.testing.assert_allclose(plain, [6.49, 4], atol=0.012)
@@ -64,31 +77,28 @@ def test_many_settings_at_once_equal_one_at_a_time(by):
     users, items = pairs_of(ratings_of(seed=7, users=60, items=40))
     names = ("similarity", "shrinkage", "neighbours", "prediction", "damping", "reg_user")
     grid = product(SIMILARITIES, (0.0, 20.0), (9, 3), PREDICTIONS, (0.1, 0.0), (2.0, 10.0))
-    settings = [dict(zip(names, values, strict=True), reg_item=5.0) for values in grid]
-    together, alone = predict_settings(by, ratings, users, items, settings)
-    for place in range(0, len(settings), 17):
-        model = CLASSES[by](**settings[place]).fit(ratings)
-        np.testing.assert_array_equal(together[place], model.predict(users, items))
-        np.testing.assert_array_equal(alone[place], model.alone)
+    candidates = [CLASSES[by](**dict(zip(names, values, strict=True))) for values in grid]
+    together = CLASSES[by].predict_grid(candidates, ratings, users, items)
+    for place in range(0, len(candidates), 17):
+        single = candidates[place].fit(ratings).predict(users, items)
+        np.testing.assert_array_equal(together[place].values, single.values)
+        np.testing.assert_array_equal(together[place].is_fallback, single.is_fallback)
 
 
 @pytest.mark.parametrize("by", AXES)
 def test_depends_neither_on_threads_nor_on_blocks(by):
     ratings = ratings_of(seed=9, users=700, items=600, density=0.1)
-    asked = ratings_of(seed=10, users=700, items=600, density=0.02)
-    model = CLASSES[by](neighbours=7, shrinkage=5).fit(ratings)
-    whole = model.predict(*pairs_of(asked))
-    model.threads = 3
-    np.testing.assert_array_equal(model.predict(*pairs_of(asked)), whole)
-    size = asked.shape[AXES.index(by)]
-    for blocks in (1, 4, 7):
-        gathered = np.full(asked.nnz, np.nan, dtype=np.float32)
-        for block in range(blocks):
-            start, stop = size * block // blocks, size * (block + 1) // blocks
-            places, predicted = model.predict_block(asked, start, stop)
-            assert np.isnan(gathered[places]).all()
-            gathered[places] = predicted
-        np.testing.assert_array_equal(gathered, whole)
+    users, items = pairs_of(ratings_of(seed=10, users=700, items=600, density=0.02))
+    method = CLASSES[by](neighbours=7, shrinkage=5)
+    whole = method.fit(ratings).predict(users, items).values
+    model = method.fit(ratings, threads=3)
+    np.testing.assert_array_equal(model.predict(users, items).values, whole)
+    for blocks in (4, 7):
+        block = (users if by == "users" else items) % blocks
+        for number in range(blocks):
+            own = block == number
+            found = model.predict(users[own], items[own]).values
+            np.testing.assert_array_equal(found, whole[own])
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -97,27 +107,27 @@ def test_symmetry_changes_no_bit(monkeypatch, by, similarity):
     # Some columns go through BLAS, some are scattered; the last block is a narrow one.
     ratings = ratings_of(seed=15, users=550, items=530, density=0.15)
     users, items = pairs_of(ratings_of(seed=16, users=550, items=530, density=0.02))
-    comparison = compare(ratings, by, similarity, Baseline().fit(ratings), counted=True)
+    comparison = compare(ratings, by, similarity, fit_biases(ratings, 15, 10), counted=True)
     target = ratings.data
     rows, columns = (users, items) if by == "users" else (items, users)
     found = []
-    for limit in (kernels.WHOLE_BYTES, 0):
-        monkeypatch.setattr(kernels, "WHOLE_BYTES", limit)
-        found.append(kernels.nearest_sums(comparison, [target], rows, columns, [5.0], [3, 40]))
+    for limit in (scatter.WHOLE_BYTES, 0):
+        monkeypatch.setattr(scatter, "WHOLE_BYTES", limit)
+        found.append(scatter.nearest_sums(comparison, [target], rows, columns, [5.0], [3, 40]))
     np.testing.assert_array_equal(*found)
 
 
-@pytest.mark.parametrize("marks", [kernels.MARK_BYTES, 0], ids=["marked", "looked-up"])
+@pytest.mark.parametrize("marks", [scatter.MARK_BYTES, 0], ids=["marked", "looked-up"])
 @pytest.mark.parametrize("neighbours", [[1], [3, 40], [2000]])
 def test_nearest_of_many_raters_are_found(monkeypatch, neighbours, marks):
     # Long columns are searched in the order of similarity; half of the similarities are equal.
-    monkeypatch.setattr(kernels, "MARK_BYTES", marks)
+    monkeypatch.setattr(scatter, "MARK_BYTES", marks)
     rng = np.random.default_rng(13)
     ratings = ratings_of(seed=14, users=1500, items=12, density=0.9)
     users, items = rng.integers(1500, size=300), rng.integers(12, size=300)
     comparison = compare(ratings, "users", "pearson")
-    found = kernels.nearest_sums(comparison, [ratings.data], users, items, [0.0], neighbours)
-    similarity = kernels.full_similarity(comparison, 0.0)
+    found = scatter.nearest_sums(comparison, [ratings.data], users, items, [0.0], neighbours)
+    similarity = scatter.full_similarity(comparison, 0.0)
     dense = ratings.toarray()
     for pair, (user, item) in enumerate(zip(users, items, strict=True)):
         raters = np.flatnonzero(dense[:, item])
@@ -134,84 +144,87 @@ def test_order_and_repetition_of_asked_pairs_do_not_matter(ratings):
     model = UserKNN(neighbours=4).fit(ratings)
     users, items = np.indices(ratings.shape).reshape(2, -1)
     order = np.random.default_rng(0).integers(len(users), size=1000)
-    expected = model.predict(users, items)[order]
-    np.testing.assert_array_equal(model.predict(users[order], items[order]), expected)
+    expected = model.predict(users, items).values[order]
+    np.testing.assert_array_equal(model.predict(users[order], items[order]).values, expected)
 
 
 @pytest.mark.parametrize("by", AXES)
-def test_pair_without_neighbours_gets_the_baseline_and_is_counted(by):
+def test_pair_without_neighbours_gets_the_baseline_as_a_fallback(by):
     ratings = matrix_of([0, 0, 1, 1, 2], [0, 1, 0, 1, 2], [1, 5, 2, 4, 3], (4, 4))
-    model = CLASSES[by]("cosine", 0).fit(ratings)
-    predicted = model.predict([2, 3, 0, 0], [0, 3, 1, 2])
-    baseline = Baseline(model.reg_user, model.reg_item).fit(ratings)
-    assert model.alone.tolist() == [True, True, False, True]
-    assert model.fallbacks == 3
-    np.testing.assert_array_equal(predicted[model.alone], baseline.predict([2, 3, 0], [0, 3, 2]))
+    model = CLASSES[by](similarity="cosine", shrinkage=0).fit(ratings)
+    values, is_fallback, _ = model.predict([2, 3, 0, 0], [0, 3, 1, 2])
+    assert is_fallback.tolist() == [True, True, False, True]
+    expected = fit_biases(ratings, 10, 5).predict([2, 3, 0], [0, 3, 2])
+    np.testing.assert_array_equal(values[is_fallback], expected)
 
 
 def test_dissimilar_users_are_no_neighbours():
     ratings = matrix_of([0, 0, 1, 1, 1], [0, 1, 0, 1, 2], [1, 5, 5, 1, 4], (2, 3))
-    model = UserKNN("pearson", 0).fit(ratings)
-    model.predict([0], [2])
-    assert model.fallbacks == 1
+    model = UserKNN(similarity="pearson", shrinkage=0).fit(ratings)
+    assert model.predict([0], [2]).is_fallback.tolist() == [True]
 
 
 def test_no_pairs_give_no_predictions(ratings):
-    assert UserKNN().fit(ratings).predict([], []).shape == (0,)
+    assert UserKNN().fit(ratings).predict([], []).values.shape == (0,)
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("by", AXES)
 @pytest.mark.parametrize("whole", [True, False], ids=["dense-kept", "dense-made-anew"])
 def test_torch_agrees_with_the_kernels(monkeypatch, by, similarity, whole):
-    monkeypatch.setattr(device, "BLOCK_ROWS", 32)
-    monkeypatch.setattr(device, "GATHERED", 2000)
+    monkeypatch.setattr(dense, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(dense, "GATHERED", 2000)
     if not whole:
-        monkeypatch.setattr(device, "DENSE_BYTES", 0)
+        monkeypatch.setattr(dense, "DENSE_BYTES", 0)
     ratings = ratings_of(seed=11, users=100, items=50)
     users, items = pairs_of(ratings_of(seed=12, users=100, items=50, density=0.2))
-    settings = [
-        dict(UserKNN(similarity, shrinkage, neighbours).setting())
+    candidates = [
+        CLASSES[by](similarity=similarity, shrinkage=shrinkage, neighbours=neighbours)
         for shrinkage in (0, 30)
         for neighbours in (1, 5, 200)
     ]
-    expected, alone = predict_settings(by, ratings, users, items, settings, device="cpu")
-    monkeypatch.setattr(kernels, "nearest_sums", None)
-    found, torch_alone = predict_settings(by, ratings, users, items, settings, device="cpu:0")
-    np.testing.assert_array_equal(torch_alone, alone)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    given = (candidates, ratings, users, items)
+    expected = CLASSES[by].predict_grid(*given)
+    monkeypatch.setattr(scatter, "nearest_sums", None)
+    found = CLASSES[by].predict_grid(*given, device="cpu:0")
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours.is_fallback, theirs.is_fallback)
+        np.testing.assert_allclose(ours.values, theirs.values, atol=1e-4)
 
 
 def test_pearson_baseline_needs_a_baseline(ratings):
-    with pytest.raises(ValueError, match="fitted baseline"):
+    with pytest.raises(ValueError, match="give it the biases"):
         compare(ratings, "users", "pearson-baseline")
 
 
 @pytest.mark.parametrize(
     ("parameters", "complaint"),
     [
-        ({"similarity": "euclid"}, "no similarity is called 'euclid'"),
-        ({"prediction": "z-score"}, "no prediction is called 'z-score'"),
-        ({"neighbours": 0}, "neighbours is 0"),
-        ({"neighbours": 2.5}, "neighbours is 2.5"),
-        ({"shrinkage": -1}, "shrinkage is -1"),
-        ({"damping": float("nan")}, "damping is nan"),
+        ({"similarity": "euclid"}, "similarity\n.*'cosine', 'adjusted-cosine'"),
+        ({"prediction": "z-score"}, "prediction\n.*'raw', 'centred'"),
+        ({"neighbours": 0}, "neighbours\n.*greater than or equal to 1"),
+        ({"neighbours": 2.5}, "neighbours\n.*valid integer"),
+        ({"shrinkage": -1}, "shrinkage\n.*greater than or equal to 0"),
+        ({"damping": float("nan")}, "damping\n.*greater than or equal to 0"),
     ],
 )
-def test_parameter_out_of_range_is_refused(ratings, parameters, complaint):
+def test_setting_out_of_range_is_refused(parameters, complaint):
     with pytest.raises(ValueError, match=complaint):
-        UserKNN(**parameters).fit(ratings)
+        UserKNN(**parameters)
 
 
 def test_lists_of_different_lengths_are_refused(ratings):
-    with pytest.raises(ValueError, match="lists of one length"):
+    with pytest.raises(ValueError, match="two lists of the same length"):
         UserKNN().fit(ratings).predict([0, 1], [0])
 
 
-def test_every_registered_method_fits_and_predicts(ratings):
-    for name in METHODS:
-        predicted = method_class(name)().fit(ratings).predict([0, 1], [1, 0])
-        assert predicted.dtype == np.float32
-        assert np.isfinite(predicted).all()
-    with pytest.raises(ValueError, match="no neighbour method is called 'knn'"):
-        method_class("knn")
+@pytest.mark.parametrize("name", ["baseline", "user-cf-published", "user-knn", "item-knn"])
+def test_saved_model_predicts_the_same_bytes(tmp_path, ratings, name):
+    model = registry.method(name)().fit(ratings)
+    np.savez(tmp_path / "model.npz", **model.arrays())
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
+        loaded = type(model).from_arrays(dict(file))
+    users, items = np.indices(ratings.shape).reshape(2, -1)
+    for ours, theirs in zip(loaded.predict(users, items), model.predict(users, items), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert model.predict([0, 1], [1, 0]).values.dtype == np.float32

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from neighbour_references import Dense, matrix_of, ratings_of
 from scipy import sparse
 
-from cfmf.neighbours import kernels
-from cfmf.neighbours.baseline import Baseline
-from cfmf.neighbours.compare import AXES, SIMILARITIES, compare
+from cfmf.kernels import scatter
+from cfmf.kernels.similarities import SIMILARITIES
+from cfmf.neighbours.biases import fit_biases
+from cfmf.neighbours.compare import AXES, compare
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import corner, distribution, load_similarity, save_similarity
 
@@ -24,21 +25,21 @@ def every_pair(fitted, shape):
 @pytest.mark.parametrize("by", AXES)
 @pytest.mark.parametrize("dense", [0.0, 0.45, 2.0], ids=["all-dense", "mixed", "all-sparse"])
 def test_equals_definition(monkeypatch, by, kind, shrinkage, dense):
-    monkeypatch.setattr(kernels, "DENSE", dense)
+    monkeypatch.setattr(scatter, "DENSE", dense)
     ratings = ratings_of(seed=2, half_stars=True)
-    baseline = Baseline().fit(ratings)
+    baseline = fit_biases(ratings, 15, 10)
     expected = Dense(ratings, by, every_pair(baseline, ratings.shape)).similarity(kind, shrinkage)
     comparison = compare(ratings, by, kind, baseline, counted=shrinkage > 0)
-    found = kernels.full_similarity(comparison, shrinkage)
+    found = scatter.full_similarity(comparison, shrinkage)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_layout_holds_every_value_by_row_or_densely_and_by_column(monkeypatch):
-    monkeypatch.setattr(kernels, "DENSE", 0.45)
+    monkeypatch.setattr(scatter, "DENSE", 0.45)
     ratings = ratings_of(seed=3)
-    baseline = Baseline().fit(ratings)
+    baseline = fit_biases(ratings, 15, 10)
     comparison = compare(ratings, "users", "pearson-baseline", baseline)
-    layout = kernels.arrange(comparison)
+    layout = scatter.arrange(comparison)
     by_column = ratings.tocsc()
     np.testing.assert_array_equal(layout.column_starts, by_column.indptr)
     np.testing.assert_array_equal(layout.column_rows, by_column.indices)
@@ -136,7 +137,7 @@ def test_pearson_of_constant_ratings_off_the_half_star_scale_is_zero():
 @pytest.mark.parametrize("by", AXES)
 def test_pearson_of_long_constant_rows_off_the_half_star_scale_is_zero(monkeypatch, by, dense):
     # Rounding adds up over 2,000 shared ratings; what the constant row holds elsewhere varies.
-    monkeypatch.setattr(kernels, "DENSE", dense)
+    monkeypatch.setattr(scatter, "DENSE", dense)
     rng = np.random.default_rng(1)
     values = rng.integers(1, 6, (3, 2100)).astype(float)
     values[0, :2000], values[1, 2000:] = 3.3, 0
@@ -144,7 +145,7 @@ def test_pearson_of_long_constant_rows_off_the_half_star_scale_is_zero(monkeypat
     table = matrix_of(rows, columns, values[rows, columns], values.shape)
     if by == "items":
         table = table.T.tocsr()
-    found = kernels.full_similarity(compare(table, by, "pearson"), 0.0)
+    found = scatter.full_similarity(compare(table, by, "pearson"), 0.0)
     assert found[0, 1] == 0
     assert found[0, 2] != 0
     assert found[1, 2] != 0
@@ -227,7 +228,7 @@ def test_distribution_counts_every_pair_once(ratings):
     ("arguments", "complaint"),
     [
         ({"shrinkage": -1}, "shrinkage is -1"),
-        ({"kind": "euclid"}, "no similarity is called 'euclid'"),
+        ({"kind": "euclid"}, "no similarity is named 'euclid'"),
         ({"top": 0}, "top is 0"),
     ],
 )

@@ -1,28 +1,28 @@
 """Neighbour predictions on the CPU: similarities of a block of rows, used while still in cache.
 
-For a block of rows, the similarities with all rows are summed up, the asked predictions are made
-from them, and the block is forgotten: memory is O(block × rows). Only where the whole matrix takes
-no more than `WHOLE_BYTES` and most of its rows are asked for is it kept, because symmetry then
+For a block of rows, the similarities with all rows are summed up, the queried predictions are made
+from them, and the block is discarded: memory is O(block × rows). The whole matrix is kept only
+where it takes no more than `WHOLE_BYTES` and most of its rows are queried, because symmetry then
 halves the sums. Blocks are independent and run in threads; each sum is always taken in the same
-order, so results depend neither on the number of threads, nor on how a job was cut into blocks, nor
-on whether symmetry was used.
+order, so results do not depend on the number of threads, on how a job was split into blocks, or on
+whether symmetry was used.
 
-The nearest rows that hold a column are found from the most similar row on, all rows being ranked
-once a row: with K wanted of d that hold the column, among m, some K·m/d rows are looked at instead
-of d. Where d is the smaller, those d are looked up in the ranking.
+The nearest rows that have a rating in a column are found in one of two ways. All rows are ranked
+once per row, and the ranking is searched from the most similar row on: with K wanted of d that have
+the column, among m, about K·m/d rows are visited instead of d. Where d is smaller, those d are
+looked up in the ranking.
 
-Similarity sums treat columns by their density. A column held by d of m rows costs d² scattered
-multiply-adds (Σ d² in all) or m² dense ones, and BLAS does some forty dense ones in the time of a
-scattered one: columns that more than `DENSE` of the rows hold go through BLAS, the rest is
+Similarity sums treat columns by their density. A column that d of m rows have costs d² scattered
+multiply-adds (Σ d² in all) or m² dense ones, and BLAS does about forty dense ones in the time of a
+scattered one: columns that more than `DENSE` of the rows have go through BLAS, the rest is
 scattered over the sparse columns. `benchmarks/neighbours.py --only products` measures where the two
 break even: at 0.16 of the rows on the machine where `DENSE` was set.
 
-Which path for what. On a CPU these kernels, at every density and size: the dense products that
-`device` would do cost m²n multiply-adds, 10¹² at 10,000 × 10,000, where a core did 44 thousand
-million a second (23 s); the mixed sums of this file took 5.4 s of a core there, 3 s with symmetry.
-With all columns alike, dense products would win from a density of 0.16 on. For CUDA, `device`
-computes the same by dense products alone, for which GPUs are made; it has been timed on none yet,
-and `make check-gpu` does that.
+On a CPU these kernels are used at every density and size: the dense products of `dense` cost m²n
+multiply-adds, 10¹² at 10,000 × 10,000, where one core did 44 thousand million per second (23 s);
+the mixed sums of this file took 5.4 s on one core there, 3 s with symmetry. With all columns alike,
+dense products would be faster from a density of 0.16 on. For CUDA, `dense` computes the same by
+dense products alone, which suit GPUs; `make check-gpu` compares and times both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from cfmf.deadline import check_deadline
-from cfmf.neighbours.compare import Comparison, combine, shrunk
+from cfmf.kernels.similarities import Comparison, combine, shrunk
 from cfmf.progress import progress
 
 DENSE = 0.16
@@ -60,7 +60,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Layout:
-    """A `Comparison` as the kernels want it.
+    """A `Comparison` as the kernels need it.
 
     Attributes
     ----------
@@ -465,7 +465,7 @@ def _dense_products(
     """Products of rows `start` to `stop` of `left` with all of `right`, square by square.
 
     A square below the diagonal is computed as its counterpart above is, and turned: BLAS may round
-    a sum otherwise at another place, and the two halves shall be equal to the last bit.
+    a sum differently at another place, and the two halves shall be equal to the last bit.
     """
     if not left.shape[1]:
         return
@@ -525,24 +525,24 @@ def in_threads(
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Asked pairs sorted by row: their order, and where each row of the matrix starts in it."""
+class Queries:
+    """Queried pairs sorted by row: their order, and where each row of the matrix starts in it."""
 
     order: NDArray[np.int64]
     starts: NDArray[np.uint64]
     columns: NDArray[np.uint32]
 
     def blocks(self, size: int) -> list[int]:
-        """First rows of the blocks that hold an asked pair, on a grid fixed by `size` alone."""
-        asked = np.flatnonzero(np.diff(self.starts.astype(np.int64)))
-        return [int(block) * size for block in np.unique(asked // size)]
+        """First rows of the blocks that have a queried pair, on a grid fixed by `size` alone."""
+        queried = np.flatnonzero(np.diff(self.starts.astype(np.int64)))
+        return [int(block) * size for block in np.unique(queried // size)]
 
 
-def ask(rows: NDArray[np.int64], columns: NDArray[np.int64], row_count: int) -> Asked:
-    """Sort asked pairs by row."""
+def queries_of(rows: NDArray[np.int64], columns: NDArray[np.int64], row_count: int) -> Queries:
+    """Sort queried pairs by row."""
     order = np.argsort(rows, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=row_count))])
-    return Asked(order, starts.astype(np.uint64), columns[order].astype(np.uint32))
+    return Queries(order, starts.astype(np.uint64), columns[order].astype(np.uint32))
 
 
 def nearest_sums(
@@ -562,7 +562,7 @@ def nearest_sums(
     targets
         Values to sum up, each in the CSR order of `comparison.rows`.
     rows, columns
-        Asked pairs.
+        Queried pairs.
     shrinkages
         Each β gives its own similarities, all from the same sums.
     neighbours
@@ -584,13 +584,13 @@ def nearest_sums(
     layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
     size = block_rows(row_count)
-    asked = ask(rows, columns, row_count)
+    queried = queries_of(rows, columns, row_count)
     summed = np.stack([target[layout.order] for target in targets])
     limits = np.minimum(np.asarray(neighbours, dtype=np.int64), row_count)
     shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(rows))
     sums = np.empty(shape, dtype=np.float32)
     marks = mark(layout, row_count, int(limits[-1]))
-    blocks = asked.blocks(size)
+    blocks = queried.blocks(size)
     whole = None
     if len(shrinkages) == 1 and _symmetry_pays(row_count, size * len(blocks)):
         whole = full_similarity(comparison, shrinkages[0], threads, layout, until)
@@ -598,7 +598,7 @@ def nearest_sums(
     def work(start: int) -> None:
         stop = min(start + size, row_count)
         compared = [] if whole is not None else block_sums(layout, comparison, start, stop)
-        first, last = int(asked.starts[start]), int(asked.starts[stop])
+        first, last = int(queried.starts[start]), int(queried.starts[stop])
         for which, shrinkage in enumerate(shrinkages):
             found = np.empty((*shape[1:3], last - first), dtype=np.float32)
             similarities = (
@@ -608,8 +608,8 @@ def nearest_sums(
             )
             _nearest_sums(
                 similarities,
-                asked.starts[start : stop + 1] - asked.starts[start],
-                asked.columns[first:last],
+                queried.starts[start : stop + 1] - queried.starts[start],
+                queried.columns[first:last],
                 layout.column_starts,
                 layout.column_rows,
                 *marks,
@@ -617,7 +617,7 @@ def nearest_sums(
                 limits,
                 found,
             )
-            sums[which][:, :, asked.order[first:last]] = found
+            sums[which][:, :, queried.order[first:last]] = found
 
     in_threads(work, blocks, threads, f"{comparison.kind} neighbours", until)
     return sums
@@ -665,7 +665,7 @@ def all_sums(
     columns: NDArray[np.int64],
     threads: int = 1,
 ) -> tuple[Floats, Floats]:
-    """Σ_v s_uv t_vi and Σ_v s_uv of each asked pair, over all other rows v that hold its column.
+    """Σ_v s_uv t_vi and Σ_v s_uv of each queried pair, over all other rows v that hold its column.
 
     Where the target has few values, as ratings have, the rows of a column are sorted by it: a
     similarity is then added once, not twice, and not multiplied.
@@ -673,7 +673,7 @@ def all_sums(
     layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
     size = block_rows(row_count)
-    asked = ask(rows, columns, row_count)
+    queried = queries_of(rows, columns, row_count)
     averaged = target[layout.order]
     sum_up: Callable[..., None] = _all_sums
     arrays: tuple[NDArray[Any], ...] = (layout.column_starts, layout.column_rows, averaged)
@@ -685,7 +685,7 @@ def all_sums(
         sum_up, arrays = _all_sums_by_value, (groups, grouped, values)
     totals = np.empty(len(rows), dtype=np.float32)
     weights = np.empty(len(rows), dtype=np.float32)
-    blocks = asked.blocks(size)
+    blocks = queried.blocks(size)
     whole = None
     if _symmetry_pays(row_count, size * len(blocks)):
         whole = full_similarity(comparison, 0.0, threads, layout)
@@ -697,17 +697,17 @@ def all_sums(
             similarities = similarities_of(comparison, sums, start, 0.0)
         else:
             similarities = whole[start:stop]
-        first, last = int(asked.starts[start]), int(asked.starts[stop])
+        first, last = int(queried.starts[start]), int(queried.starts[stop])
         found = np.empty((2, last - first), dtype=np.float32)
         sum_up(
             similarities,
-            asked.starts[start : stop + 1] - asked.starts[start],
-            asked.columns[first:last],
+            queried.starts[start : stop + 1] - queried.starts[start],
+            queried.columns[first:last],
             *arrays,
             found[0],
             found[1],
         )
-        totals[asked.order[first:last]], weights[asked.order[first:last]] = found
+        totals[queried.order[first:last]], weights[queried.order[first:last]] = found
 
     in_threads(work, blocks, threads, "all neighbours")
     return totals, weights
@@ -723,7 +723,7 @@ def full_similarity(
     """Similarity of every two rows, rows × rows, float32, exactly symmetric, 0 on the diagonal.
 
     Only the upper half is computed; every value is, to the last bit, what `similarities_of` gives
-    for the block of its row. `layout` is that of the comparison, if it is there already; `until` is
+    for the block of its row. `layout` is that of the comparison, if it already exists; `until` is
     for `in_threads`.
     """
     layout = layout or arrange(comparison)

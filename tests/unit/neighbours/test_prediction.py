@@ -1,4 +1,4 @@
-"""The two rules of the neighbour methods, as functions: tables, blocks, honesty, accuracy."""
+"""Methods that try their whole grid in one job: tables, blocks, training errors, accuracy."""
 
 import subprocess
 import sys
@@ -11,9 +11,11 @@ import yaml
 from neighbour_references import ratings_of
 
 from cfmf.files import save_matrix
-from cfmf.neighbours import METHODS, method_class, study
-from cfmf.neighbours.tuning import grid
-from cfmf.tables import read_table, write_table
+from cfmf.methods import registry
+from cfmf.prediction import join_parts, predict_part, predict_selected
+from cfmf.selection import choose_trial
+from cfmf.tables import COLUMNS, read_table, write_table
+from cfmf.tuning import Setup, tune
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = yaml.safe_load((ROOT / "schemas" / "neighbours.schema.yaml").read_text())
@@ -25,8 +27,18 @@ SETTINGS = {
 }
 
 
-def defaults(name):
-    return {key: value["default"] for key, value in SCHEMA["$defs"][name]["properties"].items()}
+METHODS = list(SETTINGS)
+
+
+def setup_of(name, folds, block=None, **given):
+    block = SETTINGS[name] if block is None else block
+    return Setup(registry.method(name), block, folds, **given)
+
+
+def tuned(setup):
+    """What tuning writes: trials and settings."""
+    trials, _ = tune(setup)
+    return trials, choose_trial(trials)[COLUMNS["settings"]]
 
 
 @pytest.fixture(scope="module")
@@ -44,39 +56,41 @@ def folds():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_tables_have_their_columns_and_survive_their_files(tmp_path, folds, method):
-    trials, costs = study.tune(method, folds, SETTINGS[method], "tiny")
-    write_table(tmp_path / "trials.tsv", trials, "trials")
+    setup = setup_of(method, folds, dataset="tiny")
+    trials, costs = tune(setup)
     write_table(tmp_path / "costs.tsv", costs, "costs")
-    trials = read_table(tmp_path / "trials.tsv", "trials")
-    outcome = study.predict_selected(method, folds, trials, SETTINGS[method], "tiny")
-    for kind in ("metrics", "settings", "costs"):
+    written = {"trials": trials, "settings": choose_trial(trials)[COLUMNS["settings"]]}
+    for kind, table in written.items():
+        write_table(tmp_path / f"{kind}.tsv", table, kind)
+    read = [read_table(tmp_path / f"{kind}.tsv", kind) for kind in written]
+    outcome = predict_selected(setup, *read)
+    for kind in ("metrics", "costs"):
         write_table(tmp_path / f"{kind}.tsv", getattr(outcome, kind), kind)
     assert outcome.predictions.columns.tolist() == ["fold", "seed", "prediction"]
-    assert len(trials) == 2 * len(grid(method, SETTINGS[method]))
+    assert len(trials) == 2 * len(setup.method.candidates(setup.block))
     metrics = outcome.metrics.set_index(["fold", "split", "metric"])["value"]
     for fold, parts in folds.items():
         predicted = outcome.predictions.query("fold == @fold")["prediction"].to_numpy()
         errors = predicted.astype(float) - parts["test"].data
         assert metrics[fold, "test", "rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)))
         assert metrics[fold, "test", "mae"] == pytest.approx(np.abs(errors).mean())
-        least = trials.query("fold == @fold")["value"].min()
-        assert metrics[fold, "validation", "rmse"] == least
+        lowest = trials.query("fold == @fold")["value"].min()
+        assert metrics[fold, "validation", "rmse"] == pytest.approx(lowest, rel=1e-8)
 
 
 def test_metrics_are_the_same_twice(folds):
     runs = []
     for threads in (1, 3):
-        trials, _ = study.tune("user-knn", folds, SETTINGS["user-knn"], threads=threads)
-        runs.append(
-            (trials, study.predict_selected("user-knn", folds, trials, SETTINGS["user-knn"]))
-        )
+        setup = setup_of("user-knn", folds, threads=threads)
+        trials, settings = tuned(setup)
+        runs.append((trials, predict_selected(setup, trials, settings)))
     pd.testing.assert_frame_equal(runs[0][0], runs[1][0], check_exact=True)
     pd.testing.assert_frame_equal(runs[0][1].metrics, runs[1][1].metrics, check_exact=True)
 
 
 def test_clipped_rmse_uses_the_scale_that_is_given(folds):
-    trials, _ = study.tune("baseline", folds, {})
-    of_scale = study.predict_selected("baseline", folds, trials, {}, scale=(3, 3)).metrics
+    setup = setup_of("baseline", folds, scale=(3, 3))
+    of_scale = predict_selected(setup, *tuned(setup)).metrics
     value = of_scale.query("fold == 'u1' and metric == 'rmse_clipped'")["value"].item()
     assert value == pytest.approx(np.sqrt(np.mean((folds["u1"]["test"].data - 3.0) ** 2)))
 
@@ -89,36 +103,36 @@ def test_files_do_as_well_as_matrices(tmp_path, folds):
             save_matrix(paths[fold][part], matrix)
     found = []
     for given in (folds, paths):
-        trials, _ = study.tune("item-knn", given, SETTINGS["item-knn"])
-        found.append(study.predict_selected("item-knn", given, trials, SETTINGS["item-knn"]))
+        setup = setup_of("item-knn", given)
+        found.append(predict_selected(setup, *tuned(setup)))
     pd.testing.assert_frame_equal(found[0].metrics, found[1].metrics)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_blocks_in_any_order_give_the_same_results(folds, method):
-    trials, _ = study.tune(method, folds, SETTINGS[method])
-    given = (method, folds, trials, SETTINGS[method])
-    whole = study.predict_selected(*given)
+    setup = setup_of(method, folds)
+    trials, settings = tuned(setup)
+    whole = predict_selected(setup, trials, settings)
     for blocks in (2, 3, 50):
-        parts = [study.predict_part(*given, block, blocks) for block in reversed(range(blocks))]
-        found = study.join_parts(*given, parts)
-        for table in ("metrics", "settings", "predictions"):
+        parts = [predict_part(setup, settings, block, blocks) for block in reversed(range(blocks))]
+        found = join_parts(setup, trials, settings, parts)
+        for table in ("metrics", "predictions"):
             expected = getattr(whole, table)
             pd.testing.assert_frame_equal(getattr(found, table), expected, check_exact=True)
         assert len(found.costs) == len(folds)
     with pytest.raises(ValueError, match="delete the blocks and predict again"):
-        study.join_parts(*given, parts[1:])
+        join_parts(setup, trials, settings, parts[1:])
     with pytest.raises(ValueError, match="block 3 of 3"):
-        study.predict_part(*given, 3, 3)
+        predict_part(setup, settings, 3, 3)
 
 
 def test_published_user_cf_reports_both_training_figures(folds):
-    trials, _ = study.tune("user-cf-published", folds, {})
-    metrics = study.predict_selected("user-cf-published", folds, trials, {}).metrics
+    setup = setup_of("user-cf-published", folds)
+    metrics = predict_selected(setup, *tuned(setup)).metrics
     training = metrics.query("split == 'train' and fold == 'u1'").set_index("metric")["value"]
     assert training["rmse_contaminated"] < training["rmse"]
     train = folds["u1"]["train"]
-    both = method_class("user-cf-published")().fit(train).predict_training(train)
+    both = setup.method().fit(train).predict_training(train)
     assert list(both) == ["rmse", "rmse_contaminated"]
     for name, predicted in both.items():
         errors = predicted.astype(float) - train.data
@@ -126,25 +140,33 @@ def test_published_user_cf_reports_both_training_figures(folds):
 
 
 def test_importing_the_registry_loads_neither_numba_nor_torch():
-    code = "import sys, cfmf.neighbours; print({'numba', 'torch', 'scipy'} & set(sys.modules))"
+    code = (
+        "import sys; from cfmf.methods.registry import installed; installed();"
+        " print({'numba', 'torch', 'jax'} & set(sys.modules))"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert found.stdout.strip() == "set()", found.stderr
 
 
-def test_schema_defaults_are_grids_of_the_same_size_for_both_sides():
-    assert len(grid("user-knn", defaults("knn"))) == len(grid("item-knn", defaults("knn"))) == 48
-    assert grid("baseline", defaults("baseline"))
+def test_schema_of_the_config_lists_the_settings_and_their_default_grids():
+    for name in METHODS:
+        described = SCHEMA["$defs"]["knn" if name.endswith("knn") else name]["properties"]
+        described = {key: SCHEMA["$defs"].get(key, {}) | one for key, one in described.items()}
+        made = registry.schema(registry.method(name))["properties"]
+        assert set(made) == set(described)
+        for key, one in made.items():
+            assert one["default"] == described[key]["default"]
+            assert one["items"].get("minimum") == described[key]["items"].get("minimum")
 
 
 def test_schema_accepts_its_defaults_and_refuses_what_the_package_refuses():
     jsonschema = pytest.importorskip("jsonschema")
-    for name in ("baseline", "user-cf-published", "knn"):
-        schema = {"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]}
-        validator = jsonschema.Draft202012Validator(schema)
-        validator.check_schema(SCHEMA)
-        assert validator.is_valid(defaults(name))
+    for name in METHODS:
+        validator = jsonschema.Draft202012Validator(registry.schema(registry.method(name)))
+        assert validator.is_valid(registry.method(name).grids())
         assert not validator.is_valid({"k": [3]})
     for wrong in ({"similarity": ["euclid"]}, {"neighbours": [0]}, {"shrinkage": [-1]}):
+        validator = jsonschema.Draft202012Validator(registry.schema(registry.method("user-knn")))
         assert not validator.is_valid(wrong)
 
 
@@ -155,7 +177,7 @@ def of_default_study(method):
 @pytest.mark.parametrize("method", ["user-knn", "item-knn"])
 def test_default_study_searches_similarity_neighbours_and_shrinkage_by_20_trials(method):
     settings = of_default_study(method)
-    assert len(grid(method, settings)) == 20
+    assert len(registry.method(method).candidates(settings)) == 20
     for name in ("similarity", "neighbours", "shrinkage"):
         assert len(settings[name]) > 1
 
@@ -163,9 +185,9 @@ def test_default_study_searches_similarity_neighbours_and_shrinkage_by_20_trials
 @pytest.mark.parametrize("lists", ["defaults", "default study"])
 @pytest.mark.parametrize(("method", "goal"), [("user-knn", 0.925), ("item-knn", 0.918)])
 def test_accuracy_on_movielens_is_at_least_that_of_the_peers(movielens, method, goal, lists):
-    settings = defaults("knn") if lists == "defaults" else of_default_study(method)
-    trials, _ = study.tune(method, movielens, settings)
-    metrics = study.predict_selected(method, movielens, trials, settings).metrics
+    block = {} if lists == "defaults" else of_default_study(method)
+    setup = setup_of(method, movielens, block)
+    metrics = predict_selected(setup, *tuned(setup)).metrics
     test = metrics.query("split == 'test' and metric == 'rmse'")
     assert len(test) == 5
     assert test["value"].mean() <= goal
@@ -174,8 +196,8 @@ def test_accuracy_on_movielens_is_at_least_that_of_the_peers(movielens, method, 
 def test_published_user_cf_on_movielens_is_worse_than_the_baseline(movielens):
     found = {}
     for method in ("baseline", "user-cf-published"):
-        trials, _ = study.tune(method, movielens, {})
-        metrics = study.predict_selected(method, movielens, trials, {}).metrics
+        setup = setup_of(method, movielens, {})
+        metrics = predict_selected(setup, *tuned(setup)).metrics
         found[method] = metrics.groupby(["split", "metric"])["value"].mean()
     assert (
         found["baseline"]["test", "rmse"]
@@ -183,6 +205,6 @@ def test_published_user_cf_on_movielens_is_worse_than_the_baseline(movielens):
         < 1.01
         < found["user-cf-published"]["test", "rmse"]
     )
-    # The study's training figure profits from predicting ratings with themselves.
+    # The study's training figure is lower for predicting ratings with themselves.
     training = found["user-cf-published"]["train"]
     assert training["rmse_contaminated"] < 0.95 < 1.01 < training["rmse"]

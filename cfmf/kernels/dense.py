@@ -1,15 +1,15 @@
 """Neighbour predictions in torch, for CUDA: blocked dense products and padded gathers.
 
-The twin of `kernels`, with the same functions, results and rule for ties. The similarity sums of a
-block of rows are dense products of rows × columns matrices, which a GPU does at a rate that makes
-sparsity worthless; predictions gather the similarities of just the rows that hold an asked column.
-Memory is O(block × rows), beside the dense matrix itself where it fits into `DENSE_BYTES`.
+It has the same functions, results and rule for ties as `scatter`. The similarity sums of a block of
+rows are dense products of rows × columns matrices, which a GPU does so fast that sparsity does not
+pay; predictions gather the similarities of just the rows that have a queried column. Memory is
+O(block × rows), and the dense matrix itself where it fits into `DENSE_BYTES`.
 
-Both paths agree to 1e-4 of a star wherever they choose the same neighbours. Similarities are ranked
-in steps of 2⁻²⁰ so that equal ones keep their order, but sums that differ in their last bits may
-still fall on two sides of a step; where that happens at the K-th neighbour another row takes part:
-1 of 35,793 pairs, by .017, in `check_gpu.drawn(2500, 1500, 400_000)` with item-knn as it comes.
-`make check-gpu` asks for 99.99 % of the pairs within 1e-4, and for RMSE equal to 1e-5.
+Both paths agree to 1e-4 wherever they choose the same neighbours. Similarities are ranked in steps
+of 2⁻²⁰ so that equal ones keep their order, but sums that differ in their last bits may still fall
+on two sides of a step; where that happens at the K-th neighbour, another row takes part: 1 of
+35,793 pairs, by 0.017, in `check_gpu.drawn(2500, 1500, 400_000)` with item-knn at its defaults.
+`make check-gpu` requires 99.99 % of the pairs within 1e-4, and RMSE equal to 1e-5.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cfmf.deadline import check_deadline
-from cfmf.neighbours.compare import Comparison, combine, shrunk, turned
+from cfmf.kernels.similarities import Comparison, combine, shrunk, turned
 
 BLOCK_ROWS = 512
 GATHERED = 2**24
@@ -114,26 +114,26 @@ def columns_of(comparison: Comparison, device: torch.device) -> Columns:
 
 
 def candidates(
-    columns: Columns, asked: Tensor, similarities: Tensor, local: Tensor
+    columns: Columns, queried: Tensor, similarities: Tensor, local: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Similarity of every row that holds the asked columns, and its entry, padded to a rectangle.
+    """Similarity of every row that holds the queried columns, and its entry, padded to a rectangle.
 
     Returns
     -------
     Pairs × most rows: similarities, 0 where padded, and places in the order of the columns.
     """
-    starts = columns.starts[asked]
-    counts = columns.starts[asked + 1] - starts
-    offsets = torch.arange(int(counts.max()), device=asked.device)
+    starts = columns.starts[queried]
+    counts = columns.starts[queried + 1] - starts
+    offsets = torch.arange(int(counts.max()), device=queried.device)
     padded = offsets >= counts[:, None]
     entries = torch.where(padded, 0, starts[:, None] + offsets)
     found = similarities[local[:, None], columns.rows[entries]]
     return torch.where(padded, 0, found), entries
 
 
-def chunks(columns: Columns, asked: Tensor) -> Iterator[Tensor]:
-    """Places of asked pairs, by popularity of their column, in chunks that fit into memory."""
-    counts = columns.starts[asked + 1] - columns.starts[asked]
+def chunks(columns: Columns, queried: Tensor) -> Iterator[Tensor]:
+    """Places of queried pairs, by popularity of their column, in chunks that fit into memory."""
+    counts = columns.starts[queried + 1] - columns.starts[queried]
     order = torch.argsort(counts, stable=True)
     sizes = counts[order].cpu().numpy()
     begin = 0
@@ -150,7 +150,7 @@ def chunks(columns: Columns, asked: Tensor) -> Iterator[Tensor]:
 def blocks_of(
     rows: NDArray[np.int64], device: torch.device
 ) -> Iterator[tuple[int, NDArray[np.int64], Tensor]]:
-    """First row of each block that holds asked pairs, places of these pairs, their rows within."""
+    """First row of each block with queried pairs, places of these pairs, their rows within."""
     order = np.argsort(rows, kind="stable")
     block = rows[order] // BLOCK_ROWS
     for number in np.unique(block):
@@ -169,7 +169,7 @@ def nearest_sums(
     device: str,
     until: float | None = None,
 ) -> Floats:
-    """As `kernels.nearest_sums`, on a torch device."""
+    """As `scatter.nearest_sums`, on a torch device."""
     where = torch.device(device)
     laid = Rows(comparison, where)
     held = columns_of(comparison, where)
@@ -180,11 +180,11 @@ def nearest_sums(
         check_deadline(until)
         stop = min(start + BLOCK_ROWS, laid.shape[0])
         sums = block_sums(laid, comparison, start, stop)
-        asked = torch.from_numpy(columns[places]).to(where)
+        queried = torch.from_numpy(columns[places]).to(where)
         for which, shrinkage in enumerate(shrinkages):
             similarities = similarities_of(comparison, sums, start, shrinkage)
-            for chunk in chunks(held, asked):
-                found = candidates(held, asked[chunk], similarities, local[chunk])
+            for chunk in chunks(held, queried):
+                found = candidates(held, queried[chunk], similarities, local[chunk])
                 totals = _nearest_totals(*found, summed, neighbours)
                 result[which][:, :, places[chunk.cpu().numpy()]] = totals.cpu().numpy()
     return result
@@ -195,7 +195,7 @@ def _nearest_totals(
 ) -> Tensor:
     """Targets and weights × neighbours × pairs: sums over the nearest of each pair."""
     width = similarities.shape[1]
-    # Rank above, complement of the position below: as in `kernels._ranked`.
+    # Rank above, complement of the position below: as in `scatter._ranked`.
     ranks = (similarities.clip(min=0) * STEPS + 0.5).to(torch.int64)
     position = torch.arange(width, device=ranks.device)
     best = torch.topk(ranks * 2**32 + (2**32 - 1 - position), min(neighbours[-1], width), dim=1)
@@ -216,7 +216,7 @@ def all_sums(
     columns: NDArray[np.int64],
     device: str,
 ) -> tuple[Floats, Floats]:
-    """As `kernels.all_sums`, on a torch device."""
+    """As `scatter.all_sums`, on a torch device."""
     where = torch.device(device)
     laid = Rows(comparison, where)
     held = columns_of(comparison, where)
@@ -227,9 +227,9 @@ def all_sums(
         stop = min(start + BLOCK_ROWS, laid.shape[0])
         sums = block_sums(laid, comparison, start, stop)
         similarities = similarities_of(comparison, sums, start, 0.0)
-        asked = torch.from_numpy(columns[places]).to(where)
-        for chunk in chunks(held, asked):
-            found, entries = candidates(held, asked[chunk], similarities, local[chunk])
+        queried = torch.from_numpy(columns[places]).to(where)
+        for chunk in chunks(held, queried):
+            found, entries = candidates(held, queried[chunk], similarities, local[chunk])
             at = places[chunk.cpu().numpy()]
             totals[at] = (found * summed[entries]).sum(dim=1).cpu().numpy()
             weights[at] = found.sum(dim=1).cpu().numpy()
