@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.data.lines import NO_DATE
-from cfmf.data.parallel import even_groups, in_threads
+from cfmf.data.parallel import ROWS_AT_ONCE, even_groups, in_threads, key_starts, pieces, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ ADVICE = {
     "duplicates": "set audit.duplicates to `keep-last` to keep the latest of each",
 }
 SHOWN = 5
-ROWS_AT_ONCE = 1 << 20
 LONGEST_REFUSED = 1000
 
 # Where a row is from: file, line number (from 1), bytes of the line.
@@ -59,17 +58,12 @@ class Pairs:
     part: NDArray[np.int8]
 
 
-def _pieces(count: int) -> list[slice]:
-    """Slices of up to `ROWS_AT_ONCE` rows, so that temporary arrays stay small."""
-    return [slice(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE)]
-
-
 def parts_seen(
     index: NDArray[Any], part: NDArray[np.int8], keep: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """The parts that each number of an index occurs in among the kept rows: bit p for PARTS[p]."""
     seen = np.zeros(int(index.max()) + 1 if len(index) else 0, np.uint8)
-    for rows in _pieces(len(index)):
+    for rows in pieces(len(index)):
         for number in range(len(PARTS)):
             seen[index[rows][keep[rows] & (part[rows] == number)]] |= 1 << number
     return seen
@@ -89,13 +83,13 @@ def dense_index(
     """
     if len(ids) and ids.max() < max(1 << 22, 4 * len(ids)):
         seen = np.zeros(int(ids.max()) + 1, bool)
-        for rows in _pieces(len(ids)):
+        for rows in pieces(len(ids)):
             seen[ids[rows]] = True
         distinct = np.flatnonzero(seen)
         position = np.empty(len(seen), np.int32)
         position[distinct] = np.arange(len(distinct), dtype=np.int32)
         positions = np.empty(len(ids), np.int32) if out is None else out
-        for rows in _pieces(len(ids)):
+        for rows in pieces(len(ids)):
             positions[rows] = position[ids[rows]]
         return distinct, positions
     distinct, found = np.unique(ids, return_inverse=True)
@@ -116,10 +110,10 @@ def repeated_pairs(
     """
     repeated = np.zeros(len(user), bool)
     if len(user):
-        start = np.append(0, np.cumsum(np.bincount(user)))
+        start = key_starts(user, int(user.max()) + 1)
 
         def mark(users: tuple[int, int]) -> None:
-            rows = np.flatnonzero((user >= users[0]) & (user < users[1]))
+            rows = rows_of(user, users)
             keys = user[rows].astype(np.int64) << 32 | item[rows]
             ordered = np.sort(keys)
             twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])

@@ -34,6 +34,7 @@ from cfmf.data.layouts import OTHER_LINES, RatingFile, fixed_file, rating_files,
 from cfmf.data.lines import (
     BLANK,
     ITEM_LINE,
+    NO_DATE,
     OFF_SCALE,
     REASONS,
     TEXT_REASONS,
@@ -43,14 +44,13 @@ from cfmf.data.lines import (
     parse_blocks,
 )
 from cfmf.data.manifest import verified_manifest
-from cfmf.data.parallel import in_threads
+from cfmf.data.parallel import ROWS_AT_ONCE, in_threads, pieces
 from cfmf.data.titles import read_titles
 from cfmf.files import atomic_write
 from cfmf.observed import overlap
 
 log = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 1 << 20
 HEAD = 5
 NO_ROWS = np.zeros(0, np.int64)
 COLUMNS = {"user": np.int32, "item": np.int32, "rating": np.float32, "date": np.int64}
@@ -207,15 +207,15 @@ def _completed(
     checks: Checks,
 ) -> dict[str, Any]:
     """The audit with the sizes of the final table, its dates, overlap and checks."""
-    date = table.columns["date"].view("datetime64[s]")
-    known = date[~np.isnat(date)]
-    span = [known.min(), known.max()] if len(known) else [None, None]
+    date = table.columns["date"]
+    latest = date.max()
+    earliest = date.min(initial=latest, where=date != NO_DATE)
     audit |= {
         "users": len(table.user_ids),
         "items": len(table.item_ids),
         "ratings": len(table.user),
         "scale": dict(scale),
-        "dates": [str(pd.Timestamp(one) if one is not None else pd.NaT) for one in span],
+        "dates": [str(pd.Timestamp(one.astype("datetime64[s]"))) for one in (earliest, latest)],
         "overlap": _overlap(seen),
         "checks": checks.summary(),
     }
@@ -357,8 +357,7 @@ def _mark_probe(
     checks.refuse("duplicates", places, ["the pair is already listed above"] * len(places))
     order, wanted = order[~again], wanted[~again]
     matched = np.zeros(len(wanted), bool)
-    for start in range(0, len(columns["user"]), ROWS_AT_ONCE):
-        block_rows = slice(start, start + ROWS_AT_ONCE)
+    for block_rows in pieces(len(columns["user"])):
         keys = _pair_keys(columns["user"][block_rows], columns["item"][block_rows])
         found = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
         hit = wanted[found] == keys

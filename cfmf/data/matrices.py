@@ -9,18 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cfmf.data.parallel import even_groups, in_threads
+from cfmf.data.parallel import ROWS_AT_ONCE, even_groups, in_threads, key_starts, rows_of
 from cfmf.data.splits import Fold
-
-ROWS_AT_ONCE = 1 << 23
 
 
 def build_matrix(
     ratings: pd.DataFrame, rows: NDArray[np.int64], n_users: int, n_items: int, threads: int = 1
 ) -> sparse.csr_array:
-    """Users × items matrix of some of the ratings; time and memory O(rows).
-
-    SciPy sorts one group of users after another, which takes little memory beyond the result.
+    """Users × items matrix of some of the ratings, sorted by SciPy; time and memory O(rows).
 
     Parameters
     ----------
@@ -44,16 +40,16 @@ def build_matrix(
     """
     user, item = (ratings[name].to_numpy(np.int32) for name in ("user", "item"))
     rating = ratings["rating"].to_numpy(np.float32)
-    if len(rows):
-        _check_range("user", user, n_users)
-        _check_range("item", item, n_items)
+    _check_range("user", user, n_users)
+    _check_range("item", item, n_items)
     of_user = user[rows]
-    start = np.append(0, np.cumsum(np.bincount(of_user, minlength=n_users)))
+    start = key_starts(of_user, n_users)
     values, indices = np.empty(len(rows), np.float32), np.empty(len(rows), np.int32)
 
+    # One group of users after another takes little memory beyond the result.
     def fill(users: tuple[int, int]) -> None:
         first, end = users
-        here = (of_user >= first) & (of_user < end)
+        here = rows_of(of_user, users)
         mine, local = rows[here], of_user[here] - np.int32(first)
         shape = (end - first, n_items)
         group = sparse.coo_array((rating[mine], (local, item[mine])), shape).tocsr()
@@ -62,7 +58,7 @@ def build_matrix(
         place = slice(start[first], start[end])
         values[place], indices[place] = group.data, group.indices
 
-    groups = even_groups(start, max(threads, -(-len(rows) // ROWS_AT_ONCE)))
+    groups = even_groups(start, max(threads, -(-len(rows) // (4 * ROWS_AT_ONCE))))
     in_threads(threads, fill, groups)
     if len(rows) < 1 << 31:
         start = start.astype(np.int32)
@@ -71,7 +67,7 @@ def build_matrix(
 
 def _check_range(name: str, index: NDArray[np.int32], size: int) -> None:
     """Check that indices are within the shape."""
-    if index.max() >= size:
+    if index.max(initial=-1) >= size:
         raise ValueError(
             f"{name} indices go up to {index.max()}, but the matrix has {size} {name}s; parse the"
             " data set again"

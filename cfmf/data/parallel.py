@@ -1,4 +1,4 @@
-"""Threads for work that releases the interpreter's lock."""
+"""Rows in pieces and groups, so that temporary arrays stay small, and threads to work on them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,30 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+ROWS_AT_ONCE = 1 << 20
+
+
+def pieces(count: int) -> list[slice]:
+    """Slices of up to `ROWS_AT_ONCE` rows."""
+    return [slice(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE)]
+
+
+def key_starts(key: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+    """Position of the first row of each of `size` keys when sorted by key, and number of rows."""
+    start = np.zeros(size + 1, np.int64)
+    for rows in pieces(len(key)):
+        start[1:] += np.bincount(key[rows], minlength=size)
+    return np.cumsum(start, out=start)
+
+
+def rows_of(key: NDArray[np.int32], group: tuple[int, int]) -> NDArray[np.int64]:
+    """Rows with a key from the first of a group up to its end."""
+    found = [
+        rows.start + np.flatnonzero((key[rows] >= group[0]) & (key[rows] < group[1]))
+        for rows in pieces(len(key))
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *found])
 
 
 def in_threads(threads: int, function: Callable[..., Any], *arguments: Iterable[Any]) -> list[Any]:
@@ -23,7 +47,7 @@ def even_groups(start: NDArray[np.int64], count: int) -> list[tuple[int, int]]:
     Parameters
     ----------
     start
-        Position of each key's first row when sorted by key, and the number of rows.
+        As `key_starts` returns it.
     count
         Number of groups.
     """
