@@ -5,6 +5,7 @@ import gzip
 import json
 import shutil
 import tarfile
+import tracemalloc
 from datetime import datetime
 
 import numpy as np
@@ -338,6 +339,19 @@ def test_an_invalid_text_id_is_refused(tmp_path, dataset, drop_all, quoted):
         "the item is empty or longer than 255 characters",
         "the user is empty or longer than 255 characters",
     ]
+
+
+def test_one_long_text_id_takes_no_memory_in_other_rows(tmp_path, dataset):
+    rows = "".join(f"u{row % 300},i{row // 300},3\n" for row in range(60_000))
+    peaks = []
+    for longest in ("u", "u" * 255):
+        tracemalloc.start()
+        read_table(
+            tmp_path, dataset, f"user,item,rating\n{longest},i,3\n{rows}".encode(), ids="text"
+        )
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_a_text_table_of_one_endless_line_is_refused(tmp_path, dataset):
