@@ -46,7 +46,7 @@ rule test_statistics:
         # 6.5 s for the 1.5 MB of a million ratings' users.
         runtime=minutes(60, 2),
     params:
-        settings=lookup(within=config, dpath="statistics"),
+        settings=lambda job: plan.statistics(job.dataset),
         published=config["published"]["enabled"],
         ranges=lookup(within=config, dpath="tuning/adaptive"),
     script:

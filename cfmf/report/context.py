@@ -100,6 +100,12 @@ class Study:
     extra: dict[str, pd.DataFrame] = field(default_factory=dict)
     across_verdict: list[dict[str, Any]] = field(default_factory=list)
 
+    def label(self, dataset: str = "") -> str:
+        """What the config calls a data set in the report, by default this one."""
+        name = dataset or self.dataset
+        described = self.provenance.get("config", {}).get("datasets", {}).get(name, {})
+        return described.get("label") or name
+
     def table(self, kind: str) -> pd.DataFrame | None:
         """A table by its kind; None where the run has none or it is empty."""
         found = self.tables.get(kind)

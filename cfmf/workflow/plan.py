@@ -14,6 +14,9 @@ from cfmf.data.splits import fold_names, saved_facts
 from cfmf.imports import ROOT
 from cfmf.workflow import layout
 
+MARGINS = {"margin": 0.0025, "rope": 0.00125}
+"""Shares of the width of the rating scale that `statistics` takes where the config gives none."""
+
 
 class Plan:
     """The results of a study, for the input functions of the rules.
@@ -157,6 +160,14 @@ class Plan:
         folder = Path(split["folder"]).expanduser()
         saved = [str(folder / name) for name in ("folds.json", "folds.npz")]
         return saved if split["kind"] == "saved" else []
+
+    def statistics(self, dataset: str) -> dict[str, Any]:
+        """The `statistics` block; a margin or rope that it leaves open follows the rating scale."""
+        block = self.config["statistics"]
+        lowest, highest = self.scale(dataset)
+        own = {name: share * (highest - lowest) for name, share in MARGINS.items()}
+        given = {name: block[name] for name in MARGINS if block[name] is not None}
+        return {**block, **own, **given}
 
     def scale(self, dataset: str) -> list[float]:
         """Lowest and highest rating of a data set."""

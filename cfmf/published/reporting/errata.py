@@ -67,7 +67,7 @@ def _beside(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
     columns = [
         Column("what", words.plain("column.what_figure")),
         Column("published", words.plain("column.published"), "figure"),
-        Column("here", words("column.this_run", dataset=study.dataset).striptags(), "figure"),
+        Column("here", words("column.this_run", dataset=study.label()).striptags(), "figure"),
     ]
     return Table("published-figures", words("errata.beside"), columns, rows)
 
@@ -109,7 +109,7 @@ def _independent(study: Study, printed: dict[str, Any], words: Catalogue) -> Tab
         Column("k", "k", "count"),
         Column("published", words.plain("column.independent"), "rmse"),
         Column("method", words.plain("column.method"), "code"),
-        Column("here", words("column.this_run", dataset=study.dataset).striptags(), "rmse"),
+        Column("here", words("column.this_run", dataset=study.label()).striptags(), "rmse"),
     ]
     return Table("independent-runs", words("errata.independent"), columns, rows)
 

@@ -10,7 +10,7 @@ from cfmf.report.figures import ranks as figures
 from cfmf.report.page import Block, Column, Fold, Heading, Plot, Points, Table, Text, records
 from cfmf.report.sections.summary import sentence
 from cfmf.report.sections.tests import table as test_table
-from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.strings import Catalogue, number
 from cfmf.statistics.names import CRITICAL_DIFFERENCE
 
 
@@ -23,9 +23,9 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     return [
         Text(words("datasets.text")),
         *([Points(said)] if said else []),
-        _every(table, words),
+        _every(study, table, words),
         *_ranks(table, tests, words),
-        *_schemes(table, words),
+        *_schemes(study, table, words),
         Fold(
             words("datasets.tests"),
             [test_table("tests-datasets", words("datasets.tests"), tests, words)],
@@ -33,13 +33,13 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     ]
 
 
-def _every(table: pd.DataFrame, words: Catalogue) -> Table:
+def _every(study: Study, table: pd.DataFrame, words: Catalogue) -> Table:
     """RMSE, a row a method and a column a data set."""
     wide = table.pivot_table(index="method", columns="dataset", values="rmse", sort=False)
     wide = wide.assign(mean=wide.mean(axis="columns")).sort_values("mean")
     names = [str(name) for name in wide.columns if name != "mean"]
     columns = [Column("method", words.plain("column.method"), "code")]
-    columns += [Column(name, name, "rmse") for name in names]
+    columns += [Column(name, study.label(name), "rmse") for name in names]
     title = words("datasets.every")
     return Table("datasets", title, columns, records(wide.drop(columns="mean").reset_index()))
 
@@ -56,16 +56,17 @@ def _ranks(table: pd.DataFrame, tests: pd.DataFrame, words: Catalogue) -> list[B
     return [Plot("ranks-datasets", words("datasets.rank_title"), caption, drawn)]
 
 
-def _schemes(table: pd.DataFrame, words: Catalogue) -> list[Block]:
+def _schemes(study: Study, table: pd.DataFrame, words: Catalogue) -> list[Block]:
     found: list[Block] = []
     for place, (first, second) in enumerate(pairs_of_schemes(table), start=1):
         both = side_by_side(table, first, second)
-        names = {"random": code(first), "temporal": code(second)}
+        labels = study.label(first), study.label(second)
+        names = dict(zip(("random", "temporal"), labels, strict=True))
         title = words("datasets.scheme_title", **names)
         columns = [
             Column("method", words.plain("column.method"), "code"),
-            Column("first", first, "rmse"),
-            Column("second", second, "rmse"),
+            Column("first", labels[0], "rmse"),
+            Column("second", labels[1], "rmse"),
             Column("difference", words.plain("column.difference"), "signed"),
         ]
         found += [
