@@ -112,7 +112,10 @@ def code(script, method=""):
     """Files of the package that a script uses, and those of a method or of the job's own one."""
     path = f"scripts/{script}.py"
     if not method:
-        return local(package_files(*imported_files(path)))
+        files = imported_files(path)
+        if not config["published"]["enabled"]:
+            files = [file for file in files if not file.startswith("cfmf/published/")]
+        return local(package_files(*files))
     return lambda job: local(
         package_files(
             *imported_files(path, module_of(method.format(method=job.get("method"))))

@@ -1,5 +1,10 @@
 """The report that people keep."""
 
+PUBLISHED_TEXTS = branch(
+    config["published"]["enabled"],
+    then=["cfmf/published/strings", "cfmf/published/printed.yaml"],
+)
+
 
 rule render_report:
     input:
@@ -36,8 +41,7 @@ rule render_report:
                 "report/templates",
                 "report/strings",
                 "report/type_one_error.tsv",
-                "cfmf/published/strings",
-                "cfmf/published/printed.yaml",
+                *PUBLISHED_TEXTS,
             )
         ),
         code=code("render_report"),

@@ -27,7 +27,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         found += [_plot(name, pooled, words) for name in names]
         apart = [_as_published(name, pooled, words) for name in names if _two_scales(pooled)]
         if apart:
-            found.append(Fold(words("cold-start.published"), apart))
+            found.append(Fold(words("cold-start.far"), apart))
         title = words("cold-start.intervals_table")
         found.append(Fold(title, [_intervals("intervals", title, pooled, words)]))
     if slices is not None:
@@ -94,8 +94,8 @@ def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
     what = words.otherwise(f"slice.{name}", name)
     return Plot(
         f"published-{_slug(name)}",
-        words("cold-start.published_title", what=what),
-        words("cold-start.published_caption"),
+        words("cold-start.far_title", what=what),
+        words("cold-start.far_caption"),
         figures.by_level(
             rows.assign(level=words.terms("group", rows["level"])), what.striptags(), words.plain
         ),

@@ -41,7 +41,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Heading(words("effort.heading")),
         Text(words("effort.text")),
         Table("effort", words("effort.title"), columns, records(table)),
-        Note("erratum" if len(cut) else "hint", told),
+        Note("hint", told),
         *_searched(study, words),
     ]
 
