@@ -1,9 +1,8 @@
 """The report that people keep."""
 
-PUBLISHED_TEXTS = branch(
-    config["published"]["enabled"],
-    then=["cfmf/published/strings", "cfmf/published/printed.yaml"],
-)
+PUBLISHED_TEXTS = ["cfmf/published/strings", "cfmf/published/printed.yaml"]
+if not config["published"]["enabled"]:
+    PUBLISHED_TEXTS = []
 
 
 rule render_report:
