@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,22 +16,34 @@ def imported_files(*starts: str) -> list[str]:
     Parameters
     ----------
     starts
-        Python files, or modules of the package in dotted form (`cfmf.factorization.als`).
+        Python files, or modules in dotted form, of the package (`cfmf.factorization.als`) or of
+        one's own.
 
     Returns
     -------
-    Paths relative to the repository, sorted. Found by reading the import statements, those inside
-    functions too, so nothing is executed.
+    Paths relative to the repository, sorted; of modules of one's own, absolute paths. They are
+    found by reading the import statements, those inside functions too; no module is executed.
     """
     found: set[Path] = set()
-    ahead = [_file(start) if start.startswith("cfmf.") else ROOT / start for start in starts]
+    ahead = [_start(start) for start in starts]
     while ahead:
         path = ahead.pop()
         if path is None or path in found:
             continue
         found.add(path)
         ahead += [_file(name) for name in _imports(path)]
-    return sorted(str(path.relative_to(ROOT)) for path in found if ROOT / "cfmf" in path.parents)
+    package = {path for path in found if ROOT / "cfmf" in path.parents}
+    own = found - package - {ROOT / start for start in starts if start.endswith(".py")}
+    return sorted(map(str, own | {path.relative_to(ROOT) for path in package}))
+
+
+def _start(start: str) -> Path | None:
+    if start.endswith(".py"):
+        return ROOT / start
+    if start.startswith("cfmf."):
+        return _file(start)
+    spec = find_spec(start)
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 @cache

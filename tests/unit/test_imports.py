@@ -11,3 +11,10 @@ def test_finds_what_is_imported_through_others():
 
 def test_starts_from_a_module_too():
     assert "cfmf/files.py" in imported_files("cfmf.tables")
+
+
+def test_a_module_of_ones_own_is_found_with_what_it_imports(tmp_path, monkeypatch):
+    own = tmp_path / "own_method.py"
+    own.write_text("from cfmf.observed import checked\nraise SystemExit\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert imported_files("own_method") == [str(own), "cfmf/observed.py"]
