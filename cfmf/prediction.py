@@ -71,7 +71,7 @@ def predict_part(setup: Setup, settings: pd.DataFrame, block: int = 0, blocks: i
     Parameters
     ----------
     settings
-        The `settings` table that tuning wrote.
+        The `selection` table that tuning wrote.
     block
         Counted from 0.
     """
@@ -126,17 +126,13 @@ def _training_errors(model: Model, train: sparse.csr_array, start: int, stop: in
     return pd.concat(frames, ignore_index=True)
 
 
-def join_parts(
-    setup: Setup, trials: pd.DataFrame, settings: pd.DataFrame, parts: Sequence[Part]
-) -> Outcome:
+def join_parts(setup: Setup, settings: pd.DataFrame, parts: Sequence[Part]) -> Outcome:
     """Score the parts of all blocks together, in whatever order they come.
 
     Parameters
     ----------
-    setup
-        That of `predict_part`.
-    trials, settings
-        What tuning wrote.
+    setup, settings
+        Those of `predict_part`.
 
     Returns
     -------
@@ -149,13 +145,12 @@ def join_parts(
     """
     predictions = _gather(setup, (part.predictions for part in parts))
     metrics = []
-    validation = trials[trials["metric"] == ERROR].merge(settings)
+    validation = settings.set_index("fold")[ERROR]
     for fold in setup.folds:
         of_fold = predictions[predictions["fold"] == fold]
-        [value] = validation.loc[validation["fold"] == fold, "value"]
         names = ("prediction", "is_fallback", "sd")
         predicted = Prediction(*(of_fold[name].to_numpy() for name in names if name in of_fold))
-        metrics += score_fold(setup, fold, predicted, value)
+        metrics += score_fold(setup, fold, predicted, validation[fold])
     metrics += _training_metrics(setup, pd.concat([part.training for part in parts]))
     costs = pd.concat([part.costs for part in parts])
     keys = [name for name in COLUMNS["costs"] if name != "value"]
@@ -166,9 +161,9 @@ def join_parts(
     )
 
 
-def predict_selected(setup: Setup, trials: pd.DataFrame, settings: pd.DataFrame) -> Outcome:
+def predict_selected(setup: Setup, settings: pd.DataFrame) -> Outcome:
     """`predict_part` and `join_parts` of all rows in one block."""
-    return join_parts(setup, trials, settings, [predict_part(setup, settings)])
+    return join_parts(setup, settings, [predict_part(setup, settings)])
 
 
 def score_fold(

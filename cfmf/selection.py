@@ -8,13 +8,14 @@ the grid.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cfmf.tables import COLUMNS
+from cfmf.tables import COLUMNS, read_table
 
 FEWER = ("k", "neighbours")
 STRONGER = ("reg", "shrinkage")
@@ -48,6 +49,22 @@ def best(settings: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     order = pd.DataFrame(compared).sort_values(list(compared), kind="stable").index
     rows = settings.loc[order].drop_duplicates(list(groups))
     return rows.sort_values(list(groups), kind="stable").reset_index(drop=True)
+
+
+def read_selection(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """`selection` tables in one, in order of dataset, fold and method; empty texts are empty.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    found = [read_table(path, "selection") for path in paths]
+    if not found:
+        raise ValueError("there is no table of chosen settings; run at least one method")
+    table = pd.concat(found, ignore_index=True).sort_values(FOLD, kind="stable", ignore_index=True)
+    empty = table[["setting", "edge"]].astype(object).fillna("")
+    return table.assign(setting=empty["setting"], edge=empty["edge"])
 
 
 def choose(metrics: pd.DataFrame, trials: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -136,7 +153,7 @@ def validation_errors(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def edge(chosen: Mapping[Any, Any], settings: pd.DataFrame) -> str:
-    """On which ends of the grid `settings` a choice is, in words; empty inside it.
+    """On which ends of the grid `settings` a choice is, as `k=highest;reg=lowest`; empty inside.
 
     An end counts only where there are at least three values: of two, each is an end. Nor does the
     lowest where it is 0, for nothing is below.
@@ -155,7 +172,7 @@ def edge(chosen: Mapping[Any, Any], settings: pd.DataFrame) -> str:
 
 
 def search_edges(trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]]) -> pd.DataFrame:
-    """Near which bounds of a search the settings are that it chose, in the words of `edge`.
+    """Near which bounds of a search the settings are that it chose, written as by `edge`.
 
     Near is within a twentieth of the range in the logarithm, in which the search is uniform: a
     value that is drawn hardly ever meets a bound.

@@ -20,7 +20,6 @@ COLUMNS = {
     for kind, columns in {
         "metrics": "dataset fold method k reg seed split metric value",
         "costs": "dataset fold method k reg seed stage measure value",
-        "settings": "dataset fold method setting",
         "selection": "dataset fold method k reg setting seed epochs out_of_time edge"
         " validation_rmse",
         "slices": "dataset fold method slice level n metric value",
@@ -28,7 +27,8 @@ COLUMNS = {
         "timings": "dataset fold method axis size seconds operations",
         "scaling": "dataset fold method axis points smallest largest exponent se theoretical",
         "recommendations": "dataset fold method user history rank item title prediction sd rating",
-        "reasons": "dataset fold method user rank kind reason similarity rating share contribution",
+        "explanations": "dataset fold method user rank kind part similarity rating share"
+        " contribution",
         "factors": "dataset fold method factor share end rank title loading",
         "similar_titles": "dataset fold method title rank similar similarity",
         "trials": "dataset fold method trial state setting metric value",
@@ -46,14 +46,14 @@ COLUMNS = {
         "best_rows": "arm method k reg fold seed validation_rmse test_rmse edge",
     }.items()
 }
-NAMES = ["user", "title", "similar", "reason"]
+NAMES = ["user", "title", "similar", "part"]
 """Columns of ids and titles: of the user 0305344 and the film 1917 neither is a quantity."""
 TEXT = dict.fromkeys([*KEYS, *NAMES], str)
 MEASURED = {
     "cold_start": "intervals",
     "ranking": "intervals",
     "recommendations": "recommendations",
-    "reasons": "reasons",
+    "explanations": "explanations",
     "factors": "factors",
     "similar_titles": "similar_titles",
     "fit_costs": "costs",

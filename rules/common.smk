@@ -82,11 +82,9 @@ def of_methods(*files):
     return filled(result("neighbours"), method=plan.of_family("neighbours"), file=files)
 
 
-def of_method(file, family=""):
-    """An input function: a file of every setting of the job's method, if it is of the family."""
-    return lambda job: filled(
-        plan.of_method(job.method, file, family), dataset=job.dataset
-    )
+def of_method(file):
+    """An input function: a file of every setting of the job's method."""
+    return lambda job: filled(plan.of_method(job.method, file), dataset=job.dataset)
 
 
 def of_adaptive(*files):

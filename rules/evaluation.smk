@@ -5,6 +5,28 @@ from cfmf.tables import MEASURED
 RESAMPLING = ("bootstrap_repeats", "seed", "ci_level")
 
 
+rule select_settings:
+    """One method with a job for each point; the others choose where they are tuned."""
+    input:
+        metrics=lambda job: filled(
+            plan.points("metrics.tsv", job.method), dataset=job.dataset
+        ),
+        code=code("select_settings"),
+    output:
+        settings=result("factorization", file="settings.tsv"),
+    log:
+        log_of("select_settings"),
+    benchmark:
+        benchmark_of("select_settings")
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=megabytes(500, 20),
+        runtime=minutes(30, 1),
+    script:
+        "../scripts/select_settings.py"
+
+
 rule evaluate_methods:
     input:
         neighbours=of_methods("metrics.tsv"),
@@ -15,7 +37,7 @@ rule evaluate_methods:
         costs=of_methods("tuning_costs.tsv")
         + of_methods("costs.tsv")
         + plan.points("costs.tsv"),
-        settings=of_methods("settings.tsv"),
+        settings=plan.selection(),
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
         ratings=result("ratings"),
@@ -31,8 +53,8 @@ rule evaluate_methods:
             "Evaluation",
             "settings chosen on validation",
         ),
-        settings=table(
-            result("evaluation", table="settings"),
+        selection=table(
+            result("evaluation", table="selection"),
             "Evaluation",
             "the settings that were chosen",
         ),
@@ -66,13 +88,12 @@ rule evaluate_methods:
 
 
 rule measure_method:
-    """One method, fitted again on one fold: cold start, order of items, reasons, what it takes.
+    """One method, fitted again on one fold: cold start, order of items, explanations, what it takes.
 
     One job for all of it: starting one takes as long as most of what it does.
     """
     input:
-        metrics=of_method("metrics.tsv"),
-        settings=of_method("settings.tsv", "neighbours"),
+        settings=lambda job: filled(plan.selection(job.method), dataset=job.dataset),
         predictions=of_method("predictions.parquet"),
         train=of_fold("evaluation", "matrix", part="train"),
         test=of_fold("evaluation", "matrix", part="test"),
@@ -112,8 +133,7 @@ rule measure_scaling:
     One job for all: starting one takes as long as measuring a method.
     """
     input:
-        neighbours=of_methods("settings.tsv"),
-        factorization=plan.points("metrics.tsv"),
+        settings=plan.selection(),
         train=of_fold("evaluation", "matrix", part="train"),
         test=of_fold("evaluation", "matrix", part="test"),
         code=code("measure_scaling"),
@@ -153,12 +173,12 @@ rule gather_measurements:
     output:
         factors=table(
             result("evaluation", table="factors"),
-            "Reasons",
+            "Explanations",
             "factors and the titles at their ends",
         ),
         similar_titles=table(
             result("evaluation", table="similar_titles"),
-            "Reasons",
+            "Explanations",
             "nearest titles",
         ),
         fit_costs=table(
@@ -166,12 +186,12 @@ rule gather_measurements:
         ),
         recommendations=table(
             result("evaluation", table="recommendations"),
-            "Reasons",
+            "Explanations",
             "recommendations",
         ),
-        reasons=table(
-            result("evaluation", table="reasons"),
-            "Reasons",
+        explanations=table(
+            result("evaluation", table="explanations"),
+            "Explanations",
             "why they are recommended",
         ),
         cold_start=table(

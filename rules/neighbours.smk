@@ -111,7 +111,6 @@ rule predict_neighbours:
         },
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
-        trials=result("neighbours", file="trials.tsv"),
         settings=result("neighbours", file="settings.tsv"),
         code=code("predict_neighbours", "{method}"),
     output:

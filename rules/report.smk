@@ -20,7 +20,7 @@ rule render_report:
         history=plan.points("history.parquet"),
         evaluated=filled(
             result("evaluation"),
-            table=["metrics", "selected", "settings", "costs", "slices", "intervals"],
+            table=["metrics", "selected", "selection", "costs", "slices", "intervals"],
         ),
         measured=filled(result("evaluation"), table=MEASURED),
         scaling=branch(

@@ -10,7 +10,7 @@ from cfmf.data.splits import load
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.collect import collect, details, rating_periods
 from cfmf.files import atomic_write, load_matrix
-from cfmf.selection import choose, chosen_rows
+from cfmf.selection import chosen_rows, read_selection
 from cfmf.tables import read_table, write_table
 from cfmf.workflow.job import job
 from cfmf.workflow.layout import settings_of
@@ -45,22 +45,19 @@ with job(snakemake) as (log, params):
 
     metrics = gathered("metrics", [*snakemake.input.neighbours, *snakemake.input.factorization])
     costs = gathered("costs", snakemake.input.costs)
-    chosen = choose(metrics)
+    chosen = read_selection(snakemake.input.settings)
     for row in chosen[chosen["edge"] != ""].itertuples():
         log.warning("%s in fold %s: the optimum is on the %s", row.method, row.fold, row.edge)
-    settings = [read_table(path, "settings") for path in snakemake.input.settings]
-    slices, intervals, user_errors = details(
-        chosen, predictions, matrices, Resampling.of(params.resampling), periods
-    )
+    found = details(chosen, predictions, matrices, Resampling.of(params.resampling), periods)
     tables = {
         "metrics": metrics,
         "selected": chosen_rows(metrics, chosen),
-        "settings": collect([*settings, chosen[chosen["k"] != ""]], "settings"),
+        "selection": chosen,
         "costs": costs,
-        "slices": slices,
-        "intervals": intervals,
+        "slices": found.slices,
+        "intervals": found.intervals,
     }
     for kind, table in tables.items():
         write_table(snakemake.output[kind], table, "metrics" if kind == "selected" else kind)
-    with atomic_write(snakemake.output.user_errors) as beside:
-        user_errors.to_parquet(beside, index=False)
+    with atomic_write(snakemake.output.user_errors) as temporary:
+        found.user_errors.to_parquet(temporary, index=False)

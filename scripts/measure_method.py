@@ -1,42 +1,37 @@
-"""One method, fitted again on one fold: cold start, order of items, reasons, and what it takes."""
+"""One method, fitted again on one fold: cold start, order of items, explanations, and its cost."""
+
+from dataclasses import replace
 
 import pandas as pd
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.evaluation.fitting import predictions_of, read_setting
-from cfmf.evaluation.study import measure
+from cfmf.evaluation.fitting import Setting, predictions_of
+from cfmf.evaluation.measurement import Measured, measure
 from cfmf.files import load_matrix
+from cfmf.methods.registry import register
+from cfmf.selection import read_selection
 from cfmf.tables import MEASURED, write_table
 from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import job
 from cfmf.workflow.layout import settings_of
 
 with job(snakemake) as (log, params):
-    setting = read_setting(
-        snakemake.wildcards.method,
-        params.fold,
-        snakemake.input.metrics,
-        snakemake.input.settings,
-        params.settings,
-    )
+    register({snakemake.wildcards.method: params.settings})
+    scale = tuple(params.scale)
+    chosen = read_selection(snakemake.input.settings).set_index("fold", drop=False)
+    row = chosen.loc[params.fold].to_dict()
+    setting = Setting.of(row, params.settings, scale, snakemake.threads)
     log.info("%s", setting)
-    study = (
-        setting,
+    on = Measured(
         *(load_matrix(path) for path in (snakemake.input.train, snakemake.input.test)),
         predictions_of(setting, {settings_of(path): path for path in snakemake.input.predictions}),
         *(pd.read_parquet(path) for path in (snakemake.input.users, snakemake.input.titles)),
-        params.evaluation,
-        Resampling.of(params.resampling),
     )
+    resampling = Resampling.of(params.resampling)
 
     def measured(device: str) -> dict[str, pd.DataFrame]:
-        return measure(
-            *study,
-            dataset=snakemake.wildcards.dataset,
-            scale=tuple(params.scale),
-            threads=snakemake.threads,
-            device=device,
-        )
+        where = replace(setting, device=device)
+        return measure(where, on, params.evaluation, resampling, scale)
 
     tables = of_job(snakemake, measured)
     if not len(tables["cold_start"]):

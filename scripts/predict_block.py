@@ -11,7 +11,7 @@ from cfmf.workflow.setup import setup_of
 
 with job(snakemake) as (log, params):
     block, blocks = map(int, snakemake.wildcards.scatteritem.split("-of-"))
-    settings = read_table(snakemake.input.settings, "settings")
+    settings = read_table(snakemake.input.settings, "selection")
 
     def predicted(device: str) -> Part:
         setup = replace(setup_of(snakemake, "train", "test"), device=device)

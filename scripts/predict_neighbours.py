@@ -16,8 +16,7 @@ from cfmf.workflow.setup import setup_of
 
 with job(snakemake) as (log, params):
     setup = setup_of(snakemake, "train", "test")
-    trials = read_table(snakemake.input.trials, "trials")
-    settings = read_table(snakemake.input.settings, "settings")
+    settings = read_table(snakemake.input.settings, "selection")
     blocks = zip(*(snakemake.input[kind] for kind in Part._fields), strict=True)
     parts = [Part(*map(pd.read_parquet, paths)) for paths in blocks]
 
@@ -25,7 +24,7 @@ with job(snakemake) as (log, params):
         return predict_part(replace(setup, device=device), settings)
 
     parts = parts or [of_job(snakemake, predicted)]
-    outcome = join_parts(setup, trials, settings, parts)
+    outcome = join_parts(setup, settings, parts)
     for row in outcome.metrics.query("split == 'test' and metric == 'rmse'").itertuples():
         log.info("fold %s: test RMSE %.4f", row.fold, row.value)
     for kind in ("metrics", "costs"):

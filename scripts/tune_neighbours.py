@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from cfmf.selection import choose_trial
-from cfmf.tables import COLUMNS, write_table
+from cfmf.tables import write_table
 from cfmf.tuning import tune
 from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import job
@@ -23,6 +23,5 @@ with job(snakemake) as (log, params):
         log.warning("fold %s: %d trials were not begun or not finished in time", fold, count)
     log.info("%d trials, lowest validation RMSE %.4f", len(trials), trials["value"].min())
     write_table(snakemake.output.trials, trials, "trials")
-    settings = choose_trial(trials)[COLUMNS["settings"]]
-    write_table(snakemake.output.settings, settings, "settings")
+    write_table(snakemake.output.settings, choose_trial(trials), "selection")
     write_table(snakemake.output.costs, costs, "costs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ SLICES = {
 BY_DATE = "date"
 EACH_USER = "each_user"
 MOST_PERIODS = 12
+USER_ERRORS = ["dataset", "fold", "method", "user", "n", "squared_error", "absolute_error"]
 
 Predictions = Callable[[str, str, str], pd.DataFrame]
 Matrices = Callable[[str], tuple[sparse.csr_array, sparse.csr_array]]
@@ -35,7 +37,7 @@ def collect(tables: Iterable[pd.DataFrame], kind: str = "metrics") -> pd.DataFra
     Raises
     ------
     ValueError
-        If there is none, or if two rows of metrics or costs tell the same fact.
+        If there is none, or if two rows of metrics or costs report the same fact.
     """
     found = [table for table in tables if len(table)]
     if not found:
@@ -45,7 +47,7 @@ def collect(tables: Iterable[pd.DataFrame], kind: str = "metrics") -> pd.DataFra
     twice = joined[facts].duplicated()
     if "value" in joined.columns and twice.any():
         first = joined.loc[twice, facts].iloc[0].to_dict()
-        raise ValueError(f"two {kind} rows tell the same fact: {first}; delete one and run again")
+        raise ValueError(f"two {kind} rows report the same fact: {first}; delete one and run again")
     return joined
 
 
@@ -55,31 +57,11 @@ def stopped_trials(trials: pd.DataFrame) -> pd.DataFrame:
     return late.groupby(trials["method"], sort=False).agg(stopped="sum", runs="size").reset_index()
 
 
-def details(
-    chosen: pd.DataFrame,
-    predictions: Predictions,
-    matrices: Matrices,
-    resampling: Resampling,
-    periods: Periods = lambda fold: None,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Test errors of every method at its chosen setting: in slices, and for each user.
+class Details(NamedTuple):
+    """Test errors of every method at its chosen setting.
 
-    Parameters
+    Attributes
     ----------
-    chosen
-        What `cfmf.selection.choose` returns.
-    predictions
-        Called with a method, k and reg; returns a frame of fold, seed and prediction, the rows of
-        a fold and seed in the CSR order of the fold's test matrix.
-    matrices
-        Called with a fold; returns its train and test matrices, users × items.
-    resampling
-        How the intervals are made.
-    periods
-        Called with a fold; returns what `rating_periods` does, or None where there are no dates.
-
-    Returns
-    -------
     slices
         `slices` table: RMSE and MAE by the number of the user's and of the item's ratings in
         train, and by date; the squared error is averaged over seeds before the root is taken.
@@ -89,6 +71,33 @@ def details(
     user_errors
         dataset, fold, method, user, n, squared_error, absolute_error: sums over the user's test
         ratings, averaged over seeds.
+    """
+
+    slices: pd.DataFrame
+    intervals: pd.DataFrame
+    user_errors: pd.DataFrame
+
+
+def details(
+    chosen: pd.DataFrame,
+    predictions: Predictions,
+    matrices: Matrices,
+    resampling: Resampling,
+    periods: Periods = lambda fold: None,
+) -> Details:
+    """Test errors of every method at its chosen setting: in slices, and for each user.
+
+    Parameters
+    ----------
+    chosen
+        A `selection` table.
+    predictions
+        Called with a method, k and reg; returns a frame of fold, seed and prediction, the rows of
+        a fold and seed in the CSR order of the fold's test matrix.
+    matrices
+        Called with a fold; returns its train and test matrices, users × items.
+    periods
+        Called with a fold; returns what `rating_periods` does, or None where there are no dates.
 
     Raises
     ------
@@ -107,37 +116,45 @@ def details(
             frame = predictions(method, str(row["k"]), str(row["reg"]))
             by_seed = _seeds(frame[frame["fold"] == fold], test, f"{method} in fold {fold}")
             keys = {"dataset": row["dataset"], "fold": fold, "method": method}
+            users.append(_user_means(by_seed, test).assign(**keys))
             for name, sums in _sums(by_seed, test, levels).items():
                 slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
                 known = totals.get((method, name))
                 totals[method, name] = sums if known is None else known + sums
-            per_seed = pd.concat([user_errors(values, test) for values in by_seed])
-            mean = per_seed.groupby("user", as_index=False).mean()
-            users.append(mean.astype({"n": np.int64, "user": np.int32}).assign(**keys))
-    dataset = str(chosen["dataset"].iloc[0])
-    intervals = [
-        error_rows(
-            *(sums, names[name], resampling),
-            dataset=dataset,
-            fold="all",
-            method=method,
-            slice=name,
-        )
+    intervals = _intervals(totals, names, resampling, str(chosen["dataset"].iloc[0]))
+    return Details(
+        pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
+        intervals,
+        pd.concat(users, ignore_index=True)[USER_ERRORS],
+    )
+
+
+def _user_means(by_seed: list[NDArray[np.float32]], test: sparse.csr_array) -> pd.DataFrame:
+    mean = pd.concat([user_errors(values, test) for values in by_seed])
+    mean = mean.groupby("user", as_index=False).mean()
+    return mean.astype({"n": np.int64, "user": np.int32})
+
+
+def _intervals(
+    totals: dict[tuple[str, str], LevelSums],
+    names: dict[str, list[str]],
+    resampling: Resampling,
+    dataset: str,
+) -> pd.DataFrame:
+    """Rows of all folds together, by method and slice, then the users' own RMSE."""
+    keys = {"dataset": dataset, "fold": "all"}
+    found = [
+        error_rows(sums, names[name], resampling, **keys, method=method, slice=name)
         for (method, name), sums in totals.items()
     ]
     # Every test rating is in one level of the first slice, so its sums are those of all.
     whole = next(iter(SLICES))
-    intervals += [
-        user_rows(sums, resampling, dataset=dataset, fold="all", method=method, slice=EACH_USER)
+    found += [
+        user_rows(sums, resampling, **keys, method=method, slice=EACH_USER)
         for (method, name), sums in totals.items()
         if name == whole
     ]
-    columns = ["dataset", "fold", "method", "user", "n", "squared_error", "absolute_error"]
-    return (
-        pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
-        pd.concat(intervals, ignore_index=True),
-        pd.concat(users, ignore_index=True)[columns],
-    )
+    return pd.concat(found, ignore_index=True)
 
 
 def slice_levels(
@@ -176,7 +193,7 @@ def rating_periods(dates: pd.Series) -> tuple[NDArray[np.intp], list[str]] | Non
 
 
 def bin_names(lowest: Sequence[int]) -> list[str]:
-    """Names of bins of counts, given the least count of each: "0", "1-9", …, "500+"."""
+    """Names of bins of counts, given the lowest count of each: "0", "1-9", …, "500+"."""
     names = [str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(lowest)]
     return [*names, f"{lowest[-1]}+"]
 

@@ -1,4 +1,4 @@
-"""What one fit takes: time, energy where the machine tells it, and the size of what is kept."""
+"""What one fit takes: time, energy where the machine measures it, and the size of the model."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cfmf.config import entry, registry
 from cfmf.evaluation.fitting import Setting
 from cfmf.models import Model
 from cfmf.tables import COLUMNS
 
 POWERCAP = Path("/sys/class/powercap")
-UNLEARNED = ("mean", "bounds", "penalty")
 
 
 @contextmanager
@@ -26,7 +23,7 @@ def measured(powercap: Path = POWERCAP) -> Iterator[dict[str, float]]:
 
     `cpu_seconds` are those of this process, all threads together. `joules` are those of the
     processor packages, whatever ran on them meanwhile; they are left out where the machine does not
-    tell (see `energy_counters`).
+    measure them (see `energy_counters`).
     """
     found: dict[str, float] = {}
     counters = energy_counters(powercap)
@@ -56,7 +53,7 @@ def energy_counters(powercap: Path = POWERCAP) -> dict[str, int]:
 
 
 def joules_since(before: Mapping[str, int], powercap: Path = POWERCAP) -> float | None:
-    """Joules used since the counters were read; None where they were not told.
+    """Joules used since the counters were read; None where they could not be.
 
     A counter that starts again from 0 meanwhile is taken to have done so once.
     """
@@ -72,57 +69,38 @@ def joules_since(before: Mapping[str, int], powercap: Path = POWERCAP) -> float 
     return total / 1e6
 
 
-def kept_arrays(model: Model) -> list[np.ndarray]:
-    """The arrays that a fitted model learned or kept to predict."""
-    # Not what is one number, which users and items are known, or how sure a draw is.
-    return [
-        array
-        for name, array in model.arrays().items()
-        if array.ndim and array.dtype != bool and "precision" not in name and name not in UNLEARNED
-    ]
-
-
 def size_in_bytes(model: Model) -> int:
-    """Bytes of `kept_arrays`."""
-    return int(sum(array.nbytes for array in kept_arrays(model)))
-
-
-def parameter_count(method: str, m: int, n: int, ratings: int, k: int = 0, draws: int = 1) -> int:
-    """Numbers that a method keeps of m users, n items and so many ratings, by its formula.
-
-    Of neighbour methods what the registry says; of factorizations k factors of every user and item
-    and, where the model has them, a bias.
-    """
-    registered = entry(method)
-    if registry()[method] == "neighbours":
-        return int(registered().parameter_count((m, n), ratings, None))
-    return draws * (m + n) * (k + registered.options.get("biases", True))
+    """Bytes of the arrays without which a fitted model cannot predict."""
+    return sum(array.nbytes for array in model.arrays().values())
 
 
 def cost_rows(
     setting: Setting,
     model: Model,
     train: sparse.csr_array,
-    fitting: Mapping[str, float],
-    predicting: Mapping[str, float],
-    asked: sparse.csr_array,
-    dataset: str = "",
+    stages: Mapping[str, Mapping[str, float]],
 ) -> pd.DataFrame:
-    """A `costs` table of one fit: what `measured` gave of its stages, and the model's size.
+    """A `costs` table of one fit.
 
-    Stage `fit` has seconds, cpu_seconds and perhaps joules; stage `predict` the same and `pairs`,
-    how many were predicted; stage `model` has `bytes` and `numbers`, those of `parameter_count`.
+    Parameters
+    ----------
+    stages
+        What `measured` yielded of each stage, `fit` and `predict`, and whatever else belongs to it.
+
+    Returns
+    -------
+    The stages, and `model` with its `bytes` and `numbers`: `Method.parameter_count`.
     """
-    k = int(setting.k or 0)
-    numbers = parameter_count(setting.method, *train.shape, train.nnz, k, model.draws())
-    stages = {
-        "fit": fitting,
-        "predict": {**predicting, "pairs": asked.nnz},
-        "model": {"bytes": size_in_bytes(model), "numbers": numbers},
-    }
+    numbers = setting.method.parameter_count(_shape(train), train.nnz, model)
+    facts = {**stages, "model": {"bytes": size_in_bytes(model), "numbers": numbers}}
+    keys = setting.keys | {"k": setting.k, "reg": setting.reg, "seed": setting.seed}
     rows = [
-        {**setting.keys, "dataset": dataset, "stage": stage, "measure": measure, "value": value}
-        for stage, facts in stages.items()
-        for measure, value in facts.items()
+        {**keys, "stage": stage, "measure": measure, "value": value}
+        for stage, measures in facts.items()
+        for measure, value in measures.items()
     ]
     return pd.DataFrame(rows)[COLUMNS["costs"]]
+
+
+def _shape(matrix: sparse.csr_array) -> tuple[int, int]:
+    return int(matrix.shape[0]), int(matrix.shape[1])

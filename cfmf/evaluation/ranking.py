@@ -68,7 +68,7 @@ def recall(scores: ArrayLike, relevant: ArrayLike, top: int) -> float:
 
 
 def relevance_threshold(scale: tuple[float, float]) -> float:
-    """Least rating that counts as liked: three quarters up the scale, 4 of 1 to 5."""
+    """Lowest rating that counts as liked: three quarters up the scale, 4 of 1 to 5."""
     low, high = scale
     return low + 0.75 * (high - low)
 
@@ -115,15 +115,15 @@ def rank_users(
     Returns
     -------
     Columns user, ndcg, recall, and `mean number of ratings`: how many training ratings the `top`
-    items have on average, which tells how popular they are.
+    items have on average, a measure of their popularity.
     """
     popularity = np.bincount(train.indices, minlength=train.shape[1])
     rows = []
     for user in np.flatnonzero(np.diff(candidates.indptr)):
-        asked = slice(candidates.indptr[user], candidates.indptr[user + 1])
+        mine = slice(candidates.indptr[user], candidates.indptr[user + 1])
         rated = slice(test.indptr[user], test.indptr[user + 1])
         liked = test.indices[rated][test.data[rated] >= threshold]
-        items, scores = candidates.indices[asked], predictions[asked]
+        items, scores = candidates.indices[mine], predictions[mine]
         relevant = np.isin(items, liked)
         popular = expected_top(scores, popularity[items], np.ones(top) / min(top, len(items)))
         rows.append((user, ndcg(scores, relevant, top), recall(scores, relevant, top), popular))

@@ -4,28 +4,26 @@ A method is fitted to nested samples of one matrix: fewer ratings of the same us
 users with all their ratings, and other numbers of factors (neighbours). Of iterative methods the
 time of one epoch is measured, as the difference of a longer and a shorter run: what grows is then
 the cost of an epoch, without what comes once, and not their number. The exponent is the slope of
-log seconds against log size; beside it stands the slope, over the very same samples, of the number
-of operations that the algorithm's formula counts.
+log seconds against log size; the theoretical one is the slope, over the same samples, of the number
+of operations that the method's formula counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 
-from cfmf.config import entry, registry
-from cfmf.evaluation.fitting import Setting, fit
+from cfmf.evaluation.fitting import Setting
 from cfmf.evaluation.footprint import measured
-from cfmf.methods import registry as methods
 from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
-EPOCHS = (4, 16)
+PASSES = (4, 16)
 REPEATS = 2
 
 
@@ -37,7 +35,7 @@ class Sample:
     size: float
     setting: Setting
     train: sparse.csr_array
-    asked: sparse.csr_array
+    queried: sparse.csr_array
 
 
 def limited(
@@ -73,9 +71,9 @@ def samples(
     for share in SHARES:
         kept = np.sort(order[: max(1, round(share * len(order)))])
         yield Sample("users", len(kept), setting, train[kept], test[kept])
-    if setting.k or "neighbours" in setting.options:
-        for k in ks:
-            yield Sample("k", k, setting.with_k(k), train, test)
+    for k in ks:
+        if sized := setting.with_size(k):
+            yield Sample("k", k, sized, train, test)
 
 
 def measure(
@@ -83,19 +81,14 @@ def measure(
     train: sparse.csr_array,
     test: sparse.csr_array,
     ks: Sequence[int],
-    *,
-    dataset: str = "",
     seed: int = 1,
-    scale: tuple[float, float] | None = None,
-    threads: int = 1,
     clock: Callable[[Sample], float] | None = None,
 ) -> pd.DataFrame:
     """CPU seconds of every sample, as a `timings` table.
 
-    Seconds are those of the processor, the least of a few repeats, so that jobs beside this one
-    disturb them little: of one epoch (sweep), or of a whole fit of a method that has none. A fit
-    ends with the prediction of the sample's test ratings: neighbour methods compute their
-    similarities there.
+    Seconds are those of the processor, the lowest of a few repeats, so that other jobs disturb them
+    little: of one epoch (sweep), or of a whole fit of a method that trains in none. A fit ends with
+    the prediction of the sample's test ratings: neighbour methods compute their similarities there.
 
     Parameters
     ----------
@@ -104,70 +97,30 @@ def measure(
     clock
         What measures a sample, for tests; by default it is fitted.
     """
-    clock = clock or (lambda sample: _seconds(sample, scale, threads))
+    clock = clock or _seconds
     rows = []
     for number, sample in enumerate(samples(setting, train, test, ks, seed)):
         if number == 0:
-            clock(sample)  # compiled code is loaded, and counts for nobody
-        rows.append(
-            {
-                "dataset": dataset,
-                "fold": setting.fold,
-                "method": setting.method,
-                "axis": sample.axis,
-                "size": sample.size,
-                "seconds": clock(sample),
-                "operations": operations(sample),
-            }
-        )
+            clock(sample)  # loads compiled code, whose time is no method's
+        row = {"axis": sample.axis, "size": sample.size, "seconds": clock(sample)}
+        operations = sample.setting.method.operations(sample.train, sample.queried)
+        rows.append(setting.keys | row | {"operations": operations})
     return pd.DataFrame(rows)[COLUMNS["timings"]]
 
 
-def brief(setting: Setting, epochs: int) -> Setting:
-    """The setting of an iterative method with a fixed small number of epochs, or of sweeps."""
-    if entry(setting.method).sweeps:
-        options = {**setting.options, "sweeps": epochs, "burn_in": 1, "draws": 1}
-        return replace(setting, options=options, epochs=None)
-    return replace(setting, epochs=epochs)
-
-
-def _seconds(sample: Sample, scale: tuple[float, float] | None, threads: int) -> float:
-    def least(setting: Setting) -> float:
+def _seconds(sample: Sample) -> float:
+    def lowest(setting: Setting) -> float:
         found = []
         for _ in range(REPEATS):
             with measured() as facts:
-                fit(setting, sample.train, sample.asked, scale=scale, threads=threads)
+                setting.fit(sample.train, sample.queried)
             found.append(facts["cpu_seconds"])
         return min(found)
 
-    if registry()[sample.setting.method] == "neighbours":
-        return least(sample.setting)
-    short, long = (least(brief(sample.setting, epochs)) for epochs in EPOCHS)
-    return (long - short) / (EPOCHS[1] - EPOCHS[0])
-
-
-def operations(sample: Sample) -> float:
-    """Multiply-adds of a sample by the formula of its method, up to a constant factor.
-
-    - similarities of users, scattered over sparse columns: Σ_i d_i a_i, with d_i the raters of an
-      item and a_i those of them for whom something is predicted; of items likewise by users;
-    - predictions by neighbours: for each asked pair the raters of the item (the ratings of the
-      user);
-    - a pass over the ratings: N (the baseline), k + 1 times as much with k factors and a bias;
-    - exact solutions (als, gibbs) of a row with c = k + 1 unknowns: c² for each of its ratings and
-      c³ / 6 for the row, for users and for items; implicit feedback adds N c.
-    """
-    method, train = sample.setting.method, sample.train
-    (m, n), ratings = train.shape, train.nnz
-    if registry()[method] == "neighbours":
-        found = methods.method(method)(**sample.setting.options)
-        return found.operations(train, sample.asked)
-    c = int(sample.setting.k) + 1
-    registered = entry(method)
-    if registered.exact:
-        once = 2 * ratings * c**2 + (m + n) * c**3 / 6
-        return float(once + (2 * ratings * c if "implicit" in registered.options else 0))
-    return float(ratings * c + (m + n) * c)
+    if not sample.setting.method.iterates:
+        return lowest(sample.setting)
+    short, long = (lowest(sample.setting.shortened(passes)) for passes in PASSES)
+    return (long - short) / (PASSES[1] - PASSES[0])
 
 
 def exponents(timings: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Cold start by experiment: users whose history is cut short, and what each method makes of it.
+"""Cold start by experiment: users whose history is cut short, and how well each method predicts.
 
 A sample of test users is divided at random among the history lengths. In each of a few rounds a
 method is fitted once, to training ratings of which every sampled user keeps as many as their group
@@ -6,7 +6,7 @@ says and all other users keep all; rounds rotate the groups through the lengths 
 Latin square). What a user keeps at a short length is kept at every longer one.
 
 Groups differ by chance in how hard their users are to predict, which the errors of the same users
-with their whole history tell. The error at a length is therefore a ratio estimate (Cochran, 1977,
+with their whole history show. The error at a length is therefore a ratio estimate (Cochran, 1977,
 *Sampling Techniques*, ch. 6): the mean error of all sampled users with their whole history, times
 what the cut multiplied the error of the group by. With as many rounds as lengths every user is seen
 at every length, and it is the plain error; with fewer, steps between lengths are several times as
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, interval, level_sums, resampled
-from cfmf.evaluation.fitting import Setting, fit
+from cfmf.evaluation.fitting import Setting
 from cfmf.metrics import errors
 from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
@@ -46,11 +46,14 @@ class Design:
         Ratings kept, ascending.
     assigned
         Rounds × sampled users: the place in `lengths` of each, int64.
+    seed
+        Of which ratings are kept.
     """
 
     users: NDArray[np.int64]
     lengths: tuple[int, ...]
     assigned: NDArray[np.int64]
+    seed: int = 1
 
 
 def design(
@@ -84,7 +87,7 @@ def design(
     shifts = np.arange(rounds) * len(ascending) // rounds
     assigned = (group[None, :] + shifts[:, None]) % len(ascending)
     order = np.argsort(drawn)
-    return Design(drawn[order].astype(np.int64), ascending, assigned[:, order])
+    return Design(drawn[order].astype(np.int64), ascending, assigned[:, order], seed)
 
 
 def trim(train: sparse.csr_array, kept: NDArray[np.int64], seed: int) -> sparse.csr_array:
@@ -121,12 +124,6 @@ def trimmed_errors(
     whole: NDArray[np.float32],
     plan: Design,
     resampling: Resampling,
-    *,
-    dataset: str = "",
-    seed: int = 1,
-    scale: tuple[float, float] | None = None,
-    threads: int = 1,
-    device: str = "cpu",
 ) -> pd.DataFrame:
     """Error of a method on the sampled users' test ratings at each length of their history.
 
@@ -136,19 +133,17 @@ def trimmed_errors(
         Predictions of the test ratings, in CSR order, of the method fitted to all of `train`.
     plan
         The same for all methods, which are then compared on the same users.
-    seed
-        Of which ratings are kept.
 
     Returns
     -------
     `intervals` table, a row a length and metric, the whole history (`all`) last; empty where no
     user could be sampled. Intervals are from resampling the sampled users, with both sides of the
-    ratio; `users` and `n` tell who was measured at that length.
+    ratio; `users` and `n` are those that were measured at that length.
     """
     if not len(plan.users):
         return pd.DataFrame(columns=COLUMNS["intervals"])
-    asked = rows_of(test, plan.users)
-    users, _ = pairs(asked)
+    queried = rows_of(test, plan.users)
+    users, _ = pairs(queried)
     before = np.abs(errors(whole, test.data)[np.isin(pairs(test)[0], plan.users)])
     shape = (test.shape[0], len(plan.lengths))
     cut, uncut = (LevelSums(*np.zeros((3, *shape))) for _ in range(2))
@@ -157,28 +152,28 @@ def trimmed_errors(
         kept[plan.users] = np.array(plan.lengths)[assigned]
         place = np.full(train.shape[0], -1)
         place[plan.users] = assigned
-        left = trim(train, kept, seed)
-        found = fit(setting, left, asked, scale=scale, threads=threads, device=device)
-        after = np.abs(errors(found.asked, asked.data))
+        found = setting.fit(trim(train, kept, plan.seed), queried)
+        after = np.abs(errors(found.predictions, queried.data))
         cut += level_sums(users, place[users], after**2, after, shape)
         uncut += level_sums(users, place[users], before**2, before, shape)
     everyone = level_sums(users, np.zeros_like(users), before**2, before, (shape[0], 1))
-    keys = {"dataset": dataset, "fold": setting.fold, "method": setting.method, "slice": SLICE}
-    return _rows(cut, uncut, everyone, plan, resampling).assign(**keys)[COLUMNS["intervals"]]
+    rows = _rows((cut, uncut, everyone), plan, resampling)
+    return rows.assign(**setting.keys, slice=SLICE)[COLUMNS["intervals"]]
 
 
 def _rows(
-    cut: LevelSums, uncut: LevelSums, everyone: LevelSums, plan: Design, resampling: Resampling
+    sums: tuple[LevelSums, LevelSums, LevelSums], plan: Design, resampling: Resampling
 ) -> pd.DataFrame:
-    """RMSE and MAE with their intervals by length, the whole history last."""
+    """RMSE and MAE with their intervals by length, the whole history last.
+
+    `sums` are of the errors with cut histories, of the same users' with whole ones, and of all.
+    """
     columns = len(plan.lengths)
-    n = np.hstack([cut.n, everyone.n])[plan.users]
+    n = np.hstack([sums[0].n, sums[2].n])[plan.users]
     found = []
     for metric, name in (("rmse", "squared"), ("mae", "absolute")):
-        after, before, all_users = (
-            getattr(sums, name)[plan.users] for sums in (cut, uncut, everyone)
-        )
-        sums = np.hstack([after, before, all_users, everyone.n[plan.users]])
+        after, before, all_users = (getattr(one, name)[plan.users] for one in sums)
+        columns_of_users = np.hstack([after, before, all_users, sums[2].n[plan.users]])
 
         def estimate(totals: NDArray[np.float64]) -> NDArray[np.float64]:
             top, bottom = totals[:, :columns], totals[:, columns : 2 * columns]
@@ -186,8 +181,8 @@ def _rows(
             with np.errstate(invalid="ignore", divide="ignore"):
                 return np.hstack([mean * top / bottom, mean])
 
-        point = estimate(sums.sum(axis=0)[None, :])[0]
-        drawn = estimate(resampled(sums, resampling))
+        point = estimate(columns_of_users.sum(axis=0)[None, :])[0]
+        drawn = estimate(resampled(columns_of_users, resampling))
         if metric == "rmse":
             point, drawn = np.sqrt(point), np.sqrt(drawn)
         low, high = interval(drawn, np.count_nonzero(n, axis=0), resampling)

@@ -19,7 +19,7 @@ from cfmf.tables import MEASURED, read_table
 log = logging.getLogger(__name__)
 
 TABLES = {
-    "evaluation": ("metrics", "selected", "settings", "costs", "slices"),
+    "evaluation": ("metrics", "selected", "selection", "costs", "slices"),
     "statistics": ("tests", "assumptions", "medians", "best_rows"),
 }
 """Tables that the report reads, by the stage that makes them."""

@@ -65,7 +65,7 @@ def of_users(study: Study) -> pd.DataFrame:
 
 def chosen_settings(study: Study) -> pd.Series:
     """For each method the settings that its folds chose, the commonest first, as one text."""
-    rows = study.table("settings")
+    rows = study.table("selection")
     if rows is None:
         return pd.Series(dtype=str)
     rows = rows[rows["setting"].notna()]

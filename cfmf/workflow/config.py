@@ -20,6 +20,7 @@ from cfmf.methods import registry
 
 SCHEMAS = ROOT / "schemas"
 RENAMED = {
+    "evaluation.reasons": "evaluation.explanations",
     "search": "published.search",
     "backends": "published.backends",
     "tuning.search": "tuning.adaptive",

@@ -21,7 +21,8 @@ UNHASHED = ("benchmarks", "logs", "hashes")
 """Snakemake writes the first and the loggers the second; the third holds the hashes themselves."""
 
 NEIGHBOURS = "neighbours/{method}/"
-POINT = "factorization/{method}/k~{k}_reg~{reg}/"
+FACTORIZATION = "factorization/{method}/"
+POINT = FACTORIZATION + "k~{k}_reg~{reg}/"
 BLOCK = "neighbours/{method}/blocks/{scatteritem}/"
 ADAPTIVE = "adaptive/{method}/{fold}/"
 INFERRED = "inferred"
@@ -44,6 +45,7 @@ BELOW_HOME = {
     "neighbour_block": BLOCK + "{table}.parquet",
     "point": POINT + "{file}",
     "adaptive": ADAPTIVE + "{file}",
+    "factorization": FACTORIZATION + "{file}",
     "measured": "evaluation/measured/{method}/{table}.tsv",
     "evaluation": "evaluation/{table}.tsv",
     "user_errors": "evaluation/user_errors.parquet",
@@ -74,6 +76,7 @@ JOBS = {
     "predict_neighbours": "{method}",
     "train_factorization": "{method}/k~{k}_reg~{reg}",
     "tune_adaptively": "{method}/{fold}",
+    "select_settings": "{method}",
     "search_published": "",
     "compare_backends": "",
     "compare_generators": "",

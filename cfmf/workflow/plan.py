@@ -85,14 +85,18 @@ class Plan:
             for k, reg in points(self.config["methods"][method])
         ]
 
-    def of_method(self, method: str, file: str, family: str = "") -> list[str]:
-        """A file of every setting of a method; with a `family`, nothing for those of another."""
-        own = registry()[method]
-        if family and own != family:
-            return []
-        if own == "factorization":
+    def of_method(self, method: str, file: str) -> list[str]:
+        """A file of every setting of a method."""
+        if registry()[method] == "factorization":
             return self.points(file, method)
         return [layout.result("neighbours", method=method, file=file)]
+
+    def selection(self, *methods: str) -> list[str]:
+        """The table of chosen settings of each method, by default of all."""
+        return [
+            layout.result(registry()[method], method=method, file="settings.tsv")
+            for method in methods or self.methods
+        ]
 
     def seconds_a_run(self, method: str) -> float:
         """Share of `tuning.seconds` that one training of a factorization gets."""

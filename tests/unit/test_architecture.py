@@ -44,10 +44,6 @@ LONG = {
     "cfmf.data.formats.read",
     "cfmf.data.matrices.build_matrix",
     "cfmf.data.sources.retrieve",
-    "cfmf.evaluation.collect.details",
-    "cfmf.evaluation.reasons.recommend",
-    "cfmf.evaluation.study.measure",
-    "cfmf.evaluation.trimming.trimmed_errors",
     "cfmf.published.backends.compare_backends",
     "cfmf.published.battery.one_way",
     "cfmf.report.figures.ranks.critical_difference",
@@ -62,10 +58,6 @@ LONG = {
     "cfmf.verdict.of_contrast",
 }
 MANY = {
-    "cfmf.evaluation.reasons.recommend",
-    "cfmf.evaluation.scaling.measure",
-    "cfmf.evaluation.study.measure",
-    "cfmf.evaluation.trimming.trimmed_errors",
     "cfmf.published.backends.compare_backends",
 }
 QUOTING = {"cfmf.factorization", "cfmf.statistics.names"}

@@ -30,7 +30,7 @@ CONTRACT = [
     "evaluation/cold_start.tsv",
     "evaluation/ranking.tsv",
     "evaluation/recommendations.tsv",
-    "evaluation/reasons.tsv",
+    "evaluation/explanations.tsv",
     "evaluation/factors.tsv",
     "evaluation/similar_titles.tsv",
     "evaluation/fit_costs.tsv",

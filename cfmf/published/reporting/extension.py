@@ -31,7 +31,7 @@ EXTENSION = Extension(
     sections={
         "search": ("factorization", search_as_run.blocks),
         "errata": ("datasets", errata.blocks),
-        "discussion": ("reasons", claims.blocks),
+        "discussion": ("explanations", claims.blocks),
     },
     additions={
         "questions": question.blocks,

@@ -75,8 +75,8 @@ def _best(study: Study, wanted: str) -> str | None:
 
 
 def _explained(study: Study) -> Judgement | None:
-    """How much of a recommendation its three strongest reasons carry; no rule judges readers."""
-    rows, factorization = study.extra.get("reasons"), _best(study, "factorization")
+    """How much of a recommendation its three strongest parts carry; no rule judges readers."""
+    rows, factorization = study.extra.get("explanations"), _best(study, "factorization")
     if rows is None or factorization is None:
         return None
     carried = rows.groupby(["method", "user", "rank"])["share"].sum().groupby("method").mean()
@@ -89,7 +89,7 @@ def _explained(study: Study) -> Judgement | None:
             "other": number(float(carried[factorization]), "percent"),
             "method": code(factorization),
         },
-        "reasons",
+        "explanations",
         measured=True,
     )
 

@@ -38,7 +38,7 @@ ORDER: dict[str, Blocks] = {
     "datasets": datasets.blocks,
     "cold-start": cold_start.blocks,
     "cost": cost.blocks,
-    "reasons": explanations.blocks,
+    "explanations": explanations.blocks,
     "provenance": origin.blocks,
 }
 

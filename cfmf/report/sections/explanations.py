@@ -8,7 +8,7 @@ from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Table, Text, records
 from cfmf.report.strings import Catalogue
 
-TABLES = ("recommendations", "reasons", "factors", "similar_titles")
+TABLES = ("recommendations", "explanations", "factors", "similar_titles")
 KINDS = {
     "prediction": "figure",
     "sd": "figure",
@@ -22,14 +22,14 @@ HIDDEN = ("dataset", "fold", "item")
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """The tables of reasons that the run made, as they stand; none if it made none."""
+    """The tables of explanations that the run made, as they stand; none if it made none."""
     found: list[Block] = []
     for name in TABLES:
         rows = study.extra.get(name)
         if rows is not None and len(rows):
-            title = words(f"reasons.{name}")
+            title = words(f"explanations.{name}")
             found.append(Fold(title, [as_it_stands(name, rows, words)]))
-    return [Text(words("reasons.text")), *found] if found else []
+    return [Text(words("explanations.text")), *found] if found else []
 
 
 def as_it_stands(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
@@ -38,7 +38,9 @@ def as_it_stands(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
     rows = rows.loc[:, rows.notna().any()]
     for key in ("kind", "end"):
         if key in rows:
-            told = [words.otherwise(f"reasons.{key}_{one}", one).striptags() for one in rows[key]]
+            told = [
+                words.otherwise(f"explanations.{key}_{one}", one).striptags() for one in rows[key]
+            ]
             rows = rows.assign(**{key: told})
     columns = [
         Column(
@@ -53,4 +55,4 @@ def as_it_stands(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
     shown = rows.copy()
     text = [column.key for column in columns if not column.numeric]
     shown[text] = shown[text].astype(object).where(shown[text].notna(), "").astype(str)
-    return Table(name.replace("_", "-"), words(f"reasons.{name}"), columns, records(shown))
+    return Table(name.replace("_", "-"), words(f"explanations.{name}"), columns, records(shown))

@@ -51,9 +51,10 @@ def _tuned(study: Study, words: Catalogue) -> list[Block]:
         title = words("neighbours.trials")
         rows = records(points.sort_values(["method", "value"]))
         found.append(Fold(title, [*folded, Table("neighbour-trials", title, columns, rows)]))
-    settings = study.table("settings")
+    settings = study.table("selection")
     if settings is not None:
-        chosen = settings[settings["method"].map(family).ne("factorization")].dropna()
+        chosen = settings[settings["method"].map(family).ne("factorization")]
+        chosen = chosen[chosen["setting"].notna()]
         if len(chosen):
             found.append(Fold(words("neighbours.chosen"), [_chosen(chosen, words)]))
     return [Heading(words("neighbours.tuned")), *found] if found else []

@@ -7,22 +7,52 @@ from scipy import sparse
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import Setting
-from cfmf.factorization import METHODS as FACTORIZATIONS
-from cfmf.methods import registry
+from cfmf.evaluation.recommendations import Labels
+from cfmf.methods.base import Method
+from cfmf.methods.registry import methods
+from cfmf.models import Model, Prediction
 
 M, N = 60, 50
-NEIGHBOURS = ["baseline", "user-cf-published", "user-knn", "item-knn"]
 SHORT = {
-    "mf-published": ("4", "0.01", {"max_epochs": 200}),
-    "mf-published-jax": ("4", "0.01", {"max_epochs": 200}),
-    "mf": ("4", "0.1", {"max_epochs": 100}),
-    "mf-bounded": ("4", "0.1", {"max_epochs": 100}),
-    "mf-cubic": ("4", "0.1", {"max_epochs": 100}),
-    "als": ("4", "0.2", {"max_epochs": 10}),
-    "gibbs": ("4", "", {"sweeps": 40, "burn_in": 10}),
-    "gibbs-implicit": ("4", "", {"sweeps": 40, "burn_in": 10}),
+    "mf-published": {"k": 4, "reg": 0.01, "max_epochs": 200},
+    "mf-published-jax": {"k": 4, "reg": 0.01, "max_epochs": 200},
+    "mf": {"k": 4, "reg": 0.1, "max_epochs": 100},
+    "mf-bounded": {"k": 4, "reg": 0.1, "max_epochs": 100},
+    "mf-cubic": {"k": 4, "reg": 0.1, "max_epochs": 100},
+    "als": {"k": 4, "reg": 0.2, "max_epochs": 10},
+    "gibbs": {"k": 4, "sweeps": 40, "burn_in": 10},
+    "gibbs-implicit": {"k": 4, "sweeps": 40, "burn_in": 10},
 }
-METHODS = [*NEIGHBOURS, *SHORT]
+
+
+class ItemMeans(Model):
+    """Nothing but what every model has to have."""
+
+    def __init__(self, means):
+        self.means = means
+
+    def predict(self, users, items):
+        return Prediction(self.means[items], np.zeros(len(items), bool))
+
+    def arrays(self):
+        return {"means": self.means}
+
+    @classmethod
+    def from_arrays(cls, arrays):
+        return cls(arrays["means"])
+
+
+class Strange(Method):
+    """A method of somebody else's, which declares nothing."""
+
+    name = "strange"
+    label = "the mean of every item"
+    family = "baseline"
+
+    def fit(self, train, validation=None, **options):
+        counts = np.bincount(train.indices, minlength=train.shape[1])
+        sums = np.bincount(train.indices, train.data, train.shape[1])
+        return ItemMeans(np.float32(np.where(counts, sums / np.maximum(counts, 1), 3)))
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +78,13 @@ def ratings():
 
 @pytest.fixture(scope="session")
 def setting_of():
-    def make(method):
-        if method in NEIGHBOURS:
-            return Setting(method, "f1", registry.method(method)().model_dump())
-        k, reg, options = SHORT[method]
-        epochs = 30 if FACTORIZATIONS[method].stops_on_validation else None
-        return Setting(method, "f1", options, k, reg, "1", epochs)
+    def make(name):
+        found = Strange if name == "strange" else methods()[name]
+        options = SHORT.get(name, {})
+        epochs = 30 if found.stops_on_validation else None
+        keys = {key: str(options[key]) for key in ("k", "reg") if key in options}
+        keys |= {"seed": "1"} if found.stochastic else {}
+        return Setting(found(**options, scale=(1, 5)), "f1", "d", **keys, epochs=epochs)
 
     return make
 
@@ -76,3 +107,15 @@ def films():
 @pytest.fixture(scope="session")
 def resampling():
     return Resampling(400, 3, 0.95)
+
+
+@pytest.fixture(scope="session")
+def labels(people, films):
+    return Labels.of(people, films)
+
+
+def pytest_generate_tests(metafunc):
+    """A test with `name` runs for every method but two that take long, and for a stranger's."""
+    if "name" in metafunc.fixturenames:
+        names = [name for name in methods() if name not in ("mf-jax", "mf-sgd")]
+        metafunc.parametrize("name", [*names, "strange"])

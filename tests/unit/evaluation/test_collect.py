@@ -41,7 +41,7 @@ def test_trials_that_are_not_complete_are_counted():
 
 def test_the_same_fact_twice_is_refused():
     table = pd.DataFrame([row("mf", "4", "0.1", "1", "test", 0.9)])
-    with pytest.raises(ValueError, match="tell the same fact"):
+    with pytest.raises(ValueError, match="report the same fact"):
         collect.collect([table, table])
     assert len(collect.collect([table, table.assign(method="als")])) == 2 * len(table)
 

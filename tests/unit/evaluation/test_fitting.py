@@ -4,111 +4,67 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cfmf.config import registry
-from cfmf.evaluation.fitting import chosen_setting, fit, predictions_of
-from cfmf.methods.registry import method as method_named
+from cfmf.evaluation.fitting import Setting, predictions_of
 from cfmf.observed import pairs
-from cfmf.prediction import predict_selected
-from cfmf.selection import choose_trial
-from cfmf.tables import COLUMNS
-from cfmf.tuning import Setup, tune
 
 
-def values_of(model, users, items):
-    """Predictions of pairs as an array."""
-    predicted = model.predict(users, items)
-    return getattr(predicted, "values", predicted)
-
-
-METHODS = [name for name in registry() if name not in ("mf-jax", "mf-sgd")]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_predicts_any_pair(ratings, setting_of, method):
+def test_every_method_predicts_any_pair(ratings, setting_of, name):
     train, test = ratings
-    found = fit(setting_of(method), train, test, scale=(1, 5))
-    again = values_of(found.model, *pairs(test))
-    assert found.asked.shape == again.shape == (test.nnz,)
-    assert np.isfinite(again).all()
-    if method.startswith("gibbs"):
+    setting = setting_of(name)
+    found = setting.fit(train, test)
+    again = found.model.predict(*pairs(test))
+    assert found.predictions.shape == again.values.shape == (test.nnz,)
+    assert np.isfinite(again.values).all()
+    if setting.method.iterates == "sweeps":
         # a few draws against every counted sweep
-        assert np.sqrt(np.mean((found.asked - again) ** 2)) < 0.2
-        assert (found.deviations > 0).all()
+        assert np.sqrt(np.mean((found.predictions - again.values) ** 2)) < 0.2
     else:
-        np.testing.assert_allclose(found.asked, again, rtol=1e-5)
-        assert found.deviations is None
+        np.testing.assert_allclose(found.predictions, again.values, rtol=1e-5)
+    assert (found.sd is not None) == ("sd" in setting.method.can)
+    assert found.sd is None or (found.sd > 0).all()
     everything = np.indices(train.shape).reshape(2, -1)
-    assert np.isfinite(values_of(found.model, *everything)).all()
+    assert np.isfinite(found.model.predict(*everything).values).all()
 
 
-def test_neighbours_are_fitted_as_the_study_fitted_them(ratings):
-    train, test = ratings
-    rng = np.random.default_rng(1)
-    held = rng.random(train.nnz) < 0.2
-    rows, columns = pairs(train)
-    parts = {"train": train, "test": test}
-    for part, mask in (("fit", ~held), ("validation", held)):
-        parts[part] = type(train)(
-            (train.data[mask], (rows[mask], columns[mask])), shape=train.shape
-        )
-    block = {"similarity": ["cosine", "pearson"], "neighbours": [5, 20], "damping": [0.0, 0.1]}
-    setup = Setup(method_named("user-knn"), block, {"f1": parts})
-    trials, _ = tune(setup)
-    settings = choose_trial(trials)
-    outcome = predict_selected(setup, trials, settings)
-    setting = chosen_setting("user-knn", "f1", outcome.metrics, settings, block)
-    found = fit(setting, train, test)
-    np.testing.assert_array_equal(found.asked, outcome.predictions["prediction"])
+def chosen(**changes):
+    row = {"dataset": "d", "fold": "f1", "method": "mf", "k": "4", "reg": "0.1", "seed": "2"}
+    row |= {"setting": "k=4 reg=0.1", "epochs": 42.0, "out_of_time": False}
+    return row | changes
 
 
-def metrics(rows, method="mf"):
-    table = pd.DataFrame(rows, columns=["fold", "k", "reg", "seed", "split", "metric", "value"])
-    return table.assign(dataset="d", method=method)[COLUMNS["metrics"]]
+def test_setting_is_what_validation_chose():
+    block = {"k": [4, 16], "reg": [0.1], "patience": 3}
+    setting = Setting.of(chosen(), block, (1, 5), threads=2)
+    assert (setting.k, setting.reg, setting.seed, setting.epochs) == ("4", "0.1", "2", 42)
+    method = setting.method
+    assert (method.name, method.k, method.reg, method.patience) == ("mf", 4, 0.1, 3)
+    assert (method.scale, setting.threads) == ((1, 5), 2)
+    assert setting.keys == {"dataset": "d", "fold": "f1", "method": "mf"}
+    with pytest.raises(ValueError, match="which the config no longer lists"):
+        Setting.of(chosen(), {"k": [16], "reg": [0.1]})
+    with pytest.raises(ValueError, match="number of epochs of mf on fold f1 is not known"):
+        Setting.of(chosen(epochs=np.nan), block)
 
 
-def test_factorization_is_fitted_where_validation_was_least():
-    rows = []
-    for fold, best in (("f1", "4"), ("f2", "16")):
-        for k in ("4", "16"):
-            for seed in ("2", "7"):
-                value = 0.8 if k == best else 0.9
-                rows.append([fold, k, "0.1", seed, "validation", "rmse", value])
-                rows.append([fold, k, "0.1", seed, "test", "rmse", 2 - value])
-                rows.append([fold, k, "0.1", seed, "fit", "epochs", 10 * int(k) + int(seed)])
-                rows.append([fold, k, "0.1", seed, "fit", "out_of_time", 0])
-    for fold, k in (("f1", "4"), ("f2", "16")):
-        setting = chosen_setting("mf", fold, metrics(rows), None, {"k": [4, 16], "patience": 3})
-        assert (setting.k, setting.reg, setting.seed) == (k, "0.1", "2")
-        assert setting.epochs == 10 * int(k) + 2
-        assert setting.options["patience"] == 3
-    short = metrics([row for row in rows if row[5] != "epochs"])
-    with pytest.raises(ValueError, match="do not tell its epochs"):
-        chosen_setting("mf", "f1", short, None, {})
-
-
-@pytest.mark.parametrize(("late", "epochs"), [(0, None), (1, 17)])
+@pytest.mark.parametrize(("late", "epochs"), [(False, None), (True, 42)])
 def test_sampling_is_cut_only_where_time_ran_out(late, epochs):
-    rows = [
-        ["f1", "4", "", "1", "validation", "rmse", 0.9],
-        ["f1", "4", "", "1", "test", "rmse", 1],
-    ]
-    rows += [["f1", "4", "", "1", "fit", "epochs", 17]]
-    rows += [["f1", "4", "", "1", "fit", "out_of_time", late]]
-    setting = chosen_setting("gibbs", "f1", metrics(rows, "gibbs"), None, {})
-    assert setting.epochs == epochs
+    row = chosen(method="gibbs", reg="", setting="k=4", out_of_time=late)
+    assert Setting.of(row, {"k": [4]}).epochs == epochs
 
 
-def test_setting_that_was_not_chosen_is_refused():
-    empty = pd.DataFrame(columns=COLUMNS["settings"])
-    with pytest.raises(ValueError, match="no setting of user-knn was chosen on fold f1"):
-        chosen_setting("user-knn", "f1", pd.DataFrame(), empty, {})
+def test_setting_without_settings(setting_of):
+    row = chosen(method="user-cf-published", k="", reg="", seed="", setting="", epochs=np.nan)
+    setting = Setting.of(row, {})
+    assert setting.epochs is None
+    assert setting.with_size(3) is None
+    assert setting.shortened(3) == setting
 
 
 def test_predictions_are_those_of_the_chosen_setting(tmp_path, setting_of):
     setting = setting_of("mf")
     paths = {}
     for k in ("4", "16"):
-        path = tmp_path / f"{k}.parquet"
+        paths["mf", k, "0.1"] = tmp_path / f"{k}.parquet"
         frame = pd.DataFrame(
             {
                 "fold": ["f1", "f1", "f2", "f1"],
@@ -116,6 +72,5 @@ def test_predictions_are_those_of_the_chosen_setting(tmp_path, setting_of):
                 "prediction": np.array([1, 2, 3, 4], "f4") * int(k),
             }
         )
-        frame.to_parquet(path)
-        paths["mf", k, "0.1"] = path
+        frame.to_parquet(paths["mf", k, "0.1"])
     assert predictions_of(setting, paths).tolist() == [4, 8]

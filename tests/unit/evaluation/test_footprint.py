@@ -3,29 +3,22 @@
 import numpy as np
 import pytest
 
-from cfmf.config import registry
 from cfmf.evaluation import footprint
-from cfmf.evaluation.fitting import fit
-
-METHODS = [name for name in registry() if name not in ("mf-jax", "mf-sgd")]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_formula_counts_the_numbers_in_the_arrays(ratings, setting_of, method):
+def test_costs_hold_the_stages_and_the_size_of_the_model(ratings, setting_of, name):
     train, test = ratings
-    setting = setting_of(method)
-    model = fit(setting, train, scale=(1, 5)).model
-    arrays = footprint.kept_arrays(model)
-    draws = model.draws() if hasattr(model, "draws") else 1
-    formula = footprint.parameter_count(method, *train.shape, train.nnz, int(setting.k or 0), draws)
-    # where the ratings lie is not a number that was learned
-    places = train.nnz + train.shape[0] + 1 if hasattr(model, "train") else 0
-    assert sum(array.size for array in arrays) == formula + places
-    assert footprint.size_in_bytes(model) == sum(array.nbytes for array in arrays) > 0
-    rows = footprint.cost_rows(setting, model, train, {"seconds": 1}, {"seconds": 2}, test)
+    setting = setting_of(name)
+    model = setting.fit(train).model
+    stages = {"fit": {"seconds": 1.5}, "predict": {"seconds": 2.5, "pairs": test.nnz}}
+    rows = footprint.cost_rows(setting, model, train, stages)
     found = rows.set_index(["stage", "measure"])["value"]
-    assert found["model", "numbers"] == formula
+    assert found["fit", "seconds"] == 1.5
     assert found["predict", "pairs"] == test.nnz
+    assert found["model", "bytes"] == sum(array.nbytes for array in model.arrays().values()) > 0
+    numbers = setting.method.parameter_count(train.shape, train.nnz, model)
+    assert found["model", "numbers"] == numbers > 0
+    assert set(rows["seed"]) == {setting.seed}
 
 
 def zone(folder, name, energy, most=10**9):
@@ -45,7 +38,7 @@ def test_energy_is_summed_over_packages_and_survives_a_counter_that_starts_again
     assert footprint.joules_since(before, tmp_path) == pytest.approx(2.5 + 3.0)
 
 
-def test_machine_that_tells_no_energy_leaves_it_out(tmp_path):
+def test_machine_without_counters_leaves_energy_out(tmp_path):
     assert footprint.joules_since({}, tmp_path) is None
     with footprint.measured(tmp_path / "nowhere") as found:
         np.linalg.svd(np.random.default_rng(0).random((200, 200)))

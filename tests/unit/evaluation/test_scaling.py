@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from cfmf.config import registry
 from cfmf.evaluation import scaling
 from cfmf.observed import pairs
 
@@ -39,43 +39,25 @@ def test_exponent_of_a_known_law_is_found(ratings, setting_of):
     assert found.loc["ratings", "se"] == pytest.approx(0, abs=1e-6)
 
 
-def test_operations_of_neighbours_are_a_count(ratings, setting_of):
-    """Σ over ordered pairs of raters of an item, the first one asked about; and raters of pairs."""
-    train, test = ratings
-    dense, asked = train.toarray() != 0, test.toarray() != 0
-    wanted = asked.any(axis=1)
-    multiplications = (dense[wanted].astype(int) @ dense.T.astype(int)).sum()
-    predictions = sum(dense[:, item].sum() for item in np.nonzero(asked)[1])
-    sample = scaling.Sample("users", 60, setting_of("user-knn"), train, test)
-    assert scaling.operations(sample) == multiplications + predictions
-    turned = scaling.Sample("users", 60, setting_of("item-knn"), train, test)
-    wanted = asked.any(axis=0)
-    multiplications = (dense[:, wanted].T.astype(int) @ dense.astype(int)).sum()
-    predictions = sum(dense[user].sum() for user in np.nonzero(asked)[0])
-    assert scaling.operations(turned) == multiplications + predictions
-
-
 @pytest.mark.parametrize(("method", "expected"), [("mf", 1), ("als", 2), ("gibbs", 2)])
 def test_many_ratings_a_row_have_the_exponent_of_the_textbook(setting_of, method, expected):
-    from scipy import sparse
-
     train = sparse.csr_array(np.ones((400, 400), "f4"))
-    setting = setting_of(method)
-    points = [
-        scaling.operations(scaling.Sample("k", k, setting.with_k(k), train, train))
-        for k in (64, 128)
-    ]
+    sized = [setting_of(method).with_size(k).method for k in (64, 128)]
+    points = [one.operations(train, train) for one in sized]
     assert np.log2(points[1] / points[0]) == pytest.approx(expected, abs=0.12)
 
 
-@pytest.mark.parametrize("method", ["user-cf-published", "mf-published", "mf", "als", "gibbs"])
+@pytest.mark.parametrize(
+    "method", ["user-cf-published", "mf-published", "mf", "als", "gibbs", "strange"]
+)
 def test_real_fits_are_timed(ratings, setting_of, method):
     train, test = ratings
-    timings = scaling.measure(setting_of(method), train, test, [2, 4], scale=(1, 5))
-    axes = {"ratings": 4, "users": 4} | ({"k": 2} if registry()[method] != "neighbours" else {})
+    setting = setting_of(method)
+    timings = scaling.measure(setting, train, test, [2, 4])
+    axes = {"ratings": 4, "users": 4} | ({"k": 2} if setting.k else {})
     assert timings["axis"].value_counts().to_dict() == axes
     assert np.isfinite(timings["seconds"]).all()
-    if registry()[method] == "neighbours":
+    if not setting.method.iterates:
         assert (timings["seconds"] > 0).all()
 
 

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmf.evaluation import trimming
-from cfmf.evaluation.fitting import fit
 from cfmf.observed import pairs, rmse
 
 LENGTHS = (0, 2, 5)
@@ -53,9 +52,9 @@ def test_errors_are_those_of_one_fit_when_nothing_is_cut(ratings, setting_of, re
     """With one length longer than all histories, every number is that of the whole history."""
     train, test = ratings
     setting = setting_of("baseline")
-    whole = fit(setting, train, test).asked
+    whole = setting.fit(train, test).predictions
     plan = trimming.design(train, test, [8], 20, 1, 2)
-    plan = trimming.Design(plan.users, (10**6,), plan.assigned)
+    plan = trimming.Design(plan.users, (10**6,), plan.assigned, 2)
     rows = trimming.trimmed_errors(setting, train, test, whole, plan, resampling)
     tested = np.isin(pairs(test)[0], plan.users)
     expected = rmse(whole[tested], test.data[tested])
@@ -71,18 +70,18 @@ def test_complete_square_is_the_plain_error_at_every_length(ratings, setting_of,
     """When every user is seen at every length, the ratio estimate is the plain RMSE."""
     train, test = ratings
     setting = setting_of("user-knn")
-    whole = fit(setting, train, test).asked
-    plan = trimming.design(train, test, LENGTHS, 21, len(LENGTHS), 2)
-    rows = trimming.trimmed_errors(setting, train, test, whole, plan, resampling, seed=4)
-    asked = trimming.rows_of(test, plan.users)
-    users = pairs(asked)[0]
+    whole = setting.fit(train, test).predictions
+    plan = trimming.design(train, test, LENGTHS, 21, len(LENGTHS), 4)
+    rows = trimming.trimmed_errors(setting, train, test, whole, plan, resampling)
+    queried = trimming.rows_of(test, plan.users)
+    users = pairs(queried)[0]
     errors = {place: [] for place in range(len(LENGTHS))}
     for assigned in plan.assigned:
         kept = np.full(train.shape[0], trimming.KEEP_ALL)
         kept[plan.users] = np.array(LENGTHS)[assigned]
-        predicted = fit(setting, trimming.trim(train, kept, 4), asked).asked
+        predicted = setting.fit(trimming.trim(train, kept, 4), queried).predictions
         place = dict(zip(plan.users, assigned, strict=True))
-        for user, error in zip(users, (predicted - asked.data) ** 2, strict=True):
+        for user, error in zip(users, (predicted - queried.data) ** 2, strict=True):
             errors[place[user]].append(error)
     found = rows[(rows["metric"] == "rmse") & (rows["level"] != "all")]["value"]
     plain = [np.sqrt(np.mean(errors[place])) for place in errors]

@@ -14,7 +14,7 @@ from cfmf.files import save_matrix
 from cfmf.methods import registry
 from cfmf.prediction import join_parts, predict_part, predict_selected
 from cfmf.selection import choose_trial
-from cfmf.tables import COLUMNS, read_table, write_table
+from cfmf.tables import read_table, write_table
 from cfmf.tuning import Setup, tune
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,9 +36,8 @@ def setup_of(name, folds, block=None, **given):
 
 
 def tuned(setup):
-    """What tuning writes: trials and settings."""
-    trials, _ = tune(setup)
-    return trials, choose_trial(trials)[COLUMNS["settings"]]
+    """The choices that tuning writes."""
+    return choose_trial(tune(setup)[0])
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +58,9 @@ def test_tables_have_their_columns_and_survive_their_files(tmp_path, folds, meth
     setup = setup_of(method, folds, dataset="tiny")
     trials, costs = tune(setup)
     write_table(tmp_path / "costs.tsv", costs, "costs")
-    written = {"trials": trials, "settings": choose_trial(trials)[COLUMNS["settings"]]}
-    for kind, table in written.items():
+    for kind, table in {"trials": trials, "selection": choose_trial(trials)}.items():
         write_table(tmp_path / f"{kind}.tsv", table, kind)
-    read = [read_table(tmp_path / f"{kind}.tsv", kind) for kind in written]
-    outcome = predict_selected(setup, *read)
+    outcome = predict_selected(setup, read_table(tmp_path / "selection.tsv", "selection"))
     for kind in ("metrics", "costs"):
         write_table(tmp_path / f"{kind}.tsv", getattr(outcome, kind), kind)
     assert outcome.predictions.columns.tolist() == ["fold", "seed", "prediction"]
@@ -82,15 +79,15 @@ def test_metrics_are_the_same_twice(folds):
     runs = []
     for threads in (1, 3):
         setup = setup_of("user-knn", folds, threads=threads)
-        trials, settings = tuned(setup)
-        runs.append((trials, predict_selected(setup, trials, settings)))
+        settings = tuned(setup)
+        runs.append((settings, predict_selected(setup, settings)))
     pd.testing.assert_frame_equal(runs[0][0], runs[1][0], check_exact=True)
     pd.testing.assert_frame_equal(runs[0][1].metrics, runs[1][1].metrics, check_exact=True)
 
 
 def test_clipped_rmse_uses_the_scale_that_is_given(folds):
     setup = setup_of("baseline", folds, scale=(3, 3))
-    of_scale = predict_selected(setup, *tuned(setup)).metrics
+    of_scale = predict_selected(setup, tuned(setup)).metrics
     value = of_scale.query("fold == 'u1' and metric == 'rmse_clipped'")["value"].item()
     assert value == pytest.approx(np.sqrt(np.mean((folds["u1"]["test"].data - 3.0) ** 2)))
 
@@ -104,31 +101,31 @@ def test_files_do_as_well_as_matrices(tmp_path, folds):
     found = []
     for given in (folds, paths):
         setup = setup_of("item-knn", given)
-        found.append(predict_selected(setup, *tuned(setup)))
+        found.append(predict_selected(setup, tuned(setup)))
     pd.testing.assert_frame_equal(found[0].metrics, found[1].metrics)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_blocks_in_any_order_give_the_same_results(folds, method):
     setup = setup_of(method, folds)
-    trials, settings = tuned(setup)
-    whole = predict_selected(setup, trials, settings)
+    settings = tuned(setup)
+    whole = predict_selected(setup, settings)
     for blocks in (2, 3, 50):
         parts = [predict_part(setup, settings, block, blocks) for block in reversed(range(blocks))]
-        found = join_parts(setup, trials, settings, parts)
+        found = join_parts(setup, settings, parts)
         for table in ("metrics", "predictions"):
             expected = getattr(whole, table)
             pd.testing.assert_frame_equal(getattr(found, table), expected, check_exact=True)
         assert len(found.costs) == len(folds)
     with pytest.raises(ValueError, match="delete the blocks and predict again"):
-        join_parts(setup, trials, settings, parts[1:])
+        join_parts(setup, settings, parts[1:])
     with pytest.raises(ValueError, match="block 3 of 3"):
         predict_part(setup, settings, 3, 3)
 
 
 def test_published_user_cf_reports_both_training_figures(folds):
     setup = setup_of("user-cf-published", folds)
-    metrics = predict_selected(setup, *tuned(setup)).metrics
+    metrics = predict_selected(setup, tuned(setup)).metrics
     training = metrics.query("split == 'train' and fold == 'u1'").set_index("metric")["value"]
     assert training["rmse_contaminated"] < training["rmse"]
     train = folds["u1"]["train"]
@@ -187,7 +184,7 @@ def test_default_study_searches_similarity_neighbours_and_shrinkage_by_20_trials
 def test_accuracy_on_movielens_is_at_least_that_of_the_peers(movielens, method, goal, lists):
     block = {} if lists == "defaults" else of_default_study(method)
     setup = setup_of(method, movielens, block)
-    metrics = predict_selected(setup, *tuned(setup)).metrics
+    metrics = predict_selected(setup, tuned(setup)).metrics
     test = metrics.query("split == 'test' and metric == 'rmse'")
     assert len(test) == 5
     assert test["value"].mean() <= goal
@@ -197,7 +194,7 @@ def test_published_user_cf_on_movielens_is_worse_than_the_baseline(movielens):
     found = {}
     for method in ("baseline", "user-cf-published"):
         setup = setup_of(method, movielens, {})
-        metrics = predict_selected(setup, *tuned(setup)).metrics
+        metrics = predict_selected(setup, tuned(setup)).metrics
         found[method] = metrics.groupby(["split", "metric"])["value"].mean()
     assert (
         found["baseline"]["test", "rmse"]

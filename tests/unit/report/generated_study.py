@@ -201,8 +201,9 @@ def _settings(home: Path, chosen: pd.DataFrame, rng: np.random.Generator) -> Non
             trials[method].append(
                 [DATASET, fold, method, trial, "COMPLETE", setting, "validation_rmse", value]
             )
-    table = pd.DataFrame(rows, columns=COLUMNS["settings"])
-    write_table(home / "evaluation/settings.tsv", table, "settings")
+    table = pd.DataFrame(rows, columns=["dataset", "fold", "method", "setting"])
+    table = table.reindex(columns=COLUMNS["selection"])
+    write_table(home / "evaluation/selection.tsv", table, "selection")
     for method, found in trials.items():
         table = pd.DataFrame(found, columns=COLUMNS["trials"])
         write_table(home / f"neighbours/{method}/trials.tsv", table, "trials")
@@ -291,10 +292,10 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
     timed["model"] = {"bytes": 4000, "numbers": 1000}
     frames: dict[str, list[list[object]]] = {
         "recommendations": [[*keys, "12", 40, 1, 3, HOSTILE, 4.5, 0.9, 4.0]],
-        "reasons": [
+        "explanations": [
             [*keys, "12", 1, "factor", "1", None, None, 0.6, 0.4],
-            [DATASET, fold, "user-knn", "12", 1, "neighbour user", "77", 0.5, 4, 0.3, 0.2],
-            [DATASET, fold, "item-knn", "12", 1, "neighbour item", HOSTILE, 0.5, 4, 0.3, 0.2],
+            [DATASET, fold, "user-knn", "12", 1, "neighbour_user", "77", 0.5, 4, 0.3, 0.2],
+            [DATASET, fold, "item-knn", "12", 1, "neighbour_item", HOSTILE, 0.5, 4, 0.3, 0.2],
         ],
         "factors": [[*keys, 1, 0.7, end, 1, HOSTILE, 1.5] for end in ("high", "low")],
         "similar_titles": [[*keys, HOSTILE, 1, item, 0.8]],

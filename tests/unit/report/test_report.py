@@ -266,7 +266,7 @@ class Prose(HTMLParser):
             self.found.append(text)
 
 
-OF_DATA = {"head", "recommendations", "reasons", "factors", "similar-titles"}
+OF_DATA = {"head", "recommendations", "explanations", "factors", "similar-titles"}
 """Tables that hold titles."""
 
 
@@ -335,7 +335,7 @@ def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
     home = tmp_path / "results" / generated_study.DATASET
     for name in ("statistics", "similarity", "factorization", "raw", "benchmarks", "published"):
         shutil.rmtree(home / name)
-    for name in ("slices", "costs", "settings", *EXTRA):
+    for name in ("slices", "costs", "selection", *EXTRA):
         (home / f"evaluation/{name}.tsv").unlink(missing_ok=True)
     (home / "provenance.json").unlink()
     bare = load(Results(tmp_path / "results", generated_study.DATASET))
@@ -428,7 +428,11 @@ def test_measured_tables_stand_in_the_page(page, results):
     np.testing.assert_allclose(shown[expected.index], expected, rtol=1e-8)
     assert shown.is_monotonic_decreasing
     assert page.table("fits")["bytes"].astype(float).tolist() == [4000] * len(expected)
-    assert page.table("reasons")["kind"].tolist() == ["factor", "user alike", "title alike"]
+    assert page.table("explanations")["kind"].tolist() == [
+        "factor",
+        "similar user",
+        "similar title",
+    ]
     assert page.table("recommendations")["title"].tolist() == [generated_study.HOSTILE]
 
 
