@@ -8,6 +8,8 @@ say so in `design`; the corrected tests are in the other modules of this package
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,25 +77,20 @@ def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result
     f = float(found.statistic)
     df1, df2 = len(groups) - 1, size - len(groups)
     ss = sums_of_squares(groups)
-    effects = anova_effects(ss["between"], ss["within"], df1, df2)
     ends = interval(*partial_eta_interval(f, df1, df2, level), level, "noncentral_f")
-    rows = [
+    plain, *others = (
         Result(
-            names.ONE_WAY,
-            "scipy.stats.f_oneway",
+            names.EFFECT_SIZE,
+            "cfmf.statistics.effects.anova_effects",
             n_obs=size,
-            stat_name="F",
-            stat=f,
-            df1=df1,
-            df2=df2,
-            p_raw=float(found.pvalue),
-            effect_name="eta_squared",
-            effect=effects["eta_squared"],
+            effect_name=name,
+            effect=effect,
             interval=ends,
         )
-    ]
+        for name, effect in anova_effects(ss["between"], ss["within"], df1, df2).items()
+    )
     degrees = {"between": df1, "within": df2, "total": df1 + df2}
-    rows += [
+    squares = [
         Result(
             names.SUM_OF_SQUARES,
             "statsmodels.stats.anova.anova_lm",
@@ -104,20 +101,11 @@ def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result
         )
         for source, value in ss.items()
     ]
-    rows += [
-        Result(
-            names.EFFECT_SIZE,
-            "cfmf.statistics.effects.anova_effects",
-            n_obs=size,
-            effect_name=name,
-            effect=effects[name],
-            interval=ends,
-        )
-        for name in ("omega_squared", "epsilon_squared")
-    ]
-    if min(values.size for values in groups.values()) > 1 and min(spread) > 1e-12:
-        rows.append(_welch(groups, size, level))
-    return rows
+    tested: dict[str, Any] = {"stat_name": "F", "stat": f, "df1": df1, "df2": df2}
+    tested |= {"function": "scipy.stats.f_oneway", "p_raw": float(found.pvalue)}
+    rows = [replace(plain, test=names.ONE_WAY, **tested), *squares, *others]
+    varied = len(spread) == len(groups) and min(spread) > 1e-12
+    return [*rows, _welch(groups, size, level)] if varied else rows
 
 
 def _welch(groups: dict[str, NDArray[np.float64]], size: int, level: float) -> Result:

@@ -41,7 +41,13 @@ from cfmf.statistics.results import Result
 
 AGREE = "all_blocks_rank_alike"
 """Which leaves no error to divide by."""
-LEVELS_RANDOM = "folds_and_levels_random"
+FOLDS = {"fold": "0 + C(fold)"}
+COMPONENTS = {
+    "folds_random": FOLDS,
+    "folds_random_runs_averaged": FOLDS,
+    "folds_and_levels_random": {**FOLDS, "level within fold": "0 + C(fold):C(level)"},
+}
+"""Random parts of the mixed model, by the key of its note."""
 log = logging.getLogger(__name__)
 
 
@@ -168,14 +174,11 @@ def _with_shares(plain: Result, table: pd.DataFrame, resampling: Resampling) -> 
     generalized, omega = shares_of_variance(table)
     ends = resampled([np.arange(len(values))], of_blocks, resampling, "blocks", least=LEAST_FOLDS)
     epsilon = greenhouse_geisser(table)
-    df1, df2 = epsilon * plain.df1, epsilon * plain.df2
     return [
         replace(
             plain,
             test=names.GREENHOUSE_GEISSER,
-            df1=df1,
-            df2=df2,
-            p_raw=float(stats.f.sf(plain.stat, df1, df2)),
+            **_of_f(plain.stat, epsilon * plain.df1, epsilon * plain.df2),
             effect_name="generalized_eta_squared",
             effect=float(generalized),
             interval=ends[0],
@@ -194,6 +197,11 @@ def _with_shares(plain: Result, table: pd.DataFrame, resampling: Resampling) -> 
     ]
 
 
+def _of_f(f: float, df1: float, df2: float) -> dict[str, Any]:
+    p = float(stats.f.sf(f, df1, df2))
+    return {"stat": f, "df1": df1, "df2": df2, "p_raw": p}
+
+
 def _partial_eta(f: float, df1: float, df2: float, level: float) -> dict[str, Any]:
     ends = partial_eta_interval(f, df1, df2, level)
     return {
@@ -210,8 +218,7 @@ def _shared_anova(plain: Result, ratio: float, level: float) -> Result:
     return replace(
         plain,
         test=names.SHARED_ANOVA,
-        stat=f,
-        p_raw=float(stats.f.sf(f, plain.df1, plain.df2)),
+        **_of_f(f, plain.df1, plain.df2),
         **effect | {"effect_name": "partial_eta_squared_corrected"},
         note="test_train_ratio",
         note_value=ratio,
@@ -278,41 +285,39 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Result]
     if not spread > 1e-12:
         return [Result(names.MIXED_MODEL, note="all_values_equal", **size)]
     frame["value"] = (frame["value"] - frame["value"].mean()) / spread
-    components = {"fold": "0 + C(fold)"}
-    if note == LEVELS_RANDOM:
-        components["level within fold"] = "0 + C(fold):C(level)"
     try:
-        fitted, warned = fit_mixed(frame, "value ~ C(level)", components)
-        fixed = fitted.fe_params.iloc[1:].to_numpy()
-        covariance = fitted.cov_params().iloc[1:levels, 1:levels].to_numpy()
-        wald = float(fixed @ np.linalg.solve(covariance, fixed))
+        fitted, warned = fit_mixed(frame, "value ~ C(level)", COMPONENTS[note])
+        f = _wald(fitted, levels) / (levels - 1)
     except (np.linalg.LinAlgError, ValueError) as error:
         log.warning("the fit of the mixed model failed: %s", error)
         return [Result(names.MIXED_MODEL, converged=False, note="fit_failed", **size)]
-    df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
-    f = wald / df1
+    degrees = levels - 1, (levels - 1) * (blocks - 1)
     return [
         Result(
             names.MIXED_MODEL,
             "statsmodels.regression.mixed_linear_model.MixedLM",
             **size,
             stat_name="wald_f",
-            stat=f,
-            df1=df1,
-            df2=df2,
-            p_raw=float(stats.f.sf(f, df1, df2)),
-            **_partial_eta(f, df1, df2, level),
+            **_of_f(f, *degrees),
+            **_partial_eta(f, *degrees, level),
             converged=bool(fitted.converged),
             note=f"{note};fit_warned" if warned else note,
         )
     ]
 
 
+def _wald(fitted: Any, levels: int) -> float:
+    """Wald's statistic of all levels together."""
+    fixed = fitted.fe_params.iloc[1:].to_numpy()
+    covariance = fitted.cov_params().iloc[1:levels, 1:levels].to_numpy()
+    return float(fixed @ np.linalg.solve(covariance, fixed))
+
+
 def _random_parts(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The observations of the mixed model, and the key of which parts are random."""
+    """The observations of the mixed model, and which of `COMPONENTS` are random."""
     runs = frame.groupby(["fold", "level"]).size()
     if runs.min() > 1:
-        return frame.copy(), LEVELS_RANDOM
+        return frame.copy(), "folds_and_levels_random"
     means = frame.groupby(["fold", "level"])["value"].mean().reset_index()
     return means, "folds_random" if runs.max() == 1 else "folds_random_runs_averaged"
 
@@ -333,7 +338,7 @@ def friedman(table: pd.DataFrame, level: float) -> list[Result]:
     room = blocks * (levels - 1) - plain
     alike = room < 1e-9
     f = np.nan if alike else (blocks - 1) * plain / room
-    df1, df2 = levels - 1, (levels - 1) * (blocks - 1)
+    df1 = levels - 1
 
     def concordance(x: float, name: str) -> dict[str, Any]:
         ends = concordance_interval(x, blocks, levels, level)
@@ -358,25 +363,17 @@ def friedman(table: pd.DataFrame, level: float) -> list[Result]:
             "cfmf.statistics.blocked.friedman",
             **size,
             stat_name="F",
-            stat=float(f),
-            df1=df1,
-            df2=df2,
-            p_raw=float(stats.f.sf(f, df1, df2)),
+            **_of_f(float(f), df1, df1 * (blocks - 1)),
             **concordance(float(plain), "kendall_w_uncorrected"),
             note=AGREE if alike else "",
         ),
-        *(
-            Result(
-                names.MEAN_RANK,
-                "scipy.stats.rankdata",
-                **size,
-                group_a=str(name),
-                stat_name=names.MEAN_RANK,
-                stat=float(rank),
-            )
-            for name, rank in mean_ranks.items()
-        ),
+        *(_mean_rank(str(name), float(rank), size) for name, rank in mean_ranks.items()),
     ]
+
+
+def _mean_rank(name: str, rank: float, size: dict[str, Any]) -> Result:
+    known = {"group_a": name, "stat_name": names.MEAN_RANK, **size}
+    return Result(names.MEAN_RANK, "scipy.stats.rankdata", stat=rank, **known)
 
 
 def least_friedman_p(blocks: int, levels: int) -> float:
@@ -399,18 +396,9 @@ def critical_difference(levels: int, blocks: int, alpha: float) -> float:
 def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Result]:
     """Conover's and Nemenyi's comparisons of every pair of levels, and the critical difference.
 
-    The effect of a pair is the difference of its mean ranks, first less second. Its interval comes
-    from the test's own distribution: Conover's t for the pair alone, Nemenyi's studentized range
-    for all pairs together.
-
-    Parameters
-    ----------
-    table
-        Blocks × levels.
-    alpha
-        Of the critical difference.
-    level
-        Of the intervals.
+    The effect of a pair is the difference of its mean ranks, first minus second. Its interval, of
+    this level, comes from the test's own distribution: Conover's t for the single pair, Nemenyi's
+    studentized range for all pairs together. The critical difference is that at `alpha`.
     """
     blocks, levels = table.shape
     size: dict[str, Any] = {"n_blocks": blocks, "n_obs": table.size}
@@ -425,23 +413,20 @@ def rank_comparisons(table: pd.DataFrame, alpha: float, level: float) -> list[Re
     }
     results = []
     for pair, (half, p), (wide, p_adj) in _pairs_of_ranks(table, level):
-        with_p = np.isfinite(p)
+        ends = within(pair["effect"], half, levels - 1, level, "conover_t")
+        pair |= size
         results += [
             Result(
                 names.CONOVER,
                 "scikit_posthocs.posthoc_conover_friedman",
-                **size,
                 **pair,
-                interval=within(pair["effect"], half, levels - 1, level, "conover_t")
-                if np.isfinite(half)
-                else no_interval(AGREE),
+                interval=ends if np.isfinite(half) else no_interval(AGREE),
                 p_raw=p,
-                note="" if with_p else AGREE,
+                note="" if np.isfinite(p) else AGREE,
             ),
             Result(
                 names.NEMENYI,
                 "scikit_posthocs.posthoc_nemenyi_friedman",
-                **size,
                 **pair,
                 interval=within(pair["effect"], wide, levels - 1, level, "studentized_range"),
                 p_adj=p_adj,

@@ -14,25 +14,25 @@ TUNING = {"tune", "fit"}
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """A row a method, and what the budget cut, in words."""
+    """A row a method, and what the time budget stopped."""
     table = effort(study)
     if table.empty:
         return []
     budget = float(table["budget"].iloc[0])
-    cut = table[table["cut"] > 0]
-    told = words("effort.none_cut", budget=number(budget, "seconds"))
-    if len(cut):
+    stopped = table[table["stopped"] > 0]
+    told = words("effort.none_stopped", budget=number(budget, "seconds"))
+    if len(stopped):
         told = words(
-            "effort.cut",
+            "effort.stopped",
             budget=number(budget, "seconds"),
-            runs=number(int(cut["cut"].sum()), "count"),
-            methods=", ".join(cut["method"]),
+            runs=number(int(stopped["stopped"].sum()), "count"),
+            methods=", ".join(stopped["method"]),
         )
     columns = [
         Column("method", words.plain("column.method"), "code"),
         Column("trials", words.plain("column.trials_fold"), "count"),
         Column("runs", words.plain("column.runs_all"), "count"),
-        Column("cut", words.plain("column.cut"), "count"),
+        Column("stopped", words.plain("column.stopped"), "count"),
         Column("seconds", words.plain("column.seconds_mean"), "seconds"),
         Column("most", words.plain("column.seconds_most"), "seconds"),
         Column("budget", words.plain("column.budget"), "seconds"),
@@ -50,7 +50,7 @@ def effort(study: Study) -> pd.DataFrame:
     """Trials and seconds of tuning by method, most trials first; empty where no budget is known.
 
     Columns method, trials (settings tried on one fold), runs (trainings in all: folds and seeds),
-    cut (those that the budget ended or did not begin), seconds (mean over folds), most (of one
+    stopped (those that the budget ended or did not begin), seconds (mean over folds), most (of one
     fold), budget.
     """
     budget = study.provenance.get("config", {}).get("tuning", {}).get("seconds")
@@ -66,22 +66,22 @@ def effort(study: Study) -> pd.DataFrame:
 
 
 def _neighbours(study: Study) -> pd.DataFrame:
-    """Columns trials, runs, cut by method."""
+    """Columns trials, runs, stopped by method."""
     rows = study.neighbour_trials
     if rows is None:
-        return pd.DataFrame(columns=["trials", "runs", "cut"])
+        return pd.DataFrame(columns=["trials", "runs", "stopped"])
     grouped = rows.assign(late=rows["state"] != "COMPLETE").groupby("method")
     return pd.DataFrame(
         {
             "trials": grouped["trial"].nunique(),
             "runs": grouped.size(),
-            "cut": grouped["late"].sum(),
+            "stopped": grouped["late"].sum(),
         }
     )
 
 
 def _factorizations(study: Study) -> pd.DataFrame:
-    """Columns trials, runs, cut by method."""
+    """Columns trials, runs, stopped by method."""
     rows = study.tables["metrics"]
     late = rows[(rows["split"] == "fit") & (rows["metric"] == "out_of_time")]
     grouped = late.assign(point=late["k"] + " " + late["reg"]).groupby("method")
@@ -89,7 +89,7 @@ def _factorizations(study: Study) -> pd.DataFrame:
         {
             "trials": grouped["point"].nunique(),
             "runs": grouped.size(),
-            "cut": grouped["value"].sum().astype(int),
+            "stopped": grouped["value"].sum().astype(int),
         }
     )
 
@@ -171,7 +171,7 @@ def searched(study: Study) -> pd.DataFrame:
     tuned = effort(study)
     if not tuned.empty:
         tuned = tuned.set_index("method")
-        runs = (tuned["runs"] - tuned["cut"]) * tuned["trials"] / tuned["runs"]
+        runs = (tuned["runs"] - tuned["stopped"]) * tuned["trials"] / tuned["runs"]
         grid = grid.join(tuned[["trials", "seconds"]].assign(complete=runs.round()))
     both = pd.concat([grid, rows]).rename_axis("method").reset_index()
     return both.sort_values(["method", "by"], ignore_index=True)

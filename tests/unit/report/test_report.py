@@ -481,10 +481,10 @@ def test_effort_of_tuning_is_counted_and_what_was_cut_is_told(page, pages, resul
     fits = costs[(costs["method"] == "mf") & (costs["stage"] == "fit")]
     a_fold = fits["value"].sum() / len(generated_study.FOLDS)
     assert float(shown.loc["mf", "seconds"]) == pytest.approx(a_fold, rel=1e-8)
-    cut = shown["cut"].astype(int)
+    cut = shown["stopped"].astype(int)
     assert cut["mf"] == len(generated_study.REGS)
     assert cut.sum() == cut["mf"]
-    assert "trainings (methods: mf)" in pages["en", "embedded"]
+    assert "(methods: mf)" in pages["en", "embedded"]
 
 
 def test_split_schemes_are_compared(page, pages):
