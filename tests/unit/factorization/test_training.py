@@ -12,7 +12,9 @@ import pytest
 from scipy import sparse
 
 from cfmf.factorization import als
+from cfmf.factorization.model import Factorization
 from cfmf.methods import registry
+from cfmf.methods.base import Method, setting
 from cfmf.tables import COLUMNS
 from cfmf.training import Limits, Run, train_point
 
@@ -77,6 +79,35 @@ def test_tables_are_as_promised_and_follow_from_the_predictions(runs, name):
     watched = found.history.groupby("phase")["test_rmse"].apply(lambda column: column.notna().any())
     assert watched["refit"] == method.watches_test
     assert not watched["fit"]
+    assert (found.costs["value"] > 0).all()
+
+
+class Averages(Method):
+    """A method that writes `fit` only: a factorization of no factors, whatever its k."""
+
+    name = "averages"
+    label = "Averages"
+    family = "factorization"
+    job_per_point = True
+    stops_on_validation = True
+    k: int = setting(1, "Not used.", grid=[1])
+
+    def fit(self, train, validation=None, **options):
+        m, n = train.shape
+        sums = np.asarray(train.sum(axis=0)).ravel()
+        means = sums / np.maximum(np.bincount(train.indices, minlength=n), 1)
+        factors = np.ones((m, 1), "f4"), means.astype("f4")[:, None]
+        return Factorization(*factors, np.zeros(m, "f4"), np.zeros(n, "f4"))
+
+
+def test_method_that_writes_fit_only_is_trained_alike(runs):
+    found = train_point(Averages(k=1), runs, "tiny")
+    value = found.metrics.set_index(["seed", "split", "metric"])["value"]
+    means = Averages().fit(runs[0].train)
+    error = means.predict(*runs[0].test.nonzero()).values - runs[0].test.data
+    assert value["1", "test", "rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-6)
+    assert set(found.metrics["reg"]) == {""}
+    assert len(found.history) == 0
     assert (found.costs["value"] > 0).all()
 
 
