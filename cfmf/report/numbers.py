@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cfmf.config import family
 from cfmf.evaluation.collect import EACH_USER
+from cfmf.methods.registry import family
 from cfmf.metrics import METRICS
 from cfmf.report.context import Study
 from cfmf.selection import best

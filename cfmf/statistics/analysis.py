@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cfmf.config import family as kind
 from cfmf.evaluation.bootstrap import Resampling
+from cfmf.methods.registry import family as kind
 from cfmf.selection import choose
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.names import BLOCKED, E1, E2, E3

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from cfmf.config import module_of, registry
-from cfmf.factorization import METHODS
 from cfmf.imports import ROOT, imported_files
+from cfmf.methods.registry import installed
 
 RULE = re.compile(
     r'conda:\s+.*?"../envs/([^"]+)\.yaml".*?script:\s+"../scripts/(\w+)\.py"', re.DOTALL
@@ -27,7 +27,7 @@ UNIMPORTED = {
     "threadpoolctl": ["search"],
     **{name: ["jax"] for name in ("jaxlib", "ml-dtypes", "opt-einsum")},  # JAX's own, by hand
 }
-OWN = {name: method.environment for name, method in METHODS.items() if method.environment}
+OWN = {name: method.environment for name, method in installed().items() if method.environment}
 
 
 def stages_of(written):

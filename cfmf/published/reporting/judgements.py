@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cfmf.config import family
+from cfmf.methods.registry import family
 from cfmf.published.printed import printed_numbers
 from cfmf.report import numbers
 from cfmf.report.context import Study

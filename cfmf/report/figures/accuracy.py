@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.config import family
+from cfmf.methods.registry import family
 from cfmf.report.figures.style import PALETTE, Words, colour, figure, published, symbol, ticks
 from cfmf.report.figures.training import DASHES
 

@@ -14,8 +14,7 @@ from functools import cache
 
 import plotly.graph_objects as go
 
-from cfmf.config import family
-from cfmf.methods.registry import methods
+from cfmf.methods.registry import family, methods
 
 Words = Callable[[str], str]
 """Gives the text for a key of the string catalogue."""

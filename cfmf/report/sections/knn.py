@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cfmf.config import family
+from cfmf.methods.registry import family
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
