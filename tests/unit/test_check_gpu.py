@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import check_gpu
-from cfmf.config import on_gpu, registry
+from cfmf.methods.registry import installed
 from tests.checkout import ROOT
 
 SMALL = ["--users", "60", "--items", "40", "--ratings", "900"]
@@ -30,8 +30,8 @@ def test_every_kernel_is_compared():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All that were checked agree." in done.stdout
     assert "NOT CHECKED" not in done.stdout
-    for method, family in registry().items():
-        if (family == "factorization" and on_gpu(method)) and method != "mf-jax":
+    for method, found in installed().items():
+        if found.job_per_point and found.on_gpu and method != "mf-jax":
             assert f"\n{method} " in done.stdout
     for name in ("user-cf-published", "user-knn, pearson ", "item-knn, cosine "):
         assert f"\n{name}" in done.stdout

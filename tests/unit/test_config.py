@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfmf.config import canonical
+from cfmf.methods.base import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("value", "text"), [(0.01, "0.01"), (1.0, "1"), (1e-7, "0.0000001"), (20, "20")]
 )
-def test_canonical_text(value, text):
-    assert canonical(value) == text
+def test_plain_text(value, text):
+    assert plain(value) == text
 
 
 @given(st.floats(min_value=1e-12, max_value=1e12))
-def test_canonical_text_is_the_number(value):
-    text = canonical(value)
+def test_plain_text_is_the_number(value):
+    text = plain(value)
     assert float(text) == value
     assert "e" not in text
 

@@ -9,7 +9,6 @@ import sys
 import pytest
 import yaml
 
-from cfmf.config import module_of, registry
 from cfmf.imports import ROOT, imported_files
 from cfmf.methods.registry import installed
 
@@ -74,9 +73,10 @@ def files_of(stage, script):
         families = ["factorization"]
     if stage in (*families, *OWN.values(), "evaluation"):
         starts += [
-            module_of(method)
-            for method, family in registry().items()
-            if family in families and OWN.get(method, stage) == stage
+            found.__module__
+            for method, found in installed().items()
+            if ("factorization" if found.job_per_point else "neighbours") in families
+            and OWN.get(method, stage) == stage
         ]
     return [starts[0], *imported_files(*starts)]
 
