@@ -72,8 +72,8 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
     expected = COLUMNS[kind]
     if sorted(table.columns) != sorted(expected):
         raise ValueError(f"a {kind} table has columns {expected}, not {list(table.columns)}")
-    with atomic_write(path) as beside:
-        table[expected].to_csv(beside, sep="\t", index=False, float_format="%.9g")
+    with atomic_write(path) as temporary:
+        table[expected].to_csv(temporary, sep="\t", index=False, float_format="%.9g")
 
 
 def cost_row(keys: Mapping[str, str], stage: str, seconds: float) -> dict[str, Any]:

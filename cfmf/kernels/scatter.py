@@ -85,7 +85,7 @@ class Layout:
 
 
 def block_rows(rows: int) -> int:
-    """Rows of a block: a power of two that depends on the size of the matrix alone."""
+    """Rows of a block: a power of two that depends only on the size of the matrix."""
     fitting = max(BLOCK_BYTES // (4 * rows), 1)
     return int(np.clip(2 ** int(np.log2(fitting)), 32, 256))
 
@@ -533,7 +533,7 @@ class Queries:
     columns: NDArray[np.uint32]
 
     def blocks(self, size: int) -> list[int]:
-        """First rows of the blocks that have a queried pair, on a grid fixed by `size` alone."""
+        """First rows of the blocks that have a queried pair, on a grid that depends on `size` only."""
         queried = np.flatnonzero(np.diff(self.starts.astype(np.int64)))
         return [int(block) * size for block in np.unique(queried // size)]
 

@@ -51,8 +51,8 @@ def save_similarity(path: str | Path, similarity: Similarity) -> None:
     for name in ARRAYS:
         if getattr(similarity, name) is not None:
             arrays[name] = getattr(similarity, name)
-    with atomic_write(path) as beside:
-        np.savez(beside, allow_pickle=False, **arrays)
+    with atomic_write(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
 
 
 def load_similarity(path: str | Path) -> Similarity:

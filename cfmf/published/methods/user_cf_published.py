@@ -82,14 +82,14 @@ class AllNeighbours(Model):
     def predict_training(
         self, train: sparse.csr_array, start: int = 0, stop: int | None = None
     ) -> dict[str, Floats]:
-        """`rmse`: with the user left out; `rmse_contaminated`: as published."""
+        """`rmse`: with the user left out; `rmse_leaked`: as published."""
         own = train[start:stop]
         users, items = pairs(own)
         totals, weights = self._sums(*checked_pairs(users + start, items, self.train.shape))
         # The user's own similarity, 1, joins both sums.
         published = self._quotient(items, totals + own.data, weights + np.float32(1))
         without = self._quotient(items, totals, weights)
-        return {"rmse": without.values, "rmse_contaminated": published.values}
+        return {"rmse": without.values, "rmse_leaked": published.values}
 
     def explain(self, user: int, item: int) -> Explanation:
         """All other users who rated the item; no parts for a fallback."""

@@ -7,7 +7,7 @@ from typing import Any
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting import evidence
 from cfmf.published.reporting.search_as_run import cause, orders
-from cfmf.published.reporting.user_cf_as_run import contaminated
+from cfmf.published.reporting.user_cf_as_run import leaked
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Heading, Table, Text
@@ -44,7 +44,7 @@ def _beside(study: Study, printed: dict[str, Any], words: Catalogue) -> Table:
     largest = _largest_k(study, "mf-published")
     ours = {
         "user_cf_test": numbers.measure(study, "user-cf-published", "test"),
-        "user_cf_train": contaminated(study),
+        "user_cf_train": leaked(study),
         "torch_test": _at(study, "test", largest),
         "torch_train": _at(study, "train", largest),
         "torch_epochs": _epochs(study, largest),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting.search_as_run import medians, order
-from cfmf.published.reporting.user_cf_as_run import contaminated
+from cfmf.published.reporting.user_cf_as_run import leaked
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.sections.factors import watched_phase
@@ -137,10 +137,10 @@ def _stopping(study: Study) -> Values | None:
 
 
 def _self(study: Study) -> Values | None:
-    honest, dirty = numbers.measure(study, "user-cf-published", "train"), contaminated(study)
-    if honest is None or dirty is None:
+    left_out, with_own = numbers.measure(study, "user-cf-published", "train"), leaked(study)
+    if left_out is None or with_own is None:
         return None
-    return {"honest": number(honest, "rmse"), "dirty": number(dirty, "rmse")}
+    return {"left_out": number(left_out, "rmse"), "leaked": number(with_own, "rmse")}
 
 
 def _broadcast(study: Study) -> Values | None:

@@ -11,9 +11,9 @@ from cfmf.report.strings import Catalogue, code, number
 PUBLISHED = "user-cf-published"
 
 
-def contaminated(study: Study) -> float | None:
+def leaked(study: Study) -> float | None:
     """Training RMSE with the user's own rating among its neighbours', as the study computed it."""
-    return numbers.measure(study, PUBLISHED, "train", "rmse_contaminated")
+    return numbers.measure(study, PUBLISHED, "train", "rmse_leaked")
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -41,15 +41,15 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("neighbours.published_text")),
         Table("user-cf-published", words("neighbours.published_table"), columns, records(table)),
     ]
-    honest, dirty = numbers.measure(study, PUBLISHED, "train"), contaminated(study)
-    if honest is not None and dirty is not None:
+    left_out, with_own = numbers.measure(study, PUBLISHED, "train"), leaked(study)
+    if left_out is not None and with_own is not None:
         found.append(
             Note(
                 "erratum",
                 words(
                     "neighbours.self",
-                    honest=number(honest, "rmse"),
-                    contaminated=number(dirty, "rmse"),
+                    left_out=number(left_out, "rmse"),
+                    leaked=number(with_own, "rmse"),
                 ),
             )
         )

@@ -85,9 +85,9 @@ def test_without_time_no_trial_has_a_value(parts):
 def test_a_pass_is_given_up_within_a_block(monkeypatch, caplog, parts, device):
     # A clock that moves on by a second whenever it is looked at; a block of 32 of 50 users.
     ticks = count()
-    told = SimpleNamespace(monotonic=lambda: float(next(ticks)))
-    monkeypatch.setattr("cfmf.tuning.time", told)
-    monkeypatch.setattr("cfmf.deadline.time", told)
+    clock = SimpleNamespace(monotonic=lambda: float(next(ticks)))
+    monkeypatch.setattr("cfmf.tuning.time", clock)
+    monkeypatch.setattr("cfmf.deadline.time", clock)
     monkeypatch.setattr("cfmf.kernels.dense.BLOCK_ROWS", 32)
     monkeypatch.setattr("cfmf.kernels.scatter.BLOCK_BYTES", 4 * 50 * 32)
     setup = Setup(UserKNN, LISTS, parts, device=device)

@@ -154,7 +154,7 @@ def _metrics(rng: np.random.Generator) -> pd.DataFrame:
             if method == "user-cf-published":
                 values |= {
                     ("train", "rmse"): test - 0.01,
-                    ("train", "rmse_contaminated"): test - 0.03,
+                    ("train", "rmse_leaked"): test - 0.03,
                 }
             add(fold, method, "", "", values)
         grid = [("mf", k, reg) for k, reg in itertools.product(KS, REGS)]
