@@ -59,8 +59,8 @@ class NearestNeighbours(Model):
     """x̂_ui = o_ui + Σ_v s_uv (x_vi − o_vi) / (γ + Σ_v s_uv), over the K nearest v that rated i.
 
     For item neighbours, users and items change places. Only neighbours with similarity above 0
-    count, and no user or item is its own neighbour. Where no neighbour is left the prediction is b_ui, a
-    fallback. Similarities are computed where they are used, and never kept.
+    count, and no user or item is its own neighbour. Where no neighbour is left the prediction is
+    b_ui, a fallback. Similarities are computed where they are used, and never kept.
     """
 
     by: Side
