@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from cfmf.workflow.plan import MARGINS
+
 SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "statistics.schema.yaml"
 
 
@@ -14,7 +16,8 @@ SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "statistics.schema.ya
 def block():
     definitions = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["$defs"]
     properties = definitions["statistics"]["properties"]
-    return {name: entry["default"] for name, entry in properties.items()}
+    found = {name: entry["default"] for name, entry in properties.items()}
+    return found | {name: 4 * share for name, share in MARGINS.items()}  # of a scale from 1 to 5
 
 
 @pytest.fixture(scope="session")
