@@ -55,7 +55,7 @@ rule similarity:
 rule neighbours:
     input:
         plan.studied(
-            "neighbours", method=plan.of_family("neighbours"), file="metrics.tsv"
+            "neighbours", method=plan.in_area("neighbours"), file="metrics.tsv"
         ),
 
 

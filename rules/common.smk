@@ -12,12 +12,12 @@ os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 from snakemake.exceptions import WorkflowError
 
-from cfmf.config import environment, module_of, on_gpu, registry
 from cfmf.imports import imported_files
+from cfmf.methods.registry import environment, method as method_named
 from cfmf.workflow import devices, resources
 from cfmf.workflow.config import ConfigError, check, pick, without
 from cfmf.workflow.layout import INFERRED, job_path, result
-from cfmf.workflow.plan import Plan, filled, package_files, split_scheme
+from cfmf.workflow.plan import Plan, area, filled, package_files, split_scheme
 from cfmf.workflow.provenance import command
 from cfmf.workflow.resources import megabytes, minutes
 
@@ -79,7 +79,7 @@ def of_folds(name, **wildcards):
 
 def of_methods(*files):
     """An input pattern: these files of every method that is tuned in one job."""
-    return filled(result("neighbours"), method=plan.of_family("neighbours"), file=files)
+    return filled(result("neighbours"), method=plan.in_area("neighbours"), file=files)
 
 
 def of_method(file):
@@ -116,7 +116,10 @@ def code(script, method=""):
         return local(package_files(*files))
     return lambda job: local(
         package_files(
-            *imported_files(path, module_of(method.format(method=job.get("method"))))
+            *imported_files(
+                path,
+                method_named(method.format(method=job.get("method"))).__module__,
+            )
         )
     )
 
@@ -154,12 +157,12 @@ def scale(wildcards):
 
 def fitting_threads(wildcards):
     """Cores of a job that fits one method of either family."""
-    return config["threads"][registry()[wildcards.method]]
+    return config["threads"][area(wildcards.method)]
 
 
 def gpus(wildcards):
     """GPUs that a job requests, 0 or 1; a method whose solver cannot use one never does."""
-    return int(devices.requested() and on_gpu(wildcards.method))
+    return int(devices.requested() and method_named(wildcards.method).on_gpu)
 
 
 def table(path, category, label):

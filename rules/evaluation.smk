@@ -137,7 +137,13 @@ rule measure_scaling:
         train=of_fold("evaluation", "matrix", part="train"),
         test=of_fold("evaluation", "matrix", part="test"),
         code=code("measure_scaling"),
-        methods=local(package_files(*imported_files(*map(module_of, plan.methods)))),
+        methods=local(
+            package_files(
+                *imported_files(
+                    *(method_named(one).__module__ for one in plan.methods)
+                )
+            )
+        ),
     output:
         timings=result("evaluation", table="timings"),
         scaling=table(

@@ -8,10 +8,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from cfmf.config import canonical, registry
 from cfmf.data.catalogue import local_files
 from cfmf.data.splits import fold_names, saved_facts
 from cfmf.imports import ROOT
+from cfmf.methods.base import plain
+from cfmf.methods.registry import method as method_named
 from cfmf.workflow import layout
 
 MARGINS = {"margin": 0.0025, "rope": 0.00125}
@@ -46,9 +47,9 @@ class Plan:
         self.folds = {name: fold_names(one["split"]) for name, one in described.items()}
         self.same_ratings = same_ratings(described)
 
-    def of_family(self, family: str) -> list[str]:
-        """The study's methods of one family, in the order of the config."""
-        return [method for method in self.methods if registry()[method] == family]
+    def in_area(self, wanted: str) -> list[str]:
+        """The study's methods of one `area`, in the order of the config."""
+        return [method for method in self.methods if area(method) == wanted]
 
     def fold(self, section: str, dataset: str) -> str:
         """The one fold that a section of the config, as `published.search`, names, or the first.
@@ -81,20 +82,20 @@ class Plan:
         """A file of every (k, reg) of factorizations, by default of all."""
         return [
             layout.point(method, file, k, reg)
-            for method in methods or self.of_family("factorization")
+            for method in methods or self.in_area("factorization")
             for k, reg in points(self.config["methods"][method])
         ]
 
     def of_method(self, method: str, file: str) -> list[str]:
         """A file of every setting of a method."""
-        if registry()[method] == "factorization":
+        if area(method) == "factorization":
             return self.points(file, method)
         return [layout.result("neighbours", method=method, file=file)]
 
     def selection(self, *methods: str) -> list[str]:
         """The table of chosen settings of each method, by default of all."""
         return [
-            layout.result(registry()[method], method=method, file="settings.tsv")
+            layout.result(area(method), method=method, file="settings.tsv")
             for method in methods or self.methods
         ]
 
@@ -136,7 +137,7 @@ class Plan:
         }
         trained = [
             {"method": method, "k": k, "reg": reg}
-            for method in self.of_family("factorization")
+            for method in self.in_area("factorization")
             for k, reg in points(self.config["methods"][method])
         ]
         found = []
@@ -179,12 +180,17 @@ class Plan:
         return [scale["minimum"], scale["maximum"]]
 
 
+def area(method: str) -> str:
+    """Whose rules run a method: `factorization` with a job for each point, else `neighbours`."""
+    return "factorization" if method_named(method).job_per_point else "neighbours"
+
+
 def points(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every (k, reg) of a factorization method, as canonical text, in the order of the config.
 
     A method that infers its regularization has no `reg` in its settings; its text is `inferred`.
     """
-    regs = [canonical(reg) for reg in settings["reg"]] if "reg" in settings else ["inferred"]
+    regs = [plain(float(reg)) for reg in settings["reg"]] if "reg" in settings else ["inferred"]
     return [(str(k), reg) for k in settings["k"] for reg in regs]
 
 

@@ -1,4 +1,4 @@
-"""Canonical texts of the config, and the settings of ready-made studies."""
+"""Texts of numbers in the config, and the settings of ready-made studies."""
 
 from pathlib import Path
 
