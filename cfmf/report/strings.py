@@ -107,7 +107,7 @@ def shown(value: object, kind: str = "") -> str:
     `kind` is `rmse` or `similarity` (four decimals), `figure` (the same, whole where large),
     `loss` (six decimals, as the study prints its training), `signed` (four decimals and a sign),
     `count` (thousands apart), `share` and `percent` (per cent, with one decimal and none), `p`
-    (three significant digits, never zero) and `p_in_text` (two, with its sign of equality),
+    (three decimals, never zero) and `p_in_text` (the same with its sign of equality),
     `seconds`, `bytes`, `gib` (of bytes), `mb` (mebibytes), `exponent` (two decimals), or anything
     else for four significant digits.
     """
@@ -132,13 +132,11 @@ def _plain(number: float) -> str:
 
 
 def _p_value(number: float) -> str:
-    if number < 1e-4:
-        return f"<{NARROW}0.0001"
-    return f"{number:.3g}" if number < 0.1 else f"{number:.3f}"
+    return f"<{NARROW}0.001" if number < 1e-3 else f"{number:.3f}"
 
 
 def _p_in_text(number: float) -> str:
-    return f"<{NARROW}0.0001" if number < 1e-4 else f"=\u00a0{number:.2g}"
+    return _p_value(number) if number < 1e-3 else f"=\u00a0{number:.3f}"
 
 
 def _seconds(number: float) -> str:

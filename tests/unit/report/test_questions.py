@@ -45,14 +45,14 @@ def test_the_method_of_the_answer_has_the_least_error(study):
 
 
 def test_sureness_says_where_the_recommended_method_was_not_tested(study):
-    said = "is not among them"
+    said = "is not one of them"
     assert said not in answers(study)["how_sure"]
     selected = study.tables["selected"].copy()
     better = (selected["method"] == "item-knn") & (selected["metric"] == "rmse")
     selected.loc[better, "value"] -= 0.2
     turned = dataclasses.replace(study, tables={**study.tables, "selected": selected})
     assert said in answers(turned)["how_sure"]
-    assert "<code>item-knn</code>, which has the least" in answers(turned)["how_sure"]
+    assert "<code>item-knn</code> has the lowest test error but" in answers(turned)["how_sure"]
 
 
 def least(table, level):
@@ -76,10 +76,10 @@ def test_new_users_without_the_experiment_are_those_of_the_coldest_level(study):
     level = str(rows["level"].iloc[0])
     best = least(rows, level)
     answer = answers(dataclasses.replace(study, extra={"intervals": pooled}))["new_users"]
-    assert f"with {level} ratings" in answer
+    assert f"with {level} training ratings" in answer
     assert f"<code>{best['method']}</code>" in answer
     assert f"{best['value']:.9g}" in answer
-    assert "by resampling users" in answer
+    assert "bootstrap over users" in answer
 
 
 def test_what_was_not_run_is_said(study):

@@ -163,18 +163,22 @@ def test_the_audit_is_shown_as_the_study_published_it(page):
 @pytest.mark.parametrize(
     ("known", "said", "unsaid"),
     [
-        ({}, "No hash of genuine files is known", "genuine by a hash"),
-        ({"genuine": {"a": "x"}}, "genuine by a hash: a.", "All of them"),
-        ({"genuine": {"a": "x", "b": "y"}}, "All of them", "Of the other files"),
+        ({}, "No checksum is known for these files", "verified"),
+        ({"genuine": {"a": "x"}}, "Checksum verified: a.", "all files verified"),
+        (
+            {"genuine": {"a": "x", "b": "y"}},
+            "Checksums of all files verified",
+            "For the other files",
+        ),
         (
             {"genuine": {"a": "x", "b": "x"}, "archives": {"z.zip": {"genuine": True}}},
-            "z.zip, has the hash",
-            "Of the other files",
+            "archive, z.zip, matches",
+            "For the other files",
         ),
         (
             {"truth": {"best_rmse": 0.7251, "oracle_rmse": 0.7302}},
-            "expected RMSE of 0.7251",
-            "genuine",
+            "test part is 0.7251",
+            "verified",
         ),
     ],
 )
@@ -223,8 +227,8 @@ def test_ids_are_unique_and_headings_do_not_skip(pages):
 def test_chinese_page_has_no_english_prose_left(pages):
     html = re.sub(" data-(en|words)=(\"[^\"]*\"|'[^']*')", "", pages["zh", "embedded"])
     assert re.search('<html [^>]*lang="zh-CN"', html)
-    assert "一分钟速览" in html
-    assert "In a minute" not in html
+    assert "主要结论" in html
+    assert "Key findings" not in html
 
 
 NAMES = set(
@@ -234,7 +238,7 @@ NAMES = set(
     MovieLens Nadeau NDCG Nemenyi Netflix PyTorch Python RMSE SHA Shapiro Smirnov Snakemake TOST TPE
     Tukey Wald Wallis Welch Wilcoxon Wilk CPU GPU GiB
     cfmf git kNN baseline Torch reg torch recall trained float pending doi
-    cosine generated generator past English
+    cosine generated generator past English key set
     """.split()
 )
 """Names of people, methods, libraries, measures, files and parameters: the same in any language."""
@@ -342,11 +346,11 @@ def test_missing_optional_tables_leave_a_sentence(results, tmp_path):
     render(bare, tmp_path / "bare.html", extensions=[EXTENSION])
     html = (tmp_path / "bare.html").read_text(encoding="utf-8")
     for sentence in (
-        "The statistics stage has not run.",
-        "The run kept no similarities between users.",
-        "The run has no slices by history.",
-        "The run recorded no provenance.",
-        "The run did not repeat the published search.",
+        "The statistics stage has not been run.",
+        "This run has no user similarities.",
+        "This run has no errors by length of history.",
+        "This run recorded no provenance.",
+        "This run did not repeat the search of the published study.",
     ):
         assert sentence in html
 
@@ -361,8 +365,8 @@ def test_similarities_of_the_nearest_alone_are_told_to_be_so(page, pages, result
     render(listed, tmp_path / "listed.html")
     html = (tmp_path / "listed.html").read_text(encoding="utf-8")
     assert "similarity-corner" not in read(html).tables
-    assert "nearest users of each were kept" in html
-    assert "nearest users of each were kept" not in pages["en", "embedded"]
+    assert "most similar users of each user were stored" in html
+    assert "most similar users of each user were stored" not in pages["en", "embedded"]
     matrix = np.load(results / generated_study.DATASET / "similarity/u1.npz")["matrix"]
     shown = page.table("similarity-corner").set_index("user").astype(float)
     np.testing.assert_allclose(shown, matrix[:5, :5], atol=1e-6)
@@ -484,7 +488,7 @@ def test_effort_of_tuning_is_counted_and_what_was_cut_is_told(page, pages, resul
     cut = shown["stopped"].astype(int)
     assert cut["mf"] == len(generated_study.REGS)
     assert cut.sum() == cut["mf"]
-    assert "(methods: mf)" in pages["en", "embedded"]
+    assert "training runs (methods: mf)" in pages["en", "embedded"]
 
 
 def test_split_schemes_are_compared(page, pages):
@@ -492,7 +496,7 @@ def test_split_schemes_are_compared(page, pages):
     for method, level in generated_study.LEVEL.items():
         assert shown.loc[method, "first"] == pytest.approx(level)
         assert shown.loc[method, "difference"] == pytest.approx(0.05)
-    assert "methods that ran on all of them; Friedman" in pages["en", "embedded"]
+    assert "methods on all of them: " in pages["en", "embedded"]
 
 
 def test_a_study_of_one_data_set_takes_no_figures_of_another(results, tmp_path):
