@@ -12,12 +12,18 @@ os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 from snakemake.exceptions import WorkflowError
 
-from cfmf.imports import imported_files
 from cfmf.methods.registry import environment, method as method_named
 from cfmf.workflow import devices, resources
 from cfmf.workflow.config import ConfigError, check, pick, without
 from cfmf.workflow.layout import INFERRED, job_path, result
-from cfmf.workflow.plan import Plan, area, filled, package_files, split_scheme
+from cfmf.workflow.plan import (
+    Plan,
+    area,
+    filled,
+    method_files,
+    package_files,
+    split_scheme,
+)
 from cfmf.workflow.provenance import command
 from cfmf.workflow.resources import megabytes, minutes
 
@@ -107,21 +113,15 @@ def fetched(wildcards):
 
 
 def code(script, method=""):
-    """Files of the package that a script uses, and those of a method or of the job's own one."""
-    path = f"scripts/{script}.py"
-    if not method:
-        files = imported_files(path)
-        if not config["published"]["enabled"]:
-            files = [file for file in files if not file.startswith("cfmf/published/")]
-        return local(package_files(*files))
-    return lambda job: local(
-        package_files(
-            *imported_files(
-                path,
-                method_named(method.format(method=job.get("method"))).__module__,
-            )
+    """Files that a script is made of, and those of a method or of the job's own one."""
+    if method:
+        return lambda job: local(
+            method_files(method.format(method=job.get("method")), script=script)
         )
-    )
+    files = method_files(script=script)
+    if not config["published"]["enabled"]:
+        files = [file for file in files if "cfmf/published/" not in file]
+    return local(files)
 
 
 def local_folder(wildcards):

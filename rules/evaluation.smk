@@ -137,13 +137,7 @@ rule measure_scaling:
         train=of_fold("evaluation", "matrix", part="train"),
         test=of_fold("evaluation", "matrix", part="test"),
         code=code("measure_scaling"),
-        methods=local(
-            package_files(
-                *imported_files(
-                    *(method_named(one).__module__ for one in plan.methods)
-                )
-            )
-        ),
+        methods=local(method_files(*plan.methods)),
     output:
         timings=result("evaluation", table="timings"),
         scaling=table(

@@ -37,11 +37,10 @@ def schema() -> dict[str, Any]:
     whole = deepcopy(_files_joined())
     known = registry.methods()
     properties = whole["properties"]
-    listed = properties["study"]["properties"]["methods"]["items"].setdefault("enum", [])
-    listed += [name for name in known if name not in listed]
-    properties["methods"].setdefault("properties", {}).update(
-        {name: registry.schema(method) for name, method in known.items()}
-    )
+    properties["study"]["properties"]["methods"]["items"] = {"enum": list(known)}
+    properties["methods"]["properties"] = {
+        name: registry.schema(method) for name, method in known.items()
+    }
     return whole
 
 

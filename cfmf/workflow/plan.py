@@ -10,7 +10,7 @@ from typing import Any
 
 from cfmf.data.catalogue import local_files
 from cfmf.data.splits import fold_names, saved_facts
-from cfmf.imports import ROOT
+from cfmf.imports import ROOT, imported_files
 from cfmf.methods.base import plain
 from cfmf.methods.registry import method as method_named
 from cfmf.workflow import layout
@@ -231,6 +231,13 @@ def filled(templates: str | Sequence[str], **lists: Any) -> list[str]:
     return found
 
 
+def method_files(*methods: str, script: str = "") -> list[str]:
+    """Files that some methods, and perhaps a script, are made of, as seen from here."""
+    starts = [method_named(method).__module__ for method in methods]
+    starts += [f"scripts/{script}.py"] if script else []
+    return package_files(*imported_files(*starts))
+
+
 def package_files(*paths: str) -> list[str]:
     """Files of the checkout, and those below its folders, as seen from the working directory."""
     files = [
@@ -239,5 +246,10 @@ def package_files(*paths: str) -> list[str]:
         for file in ([ROOT / path] if (ROOT / path).is_file() else sorted((ROOT / path).rglob("*")))
         if file.is_file()
     ]
-    seen = {os.path.relpath(file): str(file) for file in files}
-    return [whole if one.startswith("..") else one for one, whole in seen.items()]
+    return [seen_from_here(file) for file in files]
+
+
+def seen_from_here(file: str | Path) -> str:
+    """A path relative to the working directory where the file is below it, else an absolute one."""
+    relative = os.path.relpath(file)
+    return os.path.abspath(file) if relative.startswith("..") else relative

@@ -18,7 +18,6 @@ from cfmf.tables import read_table, write_table
 from cfmf.tuning import Setup, tune
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = yaml.safe_load((ROOT / "schemas" / "neighbours.schema.yaml").read_text())
 SETTINGS = {
     "baseline": {"reg_user": [2, 20]},
     "user-cf-published": {},
@@ -143,17 +142,6 @@ def test_importing_the_registry_loads_neither_numba_nor_torch():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert found.stdout.strip() == "set()", found.stderr
-
-
-def test_schema_of_the_config_lists_the_settings_and_their_default_grids():
-    for name in METHODS:
-        described = SCHEMA["$defs"]["knn" if name.endswith("knn") else name]["properties"]
-        described = {key: SCHEMA["$defs"].get(key, {}) | one for key, one in described.items()}
-        made = registry.schema(registry.method(name))["properties"]
-        assert set(made) == set(described)
-        for key, one in made.items():
-            assert one["default"] == described[key]["default"]
-            assert one["items"].get("minimum") == described[key]["items"].get("minimum")
 
 
 def test_schema_accepts_its_defaults_and_refuses_what_the_package_refuses():

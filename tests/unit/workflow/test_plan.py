@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from cfmf.imports import ROOT
+from cfmf.methods import registry
 from cfmf.workflow.config import check
-from cfmf.workflow.plan import Plan, filled, package_files, points
+from cfmf.workflow.plan import Plan, filled, method_files, package_files, points
 
 
 @pytest.fixture
@@ -80,6 +81,19 @@ def test_package_files_are_seen_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert package_files("cfmf/files.py") == [str(ROOT / "cfmf/files.py")]
     assert all(os.path.isfile(name) for name in package_files("report/strings"))
+
+
+def test_files_of_a_method_outside_the_checkout_are_its_own(tmp_path, monkeypatch):
+    text = "from cfmf.methods.baseline import Baseline\n\n\nclass Mine(Baseline):\n    pass\n"
+    (tmp_path / "own_method.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_of_config", {})
+    registry.register({"mine": {"class": "own_method:Mine"}})
+    assert method_files("mine") == [str(tmp_path / "own_method.py")]
+    files = method_files("mine", "mf", script="train_factorization")
+    assert {"cfmf/methods/mf.py", "cfmf/workflow/job.py"} <= {
+        os.path.relpath(name, ROOT) for name in files
+    }
 
 
 def test_config_is_json_as_jobs_pass_it_on(plan):
