@@ -12,7 +12,7 @@ rule test_statistics:
         ),
         folds=result("folds"),
         metrics=result("evaluation", table="metrics"),
-        selected=result("evaluation", table="selected"),
+        selection=result("evaluation", table="selection"),
         user_errors=result("user_errors"),
         trials=of_methods("trials.tsv"),
         adaptive=of_adaptive("trials.tsv"),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write
+from cfmf.selection import read_selection
 from cfmf.statistics.analysis import Measured, analyse
 from cfmf.tables import read_table, write_table
 from cfmf.verdict import Known, of_dataset
@@ -25,7 +26,7 @@ with job(snakemake) as (log, params):
     metrics = read_table(snakemake.input.metrics, "metrics")
     measured = Measured(
         metrics,
-        read_table(snakemake.input.selected, "metrics"),
+        read_selection([snakemake.input.selection]),
         pd.read_parquet(snakemake.input.user_errors),
         trials(snakemake.input.trials),
         sum(ratios) / len(ratios),

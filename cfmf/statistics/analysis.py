@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +14,7 @@ from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.methods.registry import family as kind
-from cfmf.selection import choose
+from cfmf.selection import chosen_rows
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.names import BLOCKED, E1, E2, E3
 from cfmf.statistics.results import Analysis, Family, Result, Row, adjust, of_family
@@ -33,8 +34,8 @@ class Measured:
     ----------
     metrics
         `metrics` table of all methods.
-    selected
-        The same for the settings chosen on validation.
+    selection
+        `selection` table: what validation chose for each method and fold.
     user_errors
         Columns fold, method, user, n, squared_error of the chosen settings.
     trials
@@ -44,16 +45,21 @@ class Measured:
     """
 
     metrics: pd.DataFrame
-    selected: pd.DataFrame
+    selection: pd.DataFrame
     user_errors: pd.DataFrame
     trials: pd.DataFrame | None = None
     ratio: float | None = None
+
+    @cached_property
+    def selected(self) -> pd.DataFrame:
+        """Rows of `metrics` that belong to the chosen settings."""
+        return chosen_rows(self.metrics, self.selection)
 
     def chosen(self) -> pd.DataFrame:
         """The chosen settings, with their RMSE on test averaged over seeds."""
         rows = self.selected[self.selected["split"].eq("test") & self.selected["metric"].eq("rmse")]
         test = rows.groupby(["fold", "method"])["value"].mean().rename("test_rmse")
-        return choose(self.metrics, self.trials).merge(test.reset_index(), "left")
+        return self.selection.merge(test.reset_index(), "left")
 
     def compared(self) -> pd.DataFrame:
         """Rows of `selected` of the methods whose runs at the chosen settings are all complete."""

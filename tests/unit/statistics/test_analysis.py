@@ -17,8 +17,7 @@ from cfmf.tables import COLUMNS
 def analysed(made, block, search=None, trials=None, **known):
     """The tables and the verdict, made as the script of the stage does."""
     metrics, users = made
-    selected = selection.chosen_rows(metrics, selection.choose(metrics))
-    measured = analysis.Measured(metrics, selected, users, trials)
+    measured = analysis.Measured(metrics, selection.choose(metrics, trials), users, trials)
     as_published = published.analyse(metrics, block, search)
     found = as_published + analysis.analyse(measured, block)
     order, said = published.order_of_k(as_published, block["primary"])
@@ -225,13 +224,13 @@ def test_method_alone_is_described_and_not_compared(make_study, block):
 
 def test_grid_with_a_hole_is_refused(small, block):
     metrics, users = small()
-    selected = selection.chosen_rows(metrics, selection.choose(metrics))
+    chosen = selection.choose(metrics)
     hole = (metrics["method"] == "mf") & (metrics["k"] == "4") & (metrics["reg"] == "0.05")
     hole &= (metrics["fold"] == "u2") & (metrics["seed"] == "1")
     with pytest.raises(
         ValueError, match=r"grid of mf lacks 1 of 100 cells.*k=4.*reg=0.05.*fold=u2"
     ):
-        analysis.analyse(analysis.Measured(metrics[~hole], selected, users), block)
+        analysis.analyse(analysis.Measured(metrics[~hole], chosen, users), block)
 
 
 def test_only_complete_grids_are_tested_and_the_others_are_reported(small, block):
