@@ -533,7 +533,7 @@ class Queries:
     columns: NDArray[np.uint32]
 
     def blocks(self, size: int) -> list[int]:
-        """First rows of the blocks that have a queried pair; which they can be depends on `size`."""
+        """First rows of the blocks that have a queried pair; their grid depends on `size`."""
         queried = np.flatnonzero(np.diff(self.starts.astype(np.int64)))
         return [int(block) * size for block in np.unique(queried // size)]
 
