@@ -8,7 +8,7 @@ from cfmf.tables import COLUMNS, write_table
 from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
-    train = load_matrix(*snakemake.input.train)
+    train = load_matrix(snakemake.input.train)
     place = {"dataset": snakemake.wildcards.dataset, "fold": params.fold}
     write_table(snakemake.output.row, first_row(train).assign(**place), "first_row")
     seconds = loop_seconds(train)
