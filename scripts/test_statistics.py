@@ -34,12 +34,12 @@ with job(snakemake) as (log, params):
     found = analyse(measured, params.settings)
     order = ()
     if params.published:
-        from cfmf.published import analysis as published
+        from cfmf.published import uncorrected
 
         search = pd.read_parquet(snakemake.input.search) if snakemake.input.search else None
-        as_published = published.analyse(metrics, params.settings, search)
+        as_published = uncorrected.analyse(metrics, params.settings, search)
         found = as_published + found
-        order = published.order_of_k(as_published, params.settings["primary"])
+        order = uncorrected.order_of_k(as_published, params.settings["primary"])
     known = Known(trials(snakemake.input.adaptive), params.ranges, *order)
     messages = of_dataset(found, measured, params.settings, known)
     for kind, table in found.tables().items():

@@ -56,49 +56,35 @@ class Taken:
 def compare_backends(
     train: sparse.csr_array,
     test: sparse.csr_array,
+    *,
     k: int = 50,
-    reg: float = 0.01,
-    learning_rate: float = 5e-3,
     epochs: int = 30,
     repeats: int = 5,
     seed: int = 42,
-    device: str = "cpu",
 ) -> pd.DataFrame:
-    """Seconds an epoch of the published recipe in torch and in JAX, from one and the same start.
+    """Seconds per epoch of the published recipe in torch and in JAX, from the same start.
 
     Parameters
     ----------
     train, test
-        Users × items, CSR. Metrics of both are taken at every epoch, as the study did.
-    k, reg, learning_rate, seed
-        Of the recipe.
+        Users × items, CSR. RMSE on both is computed at every epoch, as the study did.
+    k
+        Number of factors.
     epochs, repeats
         Epochs of one training, and how often it is repeated after a first one, which compiles;
         backends take turns.
-    device
-        `cpu` or `cuda`.
+    seed
+        Of the start.
 
     Returns
     -------
-    One row a backend, columns `COLUMNS["backends"]`. Epoch seconds are between the measures of two
-    epochs, the median of each training: the median, least and largest of these over the repeats.
-    Compile seconds are what the first epoch of the first training took beyond the repeats' first
-    epochs; set-up seconds what a repeat takes outside its epochs, for arrays, start and final
-    predictions, in the median. The last columns are after the last epoch, the difference being
-    relative to torch.
+    One row per backend, columns `COLUMNS["backends"]`. Epoch seconds are the time between two
+    epochs, as the median of each training: median, minimum and maximum over the repeats. Compile
+    seconds: the first epoch of the first training minus the median first epoch of the repeats.
+    Set-up seconds: the median time of a repeat outside its epochs, for arrays, start and final
+    predictions. The last columns are after the last epoch; the difference is relative to torch.
     """
-    options: dict[str, Any] = {
-        "k": k,
-        "reg": reg,
-        "learning_rate": learning_rate,
-        **PUBLISHED,
-    }
-    solvers: dict[str, Any] = {"torch": AdamW(**options, device=device)}
-    if jax_is_installed():
-        from cfmf.factorization.jax_adamw import JaxAdamW
-
-        start = start_factors(*train.shape, k, 1.0, seed)
-        solvers["jax"] = JaxAdamW(**options, start=start, device=device)
+    solvers = _solvers(train.shape, k, seed)
     task = Task(train, seed, test=test, watch_test=True, epochs=epochs)
     taken: dict[str, list[Taken]] = {name: [] for name in solvers}
     results: dict[str, Fitted] = {}
@@ -107,27 +93,40 @@ def compare_backends(
             began = time.perf_counter()
             [results[name]] = solver.fit_tasks([task])
             taken[name].append(Taken.by(results[name], time.perf_counter() - began))
-    rows = []
-    for name, found in results.items():
-        first, *later = taken[name]
-        epoch_seconds = [one.epoch for one in later]
-        last = found.history.iloc[-1]
-        reference = results["torch"].history["loss"].iloc[-1]
-        rows.append(
-            {
-                "backend": name,
-                "device": device,
-                "dtype": "float32",
-                "epochs": epochs,
-                "repeats": repeats,
-                "setup_seconds": float(np.median([one.outside for one in later])),
-                "compile_seconds": first.first - float(np.median([one.first for one in later])),
-                "epoch_seconds": float(np.median(epoch_seconds)),
-                "epoch_seconds_min": min(epoch_seconds),
-                "epoch_seconds_max": max(epoch_seconds),
-                "loss": last["loss"],
-                "test_rmse": last["test_rmse"],
-                "loss_difference": abs(last["loss"] - reference) / reference,
-            }
-        )
+    reference = results["torch"].history["loss"].iloc[-1]
+    rows = [
+        {"backend": name, "device": "cpu", "dtype": "float32", "epochs": epochs, "repeats": repeats}
+        | _seconds(*taken[name])
+        | _end(found.history.iloc[-1], reference)
+        for name, found in results.items()
+    ]
     return pd.DataFrame(rows)
+
+
+def _solvers(shape: tuple[int, int], k: int, seed: int) -> dict[str, Any]:
+    """The recipe in torch and, where it is installed, in JAX from torch's start."""
+    options: dict[str, Any] = {"k": k, "reg": 0.01, "learning_rate": 5e-3, **PUBLISHED}
+    solvers: dict[str, Any] = {"torch": AdamW(**options)}
+    if jax_is_installed():
+        from cfmf.factorization.jax_adamw import JaxAdamW
+
+        solvers["jax"] = JaxAdamW(**options, start=start_factors(*shape, k, 1.0, seed))
+    return solvers
+
+
+def _seconds(first: Taken, *later: Taken) -> dict[str, float]:
+    """Times of the trainings of one backend, the first of which compiles."""
+    epochs = [one.epoch for one in later]
+    return {
+        "setup_seconds": float(np.median([one.outside for one in later])),
+        "compile_seconds": first.first - float(np.median([one.first for one in later])),
+        "epoch_seconds": float(np.median(epochs)),
+        "epoch_seconds_min": min(epochs),
+        "epoch_seconds_max": max(epochs),
+    }
+
+
+def _end(last: pd.Series, reference: float) -> dict[str, float]:
+    """Loss and RMSE after the last epoch, and the relative difference from a reference loss."""
+    difference = abs(last["loss"] - reference) / reference
+    return {"loss": last["loss"], "test_rmse": last["test_rmse"], "loss_difference": difference}

@@ -44,7 +44,6 @@ LONG = {
     "cfmf.data.formats.read",
     "cfmf.data.matrices.build_matrix",
     "cfmf.data.sources.retrieve",
-    "cfmf.published.backends.compare_backends",
     "cfmf.published.battery.one_way",
     "cfmf.report.figures.ranks.critical_difference",
     "cfmf.report.render.render_pages",
@@ -58,11 +57,10 @@ LONG = {
     "cfmf.verdict.of_contrast",
 }
 MANY = {
-    "cfmf.published.backends.compare_backends",
 }
 QUOTING = {"cfmf.statistics.names"}
 SAME_NAMES = {
-    "datasets", "study", "blocks", "ratings", "similarity", "analysis", "search",
+    "datasets", "study", "blocks", "ratings", "similarity",
 }  # fmt: skip
 
 

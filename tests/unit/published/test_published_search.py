@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from cfmf.published.analysis import trial_runs
 from cfmf.published.importance import grid_importances
 from cfmf.published.search import search, trials_table
+from cfmf.published.uncorrected import trial_runs
 from cfmf.tables import COLUMNS
 
 SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "published.schema.yaml"

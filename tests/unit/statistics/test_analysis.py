@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from cfmf import selection, verdict
-from cfmf.published import analysis as published
+from cfmf.published import uncorrected as published
 from cfmf.statistics import analysis, blocks, contrasts, names
 from cfmf.tables import COLUMNS
 
