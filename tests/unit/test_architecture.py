@@ -44,7 +44,6 @@ LONG = {
     "cfmf.data.formats.read",
     "cfmf.data.matrices.build_matrix",
     "cfmf.data.sources.retrieve",
-    "cfmf.published.battery.one_way",
     "cfmf.report.figures.ranks.critical_difference",
     "cfmf.report.render.render_pages",
     "cfmf.report.sections.effort._searched",
@@ -56,12 +55,9 @@ LONG = {
     "cfmf.statistics.intervals.resampled",
     "cfmf.verdict.of_contrast",
 }
-MANY = {
-}
+MANY: set[str] = set()
 QUOTING = {"cfmf.statistics.names"}
-SAME_NAMES = {
-    "datasets", "study", "blocks", "ratings", "similarity",
-}  # fmt: skip
+SAME_NAMES = {"datasets", "study", "blocks", "ratings", "similarity"}
 
 
 @cache
