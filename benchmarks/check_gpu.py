@@ -3,7 +3,7 @@
     python benchmarks/check_gpu.py [--device cuda] [--users 6000 --items 3000 --ratings 1000000]
 
 prints a line a kernel and exits with 1 if any disagrees, with 2 and the reason if the GPU cannot be
-used. What one kernel's library cannot do on it, as JAX in its CPU build, is told on its line.
+used. What one kernel's library cannot do on it, as JAX in its CPU build, is reported on its line.
 `--device cpu:0` runs the GPU's code on the CPU, which checks this program and nothing else.
 Ratings are drawn here; nothing is read or written.
 """
@@ -140,15 +140,15 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=6000)
     parser.add_argument("--items", type=int, default=3000)
     parser.add_argument("--ratings", type=int, default=1_000_000)
-    asked = parser.parse_args()
-    if asked.device.startswith("cuda"):
+    arguments = parser.parse_args()
+    if arguments.device.startswith("cuda"):
         try:
             check_cuda()
         except DeviceError as error:
             print(f"No GPU was checked: {error}.")
             return 2
         print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}")
-    fine = check(asked.device, asked.users, asked.items, asked.ratings)
+    fine = check(arguments.device, arguments.users, arguments.items, arguments.ratings)
     print("All that were checked agree." if fine else "Some disagree.")
     return int(not fine)
 

@@ -6,14 +6,14 @@ epoch
     RMSE after the last epoch, the same for both.
 sweep
     One sweep of alternating least squares at k 50. implicit solves a different problem (weighted
-    preferences), of the same size; its RMSE says nothing.
+    preferences), of the same size; its RMSE is not comparable.
 time to RMSE
-    Seconds until the test RMSE is within .001 of the best that any of these models reaches, and
+    Seconds until the test RMSE is within 0.001 of the best that any of these models reaches, and
     of the best that each peer reaches itself (`to NAME's best`). `quality` is the best RMSE of
     each; a system that never gets there has no seconds. Settings of each were chosen by trying a
-    few on each data set, with equal k. Every peer is trained anew for each number of epochs, and
-    only its training is timed; our seconds include the train and test RMSE of every epoch. LIBMF
-    is built with AVX (see the Makefile).
+    few on each data set, with equal k. Every peer is trained from the start for each number of
+    epochs, and only its training is timed; our seconds include the train and test RMSE of every epoch.
+    LIBMF is built with AVX (see the Makefile).
 gibbs
     Seconds a sweep and RMSE after 50 sweeps of Bayesian factorizations of 10 factors, the noise
     of all ratings the same, as myFM has it.
@@ -363,7 +363,7 @@ class Bench:
         self.curves: dict[tuple[str, str], dict[str, Any]] = {}
 
     def run(self, folder: Path, system: str, **options: Any) -> dict[str, Any] | None:
-        """Curve and peak memory of a system, or None where its Python is not at hand."""
+        """Curve and peak memory of a system, or None where its Python is not installed."""
         if (folder.name, system) not in self.curves:
             found = self.once(folder, system, **options)
             if found is None:

@@ -129,7 +129,7 @@ def _searched(
 
 
 def best(study: optuna.Study) -> Setting:
-    """Setting of the complete trial of least validation RMSE, the first of equals.
+    """Setting of the complete trial with the lowest validation RMSE, the first of equals.
 
     Raises
     ------

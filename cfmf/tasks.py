@@ -37,7 +37,7 @@ class Task:
         How many epochs to train, exactly; None leaves it to the stopping rules.
     seconds
         Wall-clock time after which no further epoch is begun: what is best so far is kept, and
-        the run is told to be out of time. None is no limit.
+        the run is marked as out of time. None is no limit.
     name
         For messages: fold and seed.
     report
@@ -66,7 +66,7 @@ class Task:
             raise ValueError(f"{self.name}: there is no rating to learn from")
         if self.validation is not None and self.validation.nnz == 0:
             raise ValueError(
-                f"{self.name}: validation has no rating, so nothing can tell when to stop; hold"
+                f"{self.name}: validation has no rating, so nothing can decide when to stop; hold"
                 " more of the training ratings out"
             )
         for part, matrix in self.parts().items():

@@ -451,7 +451,7 @@ def memory(method: Method) -> None:
     def run() -> None:
         small.shortened(3).fit(train).predict(np.arange(20), np.arange(20))
 
-    run()  # what is compiled and imported once counts for nothing
+    run()  # so that compilation and imports are not measured
     taken = _peak_bytes(run)
     _require(taken < m * n, f"{taken / 1e6:.0f} MB for {m} × {n} with {count} ratings")
 

@@ -102,9 +102,9 @@ def train_point(
     """Train a method at one setting on all folds with all seeds.
 
     Every run is trained on `fit`, which gives its validation RMSE and the best number of epochs;
-    then anew on `train` for as many epochs, which gives its test RMSE and predictions. Methods
-    that stop by their loss (as published) or not at all (Gibbs) decide their epochs in each phase,
-    unless the time limit did so on `fit`.
+    then from the start on `train` for as many epochs, which gives its test RMSE and predictions.
+    Methods that stop by their loss (as published) or not at all (Gibbs) decide their epochs in each
+    phase, unless the time limit did so on `fit`.
 
     Parameters
     ----------

@@ -41,6 +41,6 @@ with job(snakemake) as (log, params):
     for kind in ("metrics", "costs"):
         write_table(snakemake.output[kind], getattr(result, kind), kind)
     for kind in ("history", "predictions"):
-        with atomic_write(snakemake.output[kind]) as beside:
-            getattr(result, kind).to_parquet(beside, index=False)
+        with atomic_write(snakemake.output[kind]) as temporary:
+            getattr(result, kind).to_parquet(temporary, index=False)
     shutil.rmtree(checkpoint, ignore_errors=True)

@@ -146,7 +146,7 @@ class AdamW(Solver):
 class _Training:
     """The state of one batch of runs.
 
-    Parameters lie as `cfmf.factorization.objective` says, the runs' rows below one another. The
+    Parameters have the layout of `cfmf.factorization.objective`, the rows of all runs stacked. The
     columns of ones are put back after every step; those of zeros have no gradient and stay.
     """
 
@@ -347,7 +347,7 @@ class _Training:
         ]
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how training goes on."""
+        """Everything that determines the rest of the training."""
         state = {}
         for place, side in enumerate(("left", "right")):
             state[side] = self.blocks[place].cpu().numpy()

@@ -57,7 +57,7 @@ class Blocks:
         return as_model(*self.best, self.k, self.mean, rated=rated_rows(self.task.train))
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how training goes on."""
+        """Everything that determines the rest of the training."""
         best_left, best_right = self.best
         return {
             "left": self.left,

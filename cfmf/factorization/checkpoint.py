@@ -1,4 +1,4 @@
-"""State of a long run in a file, so that a killed job goes on where it was."""
+"""State of a long run in a file, so that a killed job resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Checkpoint:
     def save(self, run: str, state: Mapping[str, np.ndarray]) -> None:
         """Keep the state of the run with this fingerprint, whole or not at all."""
         if self.path is not None:
-            with atomic_write(self.path) as beside:
-                np.savez(beside, allow_pickle=False, run=np.array(run), **state)
+            with atomic_write(self.path) as temporary:
+                np.savez(temporary, allow_pickle=False, run=np.array(run), **state)
             self.saved = time.monotonic()
 
     def load(self, run: str) -> dict[str, np.ndarray] | None:

@@ -17,12 +17,12 @@ from cfmf.observed import pairs
 from cfmf.progress import progress
 from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 
-MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, for the patience to start anew
+MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, below which an epoch is no better
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """When a run ends, unless its task says after how many epochs.
+    """When a run ends, unless its task sets the number of epochs.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Training(Protocol):
         ...
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how training goes on."""
+        """Everything that determines the rest of the training."""
         ...
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -78,7 +78,7 @@ class Curve:
     stopping
         Their rules.
     settings
-        The solver, for messages and to tell checkpoints apart.
+        The solver, for messages and the fingerprint of checkpoints.
     advice
         What to do about a loss or a validation RMSE that is no longer finite.
     """
@@ -188,7 +188,7 @@ class Curve:
         return table[: table["epoch"].max() + 1]
 
     def state(self) -> dict[str, np.ndarray]:
-        """What decides how the curve goes on."""
+        """What determines the rest of the curve."""
         return {
             "curve": np.stack(self.rows),
             "best_epoch": self.best_epoch,

@@ -8,13 +8,13 @@ The model, with p_u = (U_u, b_u) and q_i = (V_i, c_i) of k + 1 columns f each::
     y_jf ~ N(0, 1 / κ_f)                                   κ_f ~ Gamma(1, 1)
 
 and q_i likewise, with the users who rated i in place of the items that u rated. The sums are the
-implicit feedback, by option: that a rating exists says something, whatever it is (Koren 2008,
+implicit feedback, by option: that a rating exists is informative, whatever its value (Koren 2008,
 SVD++, as a factorization machine has it). They are over training pairs only.
 
 w and v, each with a ν of its own, are the noise of single users and items, by option too: some rate
-more erratically than others, and their ratings say less (Lakshminarayanan, Bouchard & Archambeau
-2011, *Robust Bayesian matrix factorisation*). Without both options this is Salakhutdinov & Mnih
-(2008) with independent priors. Gamma(a, b) has rate b.
+more erratically than others, and their ratings are less informative (Lakshminarayanan, Bouchard &
+Archambeau 2011, *Robust Bayesian matrix factorisation*). Without both options this is
+Salakhutdinov & Mnih (2008) with independent priors. Gamma(a, b) has rate b.
 
 Every user's p_u is drawn at once from its conditional normal distribution, by the equations that
 ALS solves; a prediction is the mean over sweeps.
@@ -56,7 +56,7 @@ class Gibbs(Solver):
     k
         Number of factors.
     sweeps, burn_in
-        Sweeps in all, and how many of the first count for nothing.
+        Sweeps in all, and how many at the start are discarded.
     implicit
         Whose implicit feedback the model has: `none`, `users` or `both`.
     noise
@@ -256,7 +256,7 @@ class _Sampling:
         self.noise: list[tuple[float, np.ndarray, np.ndarray]] = []  # of each draw
 
     def run(self, checkpoint: Checkpoint) -> None:
-        """Sweep as often as the settings or the task say, or until the time is out."""
+        """Run the sweeps that the settings or the task set, or until the time is up."""
         settings = self.settings
         run = fingerprint(settings, [self.task]) if checkpoint.path else ""
         self.restore(checkpoint.load(run))
@@ -374,7 +374,7 @@ class _Sampling:
         return Posterior(tuple(self.draws), *columns)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how sampling goes on."""
+        """Everything that determines the rest of the sampling."""
         state = {
             "alpha": np.array(self.alpha),
             "history": np.array(self.history),

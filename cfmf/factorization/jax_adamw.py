@@ -1,9 +1,9 @@
 """The corrected factorization in JAX: the same objective, units and observed pairs as in torch.
 
-Gradients are JAX's own, so that agreement with `cfmf.factorization.adamw` says something about
-both; all but those of the inner products, which are sparse products: JAX's own would add the pairs
-up one by one, which takes several times longer on a CPU. JAX is optional; it comes with the
-environment of this method only.
+Gradients are JAX's own, so that agreement with `cfmf.factorization.adamw` is evidence for
+both; only those of the inner products are written out as sparse products, for JAX's own add the
+pairs one by one, which takes several times longer on a CPU. JAX is optional: only the environment
+of this method contains it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class JaxAdamW(AdamW):
         if self.penalty not in ("l2", "decay"):
             raise ValueError(f"penalty is {self.penalty!r}; in JAX it must be l2 or decay")
         if self.bounded:
-            raise ValueError("a bounded output is not to be had in JAX")
+            raise ValueError("JaxAdamW has no bounded output; AdamW has")
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train on several matrices, one after another.
@@ -185,7 +185,7 @@ class JaxTraining:
         return as_model(*self.best, settings.k, self.mean, settings.biases, rated=self.rated)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how training goes on."""
+        """Everything that determines the rest of the training."""
         best_left, best_right = self.best
         state = {name: np.asarray(value) for name, value in self.state_.items()}
         return {**state, "best_left": best_left, "best_right": best_right}
@@ -199,7 +199,7 @@ class JaxTraining:
 def on_device(part: sparse.csr_array, mean: float) -> Pairs:
     """The pairs of a part and their ratings less the mean, in CSR order, and the way to CSC.
 
-    `user_starts` and `item_starts` say where the pairs of each user and item start in CSR and CSC
+    `user_starts` and `item_starts` are where the pairs of each user and item start in CSR and CSC
     order; `order` lists the pairs in CSC order, and `raters` their users.
     """
     users, items = pairs(part)

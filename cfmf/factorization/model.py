@@ -28,7 +28,7 @@ class Factorization(Model):
     user_bias, item_bias
         One a user and one an item, float32; zeros in a model without biases.
     mean
-        What is predicted before biases and factors say anything.
+        The prediction where all biases and factors are zero.
     bounds
         Lowest and highest rating where the sum is squashed onto the scale by
         low + (high - low) / (1 + exp(-sum)); None where the sum itself is the prediction.

@@ -1,4 +1,4 @@
-"""The corrected objective, and how its parameters lie side by side in two arrays.
+"""The corrected objective, and the layout of its parameters in two arrays.
 
     J = [½ Σ_Ω e² + reg Σ_u w_u ρ(U_u) + reg Σ_i w_i ρ(V_i) + ½ bias_reg (‖b‖² + ‖c‖²)] / N
 
@@ -53,7 +53,7 @@ def start_factors(
 def silence_unrated(
     users: np.ndarray, items: np.ndarray, train: sparse.csr_array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The factors, those of users and items without ratings zero: they say nothing, and stay so."""
+    """The factors with those of users and items without ratings set to zero, where they stay."""
     rated_users, rated_items = rated_rows(train)
     return users * rated_users[:, None], items * rated_items[:, None]
 

@@ -188,7 +188,7 @@ class _Training(Blocks):
         return 0.5 * total
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how training goes on."""
+        """Everything that determines the rest of the training."""
         return {**super().state(), "epoch": np.array(self.epoch)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:

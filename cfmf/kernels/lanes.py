@@ -1,11 +1,11 @@
 """Inner products whose every rounding is fixed, at the speed of vector registers.
 
 A compiler may not reorder the additions of a float sum, and so cannot keep partial sums in a vector
-register, unless it is told that the order does not matter (`fastmath`). Then, though, the order is
-what the compiler chose that time, and the process that compiled a parallel function got other last
-digits than those that loaded it from numba's disk cache. Here the order is written down instead:
-`LANES` partial sums of fused multiply-adds, whose halves are added until one is left. Results
-depend neither on the process nor on the number of threads.
+register, unless `fastmath` permits any order. But then the compiler chooses the order each time:
+the process that compiled a parallel function got other last digits than those that loaded it from
+numba's disk cache. Here the order is fixed instead: `LANES` partial sums of fused multiply-adds,
+whose halves are added until one is left. Results depend neither on the process nor on the number of
+threads.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 
 with warnings.catch_warnings():
-    # Torch says once in a process that CSR tensors are a beta feature and are not checked; what is
+    # Torch warns once in a process that CSR tensors are a beta feature and are not checked; what is
     # used of them here is checked by our tests.
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 1], [0], [1.0])

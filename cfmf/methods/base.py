@@ -155,7 +155,7 @@ class Method(BaseModel):
             Called after every pass with its number and what was measured; what it raises ends the
             training.
         checkpoint
-            File (`.npz`) for the state of a long training; it goes on from what is there.
+            File (`.npz`) for the state of a long training; a training resumes from it.
 
         Raises
         ------
