@@ -12,8 +12,8 @@ time to RMSE
     of the best that each peer reaches itself (`to NAME's best`). `quality` is the best RMSE of
     each; a system that never gets there has no seconds. Settings of each were chosen by trying a
     few on each data set, with equal k. Every peer is trained from the start for each number of
-    epochs, and only its training is timed; our seconds include the train and test RMSE of every epoch.
-    LIBMF is built with AVX (see the Makefile).
+    epochs, and only its training is timed; our seconds include the train and test RMSE of every
+    epoch. LIBMF is built with AVX (see the Makefile).
 gibbs
     Seconds a sweep and RMSE after 50 sweeps of Bayesian factorizations of 10 factors, the noise
     of all ratings the same, as myFM has it.
