@@ -231,6 +231,38 @@ def figures() -> str:
     return table(["figure", "published"], rows)
 
 
+# The methods, as their classes declare them.
+
+
+def methods() -> str:
+    """Every method: what it is, what it declares, and its settings."""
+    from cfmf.methods.registry import FAMILIES, installed, schema
+
+    parts = []
+    for family in FAMILIES:
+        parts.append(f"## {family.capitalize()}\n")
+        for name, found in installed().items():
+            if found.family != family:
+                continue
+            declared = {
+                "label in the report": found.label,
+                "computes on a GPU": "yes" if found.on_gpu else "no",
+                "draws random numbers": "yes" if found.stochastic else "no",
+                "trained in": found.iterates or "one pass",
+                "one job": "for each k and reg" if found.job_per_point else "for the whole grid",
+                "its models also": ", ".join(sorted(found.can)) or "nothing further",
+            }
+            described = schema(found)
+            parts.append(f"### {name}\n\n{described['description']}\n")
+            parts.append(table(["", ""], declared.items()))
+            if rows := [
+                (code(key), code(one.get("default", "")), one.get("description", ""))
+                for key, one in described["properties"].items()
+            ]:
+                parts.append(table(["setting", "default", "meaning"], rows))
+    return "\n".join(parts)
+
+
 # The package.
 
 
@@ -256,7 +288,7 @@ def top() -> Iterator[str]:
             yield found.name
 
 
-PARTS = {part.__name__: part for part in (rules, columns, errata, roots, figures, modules)}
+PARTS = {part.__name__: part for part in (rules, columns, errata, roots, figures, methods, modules)}
 
 
 class Generated(SphinxDirective):
