@@ -4,12 +4,15 @@
 
     check_method(MyMethod, neighbours=5)
 
+or, from a shell, `python -m cfmf.testing module:Class`.
+
 A method lists what it cannot do yet in `known_failures`; those properties are checked as well and
 must fail, so that no declaration outlives its fault.
 """
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ import numpy as np
 from scipy import sparse
 
 from cfmf.methods.base import Method
+from cfmf.methods.registry import load
 from cfmf.models import Model, Prediction
 from cfmf.observed import pairs
 from cfmf.tasks import Task
@@ -477,3 +481,22 @@ def _resident(reset: bool = False) -> int:
     except OSError:
         return 0
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def main(paths: list[str]) -> int:
+    """Check methods given as `module:Class` and print every property; 1 if any fails, else 0."""
+    failed = 0
+    for found in (load("", path) for path in paths):
+        for name in properties():
+            try:
+                check_property(name, found)
+            except PropertyError as error:
+                failed = 1
+                print(f"fails  {error}")
+            else:
+                print(f"passes {found.name}, property {name}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

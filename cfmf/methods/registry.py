@@ -50,7 +50,7 @@ def register(blocks: Mapping[str, Any]) -> None:
 
 
 def load(name: str, path: str) -> type[Method]:
-    """The method of a class given as `module:Class`, under the name that a config gives it.
+    """The method of a class given as `module:Class`, under another name where one is given.
 
     Raises
     ------
@@ -68,10 +68,10 @@ def load(name: str, path: str) -> type[Method]:
             " Snakemake is started, or install it"
         ) from error
     method = _checked(found, path)
-    known = {"__doc__": method.__doc__, "__module__": method.__module__}
-    return (
-        method if method.name == name else type(method.__name__, (method,), known | {"name": name})
-    )
+    if name in ("", method.name):
+        return method
+    known = {"name": name, "__doc__": method.__doc__, "__module__": method.__module__}
+    return type(method.__name__, (method,), known)
 
 
 def methods() -> dict[str, type[Method]]:
