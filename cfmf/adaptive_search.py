@@ -21,7 +21,7 @@ from cfmf.methods import registry
 from cfmf.methods.base import Method, Prediction, plain
 from cfmf.observed import pairs, rmse
 from cfmf.prediction import score_fold
-from cfmf.selection import ERROR
+from cfmf.selection import ERROR, best_trials
 from cfmf.tables import COLUMNS
 from cfmf.tasks import Task
 from cfmf.training import Limits, Run, train_point
@@ -96,7 +96,7 @@ def search(
         keep_study(study, storage)
     keys = {"dataset": place.dataset, "fold": place.run.fold, "method": method}
     trials = _trials(study, keys)
-    metrics = finish(best(study), trials)
+    metrics = finish(best(study, trials), trials)
     cost = {**keys, "k": "", "reg": "", "seed": "", "stage": "search", "measure": "seconds"}
     costs = pd.DataFrame([{**cost, "value": spent}])[COLUMNS["costs"]]
     return Tables(trials, metrics, costs)
@@ -128,22 +128,22 @@ def _searched(
     return study, finish
 
 
-def best(study: optuna.Study) -> Setting:
-    """Setting of the complete trial with the lowest validation RMSE, the first of equals.
+def best(study: optuna.Study, trials: pd.DataFrame) -> Setting:
+    """Setting of the trial that validation chooses, as everywhere by `cfmf.selection`.
 
     Raises
     ------
     ValueError
         If none is complete.
     """
-    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    if not complete:
+    chosen = best_trials(trials)
+    if chosen.empty:
         raise ValueError(
             f"{study.study_name}: none of {len(study.trials)} trials was completed; give"
             " tuning.seconds more time, or tuning.adaptive.trials more trials"
         )
-    found = min(complete, key=lambda trial: (trial.value, trial.number))
-    return dict(found.user_attrs["setting"])
+    at = int(chosen["trial"].to_numpy()[0])
+    return dict(study.trials[at].user_attrs["setting"])
 
 
 def _trials(study: optuna.Study, keys: Mapping[str, str]) -> pd.DataFrame:

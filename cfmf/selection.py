@@ -101,6 +101,15 @@ def choose(metrics: pd.DataFrame, trials: pd.DataFrame | None = None) -> pd.Data
     return table.reset_index(drop=True)[COLUMNS["selection"]]
 
 
+def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The complete trial that the rule chooses of each fold and method that has one.
+
+    Its columns are those of the `trials` table, the value being called `validation_rmse`, and the
+    parts of the setting that the rule compares.
+    """
+    return best(_complete(trials), FOLD)
+
+
 def choose_trial(trials: pd.DataFrame) -> pd.DataFrame:
     """The `selection` table of methods that try their whole grid in one job.
 
@@ -109,7 +118,7 @@ def choose_trial(trials: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If a method has no complete trial on a fold.
     """
-    found = best(_complete(trials), FOLD)
+    found = best_trials(trials)
     wanted, got = (set(table[FOLD].itertuples(index=False, name=None)) for table in (trials, found))
     if wanted - got:
         _, fold, method = min(wanted - got)
@@ -155,8 +164,8 @@ def validation_errors(metrics: pd.DataFrame) -> pd.DataFrame:
 def edge(chosen: Mapping[Any, Any], settings: pd.DataFrame) -> str:
     """On which ends of the grid `settings` a choice is, as `k=highest;reg=lowest`; empty inside.
 
-    An end counts only where there are at least three values: of two, each is an end. Nor does the
-    lowest where it is 0, for nothing is below.
+    An end counts only where there are at least three values, since of two each is an end. The
+    lowest does not count where it is 0, since no value is below it.
     """
     found = []
     for name in settings:
@@ -188,7 +197,7 @@ def search_edges(trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]]) ->
     -------
     Columns fold, method, edge; one row for each fold and method with a complete trial.
     """
-    found = best(_complete(trials), FOLD)
+    found = best_trials(trials)
     found["edge"] = [_near(setting_parts(text), ranges) for text in found["setting"]]
     return found[["fold", "method", "edge"]]
 

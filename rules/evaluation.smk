@@ -31,7 +31,7 @@ rule evaluate_methods:
     input:
         neighbours=of_methods("metrics.tsv"),
         factorization=plan.points("metrics.tsv"),
-        # beside these; only those of the chosen settings are read
+        # of every setting; only those of the chosen ones are read
         predictions=of_methods("predictions.parquet")
         + plan.points("predictions.parquet"),
         costs=of_methods("tuning_costs.tsv")

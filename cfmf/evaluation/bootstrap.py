@@ -91,8 +91,8 @@ def ratio_intervals(
 def interval(drawn: Sums, users: NDArray[np.integer], resampling: Resampling) -> tuple[Sums, Sums]:
     """Ends of the percentile interval of each column of `drawn`, repeats × columns.
 
-    They are NaN where at most one of the `users` has a part in the column: one user cannot tell how
-    users vary. A resample without anyone who has a part (NaN) is not counted.
+    They are NaN where at most one of the `users` has a part in the column: one user does not show
+    how users vary. A resample without anyone who has a part (NaN) is not counted.
     """
     tails = [(1 - resampling.level) / 2, (1 + resampling.level) / 2]
     low, high = np.full((2, drawn.shape[1]), np.nan)

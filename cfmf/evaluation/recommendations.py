@@ -165,8 +165,8 @@ def recommend(
         for row in _ranked(user, found, wanted, train, named):
             item = row["item"]
             who = setting.keys | {"user": labels.users[user], "rank": row["rank"]}
-            told = {"history": history[user], "title": labels.items[item]}
-            rows.append(who | row | told | {"rating": given.get(item, np.nan)})
+            known = {"history": history[user], "title": labels.items[item]}
+            rows.append(who | row | known | {"rating": given.get(item, np.nan)})
             if explains and (row["rank"] <= EXPLAINED or item in named):
                 explained = explain_pair(found.model, user, item, labels)
                 explanations += [who | part for part in explained]

@@ -67,7 +67,7 @@ def design(
     """Sample users and give each a history length in every round.
 
     Drawn from the users with a test rating and more training ratings than the longest of `lengths`,
-    so that every length is a cut for everyone; there may be fewer of them than asked for.
+    so that every length shortens every history; there may be fewer of them than `users`.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfmf import selection
@@ -124,6 +124,7 @@ def test_ties_of_trials_go_to_the_simpler_setting(settings, simplest):
     assert found["setting"] == settings[simplest]
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.randoms(), st.lists(st.sampled_from([0.8, 0.9, 1.0]), min_size=9, max_size=9))
 def test_the_order_of_rows_does_not_matter(random, values):
     """And points and trials with the same settings and errors are chosen by one rule."""
