@@ -1,11 +1,12 @@
-"""Every kernel that knows a GPU, on the GPU and on the CPU: whether they agree, and seconds.
+"""Run every GPU kernel on the GPU and on the CPU: whether they agree, and seconds.
 
     python benchmarks/check_gpu.py [--device cuda] [--users 6000 --items 3000 --ratings 1000000]
 
-prints a line a kernel and exits with 1 if any disagrees, with 2 and the reason if the GPU cannot be
-used. What one kernel's library cannot do on it, as JAX in its CPU build, is reported on its line.
-`--device cpu:0` runs the GPU's code on the CPU, which checks this program and nothing else.
-Ratings are drawn here; nothing is read or written.
+prints one line per kernel and exits with 1 if any disagrees, with 2 and the reason if the GPU
+cannot be used. If the library of a kernel cannot use the GPU, as JAX in its CPU build, its line
+reports that.
+`--device cpu:0` runs the GPU code on the CPU, which checks only this program. Ratings are drawn at
+random; nothing is read or written.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ EPOCHS, FACTORS, REG = 30, 16, 0.1
 # Largest difference of two predictions, in stars. Neighbours add at most a few hundred float32
 # terms; thirty steps of gradient descent in another order of addition drift further apart.
 TOLERANCE = {"neighbours": 1e-4, "factorization": 1e-2}
-# Rounding may move a similarity over a step of its rank, and so another row among the nearest: see
-# `cfmf.kernels.dense`. As many pairs may differ by more, and the RMSE by as much.
+# Rounding may move a similarity over a step of its rank and so change the nearest rows: see
+# `cfmf.kernels.dense`. This proportion of pairs may differ by more, and the RMSE by this much.
 OTHERS, RMSE_TOLERANCE = {"neighbours": 1e-4, "factorization": 0.0}, 1e-5
 
 Predict = Callable[[str], np.ndarray]

@@ -1,37 +1,38 @@
-"""Neighbour methods beside their peers: seconds, peak memory, RMSE and agreement, in one run.
+"""Neighbour methods compared with other packages: seconds, peak memory, RMSE and agreement.
 
 user-cf
     All neighbours, cosine of raw ratings. `published` is the study's recipe: scikit-learn's
     cosine_similarity of the CSR matrix, then two dense products, in float32 and in float64.
 user-knn
-    The 40 nearest users, cosine of centred ratings, centred predictions: what LensKit's UserKNN
-    computes too. LensKit predicts for the first `--users` users only, Surprise (KNNWithMeans with
+    The 40 nearest users, cosine of centred ratings, centred predictions, as LensKit's UserKNN
+    computes them. LensKit predicts for the first `--users` users only, Surprise (KNNWithMeans with
     its own cosine, over shared ratings) for the first 10,000 pairs; their seconds are scaled to all
-    pairs. Their RMSE is over their own pairs, and so is that of a row of ours beside each. Surprise
-    runs on MovieLens only: it visits every two ratings of an item as Python objects, Σ d² of them,
-    1.4e10 at 10,000 × 10,000 (MovieLens 1M: 5e8), and keeps four matrices of users × users.
+    pairs. Their RMSE is over their own pairs; a row of ours gives the RMSE over the same pairs.
+    Surprise runs on MovieLens only: it visits every two ratings of an item as Python objects, Σ d²
+    of them, 1.4e10 at 10,000 × 10,000 (MovieLens 1M: 5e8), and keeps four users × users matrices.
 agreement
-    `quality` is the share of predictions that agree with ours within 1e-4 of a star; the largest
-    difference stands in the name of the size. Surprise's pearson is our pearson; its
+    `quality` is the proportion of predictions that agree with ours within 1e-4; `size` includes the
+    largest difference. Surprise's pearson is our pearson; its
     pearson_baseline shrinks by (c − 1)/(c − 1 + β) where ours does by c/(c + β), and its cosine is
     over shared ratings, so neither is compared.
 products
-    What decides which columns go through BLAS: a thousand million multiply-adds of the similarity
-    sums, scattered over sparse columns and as a dense product, on one thread. `quality` of the
-    `break-even` row is the share of rows from which on a column is cheaper dense.
+    The measurement that decides which columns go through BLAS: a thousand million multiply-adds of
+    the similarity sums, scattered over sparse columns and as a dense product, on one thread.
+    `quality` of the `break-even` row is the density above which a column is faster as dense.
 scaling
-    Ours on four sizes of one density, as it is and with every column scattered; `quality` of the
-    rows of exponents is the slope of log(seconds) over log(Σ d²), d being the raters of an item. In
-    theory 1 where every column is scattered; columns that BLAS takes cost less.
+    Ours on four sizes of one density, with its defaults and with every column scattered. `quality`
+    of the rows of exponents is the slope of log(seconds) against log(Σ d²), where d is the number
+    of ratings of an item. The theoretical slope is 1 if every column is scattered; columns that go
+    through BLAS cost less.
 netflix
-    One block of users of a data set of the whole Netflix Prize's shape, and all of them
-    extrapolated from it.
+    One block of users of a synthetic data set of the size of the Netflix Prize, and the time of all
+    users extrapolated from it.
 
     python benchmarks/neighbours.py [--peers PYTHON] [--only user-cf …] [--threads 2] [--users 300]
 
-writes benchmarks/results/neighbours.tsv; rows of it that are not measured again stay. `--peers` is
-a Python that has the packages of requirements-peers.txt; without it, only ours runs. MovieLens is
-read from the folder that CFMF_REAL_DATA names, and left out without it.
+writes benchmarks/results/neighbours.tsv and keeps its rows that are not measured again. `--peers`
+is the Python of an environment with the packages of requirements-peers.txt; without it, only ours
+runs. MovieLens is read from the folder in CFMF_REAL_DATA, and left out without it.
 """
 
 from __future__ import annotations
@@ -65,21 +66,21 @@ from benchmarks.common import (
 NETFLIX = (480_189, 17_770, 99_072_112, 1_408_395)
 NEAREST = 40
 CHUNK = 2**22
-"""Pairs of a user and an item that are looked at at once when ratings are drawn."""
+"""Number of user-item pairs that are processed at once when ratings are drawn."""
 SAMPLED = 101
-"""One in so many pairs tells about how late the last wanted one comes."""
+"""One in so many pairs is sampled to estimate the time of the last wanted one."""
 
 
 # ------------------------------------------------------------------------------------------- data
 
 
 def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[sparse.csr_array]:
-    """Train and test matrices of a made-up study: distinct pairs, skewed as real ratings are."""
+    """Train and test matrices of a synthetic study: distinct pairs, skewed as real ratings are."""
     rng = np.random.default_rng(seed)
     activity = rng.lognormal(0, 1.0, users)
     popularity = rng.lognormal(0, 1.5, items)
     likings = [rng.normal(0, 0.4, size).astype(np.float32) for size in (users, items)]
-    # Some users at a time, so that a few million pairs are looked at at once.
+    # Some users at a time, so that a few million pairs are processed at once.
     edges = [*range(0, users, max(CHUNK // items, 1)), users]
     share = np.concatenate([[0], np.cumsum(activity)])[edges] / activity.sum()
     wanted, held_out = (
@@ -107,7 +108,7 @@ def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[s
 def draw_pairs(activity: Any, popularity: Any, wanted: int, rng: np.random.Generator) -> Any:
     """Distinct pairs of a user and an item, sorted, drawn one after the other by their weights.
 
-    The pairs with the least of exponential times, each divided by its weight, are such a draw
+    The pairs with the shortest exponential times, each divided by its weight, are such a draw
     (Efraimidis & Spirakis, 2006), and only those that may be among them are sorted.
     """
     shape = len(activity), len(popularity)
@@ -120,8 +121,8 @@ def draw_pairs(activity: Any, popularity: Any, wanted: int, rng: np.random.Gener
     places = np.flatnonzero(every <= last)
     if len(places) < wanted:
         places = np.arange(len(every))
-    least = np.argpartition(every[places], wanted - 1)[:wanted]
-    return np.divmod(np.sort(places[least]), shape[1])
+    first = np.argpartition(every[places], wanted - 1)[:wanted]
+    return np.divmod(np.sort(places[first]), shape[1])
 
 
 # ---------------------------------------------------------------------- systems, each in a process
@@ -296,7 +297,7 @@ class Bench:
         self.rows: list[dict[str, Any]] = []
 
     def run(self, folder: Path, name: str, system: str, **options: Any) -> dict[str, Any] | None:
-        """Figures of a system in a process of its own; None where its environment is not here."""
+        """Figures of a system in a process of its own; None if its environment is not installed."""
         own = system in ("ours", "one_block", "products")
         if not own and self.peers is None:
             return None
@@ -317,12 +318,12 @@ class Bench:
         print("\t".join(_text(row[name]) for name in COLUMNS), flush=True)
 
     def write(self, path: Path) -> None:
-        """Write the table; of one that is there, keep the rows that were not measured again."""
+        """Write the table; keep the rows of an existing one that were not measured again."""
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [{name: _text(value) for name, value in row.items()} for row in self.rows]
         if path.exists():
-            told = [line.split("\t") for line in path.read_text().splitlines()[1:]]
-            before = [dict(zip(COLUMNS, line, strict=True)) for line in told]
+            lines = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+            before = [dict(zip(COLUMNS, line, strict=True)) for line in lines]
             measured = {_what(row) for row in rows}
             rows = [row for row in before if _what(row) not in measured] + rows
         lines = ["\t".join(row[name] for name in COLUMNS) for row in rows]
@@ -384,7 +385,7 @@ class Bench:
                     self.agree(folder, f"surprise-{names[1]}-pearson", *names)
 
     def same_pairs(self, folder: Path, peer: str, mine: str, theirs: str) -> None:
-        """RMSE of ours over the pairs that a peer predicted, to be read beside the peer's."""
+        """RMSE of ours over the pairs that another package predicted."""
         ours, others = (np.load(folder / f"{name}.npy") for name in (mine, theirs))
         known = ~np.isnan(others)
         quality = rmse(ours[known], stored(folder)[1].data[known])
@@ -392,14 +393,14 @@ class Bench:
         self.add("user-knn", f"ours-on-pairs-of-{peer}", size, None, quality=quality)
 
     def agree(self, folder: Path, system: str, mine: str, theirs: str) -> None:
-        """Share of the predictions of both that are the same within 1e-4."""
+        """Proportion of predictions of both that are equal within 1e-4."""
         a, b = (np.load(folder / f"{name}.npy").astype(np.float64) for name in (mine, theirs))
         difference = np.abs(a - b)[~np.isnan(b)]
         size = f"{folder.name}, {len(difference)} pairs, largest {difference.max():.2g}"
         self.add("agreement", system, size, None, quality=np.mean(difference <= 1e-4))
 
     def products(self, folder: Path) -> None:
-        """Dense against scattered multiply-adds."""
+        """Dense and scattered multiply-adds."""
         found = [self.run(folder, f"products-{dense}", "products", dense=dense) for dense in (0, 1)]
         for name, figures in zip(("scattered", "dense"), found, strict=True):
             assert figures is not None
@@ -428,7 +429,7 @@ class Bench:
             self.add("scaling", name, size, None, quality=slope)
 
     def netflix(self, folder: Path) -> None:
-        """One block of the whole Netflix Prize's shape."""
+        """One block of data of the size of the Netflix Prize."""
         place = store(folder / "netflix", draw(*NETFLIX))
         found = self.run(place, "block", "one_block", threads=self.threads)
         assert found is not None
@@ -439,7 +440,7 @@ class Bench:
 
 
 def rmse(predicted: Any, ratings: Any) -> float:
-    """Root mean square error; the peers' Python does not have the package's."""
+    """Root mean square error; `cfmf` is not installed in the peers' environment."""
     return float(np.sqrt(np.mean((predicted.astype(np.float64) - ratings) ** 2)))
 
 
