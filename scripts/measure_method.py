@@ -8,7 +8,6 @@ from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import Setting, predictions_of
 from cfmf.evaluation.measurement import Measured, measure
 from cfmf.files import load_matrix
-from cfmf.methods.registry import register
 from cfmf.selection import read_selection
 from cfmf.tables import MEASURED, write_table
 from cfmf.workflow.devices import of_job
@@ -16,7 +15,6 @@ from cfmf.workflow.job import job
 from cfmf.workflow.layout import settings_of
 
 with job(snakemake) as (log, params):
-    register({snakemake.wildcards.method: params.settings})
     scale = tuple(params.scale)
     chosen = read_selection(snakemake.input.settings).set_index("fold", drop=False)
     row = chosen.loc[params.fold].to_dict()

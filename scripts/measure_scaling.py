@@ -5,13 +5,11 @@ import pandas as pd
 from cfmf.evaluation.fitting import Setting
 from cfmf.evaluation.scaling import exponents, limited, measure
 from cfmf.files import load_matrix
-from cfmf.methods.registry import register
 from cfmf.selection import read_selection
 from cfmf.tables import write_table
 from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
-    register(params.settings)
     seed, options = params.evaluation["seed"], params.evaluation["scaling"]
     matrices = (load_matrix(path) for path in (snakemake.input.train, snakemake.input.test))
     train, test = limited(*matrices, options["ratings"], seed)

@@ -92,6 +92,12 @@ def method(name: str) -> type[Method]:
     return methods()[name]
 
 
+def label(name: str) -> str:
+    """What the report calls a method; its name where it has no label or is not known."""
+    found = methods().get(name)
+    return (found.label if found else "") or name
+
+
 def family(name: str) -> str:
     """What a method is compared as; `factorization` of a name that no registry has."""
     found = methods().get(name)

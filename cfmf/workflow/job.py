@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,8 +24,8 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     The reason is logged last and in one line, after the traceback, and printed, so that whoever
     opens the log or looks at the terminal sees what to do without reading Python. A result that the
     package finds damaged is quarantined, as in `cfmf.workflow.hashes.verify`: Snakemake would take
-    it for made. The working directory can be imported from, for methods that a config names as
-    `module:Class`.
+    it for made. Methods that the config names as `module:Class` are known to every job that has
+    what they import; their modules may be in the working directory.
     """
     logging.basicConfig(
         filename=snakemake.log[0],
@@ -42,6 +42,7 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     log.info("%s started with %d threads", snakemake.rule, snakemake.threads)
     log.info("run by %s", sys.executable)
     log.info("runs with %s", json.dumps({"versions": versions(), "machine": machine()}))
+    _register(snakemake.config.get("methods") or {}, log)
     before = prefix(snakemake.log[0])
     try:
         verify(snakemake.input, before)
@@ -58,6 +59,22 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
         print(f"{reason}\nDetails are in {snakemake.log[0]}", file=sys.stderr)
         sys.exit(1)
     log.info("%s done in %.1f s", snakemake.rule, time.perf_counter() - start)
+
+
+def _register(blocks: Mapping[str, Any], log: logging.Logger) -> None:
+    """Make the methods known that a config names as `module:Class`.
+
+    A stage that fits nothing may lack what they import, and does without them.
+    """
+    for name, block in blocks.items():
+        if "class" not in block:
+            continue
+        try:
+            from cfmf.methods.registry import register
+
+            register({name: block})
+        except (ImportError, ValueError) as error:
+            log.warning("%s unknown to this job: %s", name, error)
 
 
 def folds_of(snakemake: Any, *parts: str) -> dict[str, dict[str, str]]:

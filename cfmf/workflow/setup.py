@@ -13,7 +13,6 @@ from cfmf.workflow.job import folds_of
 def setup_of(snakemake: Any, *parts: str) -> Setup:
     """The setup of the wildcards' method on all folds, with the named parts of each, on the CPU."""
     name, params = snakemake.wildcards.method, snakemake.params
-    registry.register({name: params.settings})
     folds: Mapping[str, Mapping[str, Matrix]] = folds_of(snakemake, *parts)
     low, high = params.scale
     return Setup(

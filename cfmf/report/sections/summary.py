@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
+from cfmf.methods.registry import label
 from cfmf.metrics import METRICS
 from cfmf.report import numbers
 from cfmf.report.context import Study
@@ -128,7 +129,7 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
         Column("search", words.plain("column.seconds_all"), "seconds"),
         Column("what", words.plain("column.what")),
     ]
-    what = [words.otherwise(f"method.{method}", method).striptags() for method in table["method"]]
+    what = [words.otherwise(f"method.{name}", label(name)).striptags() for name in table["method"]]
     columns = [c for c in columns if c.key in {"method", "what"} or table[c.key].notna().any()]
     title = words("summary.table", folds=number(int(table["folds"].max())))
     return Table("summary", title, columns, records(table.assign(what=what)))

@@ -3,11 +3,13 @@
 import logging
 import re
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from cfmf.files import DamagedError
+from cfmf.methods import registry
 from cfmf.workflow.hashes import record, verify
 from cfmf.workflow.job import job
 from tests.checkout import ROOT
@@ -71,7 +73,13 @@ def test_a_folder_stands_and_falls_with_its_manifest(result, spoil):
 
 def test_job_checks_its_inputs_and_keeps_hashes_of_its_outputs(result, monkeypatch):
     given = SimpleNamespace(
-        input=[RESULT], output=["results/tiny/x.tsv"], log=["x.log"], rule="x", threads=1, params={}
+        input=[RESULT],
+        output=["results/tiny/x.tsv"],
+        log=["x.log"],
+        rule="x",
+        threads=1,
+        params={},
+        config={},
     )
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
     (result.parents[2] / "x.tsv").write_text("a\n")
@@ -86,7 +94,9 @@ def test_job_checks_its_inputs_and_keeps_hashes_of_its_outputs(result, monkeypat
 
 
 def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, monkeypatch, capsys):
-    given = SimpleNamespace(input=[], output=[], log=["x.log"], rule="x", threads=1, params={})
+    given = SimpleNamespace(
+        input=[], output=[], log=["x.log"], rule="x", threads=1, params={}, config={}
+    )
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
     own = result.parents[4] / "own"
     own.mkdir()
@@ -110,3 +120,32 @@ def test_every_rule_asks_for_memory_and_time_by_a_function():
             asked = re.findall(rf"^        {resource}=(\w+)", rule, re.MULTILINE)
             assert len(asked) == 1, rule
             assert not asked[0].isdigit(), rule
+
+
+def test_methods_of_the_config_are_known_to_jobs_that_can_import_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+    monkeypatch.setattr(registry, "_of_config", {})
+    Path("methods_of_a_stranger.py").write_text(
+        "from cfmf.methods.baseline import Baseline\n"
+        "class Mine(Baseline):\n    label = 'My own baseline'\n"
+    )
+    methods = {
+        "mine": {"class": "methods_of_a_stranger:Mine"},
+        "lost": {"class": "methods_of_nobody:Lost"},
+        "baseline": {},
+    }
+    given = SimpleNamespace(
+        input=[],
+        output=[],
+        log=["x.log"],
+        rule="x",
+        threads=1,
+        params={},
+        config={"methods": methods},
+    )
+    with job(given):
+        assert registry.family("mine") == "baseline"
+        assert registry.label("mine") == "My own baseline"
+    assert "lost" not in registry.methods()
+    assert "lost unknown to this job: methods.lost.class" in Path("x.log").read_text()
