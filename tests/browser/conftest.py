@@ -12,7 +12,8 @@ sys.path.insert(0, str(HERE))
 
 import chromium  # noqa: E402
 
-from cfmf.report.context import load  # noqa: E402
+from cfmf.published.reporting.extension import EXTENSION  # noqa: E402
+from cfmf.report.extension import load_extended  # noqa: E402
 from cfmf.report.render import render  # noqa: E402
 from cfmf.workflow.layout import Results  # noqa: E402
 
@@ -32,10 +33,10 @@ REAL = os.environ.get("CFMF_REPORT")
 def loaded(folder):
     """The study to report: that of `REAL`, or one with generated numbers written to a folder."""
     if REAL:
-        return load(Results(Path(REAL).parent, Path(REAL).name))
+        return load_extended(Results(Path(REAL).parent, Path(REAL).name), [EXTENSION])
     module = generated()
     module.write(folder / "results")
-    return load(Results(folder / "results", module.DATASET))
+    return load_extended(Results(folder / "results", module.DATASET), [EXTENSION])
 
 
 @pytest.fixture(scope="session")
@@ -54,5 +55,5 @@ def reports(tmp_path_factory):
         ("figures", "en", "folded"),
     ]:
         made[name] = folder / f"{name}.html"
-        render(study, made[name], language, plotly=kind)
+        render(study, made[name], language, plotly=kind, extensions=[EXTENSION])
     return made
