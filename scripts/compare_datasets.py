@@ -7,14 +7,12 @@ import pandas as pd
 from cfmf import verdict
 from cfmf.evaluation.data_sets import errors
 from cfmf.files import atomic_write
-from cfmf.methods.registry import register
 from cfmf.statistics.across import across
 from cfmf.statistics.results import Analysis
 from cfmf.tables import read_table, write_table
 from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
-    register(snakemake.config["methods"])
     selected = pd.concat([read_table(path, "metrics") for path in snakemake.input.selected])
     table = errors(selected, params.datasets)
     tests = across(table, params.settings)

@@ -10,14 +10,12 @@ from cfmf.data.splits import load
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.collect import collect, details, rating_periods
 from cfmf.files import atomic_write, load_matrix
-from cfmf.methods.registry import register
 from cfmf.selection import chosen_rows, read_selection
 from cfmf.tables import read_table, write_table
 from cfmf.workflow.job import job
 from cfmf.workflow.layout import settings_of
 
 with job(snakemake) as (log, params):
-    register(snakemake.config["methods"])
     predicted = {settings_of(path): path for path in snakemake.input.predictions}
     train, test = (
         dict(zip(params.folds, paths, strict=True))

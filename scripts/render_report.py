@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from cfmf.imports import ROOT
-from cfmf.methods.registry import register
 from cfmf.report.extension import load_extended
 from cfmf.report.render import render_pages
 from cfmf.workflow import crate, provenance
@@ -11,7 +10,6 @@ from cfmf.workflow.job import job
 from cfmf.workflow.layout import Results
 
 with job(snakemake) as (log, params):
-    register(snakemake.config["methods"])
     origin = Path(snakemake.output.provenance)
     files = [*snakemake.input, *snakemake.output]
     mine = Results.of_study(origin.parent, files)

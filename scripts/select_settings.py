@@ -1,13 +1,11 @@
 """The setting that validation chooses on every fold, of a method with a job for each point."""
 
 from cfmf.evaluation.collect import collect
-from cfmf.methods.registry import register
 from cfmf.selection import choose
 from cfmf.tables import read_table, write_table
 from cfmf.workflow.job import job
 
 with job(snakemake) as (log, params):
-    register(snakemake.config["methods"])
     metrics = collect([read_table(path, "metrics") for path in snakemake.input.metrics])
     chosen = choose(metrics)
     for row in chosen.itertuples():

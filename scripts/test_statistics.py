@@ -8,7 +8,6 @@ import pandas as pd
 
 from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write
-from cfmf.methods.registry import register
 from cfmf.selection import read_selection
 from cfmf.statistics.analysis import Measured, analyse
 from cfmf.tables import read_table, write_table
@@ -22,7 +21,6 @@ def trials(paths: Sequence[str]) -> pd.DataFrame | None:
 
 
 with job(snakemake) as (log, params):
-    register(snakemake.config["methods"])
     folds = json.loads(Path(snakemake.input.folds).read_text())["folds"].values()
     ratios = [fold["test"] / (fold["fit"] + fold["validation"]) for fold in folds]
     metrics = read_table(snakemake.input.metrics, "metrics")

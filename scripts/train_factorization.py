@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cfmf.files import atomic_write, load_matrix
 from cfmf.methods import registry
-from cfmf.methods.registry import register
 from cfmf.tables import write_table
 from cfmf.training import Limits, PointResult, Run, train_point
 from cfmf.workflow.devices import of_job
@@ -15,7 +14,6 @@ from cfmf.workflow.job import folds_of, job
 PARTS = ("fit", "validation", "train", "test")
 
 with job(snakemake) as (log, params):
-    register(snakemake.config["methods"])
     wildcards = snakemake.wildcards
     log.info("torch %s", version("torch"))
     folds = {

@@ -4,7 +4,6 @@ import optuna
 
 from cfmf.adaptive_search import Place, Tables, search
 from cfmf.files import load_matrix
-from cfmf.methods.registry import register
 from cfmf.tables import write_table
 from cfmf.training import Run
 from cfmf.workflow.devices import of_job
@@ -13,7 +12,6 @@ from cfmf.workflow.job import job
 PARTS = ("fit", "validation", "train", "test")
 
 with job(snakemake) as (log, params):
-    register(snakemake.config["methods"])
     # Optuna's own lines go to the job's log like all others.
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
