@@ -103,6 +103,34 @@ def test_renamed_key_names_the_new_one(monkeypatch):
         check(given)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("search", "published.search"), ("backends", "published.backends"),
+     ("tuning.search", "tuning.adaptive")],
+)  # fmt: skip
+def test_old_keys_are_refused_with_the_new_name(old, new):
+    given = study()
+    block = given
+    *above, last = old.split(".")
+    for key in above:
+        block = block.setdefault(key, {})
+    block[last] = {"enabled": True}
+    with pytest.raises(ConfigError, match=rf"{old} is called {new} now"):
+        check(given)
+
+
+def test_the_published_study_is_off_by_default_and_on_in_the_default_study():
+    bare = {key: value for key, value in study().items() if key != "published"}
+    check(bare)
+    assert bare["published"]["enabled"] is False
+    whole, own = study(), study(ROOT / "config/table.yaml")
+    check(whole)
+    check(own)
+    assert whole["published"]["enabled"] is True
+    assert own["published"]["enabled"] is False
+    assert not [name for name in own["study"]["methods"] if "published" in name]
+
+
 def test_only_the_keys_of_a_rule_are_passed_on():
     block = {"source": "table", "label": "mine", "table": {"ratings": "r", "ids": "text"}}
     assert pick(block, "source", "table.ratings", "absent") == {
