@@ -104,6 +104,12 @@ def family(name: str) -> str:
     return found.family if found else "factorization"
 
 
+def of_published(name: str) -> bool:
+    """Whether a method is one of the published study's, kept apart from the others."""
+    found = methods().get(name)
+    return bool(found and found.__module__.startswith(f"{PACKAGES[1]}."))
+
+
 def of_family(names: Iterable[str], wanted: str) -> list[str]:
     """The names whose method is of a family, in their order."""
     return [name for name in names if family(name) == wanted]

@@ -68,12 +68,26 @@ def check(config: dict[str, Any]) -> None:
         raise ConfigError(
             f"The config is not valid: {complaint(first)}. config/README.md explains every key."
         )
+    _without_published(config)
     for name in config["study"]["datasets"]:
         if name not in config["datasets"]:
             raise ConfigError(
                 f"study.datasets names {name}, which datasets does not describe: add it there, or"
                 f" choose from {', '.join(config['datasets'])}."
             )
+
+
+def _without_published(config: dict[str, Any]) -> None:
+    """Leave the published study's methods out of `study.methods` where it is not enabled."""
+    if config["published"]["enabled"]:
+        return
+    kept = [name for name in config["study"]["methods"] if not registry.of_published(name)]
+    if not kept:
+        raise ConfigError(
+            "study.methods lists methods of the published study only: set published.enabled to"
+            " true, or list others."
+        )
+    config["study"]["methods"] = kept
 
 
 def pick(block: Mapping[str, Any], *keys: str) -> dict[str, Any]:

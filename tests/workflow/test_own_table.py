@@ -13,7 +13,10 @@ from cfmf.report.strings import Catalogue
 from tests.checkout import Checkout
 
 STUDY = {
-    "study": {"datasets": ["jokes"], "methods": ["baseline", "user-knn", "mf"]},
+    "study": {
+        "datasets": ["jokes"],
+        "methods": ["baseline", "user-cf-published", "user-knn", "mf"],
+    },
     "datasets": {
         "jokes": {
             "label": "Jokes & more",

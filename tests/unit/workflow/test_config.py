@@ -33,6 +33,10 @@ def test_defaults_are_filled_in_as_snakemake_does(path, schema_file):
     checked, expected = study(path), study(path)
     check(checked)
     validate(expected, schema_file)
+    if not expected["published"]["enabled"]:
+        named = expected["study"]["methods"]
+        expected["study"]["methods"] = [name for name in named if "published" not in name]
+        assert expected["study"]["methods"] != named
     assert checked == expected
     again = deepcopy(checked)
     check(again)
@@ -129,6 +133,13 @@ def test_the_published_study_is_off_by_default_and_on_in_the_default_study():
     assert whole["published"]["enabled"] is True
     assert own["published"]["enabled"] is False
     assert not [name for name in own["study"]["methods"] if "published" in name]
+
+
+def test_a_study_of_published_methods_only_is_refused_where_they_are_off():
+    given = study() | {"published": {"enabled": False}}
+    given["study"]["methods"] = ["mf-published"]
+    with pytest.raises(ConfigError, match=r"set published\.enabled to true"):
+        check(given)
 
 
 def test_only_the_keys_of_a_rule_are_passed_on():
