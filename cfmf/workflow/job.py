@@ -64,16 +64,16 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
 def _register(blocks: Mapping[str, Any], log: logging.Logger) -> None:
     """Make the methods known that a config names as `module:Class`.
 
-    A stage that fits nothing may lack what they import, and does without them.
+    Only where the job's script has imported the registry: the others ask for no method, need not
+    have what methods import, and do not depend on its code.
     """
+    registry = sys.modules.get("cfmf.methods.registry")
+    if registry is None:
+        return
     for name, block in blocks.items():
-        if "class" not in block:
-            continue
         try:
-            from cfmf.methods.registry import register
-
-            register({name: block})
-        except (ImportError, ValueError) as error:
+            registry.register({name: block})
+        except ValueError as error:
             log.warning("%s unknown to this job: %s", name, error)
 
 
