@@ -9,6 +9,7 @@ are a dictionary from the first language.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from markupsafe import Markup, escape
 
 from cfmf.report.page import Plot
 from cfmf.report.strings import Catalogue, missing
+
+FULL_WIDTH = re.compile("([。；：？！]) +")
 
 
 class Words:
@@ -79,7 +82,10 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _span(versions: Mapping[str, str]) -> Markup:
-    first, *others = ((name, str(escape(text))) for name, text in versions.items())
+    # Sentences are joined by a space, which full-width punctuation does not take.
+    first, *others = (
+        (name, FULL_WIDTH.sub(r"\1", str(escape(text)))) for name, text in versions.items()
+    )
     attributes = "".join(
         f' data-{name}="{text.replace("&", "&amp;").replace(chr(34), "&quot;")}"'
         for name, text in others

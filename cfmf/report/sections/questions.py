@@ -106,9 +106,10 @@ def _cost(study: Study, words: Catalogue) -> Markup | None:
     if least["method"] != best["method"]:
         text += " " + words("questions.cost_least", **_named(least))
     if study.benchmarks is not None:
-        largest = jobs(study.benchmarks).sort_values("memory").iloc[-1]
-        memory = number(float(largest["memory"]), "mb")
-        text += " " + words("questions.cost_memory", memory=memory, rule=code(largest["rule"]))
+        largest = jobs(study.benchmarks).sort_values("memory", na_position="first").iloc[-1]
+        if not math.isnan(float(largest["memory"])):
+            memory = number(float(largest["memory"]), "mb")
+            text += " " + words("questions.cost_memory", memory=memory, rule=code(largest["rule"]))
     return text
 
 
