@@ -234,15 +234,15 @@ def offset_and_target(
     if prediction == "raw":
         offset = np.zeros(len(users), dtype=np.float32)
         target = train.data
-    elif prediction == "baseline":
-        offset = biases.predict(users, items)
-        target = train.data - biases.predict(train_users, train.indices)
-    else:
+    elif prediction == "centred":
         groups, size, rows = train_users, train.shape[0], users
         if by == "items":
             groups, size, rows = train.indices, train.shape[1], items
         middle = means(groups, train.data, size).astype(np.float32)
         offset, target = middle[rows], train.data - middle[groups]
+    else:
+        offset = biases.predict(users, items)
+        target = train.data - biases.predict(train_users, train.indices)
     if by == "items":
         target = target[transposed(train)[1]]
     return offset, target

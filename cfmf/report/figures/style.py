@@ -14,7 +14,7 @@ from functools import cache
 
 import plotly.graph_objects as go
 
-from cfmf.methods.registry import family, methods
+from cfmf.methods.registry import FAMILIES, family, methods
 
 Words = Callable[[str], str]
 """Gives the text for a key of the string catalogue."""
@@ -43,17 +43,17 @@ ON_BAR = "#000000"
 SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
 
+SYMBOLS = dict(zip(FAMILIES, ("square", "circle", "diamond"), strict=True))
+
 
 def symbol(method: str) -> str:
     """The mark of a method's family, so that colour is not the only sign."""
-    return {"baseline": "square", "neighbours": "circle", "factorization": "diamond"}[
-        family(method)
-    ]
+    return SYMBOLS[family(method)]
 
 
 def colour(method: str) -> str:
     """The colour of a method, the same in every figure: by its family and place in the registry."""
-    if family(method) == "baseline":
+    if family(method) == FAMILIES[0]:
         return GREY
     known = list(methods())
     # A method that is no longer installed gets a colour from its letters.
