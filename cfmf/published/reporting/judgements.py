@@ -69,6 +69,20 @@ def judge(study: Study, claims: Iterable[str]) -> dict[str, Judgement | None]:
     return {claim: RULES[claim](study) if claim in RULES else None for claim in claims}
 
 
+def _shown(kind: str, **values: float) -> dict[str, object]:
+    """Numbers of one kind, for the text of the evidence."""
+    return {name: number(float(value), kind) for name, value in values.items()}
+
+
+def _folds(difference: pd.Series) -> dict[str, object]:
+    """In how many folds a difference is positive, and of how many."""
+    return {"folds": number(int((difference > 0).sum())), "of": number(len(difference))}
+
+
+def _status(supported: bool, contradicted: bool) -> str:
+    return "supported" if supported else "contradicted" if contradicted else "undecided"
+
+
 def _best(study: Study, wanted: str) -> str | None:
     found = [m for m in numbers.methods(study) if family(m) == wanted and "published" not in m]
     return found[0] if found else None
@@ -85,8 +99,7 @@ def _explained(study: Study) -> Judgement | None:
     return Judgement(
         "untestable",
         {
-            "share": number(float(carried["user-knn"]), "percent"),
-            "other": number(float(carried[factorization]), "percent"),
+            **_shown("percent", share=carried["user-knn"], other=carried[factorization]),
             "method": code(factorization),
         },
         "explanations",
@@ -103,12 +116,7 @@ def _space(study: Study) -> Judgement | None:
     k = int(selected.loc[selected["method"] == method, "k"].astype(int).max())
     m, n = len(study.users), len(study.items)
     matrix, factors = 4.0 * m * m, 4.0 * (m + n) * k
-    values: dict[str, object] = {
-        "matrix": number(matrix, "bytes"),
-        "factors": number(factors, "bytes"),
-        "k": number(k),
-        "top": number(8.0 * m * 100, "bytes"),
-    }
+    values = _shown("bytes", matrix=matrix, factors=factors, top=8.0 * m * 100) | {"k": number(k)}
     return Judgement("supported" if matrix > factors else "contradicted", values, "similarity")
 
 
@@ -131,12 +139,7 @@ def _similarities_stored(study: Study) -> Judgement | None:
     method, factors, ratings, matrix = found
     return Judgement(
         "supported" if matrix > max(factors, ratings) else "contradicted",
-        {
-            "matrix": number(matrix, "bytes"),
-            "ratings": number(ratings, "bytes"),
-            "factors": number(factors, "bytes"),
-            "method": code(method),
-        },
+        _shown("bytes", matrix=matrix, ratings=ratings, factors=factors) | {"method": code(method)},
         "cost",
         measured=True,
     )
@@ -148,15 +151,9 @@ def _less_space(study: Study) -> Judgement | None:
     if found is None:
         return _space(study)
     method, factors, ratings, matrix = found
-    status = "supported" if factors < ratings else "undecided"
     return Judgement(
-        "contradicted" if factors > matrix else status,
-        {
-            "method": code(method),
-            "factors": number(factors, "bytes"),
-            "ratings": number(ratings, "bytes"),
-            "matrix": number(matrix, "bytes"),
-        },
+        "contradicted" if factors > matrix else _status(factors < ratings, False),
+        _shown("bytes", factors=factors, ratings=ratings, matrix=matrix) | {"method": code(method)},
         "cost",
         measured=True,
     )
@@ -203,9 +200,7 @@ def _rarely_rated(study: Study, method: str) -> pd.Series | None:
 
 def _by_folds(difference: pd.Series) -> str:
     """Supported where a difference is positive in every fold, contradicted where in none."""
-    if (difference > 0).all():
-        return "supported"
-    return "contradicted" if (difference < 0).all() else "undecided"
+    return _status(bool((difference > 0).all()), bool((difference < 0).all()))
 
 
 def _cut_short(study: Study) -> Judgement | None:
@@ -216,14 +211,13 @@ def _cut_short(study: Study) -> Judgement | None:
     rows = levels_of(trimmed)
     ours, theirs = (rows[rows["method"] == method] for method in ("user-knn", other))
     cold, whole, length = ours.iloc[0], ours.iloc[-1], str(ours["level"].iloc[0])
-    status = "supported" if cold["low"] > whole["high"] else "undecided"
+    ends = {name: cold[key] for name, key in ENDS.items()}
+    ends |= {f"whole_{name}": whole[key] for name, key in ENDS.items()}
     return Judgement(
-        "contradicted" if cold["high"] < whole["low"] else status,
+        _status(cold["low"] > whole["high"], cold["high"] < whole["low"]),
         {
             "length": length,
-            **{name: number(float(cold[key]), "rmse") for name, key in ENDS.items()},
-            **{f"whole_{name}": number(float(whole[key]), "rmse") for name, key in ENDS.items()},
-            "other": number(float(theirs["value"].iloc[0]), "rmse"),
+            **_shown("rmse", **ends, other=theirs["value"].iloc[0]),
             "method": code(other),
         },
         "cold-start",
@@ -243,11 +237,9 @@ def _new_users(study: Study) -> Judgement | None:
         _by_folds(worse),
         {
             "method": code("user-knn"),
-            "cold": number(float(found["cold"].mean()), "rmse"),
-            "warm": number(float(found["rest"].mean()), "rmse"),
+            **_shown("rmse", cold=found["cold"].mean(), warm=found["rest"].mean()),
             "level": str(found["level"].iloc[0]),
-            "folds": number(int((worse > 0).sum())),
-            "of": number(len(found)),
+            **_folds(worse),
         },
         "cold-start",
     )
@@ -263,12 +255,10 @@ def _cold_items(study: Study) -> Judgement | None:
     return Judgement(
         _by_folds(worse),
         {
-            "cold": number(float(ours.mean()), "rmse"),
-            "other": number(float(theirs.mean()), "rmse"),
+            **_shown("rmse", cold=ours.mean(), other=theirs.mean()),
             "method": code(other),
             "level": f"{RARE[0].split('-')[0]}-{RARE[-1].split('-')[-1]}",
-            "folds": number(int((worse > 0).sum())),
-            "of": number(len(worse)),
+            **_folds(worse),
         },
         "cold-start",
     )
@@ -290,11 +280,8 @@ def between(study: Study, first: str, second: str) -> tuple[str, dict[str, objec
         if len(rows):
             ends = sorted(sign * float(rows.iloc[0][name]) for name in ("ci_low", "ci_high"))
             low, high = ends
-    status = "supported" if high < 0 else "contradicted" if low > 0 else "undecided"
-    return status, {
-        "difference": number(float(difference.mean()), "signed"),
-        "low": number(low, "signed"),
-        "high": number(high, "signed"),
+    return _status(high < 0, low > 0), {
+        **_shown("signed", difference=difference.mean(), low=low, high=high),
         "first": code(first),
         "second": code(second),
     }
@@ -307,15 +294,10 @@ def _finds_what_is_hot(study: Study) -> Judgement | None:
         return None
     rows = ranking[ranking["metric"] == "popularity"]
     ours, theirs = (rows[rows["method"] == method].iloc[0] for method in ("user-knn", other))
-    status = "supported" if ours["ci_low"] > theirs["ci_high"] else "undecided"
+    counts = _shown("count", ours=round(ours["value"]), theirs=round(theirs["value"]))
     return Judgement(
-        "contradicted" if ours["ci_high"] < theirs["ci_low"] else status,
-        {
-            "top": str(ours["level"]),
-            "ours": number(round(float(ours["value"])), "count"),
-            "theirs": number(round(float(theirs["value"])), "count"),
-            "method": code(other),
-        },
+        _status(ours["ci_low"] > theirs["ci_high"], ours["ci_high"] < theirs["ci_low"]),
+        {"top": str(ours["level"]), "method": code(other), **counts},
         "comparison",
         measured=True,
     )
@@ -347,18 +329,13 @@ def _overfits(study: Study) -> Judgement | None:
     wide = points.pivot_table(index="fold", columns="k", values="value")
     largest, best = max(wide.columns, key=float), wide.mean().idxmin()
     worse = wide[largest] - wide[best]
-    status = "contradicted" if best == largest else "undecided"
-    if best != largest and (worse > 0).all():
-        status = "supported"
     return Judgement(
-        status,
+        _status(best != largest and bool((worse > 0).all()), best == largest),
         {
             "best": number(int(str(best))),
             "largest": number(int(largest)),
-            "at_best": number(float(wide[best].mean()), "rmse"),
-            "at_largest": number(float(wide[largest].mean()), "rmse"),
-            "folds": number(int((worse > 0).sum())),
-            "of": number(len(wide)),
+            **_shown("rmse", at_best=wide[best].mean(), at_largest=wide[largest].mean()),
+            **_folds(worse),
         },
         "factorization",
     )
@@ -403,10 +380,8 @@ def _wins_untuned(study: Study) -> Judgement | None:
             "other": code("user-cf-published"),
             "k": number(int(k)),
             "reg": number(float(reg)),
-            "ours": number(float(ours.mean()), "rmse"),
-            "theirs": number(float(theirs.mean()), "rmse"),
-            "folds": number(int((gain > 0).sum())),
-            "of": number(len(gain)),
+            **_shown("rmse", ours=ours.mean(), theirs=theirs.mean()),
+            **_folds(gain),
         },
         "errata",
     )
@@ -458,15 +433,10 @@ def _reg_hardly_matters(study: Study) -> Judgement | None:
     if ours is None:
         return None
     less = ours["k"] - ours["reg"]
-    values: dict[str, object] = {
-        "reg": number(float(ours["reg"].mean()), "rmse"),
-        "k": number(float(ours["k"].mean()), "rmse"),
-        "folds": number(int((less > 0).sum())),
-        "of": number(len(less)),
-    }
+    means = dict(ours.mean())
     if published is not None:
-        values["reg_published"] = number(float(published["reg"].mean()), "rmse")
-        values["k_published"] = number(float(published["k"].mean()), "rmse")
+        means |= published.mean().add_suffix("_published").to_dict()
+    values = _shown("rmse", **means) | _folds(less)
     return Judgement(_by_folds(less), values, "factorization", measured=published is not None)
 
 
@@ -485,11 +455,9 @@ def _best_k(rows: pd.DataFrame, claimed: str) -> Judgement | None:
         _by_folds(ahead),
         {
             "claimed": number(int(claimed)),
-            "at_claimed": number(float(wide[claimed].mean()), "rmse"),
             "best": number(int(best)),
-            "at_best": number(float(wide[best].mean()), "rmse"),
-            "folds": number(int((ahead > 0).sum())),
-            "of": number(len(wide)),
+            **_shown("rmse", at_claimed=wide[claimed].mean(), at_best=wide[best].mean()),
+            **_folds(ahead),
         },
         "factorization",
     )
