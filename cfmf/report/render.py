@@ -78,26 +78,25 @@ def render_pages(
     words = Words(catalogues)
     whole = paired({name: sections(study, catalogues[name], extensions) for name in order})
     asked = paired({name: question(study, catalogues[name]) for name in catalogues})
+    shared = {
+        "words": words,
+        "first": language,
+        "languages": {name: catalogues[name] for name in languages()},
+        "study": study,
+        "question": asked,
+    }
     for output, kind in pages.items():
-        parts = _parts(whole, words, kind)
-        names = [plot.name for part in parts for plot in plots(part.blocks)]
-        html = (
-            _environment()
-            .get_template("report.html.j2")
-            .render(
-                words=words,
-                first=language,
-                languages={name: catalogues[name] for name in languages()},
-                study=study,
-                question=asked,
-                sections=parts,
-                figure_number={name: place for place, name in enumerate(names, start=1)},
-                interactive=kind == "embedded",
-            )
-        )
+        html = _page(_parts(whole, words, kind), kind == "embedded", shared)
         with atomic_write(output) as temporary:
             temporary.write_text(html, encoding="utf-8")
         _log_size(output, len(html.encode()), kind)
+
+
+def _page(parts: Sequence[Section], interactive: bool, shared: Mapping[str, object]) -> str:
+    names = [plot.name for part in parts for plot in plots(part.blocks)]
+    numbers = {name: place for place, name in enumerate(names, start=1)}
+    template = _environment().get_template("report.html.j2")
+    return template.render(**shared, sections=parts, figure_number=numbers, interactive=interactive)
 
 
 def _log_size(output: Path, size: int, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""The light twin of a figure: the same Plotly figure drawn once by Matplotlib as inline SVG.
+"""The static version of a figure: the same Plotly figure drawn by Matplotlib as inline SVG.
 
 For pages that must stay small (Snakemake's own report) and for readers without JavaScript. Only
 the kinds of trace that this package's figures use are known. The SVG has no date and no random
@@ -69,7 +69,7 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
     Raises
     ------
     ValueError
-        If the figure holds a kind of trace that has no twin.
+        If the figure holds a kind of trace that has no static version.
     """
     with mpl.rc_context(SETTINGS), warnings.catch_warnings():
         # Text stays text, so the letters that this font lacks are the reader's browser's business.
@@ -82,7 +82,7 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         for number, trace in enumerate(shown):
             draw = DRAW.get(trace.type)
             if draw is None:
-                raise ValueError(f"figure {name}: a {trace.type} trace has no static twin")
+                raise ValueError(f"figure {name}: a {trace.type} trace has no static version")
             draw(twin if twin and trace.yaxis == "y2" else axes, trace, drawn, number)
         _shapes(axes, drawn)
         _axis(axes.xaxis, drawn.layout.xaxis)

@@ -1,6 +1,6 @@
 """What all figures share: colours, marks, the template, and the words on their axes.
 
-Figures are drawn by Plotly in the report and by Matplotlib in its light twin (see `static`). Both
+Figures are drawn by Plotly in the report and by Matplotlib in its static SVG (see `static`). Both
 get their ink, grid and background from the page's style sheet, so one figure serves the light and
 the dark page; the colours here reach a contrast of 3 on either background.
 """

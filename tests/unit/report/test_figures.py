@@ -198,7 +198,7 @@ def test_still_twin_keeps_axis_titles_as_text():
 def test_unknown_trace_has_no_twin():
     drawn = distributions.over_time(pd.DataFrame({"period": ["1"], "count": [1]}), words)
     drawn.add_scatterpolar(r=[1], theta=[1])
-    with pytest.raises(ValueError, match="scatterpolar trace has no static twin"):
+    with pytest.raises(ValueError, match="scatterpolar trace has no static version"):
         to_svg(drawn, "x", "y")
 
 
