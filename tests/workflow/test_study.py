@@ -120,7 +120,10 @@ def test_report_is_of_this_config_and_of_no_earlier_one(study, checkout):
     status, output = checkout.run(target, *again, "--configfile", "other.yaml")
     assert status == 0, output
     before, after = ((made.folder / target).read_text() for made in (study, checkout))
-    for sentence in ("nearest users of each were kept", "did not repeat the published search"):
+    for sentence in (
+        "most similar users of each user were stored",
+        "did not repeat the search of the published study",
+    ):
         assert (sentence in before, sentence in after) == (False, True), sentence
     assert "published/frame.parquet" in checkout.results()
 
