@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cfmf.methods.registry import family
+from cfmf.methods.registry import family, of_published
 from cfmf.published.printed import printed_numbers
 from cfmf.report import numbers
 from cfmf.report.context import Study
@@ -84,7 +84,7 @@ def _status(supported: bool, contradicted: bool) -> str:
 
 
 def _best(study: Study, wanted: str) -> str | None:
-    found = [m for m in numbers.methods(study) if family(m) == wanted and "published" not in m]
+    found = [m for m in numbers.methods(study) if family(m) == wanted and not of_published(m)]
     return found[0] if found else None
 
 

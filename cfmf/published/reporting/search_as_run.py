@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.methods.registry import of_published
 from cfmf.published.importance import grid_importances
 from cfmf.published.reporting import drawings
 from cfmf.report import numbers
@@ -106,7 +107,7 @@ def _corrected(study: Study) -> str:
     """
     rows = study.tables["metrics"]
     counts = rows[rows["k"] != ""].groupby("method", sort=False)["k"].nunique()
-    right = [str(name) for name in counts.index[counts > 1] if "-published" not in str(name)]
+    right = [str(name) for name in counts.index[counts > 1] if not of_published(str(name))]
     return "mf" if "mf" in right else next(iter(right), "")
 
 

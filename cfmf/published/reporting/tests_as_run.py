@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.methods.registry import of_published
 from cfmf.published.reporting import drawings, search_as_run
 from cfmf.report import numbers
 from cfmf.report.context import Study
@@ -59,7 +60,7 @@ def _families(found: pd.DataFrame) -> tuple[tuple[str, str], str]:
     of_search = rows[rows["family"] == f"published_{names.ALL_TRIALS}"]
     first = (of_search if len(of_search) else rows).iloc[0]
     corrected = found.loc[found["family"] == names.OF_K, "method"].astype(str).unique()
-    right = [name for name in corrected if "-published" not in name]
+    right = [name for name in corrected if not of_published(name)]
     return (first["family"], first["method"]), next(iter([*right, *corrected]), "mf")
 
 

@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.methods.registry import family
-from cfmf.report.figures.style import PALETTE, Words, colour, figure, published, symbol, ticks
+from cfmf.methods.registry import family, of_published
+from cfmf.report.figures.style import PALETTE, Words, colour, figure, symbol, ticks
 from cfmf.report.figures.training import DASHES
 
 
@@ -82,7 +82,7 @@ def foremost(slices: pd.DataFrame, each: int = 2) -> list[str]:
     Published methods count only where there are no others. `slices` has `method value`.
     """
     means = slices.groupby("method", sort=False)["value"].mean().sort_values()
-    methods = [str(method) for method in means.index if not published(str(method))]
+    methods = [str(method) for method in means.index if not of_published(str(method))]
     found: list[str] = []
     for method in methods or [str(method) for method in means.index]:
         if sum(family(other) == family(method) for other in found) < each:

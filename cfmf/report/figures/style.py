@@ -116,11 +116,6 @@ def ticks(low: float, high: float) -> dict[str, object]:
     return {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
 
 
-def published(method: str) -> bool:
-    """Whether a method repeats the published study, and so is off the scale of the others."""
-    return "-published" in method
-
-
 def figure(height: int = 380, **layout: object) -> go.Figure:
     """An empty figure in the report's style; `height` in pixels."""
     return go.Figure(layout={"template": TEMPLATE, "height": height, **layout})

@@ -7,13 +7,13 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
+from cfmf.methods.registry import of_published
 from cfmf.report.figures.style import (
     PALETTE,
     SEQUENTIAL,
     Words,
     colour,
     figure,
-    published,
     symbol,
     thinned,
 )
@@ -71,7 +71,7 @@ def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
     legend: their errors would press the other lines flat.
     """
     drawn = figure(400)
-    alone = all(published(str(method)) for method in points["method"])
+    alone = all(of_published(str(method)) for method in points["method"])
     for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
         method = str(name)
         rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
@@ -83,7 +83,7 @@ def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
             line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
             marker={"symbol": symbol(method), "size": 8},
             name=method,
-            visible="legendonly" if published(method) and not alone else True,
+            visible="legendonly" if of_published(method) and not alone else True,
             hovertemplate="k %{x}: %{y:.4f}",
         )
     sizes = sorted(set(points["k"].astype(float)))

@@ -6,10 +6,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.evaluation.collect import EACH_USER
+from cfmf.methods.registry import of_published
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
-from cfmf.report.figures.style import published
 from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
 
@@ -69,12 +69,12 @@ def levels_of(rows: pd.DataFrame, metric: str = "rmse") -> pd.DataFrame:
 
 def _two_scales(rows: pd.DataFrame) -> bool:
     """Whether the methods as published, which are off the scale of the others, are among others."""
-    return len(set(map(published, rows["method"]))) == 2
+    return len(set(map(of_published, rows["method"]))) == 2
 
 
 def _on_one_scale(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows to draw in one figure: without the methods as published, where there are others."""
-    return rows[~rows["method"].map(published)] if _two_scales(rows) else rows
+    return rows[~rows["method"].map(of_published)] if _two_scales(rows) else rows
 
 
 def _drawn(caption: Markup, rows: pd.DataFrame, words: Catalogue) -> Markup:
@@ -90,7 +90,7 @@ def _drawn(caption: Markup, rows: pd.DataFrame, words: Catalogue) -> Markup:
 
 def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
     """One slice's errors of the methods as published, on a scale of their own."""
-    rows = levels_of(rows[(rows["slice"] == name) & rows["method"].map(published)])
+    rows = levels_of(rows[(rows["slice"] == name) & rows["method"].map(of_published)])
     what = words.otherwise(f"slice.{name}", name)
     return Plot(
         f"published-{_slug(name)}",
