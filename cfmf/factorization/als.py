@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from cfmf.factorization.blocks import Blocks
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.objective import row_weights, start_factors
+from cfmf.factorization.parameters import Blocks
 from cfmf.kernels.solve import solve_rows
 from cfmf.tasks import Fitted, Solver, Task
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cfmf.factorization.blocks import Blocks
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.objective import (
     row_weights,
     silence_unrated,
     start_factors,
 )
+from cfmf.factorization.parameters import Blocks
 from cfmf.kernels.solve import count_pairs, deal_pairs, descend
 from cfmf.tasks import Fitted, Solver, Task
 
