@@ -42,9 +42,8 @@ def test_refused(predictions, ratings, why):
 
 def test_closed_form():
     found = metrics.score([1, 2, 3], [1, 4, 7], (1, 7))
-    assert found == pytest.approx(
-        {"rmse": np.sqrt(20 / 3), "rmse_clipped": np.sqrt(20 / 3), "mae": 2}
-    )
+    expected = {"rmse": np.sqrt(20 / 3), "rmse_clipped": np.sqrt(20 / 3), "mae": 2}
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert np.isnan(list(metrics.score([], [], (1, 5)).values())).all()
 
 
@@ -71,7 +70,7 @@ def test_coverage_and_fallbacks_are_counted_where_they_are_defined():
     found = metrics.score(3 + errors, [3, 3, 3, 3], (1, 5), sd, np.array([True, False] * 2))
     assert found["coverage_90"] == 0.75
     assert found["fallback_share"] == 0.5
-    assert set(metrics.score([1], [1], (1, 5))) == {"rmse", "rmse_clipped", "mae"}
+    assert not {"coverage_90", "fallback_share"} & set(metrics.score([1], [1], (1, 5)))
 
 
 def test_a_new_metric_is_an_entry(monkeypatch):
