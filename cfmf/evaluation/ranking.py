@@ -114,8 +114,8 @@ def rank_users(
 
     Returns
     -------
-    Columns user, ndcg, recall, and `mean number of ratings`: how many training ratings the `top`
-    items have on average, a measure of their popularity.
+    Columns user, ndcg, recall, and `popularity`, the mean number of training ratings of the `top`
+    items.
     """
     popularity = np.bincount(train.indices, minlength=train.shape[1])
     rows = []

@@ -92,7 +92,7 @@ def test_neighbours(parts, method):
 
     def predicted(test):
         folds = {"f1": {"train": parts["train"], "test": parts[test]}}
-        found = predict_selected(replace(setup, folds=folds), trials, settings)
+        found = predict_selected(replace(setup, folds=folds), settings)
         return on_few(parts, parts[test], found.predictions["prediction"].to_numpy())
 
     expected = predicted("few")
