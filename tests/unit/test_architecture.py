@@ -44,7 +44,6 @@ SHARED_NAMES = {
     "methods",
     "extension",
     "similarity",
-    "training",
 }
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy import stats
 
+from cfmf.report.figures.curves import DASHES
 from cfmf.report.figures.style import ON_BAR, PALETTE, Words, colour, figure, thinned, ticks
-from cfmf.report.figures.training import DASHES
 
 STEPS = ["#5c636a", "#3c73ad", "#17548c", "#0b3055"]
 """Colours of a sign plot, from not told apart to p < .001; white letters are readable on all."""

@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.methods.registry import family, of_published
+from cfmf.report.figures.curves import DASHES
 from cfmf.report.figures.style import PALETTE, Words, colour, figure, symbol, ticks
-from cfmf.report.figures.training import DASHES
 
 
 def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.figures import training as figures
+from cfmf.report.figures import curves as figures
 from cfmf.report.page import (
     Block,
     Column,

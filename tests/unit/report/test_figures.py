@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cfmf.published.reporting import drawings
-from cfmf.report.figures import accuracy, distributions, ranks, training
+from cfmf.report.figures import accuracy, curves, distributions, ranks
 from cfmf.report.figures.static import to_svg
 from cfmf.report.figures.style import GREY, ON_BAR, PALETTE, SEQUENTIAL, colour, generated, thinned
 
@@ -44,14 +44,14 @@ FIGURES = {
         pd.DataFrame({"period": ["1997", "1998"], "count": [4, 5]}), words
     ),
     "similarity": distributions.similarity_distribution(np.linspace(0, 1, 6), np.arange(5), words),
-    "curves": training.learning_curves(history(), words),
-    "by-k": training.rmse_by_k(
+    "curves": curves.learning_curves(history(), words),
+    "by-k": curves.rmse_by_k(
         pd.DataFrame(
             {"method": ["mf"] * 3, "k": K, "mean": [1, 0.9, 0.95], "sd": [0.1, 0.1, None]}
         ),
         words,
     ),
-    "heatmap": training.heatmap(
+    "heatmap": curves.heatmap(
         pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
     ),
     "side": drawings.side_by_side(
@@ -171,7 +171,7 @@ FIGURES = {
     "split_schemes": ranks.split_schemes(
         pd.DataFrame({"method": ["a", "b"], "first": [0.9, 0.95], "second": [1.0, 0.96]}), words
     ),
-    "surface": training.surface(
+    "surface": curves.surface(
         pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
     ),
 }
