@@ -12,7 +12,13 @@ from cfmf.tables import COLUMNS, MEASURED
 
 SOURCE = Path(__file__).resolve().parent / "reference/columns.yaml"
 # Tables whose file is not called as the kind of table that it is.
-KINDS = {"selected": "metrics", "settings": "selection", "tuning_costs": "costs", **MEASURED}
+KINDS = {
+    "selected": "metrics",
+    "settings": "selection",
+    "tuning_costs": "costs",
+    "loop_costs": "costs",
+    **MEASURED,
+}
 
 
 def facts() -> dict[str, Any]:
