@@ -133,7 +133,9 @@ def test_job_beyond_its_memory_comes_back_with_more(squeue, tmp_path):
     checkout = Checkout(tmp_path)
     rules = checkout.folder / "rules/data.smk"
     text = rules.read_text()
-    less = re.sub(r"(rule parse_ratings.*?mem_mb=)\w+", r"\g<1>megabytes(200, 0)", text, flags=re.S)
+    less = re.sub(
+        r"(rule parse_ratings.*?mem_mb=)[^\n]+", r"\g<1>megabytes(200, 0),", text, flags=re.S
+    )
     assert less != text
     rules.write_text(less)
     status, output = checkout.run("ratings", *SLURM, *SMALL, cores=None)
