@@ -33,7 +33,7 @@ def test_several_data_sets_are_compared(checkout):
     assert status == 0, output
     tests = pd.read_csv(checkout.folder / target, sep="\t")
     assert list(tests.columns) == COLUMNS["tests"]
-    friedman = tests[tests["test"] == "Friedman"].iloc[0]
+    friedman = tests[tests["test"] == "friedman"].iloc[0]
     assert (friedman["n_blocks"], friedman["df1"]) == (3, 2)
     assert 0 <= friedman["p_raw"] <= 1
 
