@@ -108,7 +108,7 @@ def _property(check: Check) -> Check:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Training and validation ratings, and pairs to predict with made-up ratings."""
+    """Training and validation ratings, and pairs to predict with synthetic ratings."""
 
     train: sparse.csr_array
     validation: sparse.csr_array

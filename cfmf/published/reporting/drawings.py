@@ -163,7 +163,7 @@ def scatter_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
 
 
 def sign_plot(pairs: pd.DataFrame, words: Words) -> go.Figure:
-    """Who is told apart from whom; `pairs` has `first second p effect`, one row a pair.
+    """Which methods are distinguishable; `pairs` has `first second p effect`, one row a pair.
 
     A cell holds p and a sign: − where the row's level is lower (better), + where it is higher. Its
     colour is the step of p.

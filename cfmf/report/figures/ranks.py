@@ -1,4 +1,4 @@
-"""Figures of the tests: runs by k, who is told apart from whom, ranks, and two split schemes."""
+"""Figures of the tests: runs by k, distinguishable methods, ranks, and two split schemes."""
 
 from __future__ import annotations
 
