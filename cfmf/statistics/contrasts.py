@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
 from cfmf.evaluation import bootstrap
@@ -26,6 +25,7 @@ from cfmf.statistics import names
 from cfmf.statistics.blocked import inflation
 from cfmf.statistics.effects import cliff_delta, deviation_factors, rank_biserial
 from cfmf.statistics.intervals import LEAST_FOLDS, interval, no_interval, resampled
+from cfmf.statistics.power import detectable_effect, power_of_t
 from cfmf.statistics.rates import least_p
 from cfmf.statistics.results import Result
 
@@ -164,17 +164,16 @@ def _power(wide: NDArray[np.float64], block: Mapping[str, float], comparisons: i
     With the spread of the differences as found; a larger design can detect smaller ones. The
     interval of the minimum detectable difference is that of the spread.
     """
-    power, spread = TTestPower(), float(wide.std(ddof=1))
+    spread = float(wide.std(ddof=1))
     alpha = block["alpha"] / comparisons
     least = detectable_difference(spread, wide.size, alpha, block["power"])
     level = block["ci_level"]
     low, high = (least * factor for factor in deviation_factors(wide.size - 1, level))
-    at_margin = power.power(block["margin"] / spread, nobs=wide.size, alpha=alpha)
     return Result(
         names.POWER,
-        "statsmodels.stats.power.TTestPower",
+        "cfmf.statistics.power.power_of_t",
         stat_name="power_at_margin",
-        stat=float(np.nan_to_num(at_margin, nan=1.0)),
+        stat=power_of_t(block["margin"] / spread, wide.size, alpha),
         family_size=comparisons,
         margin=block["margin"],
         effect_name=names.DETECTABLE,
@@ -187,7 +186,7 @@ def _power(wide: NDArray[np.float64], block: Mapping[str, float], comparisons: i
 
 def detectable_difference(spread: float, folds: int, alpha: float, power: float) -> float:
     """Minimum difference that a two-sided paired t of `folds` differences detects with `power`."""
-    return spread * float(TTestPower().solve_power(nobs=folds, alpha=alpha, power=power))
+    return spread * detectable_effect(folds, alpha, power)
 
 
 def _wilcoxon(d: NDArray[np.float64], resampling: Resampling) -> Result:
