@@ -6,6 +6,7 @@ canonical text of the config (`"0.01"`, never `1e-2`), and are empty where a met
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,14 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
     expected = COLUMNS[kind]
     if sorted(table.columns) != sorted(expected):
         raise ValueError(f"a {kind} table has columns {expected}, not {list(table.columns)}")
+    texts = [name for name in NAMES if name in table]
+    returns = any(table[name].astype(str).str.contains("\r").any() for name in texts)
+    # Python's csv leaves a carriage return without quotes, and pandas ends a row there.
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     with atomic_write(path) as temporary:
-        table[expected].to_csv(temporary, sep="\t", index=False, float_format="%.9g")
+        table[expected].to_csv(
+            temporary, sep="\t", index=False, float_format="%.9g", quoting=quoting
+        )
 
 
 def cost_row(keys: Mapping[str, str], stage: str, seconds: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cfmf.data.lines import NO_DATE
+from cfmf.data.dates import NO_DATE
 from cfmf.data.parallel import ROWS_AT_ONCE, even_groups, in_threads, key_starts, pieces, rows_of
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ Place = tuple[str, int, bytes]
 class Pairs:
     """Rows of ratings without their values.
 
-    `user` and `item` are dense indices (int32), `date` seconds since 1970 (int64, `NO_DATE` if
-    there is none) and `part` an index into `PARTS` (int8).
+    `user` and `item` are dense indices (int32), `date` microseconds since 1970 (int64, `NO_DATE`
+    if there is none) and `part` an index into `PARTS` (int8).
     """
 
     user: NDArray[np.int32]

@@ -30,18 +30,18 @@ from cfmf.data.audit import (
     parts_seen,
 )
 from cfmf.data.columns import Columns
+from cfmf.data.dates import NO_DATE, likely_unit
 from cfmf.data.layouts import OTHER_LINES, RatingFile, fixed_file, rating_files, title_file
 from cfmf.data.lines import (
     BLANK,
     ITEM_LINE,
-    NO_DATE,
     OFF_SCALE,
-    REASONS,
-    TEXT_REASONS,
+    Block,
     Layout,
     Rows,
     Scale,
     parse_blocks,
+    reason,
 )
 from cfmf.data.manifest import verified_manifest
 from cfmf.data.parallel import ROWS_AT_ONCE, in_threads, pieces
@@ -60,7 +60,7 @@ COLUMNS = {"user": np.int32, "item": np.int32, "rating": np.float32, "date": np.
 class Parsed:
     """A data set after its audit.
 
-    `ratings` has the columns user, item (dense int32), rating (float32), date (datetime64[s]) and
+    `ratings` has the columns user, item (dense int32), rating (float32), date (datetime64[us]) and
     part (categorical); `users` and `items` the ids, titles and years; `audit` is the content of
     audit.json; `refused` the rows left out, with the reason of each.
     """
@@ -129,6 +129,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     checks = Checks(dataset["audit"], partial(_places, files))
     columns = _read_rows(files, Scale(**dataset["scale"]), checks, threads)
     labels = _sort_text_ids(files, columns)
+    _warn(files, labels, int(columns["date"].max(initial=NO_DATE)))
     probe_facts = _mark_probe(raw / "probe.txt", dataset, columns, checks)
     heads = {file.name: _head(file, columns, labels) for file in files[:HEAD]}
     listed, user_facts = _read_users(raw, dataset, checks)
@@ -187,7 +188,7 @@ def _frames(table: Table, titles: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFr
             "user": table.user,
             "item": table.item,
             "rating": table.columns["rating"],
-            "date": table.columns["date"].view("datetime64[s]"),
+            "date": table.columns["date"].view("datetime64[us]"),
             "part": pd.Categorical.from_codes(table.columns["part"], pd.Index(PARTS)),
         },
         copy=False,
@@ -215,7 +216,7 @@ def _completed(
         "items": len(table.item_ids),
         "ratings": len(table.user),
         "scale": dict(scale),
-        "dates": [str(pd.Timestamp(one.astype("datetime64[s]"))) for one in (earliest, latest)],
+        "dates": [str(pd.Timestamp(one.astype("datetime64[us]"))) for one in (earliest, latest)],
         "overlap": _overlap(seen),
         "checks": checks.summary(),
     }
@@ -262,7 +263,7 @@ def _read_file(
     for block, rows in parse_blocks(file.blocks(), file.layout, scale, threads, file.codes):
         for row, fault in rows.rejected:
             file.other_rows.append(block.first + row)
-            _reject(file, checks, fault, *block.place(row))
+            _reject(file, checks, fault, block, row)
         if block.first == 0 and file.header is not None and file.other_rows[:1] != [0]:
             raise ValueError(
                 f"{file.name}: the first line {file.header!r} should be a header but is a row;"
@@ -271,6 +272,7 @@ def _read_file(
         file.lines["lines"] += block.lines
         file.lines["continuation_lines"] += block.continuation_lines
         file.rows_kept += len(rows.user)
+        file.padded = rows.padded | file.padded
         yield block.size, rows
     _account(file.name, file.counts())
 
@@ -292,8 +294,9 @@ def _account(name: str, facts: Mapping[str, int]) -> None:
         )
 
 
-def _reject(file: RatingFile, checks: Checks, fault: int, line: int, text: bytes) -> None:
+def _reject(file: RatingFile, checks: Checks, fault: int, block: Block, row: int) -> None:
     """Count a line without an accepted row, and refuse it if it should be a row."""
+    line, text = block.place(row)
     if fault == BLANK:
         file.lines["blank_lines"] += 1
     elif fault == ITEM_LINE:
@@ -303,8 +306,38 @@ def _reject(file: RatingFile, checks: Checks, fault: int, line: int, text: bytes
     else:
         file.rows_refused += 1
         check = "off_scale" if fault == OFF_SCALE else "malformed"
-        reason = (TEXT_REASONS if file.layout.text_ids else REASONS)[fault]
-        checks.refuse(check, [(file.name, line, text)], [reason])
+        checks.refuse(check, [(file.name, line, text)], [reason(fault, block, row, file.layout)])
+
+
+def _warn(files: list[RatingFile], labels: Mapping[str, NDArray[Any]], latest: int) -> None:
+    """Log what is read as declared but is likely to be declared wrongly.
+
+    `labels` are the text ids, `latest` is the latest date in microseconds since 1970.
+    """
+    for file in files:
+        for name, text in file.padded.items():
+            log.warning(
+                "%s: a %s such as %s has leading zeros, which whole numbers do not have: it is the"
+                " same %s as %s; set `table.ids` to text to tell them apart",
+                *(file.name, name, text, name, text.lstrip("0") or "0"),
+            )
+    layout = files[0].layout
+    if not layout.declared:
+        return
+    for name, texts in labels.items():
+        marked = [text for text in texts if len(text) > 1 and text[0] == text[-1] == '"']
+        if marked and not layout.quoted:
+            log.warning(
+                "%d %ss are in quotation marks, such as %s; if these are not part of the ids, set"
+                " `table.quoted` to true",
+                *(len(marked), name, marked[0]),
+            )
+    unit = likely_unit(latest, layout.dates) if "date" in layout.columns else ""
+    if unit and latest != NO_DATE:
+        log.warning(
+            "the latest date is %s: as %s, the numbers are more likely; see `table.dates`",
+            *(str(np.datetime64(latest, "us")), unit),
+        )
 
 
 def _places(files: list[RatingFile], rows: NDArray[np.int64]) -> list[Place]:
@@ -430,8 +463,8 @@ def _read_titles(
         return pd.DataFrame(columns=list(empty)).astype(empty), {}
     path, layout = found
     titles = read_titles(path, layout, text_ids)
-    for line, reason, text in titles.bad:
-        checks.refuse("malformed", [(path.name, line, text)], [reason])
+    for line, why, text in titles.bad:
+        checks.refuse("malformed", [(path.name, line, text)], [why])
     kept, refused = len(titles.table), len(titles.bad)
     lines = {
         "rows_read": kept + refused,
@@ -479,7 +512,7 @@ def _head(
 ) -> list[list[Any]]:
     """The first rows of a file, with their own ids."""
     rows = slice(file.first_row, file.first_row + min(HEAD, file.rows_kept))
-    date = columns["date"][rows].astype("datetime64[s]").astype("datetime64[D]")
+    date = columns["date"][rows].astype("datetime64[us]").astype("datetime64[D]")
     ids = [
         (labels[name][columns[name][rows]] if labels else columns[name][rows]).tolist()
         for name in ("user", "item")
@@ -511,6 +544,8 @@ def _rating_facts(
             one[key] = one.get(key, 0) + value
         width = len({*file.layout.columns} - {""}) + file.layout.item_lines
         one["shape"] = [one["rows_read"], width]
+        if file.padded:
+            one["leading_zeros"] = file.padded
         one.setdefault("head", heads.get(file.name, []))
     totals = {
         key: sum(one[key] for one in facts.values())
@@ -565,7 +600,7 @@ def write_ratings(path: Path, ratings: pd.DataFrame) -> None:
             "user": pa.int32(),
             "item": pa.int32(),
             "rating": pa.float32(),
-            "date": pa.timestamp("s"),
+            "date": pa.timestamp("us"),
             "part": pa.dictionary(pa.int8(), pa.string()),
         }
     )

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cfmf.data.dates import LAST
+
 
 @dataclass(frozen=True)
 class Numbered:
@@ -80,7 +82,19 @@ def number_ratings(
 
 
 def _dates(column: pd.Series) -> NDArray[np.datetime64]:
-    """Dates; numbers are seconds since 1970."""
+    """Dates, in UTC; numbers are seconds since 1970."""
     if pd.api.types.is_numeric_dtype(column):
+        largest = column.abs().max()
+        if largest > LAST / 1e6:
+            raise ValueError(
+                f"{largest} in column {column.name!r} is not a number of seconds since 1970;"
+                " convert the dates with pandas.to_datetime(…, unit=…), its unit ms, us or ns"
+            )
         return pd.to_datetime(column, unit="s").to_numpy()
-    return pd.to_datetime(column).to_numpy()
+    try:
+        return pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy()
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"column {column.name!r} is not one of dates ({error}); convert it with"
+            " pandas.to_datetime first"
+        ) from None

@@ -13,19 +13,33 @@ from typing import Any, BinaryIO, cast
 
 from cfmf.data.archives import decompressed_name
 from cfmf.data.audit import TEST, TRAIN
+from cfmf.data.dates import UNITS, check_format
 from cfmf.data.lines import FIELDS, Block, Codes, Layout, line_blocks, record_blocks
-from cfmf.data.text import SAMPLE_BYTES, detect_encoding, is_wide, sniff, split_fields
+from cfmf.data.text import (
+    BYTEWISE,
+    SAMPLE_BYTES,
+    Dialect,
+    detect_encoding,
+    is_wide,
+    lines_of,
+    records,
+    sniff,
+)
 from cfmf.data.titles import TitleLayout
 
 MOVIELENS_HEADER = "userId,movieId,rating,timestamp"
 # The first two commas of a line separate columns, the others belong to the title.
-NETFLIX_TITLES = TitleLayout(",", title=2, year=1, limit=2)
+NETFLIX_TITLES = TitleLayout(
+    Dialect(","), title=2, year=1, columns=3, title_last=True, strict_years=True, own="latin_1"
+)
 MOVIELENS_100K_TITLES = {
-    "u.item": TitleLayout("|", encoding="latin_1"),
+    "u.item": TitleLayout(Dialect("|"), encoding="latin_1"),
     "ml-100k.item": TitleLayout(
-        "\t", year=2, header=True, encoding="utf_8", misspelt={"unkonwn": "unknown"}
+        Dialect("\t"), year=2, header=True, encoding="utf_8", misspelt={"unkonwn": "unknown"}
     ),
 }
+# First rows of a file without a header that are compared for the number of its columns.
+ROWS_COMPARED = 100
 # Lines that are not rows, or further lines of a row.
 OTHER_LINES = ("header_lines", "item_lines", "blank_lines", "continuation_lines")
 
@@ -38,7 +52,7 @@ class RatingFile:
     file is read as text and not as the bytes of numbers. `codes` numbers text ids by column.
     Reading counts the rows kept and refused, and in `lines` all lines and the `OTHER_LINES`;
     `other_rows` are the numbers of all lines (records of a quoted file) that were not accepted as
-    rows, in order.
+    rows, in order. `padded` has an id with leading zeros, as written, by column.
     """
 
     name: str
@@ -55,16 +69,23 @@ class RatingFile:
     rows_refused: int = 0
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("lines", *OTHER_LINES), 0))
     other_rows: list[int] = field(default_factory=list)
+    padded: dict[str, str] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
         """The lines of the file, without its byte order mark."""
         with self.open() as stream:
             if self.layout.quoted:
-                text = io.TextIOWrapper(stream, self.encoding, errors="replace", newline="")
-                yield from record_blocks(text, self.layout.separator, self.name)
+                text = io.TextIOWrapper(stream, self.encoding, errors="replace", newline="\n")
+                yield from record_blocks(text, self.layout.dialect, self.name)
             elif self.decoded:
-                text = io.TextIOWrapper(stream, self.encoding, errors="replace")
-                yield from line_blocks(lambda size: text.read(size).encode(), self.name)
+                # Bytes that are not UTF-8 come back as they are, for the list of refused rows.
+                errors = "surrogateescape" if self.encoding in BYTEWISE else "replace"
+                text = io.TextIOWrapper(stream, self.encoding, errors, newline="\n")
+
+                def encoded(size: int) -> bytes:
+                    return text.read(size).encode("utf-8", errors)
+
+                yield from line_blocks(encoded, self.name)
             else:
                 if self.encoding == "utf_8_sig":
                     stream.read(3)
@@ -128,26 +149,38 @@ def title_file(raw: Path, dataset: Mapping[str, Any]) -> tuple[Path, TitleLayout
         name = next((name for name in MOVIELENS_100K_TITLES if (raw / name).is_file()), "u.item")
         return existing(raw / name), MOVIELENS_100K_TITLES[name]
     if source in ("movielens-1m", "movielens-10m"):
-        return existing(raw / "movies.dat"), TitleLayout("::")
+        return existing(raw / "movies.dat"), TitleLayout(Dialect("::"), columns=3, own="latin_1")
     if source.startswith("movielens-"):
-        return existing(raw / "movies.csv"), TitleLayout(",", header=True, quoted=True)
+        dialect = Dialect(",", quoted=True)
+        return existing(raw / "movies.csv"), TitleLayout(dialect, header=True, columns=3)
     if source != "table":
         return existing(raw / "movie_titles.txt"), NETFLIX_TITLES
     table = dataset["table"]["titles"]
     if not table["file"]:
         return None
-    path = existing(raw / decompressed_name(table["file"]))
-    encoding = sniff(path, dataset["table"]["encoding"])
-    wanted = {role: table[role] for role in ("item", "title", "year") if table[role] != ""}
-    line = first_line(path, encoding)
-    places = _positions(path, line, table["separator"], True, table["header"], wanted)
+    return _title_table(existing(raw / decompressed_name(table["file"])), dataset["table"])
+
+
+def _title_table(path: Path, table: Mapping[str, Any]) -> tuple[Path, TitleLayout]:
+    """A delimited file of titles."""
+    titles = table["titles"]
+    dialect = Dialect(titles["separator"], titles["quoted"], titles["escape"], "table.titles")
+    dialect.check(path.name)
+    declared = titles["encoding"] or table["encoding"]
+    encoding = sniff(path, declared, key="table.titles.encoding")
+    wanted = {role: titles[role] for role in ("item", "title", "year") if titles[role] != ""}
+    rows = first_rows(path, encoding, dialect, 1 if titles["header"] else ROWS_COMPARED)
+    places = _positions(path, rows[0], dialect, titles["header"], wanted)
+    # Without a header, the row with the fewest separators has none in its title.
+    columns = max(min(map(len, rows)), max(places.values()) + 1)
     layout = TitleLayout(
-        table["separator"],
+        dialect,
         places["item"],
         places["title"],
         places.get("year"),
-        header=table["header"],
-        quoted=True,
+        header=titles["header"],
+        columns=columns,
+        title_last=not dialect.quoted and places["title"] == columns - 1,
         encoding=encoding,
     )
     return path, layout
@@ -167,10 +200,32 @@ def existing(path: Path) -> Path:
     return path
 
 
-def first_line(path: Path, encoding: str) -> str:
-    """The first line of a file, without byte order mark and line end."""
-    with open(path, encoding=encoding, errors="replace", newline="") as text:
-        return text.readline(1 << 16).rstrip("\r\n").lstrip("\ufeff")
+def first_rows(path: Path, encoding: str, dialect: Dialect, count: int = 1) -> list[list[str]]:
+    """The fields of the first rows of a file, at least one, without byte order mark.
+
+    Raises
+    ------
+    ValueError
+        If lines seem to end in carriage returns, or a quote is not closed.
+    """
+    found: list[list[str]] = []
+    with open(path, encoding=encoding, errors="replace", newline="\n") as text:
+        for row in records(lines_of(text, path.name), dialect, path.name):
+            if row.number == 1 and "\r" in row.text.rstrip("\r\n") and not dialect.quoted:
+                raise ValueError(
+                    f"{path}: the first line {row.text[:100]!r} has a carriage return within; if"
+                    " lines end in carriage returns alone, convert them to line feeds"
+                )
+            if row.number == 1 and row.reason:
+                raise ValueError(f"{path}: the first line {row.text[:100]!r} is none: {row.reason}")
+            if row.number == 1 or row.fields not in ([], [""]):
+                found.append(row.fields or [""])
+            if len(found) == count:
+                break
+    if not found:
+        return [[""]]
+    found[0][0] = found[0][0].lstrip("\ufeff")
+    return found
 
 
 def fixed_file(path: Path, layout: Layout, part: int = 0, header: str | None = None) -> RatingFile:
@@ -182,14 +237,16 @@ def fixed_file(path: Path, layout: Layout, part: int = 0, header: str | None = N
         If the file is missing, its first line is not the layout's, or it has item lines in an
         encoding that `is_wide`.
     """
-    encoding = sniff(existing(path))
+    encoding = sniff(existing(path), own="latin_1")
     if layout.item_lines:
         _check_narrow(path.name, encoding)
-    if header is not None and (line := first_line(path, encoding)) != header:
-        raise ValueError(
-            f"{path}: the first line is {line[:100]!r} instead of {header!r}; get the file again,"
-            " or describe it as a `table`"
-        )
+    if header is not None:
+        line = layout.separator.join(first_rows(path, encoding, layout.dialect)[0])
+        if line != header:
+            raise ValueError(
+                f"{path}: the first line is {line[:100]!r} instead of {header!r}; get the file"
+                " again, or describe it as a `table`"
+            )
     size = path.stat().st_size
     opened = partial(_opened, path)
     return RatingFile(path.name, opened, layout, part, header, encoding, size, is_wide(encoding))
@@ -219,7 +276,7 @@ def _netflix_prize(raw: Path) -> list[RatingFile]:
     if not found:
         return []
     with found[0][1]() as stream:
-        encoding = detect_encoding(stream.read(SAMPLE_BYTES), found[0][0])
+        encoding = detect_encoding([stream.read(SAMPLE_BYTES)], found[0][0], "latin_1")
     _check_narrow(found[0][0], encoding)
     layout = Layout(("user", "rating", "date"), item_lines=True)
     return [
@@ -260,53 +317,77 @@ def _tables(raw: Path, table: Mapping[str, Any]) -> list[RatingFile]:
 
 def _table(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> RatingFile:
     """A file of a delimited table."""
-    encoding = sniff(existing(path), table["encoding"])
-    separator, quoted, text_ids = table["separator"], table["quoted"], table["ids"] == "text"
-    if quoted and len(separator) > 1:
+    text_ids = table["ids"] == "text"
+    key = "table.encoding" if text_ids else ""
+    encoding = sniff(existing(path), table["encoding"], key=key)
+    dialect = Dialect(table["separator"], table["quoted"], table["escape"])
+    dialect.check(path.name)
+    check_format(table["dates"])
+    if table["decimal"] == dialect.separator == "," and not dialect.quoted:
         raise ValueError(
-            f"{path}: quoted fields need a separator of one character, not {separator!r}; set"
-            " `table.quoted` to false"
+            f"{path}: `table.decimal` and `table.separator` are both ','; set `table.quoted` to"
+            " true if ratings are in quotes"
         )
-    line = first_line(path, encoding)
+    names = first_rows(path, encoding, dialect)[0]
     wanted = {role: place for role, place in table["columns"].items() if place != ""}
-    places = _positions(path, line, separator, quoted, table["header"], wanted)
-    columns = [""] * len(split_fields(line, separator, quoted))
+    places = _positions(path, names, dialect, table["header"], wanted)
+    columns = [""] * len(names)
     for role, place in places.items():
         columns[place] = role
-    layout = Layout(tuple(columns), separator, table["dates"], False, text_ids, quoted)
-    known_dates = table["dates"] in ("iso", "epoch") or "date" not in wanted
-    decoded = text_ids or not known_dates or is_wide(encoding) or not separator.isascii()
-    header = line if table["header"] else None
-    size = path.stat().st_size
-    opened = partial(_opened, path)
-    return RatingFile(path.name, opened, layout, part, header, encoding, size, decoded, codes)
+    layout = Layout(
+        tuple(columns),
+        dialect.separator,
+        table["dates"],
+        text_ids=text_ids,
+        quoted=dialect.quoted,
+        escape=dialect.escape,
+        decimal=table["decimal"],
+        declared=True,
+    )
+    known_dates = table["dates"] in ("iso", *UNITS) or "date" not in wanted
+    decoded = text_ids or not known_dates or encoding not in BYTEWISE
+    return RatingFile(
+        path.name,
+        partial(_opened, path),
+        layout,
+        part,
+        dialect.separator.join(names) if table["header"] else None,
+        encoding,
+        path.stat().st_size,
+        decoded or not dialect.separator.isascii(),
+        codes,
+    )
 
 
 def _positions(
     path: Path,
-    line: str,
-    separator: str,
-    quoted: bool,
+    names: list[str],
+    dialect: Dialect,
     header: bool,
     wanted: Mapping[str, str | int],
 ) -> dict[str, int]:
-    """Position of each wanted column, as given or found among the names in the first line."""
-    names = split_fields(line, separator, quoted)
+    """Position of each wanted column, as given or found among the fields of the first row."""
     places = {}
+    line = dialect.separator.join(names)[:100]
     for role, place in wanted.items():
         if header and isinstance(place, str) and names.count(place) > 1:
             raise ValueError(
                 f"{path}: the {role} should be in column {place!r}, but {names.count(place)}"
-                f" columns of the first line {line[:100]!r} have that name; set its position"
-                " instead"
+                f" columns of the first line {line!r} have that name; set its position instead"
             )
         if isinstance(place, str):
             place = names.index(place) if header and place in names else -1
         if not 0 <= place < len(names):
+            quotes = (
+                ""
+                if dialect.quoted or '"' not in line
+                else (f"; if its fields are in quotes, set `{dialect.key}.quoted` to true")
+            )
             raise ValueError(
                 f"{path}: the {role} should be in column {wanted[role]!r}, but the first line"
-                f" {line[:100]!r} has {len(names)} columns separated by {separator!r} and"
-                f" `header` is {str(header).lower()}; correct `table` of the data set"
+                f" {line!r} has {len(names)} columns separated by {dialect.separator!r} and"
+                f" `header` is {str(header).lower()}; correct `{dialect.key}` of the data set"
+                f"{quotes}"
             )
         places[role] = place
     if len(set(places.values())) < len(places):

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TextIO
 
@@ -23,13 +22,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from cfmf.data.text import LONGEST_LINE, Record, long_line, records
+from cfmf.data.dates import NO_DATE, UNITS, converted, likely
+from cfmf.data.text import (
+    LONGEST_LINE,
+    SURROGATE,
+    Dialect,
+    Record,
+    lines_of,
+    long_line,
+    records,
+)
 
 BLOCK_BYTES = 4 << 20
 RECORDS_AT_ONCE = 50_000
 LONGEST_ID = 255
-NO_DATE = np.iinfo(np.int64).min
-YEAR_10000 = 253_402_300_800  # seconds since 1970
 LARGEST_ID = np.uint64(2**63 - 1)
 
 # Faults of a line without an accepted row; the first four are those of the fields.
@@ -44,14 +50,10 @@ REASONS = {
     OFF_SCALE: "the rating is not on the scale",
     NO_ITEM: "no line above names the item",
 }
-TEXT_REASONS = REASONS | {
-    USER: f"the user is empty or longer than {LONGEST_ID} characters",
-    ITEM: f"the item is empty or longer than {LONGEST_ID} characters",
-}
 
-WHOLE, SECONDS = "^[0-9]{1,19}$", "^-?[0-9]{1,18}$"
+WHOLE, PADDED = "^[0-9]{1,19}$", "^0[0-9]"
 DECIMAL = re.compile(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-ISO_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DECIMAL_COMMA = re.compile(rb"-?[0-9]+,[0-9]+")
 ITEM_NAME = re.compile(rb"([0-9]{1,17}):")
 LONE_RETURN = re.compile(rb"\r(?!\n)")
 MARK = b"\xef\xbb\xbf"  # of UTF-8
@@ -73,13 +75,17 @@ class Layout:
     separator
         Text between two columns.
     dates
-        "iso" (2005-12-31), "epoch" (whole seconds since 1970) or a format of `strptime`.
+        One of `cfmf.data.dates.UNITS` since 1970, "iso" or a format of `strptime`.
     item_lines
         Whether the item is in a line of its own, `8:`, above the rows that rate it.
     text_ids
         Whether users and items are identified by any text; otherwise by whole numbers.
-    quoted
-        Whether fields may be in double quotes and then contain separators and line ends.
+    quoted, escape
+        As of `cfmf.data.text.Dialect`.
+    decimal
+        Decimal mark of ratings, "." or ",".
+    declared
+        Whether the layout is that of the config's `table`, so that reasons name its keys.
     """
 
     columns: tuple[str, ...]
@@ -88,6 +94,14 @@ class Layout:
     item_lines: bool = False
     text_ids: bool = False
     quoted: bool = False
+    escape: str = ""
+    decimal: str = "."
+    declared: bool = False
+
+    @property
+    def dialect(self) -> Dialect:
+        """How a line is divided into fields."""
+        return Dialect(self.separator, self.quoted, self.escape)
 
 
 @dataclass(frozen=True)
@@ -159,9 +173,10 @@ class Block:
 class Rows:
     """The accepted rows of a block, and its other lines.
 
-    `user`, `item` and `date` (seconds since 1970, `NO_DATE` if there is none) are int64, `rating`
-    is float32. `rejected` holds the row number in the block and the fault of each line without an
-    accepted row, in order. `last_item` is the item named last by a line of its own.
+    `user`, `item` and `date` (microseconds since 1970, `NO_DATE` if there is none) are int64,
+    `rating` is float32. `rejected` holds the row number in the block and the fault of each line
+    without an accepted row, in order. `last_item` is the item named last by a line of its own.
+    `padded` has a whole-number id with leading zeros, as written, by field.
     """
 
     user: NDArray[np.int64]
@@ -170,6 +185,7 @@ class Rows:
     date: NDArray[np.int64]
     rejected: list[tuple[int, int]]
     last_item: int = -1
+    padded: dict[str, str] = field(default_factory=dict)
 
 
 def line_blocks(
@@ -205,7 +221,7 @@ def line_blocks(
         yield Block(tail + b"\n", 1, first)
 
 
-def record_blocks(text: TextIO, separator: str, name: str) -> Iterator[Block]:
+def record_blocks(text: TextIO, dialect: Dialect, name: str) -> Iterator[Block]:
     """Blocks of rows whose fields may be in quotes; see `line_blocks`.
 
     Raises
@@ -215,16 +231,14 @@ def record_blocks(text: TextIO, separator: str, name: str) -> Iterator[Block]:
     """
     lines = first = 0
 
-    def physical_lines() -> Iterator[str]:
+    def counted() -> Iterator[str]:
         nonlocal lines
-        while line := text.readline(LONGEST_LINE):
-            if len(line) == LONGEST_LINE:
-                raise long_line(name)
+        for line in lines_of(text, name):
             lines += 1
             yield line
 
     found: list[Record] = []
-    for record in records(physical_lines(), separator, True, name):
+    for record in records(counted(), dialect, name):
         found.append(record)
         if len(found) == RECORDS_AT_ONCE:
             yield Block(b"", lines, first, found)
@@ -271,6 +285,7 @@ def parse_block(
     codes = codes or {name: {} for name in FIELDS}
     columns, misfits = (_split if block.records is None else _split_records)(block, layout)
     values, faults = _checked(columns, layout, scale, codes)
+    padded = {} if layout.text_ids or not layout.declared else _padded(columns)
     place = np.delete(np.arange(block.rows), misfits)
     fault = np.zeros(block.rows, np.int8)
     fault[place] = faults
@@ -297,7 +312,19 @@ def parse_block(
     if len(rejected):
         values = {name: column[fault[place] == 0] for name, column in values.items()}
     pairs = list(zip(rejected.tolist(), fault[rejected].tolist(), strict=True))
-    return Rows(**values, rejected=pairs, last_item=item)
+    return Rows(**values, rejected=pairs, last_item=item, padded=padded)
+
+
+def _padded(columns: Mapping[str, Any]) -> dict[str, str]:
+    """An id with leading zeros of each column of ids that has one."""
+    found = {}
+    for name in ("user", "item"):
+        texts = columns[name].dictionary
+        if pc.any(pc.starts_with(texts, "0")).as_py():
+            padded = texts.filter(pc.match_substring_regex(texts, PADDED))
+            if len(padded):
+                found[name] = padded[0].as_py().decode(errors="replace")[:LONGEST_ID]
+    return found
 
 
 def _split(block: Block, layout: Layout) -> tuple[dict[str, Any], list[int]]:
@@ -308,7 +335,12 @@ def _split(block: Block, layout: Layout) -> tuple[dict[str, Any], list[int]]:
     if data.count(b"\r") != data.count(b"\r\n"):
         data = LONE_RETURN.sub(b"\0", data)  # pyarrow would end a line there
     if len(separator) > 1:
-        unused = next((sign for sign in CONTROLS if sign not in data), CONTROLS[0])
+        unused = next((sign for sign in CONTROLS if sign not in data), b"")
+        if not unused:
+            raise ValueError(
+                "a file has every control character, so it is not a table of ratings; check that"
+                " `folder` or `urls` in the config name the right file"
+            )
         data, separator = data.replace(separator, unused), unused
     if data.startswith(MARK):
         data = MARK + data  # pyarrow would skip the one that is part of a row
@@ -318,9 +350,9 @@ def _split(block: Block, layout: Layout) -> tuple[dict[str, Any], list[int]]:
         misfits.append(row.number - 1)
         return "skip"
 
-    # Most values are frequent, so each is converted once; times in seconds rarely repeat.
+    # Most values are frequent, so each is converted once; times rarely repeat.
     kinds = {name: pa.dictionary(pa.int32(), pa.binary()) for name in layout.columns if name}
-    if "date" in kinds and layout.dates == "epoch":
+    if "date" in kinds and layout.dates in UNITS:
         kinds["date"] = pa.binary()
     table = csv.read_csv(
         pa.BufferReader(data),
@@ -400,23 +432,14 @@ def _converted(
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Values of the texts of a field, and which of them are valid."""
     if name == "rating":
-        return _each(texts, _rating, np.float64)
-    if name == "date" and layout.dates == "epoch":
-        seconds, good = _whole(texts, SECONDS, pa.int64())
-        return seconds, good & (np.abs(seconds) < YEAR_10000)
+        return _each(texts, partial(_rating, layout.decimal.encode()), np.float64)
     if name == "date":
-        return _each(texts, partial(_date, layout.dates), np.int64)
+        return converted(texts, layout.dates)
     if layout.text_ids:
         return _each(texts, partial(_code, codes[name]), np.int64)
-    ids, good = _whole(texts, WHOLE, pa.uint64())
-    return ids.astype(np.int64), good & (ids <= LARGEST_ID)
-
-
-def _whole(texts: Any, pattern: str, kind: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Texts that match a pattern as whole numbers, 0 for others; and which ones do."""
-    good = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
-    numbers = pc.if_else(good, texts, pa.scalar(b"0")).cast(kind)
-    return numbers.to_numpy(), good.to_numpy(zero_copy_only=False)
+    good = pc.fill_null(pc.match_substring_regex(texts, WHOLE), False)
+    ids = pc.if_else(good, texts, pa.scalar(b"0")).cast(pa.uint64()).to_numpy()
+    return ids.astype(np.int64), good.to_numpy(zero_copy_only=False) & (ids <= LARGEST_ID)
 
 
 def _each(
@@ -432,25 +455,56 @@ def _each(
     return values, good
 
 
-def _rating(text: bytes) -> float:
+def _rating(mark: bytes, text: bytes) -> float:
+    """A number with the given decimal mark."""
+    if mark != b".":
+        text = b"x" if b"." in text else text.replace(mark, b".", 1)
     if not DECIMAL.fullmatch(text):
         raise ValueError
     return float(text)
 
 
-def _date(form: str, text: bytes) -> int:
-    """Seconds since 1970 of a date in a format of `Layout.dates`."""
-    if form == "iso":
-        if not ISO_DATE.fullmatch(text):
-            raise ValueError
-        return (date.fromisoformat(text.decode()) - date(1970, 1, 1)).days * 86_400
-    moment = datetime.strptime(text.decode(), form)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
 def _code(known: dict[str, int], text: bytes) -> int:
     """The number of a text id; a new one gets the next number."""
     decoded = text.decode()
-    if not 0 < len(decoded) <= LONGEST_ID or UNDECODABLE in decoded:
+    if text_fault(decoded):
         raise ValueError
     return known.setdefault(decoded, len(known))
+
+
+def text_fault(text: str) -> str:
+    """Why a text is no id; empty if it is one."""
+    if not text:
+        return "is empty"
+    if len(text) > LONGEST_ID:
+        return f"is longer than {LONGEST_ID} characters"
+    if "\0" in text:
+        return "contains a zero byte"
+    broken = UNDECODABLE in text or SURROGATE.search(text)
+    return "has bytes that are not valid in the file's encoding" if broken else ""
+
+
+def reason(fault: int, block: Block, row: int, layout: Layout) -> str:
+    """Why a row of a block is refused, and the config key to set if the layout may be wrong."""
+    if block.records is not None and block.records[row].reason:
+        return block.records[row].reason
+    fields = _fields(block, row, layout)
+    name = FIELDS[fault - 1] if fault <= len(FIELDS) else ""
+    at = layout.columns.index(name) if name in layout.columns else len(fields)
+    text = fields[at] if at < len(fields) else b""
+    text = text.encode() if isinstance(text, str) else text
+    hint = ""
+    if fault in (USER, ITEM) and layout.text_ids:
+        if block.records is None and b"\r" in text:
+            return f"the {name} contains a carriage return"
+        return f"the {name} {text_fault(text.decode(errors='replace'))}"
+    row_text = text if name else block.place(row)[1]
+    if b'"' in row_text and not layout.quoted:
+        hint = "set `table.quoted` to true if fields are in quotes"
+    elif fault in (USER, ITEM) and text:
+        hint = "set `table.ids` to text to read any id"
+    elif fault == RATING and layout.decimal == "." and DECIMAL_COMMA.fullmatch(text):
+        hint = 'set `table.decimal` to ","'
+    elif fault == DATE and likely(text) not in ("", f"`{layout.dates}`"):
+        hint = f"it looks like {likely(text)}; `table.dates` is `{layout.dates}`"
+    return f"{REASONS[fault]}; {hint}" if hint and layout.declared else REASONS[fault]

@@ -165,11 +165,29 @@ def _timeline(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
     by_date = np.argsort(date, kind="stable")
     edges = len(date) * (1 - rule["test"] * (1 - np.arange(rule["folds"] + 1) / rule["folds"]))
     cuts = [date[by_date[min(int(edge), len(date) - 1)]] for edge in edges[:-1]]
-    cuts.append(date[by_date[-1]] + np.timedelta64(1, "s"))
-    return [
+    cuts.append(date[by_date[-1]] + np.timedelta64(1, "us"))
+    windows = [
         (np.flatnonzero(date < start), np.flatnonzero((date >= start) & (date < stop)))
         for start, stop in itertools.pairwise(cuts)
     ]
+    _check_ties(date, rule, windows)
+    return windows
+
+
+def _check_ties(date: NDArray[np.datetime64], rule: Mapping[str, Any], windows: Divided) -> None:
+    """Raise ValueError if a window or what is before it is empty because dates are the same."""
+    empty = [f"t{at}" for at, (train, test) in enumerate(windows, 1) if not len(train) * len(test)]
+    distinct, counts = np.unique(date, return_counts=True)
+    if not empty or len(distinct) == len(date):
+        return
+    most = int(counts.argmax())
+    raise ValueError(
+        f"the folds {', '.join(empty)} of split.kind timeline have an empty part because of ties:"
+        f" the {len(date):,} ratings have {len(distinct):,} different dates, {counts[most]:,} of"
+        f" them {str(distinct[most]).removesuffix('T00:00:00.000000')}, and ratings of the same"
+        " date are never divided between train and test. Set split.folds lower or split.test"
+        " higher, use dates with the time of day, or set split.kind to kfold"
+    )
 
 
 def _validation(
@@ -210,7 +228,7 @@ def _dates(ratings: pd.DataFrame) -> NDArray[np.datetime64]:
             "a split by date needs the date of every rating, but some have none; set split.kind to"
             " kfold, or set the column of dates under table.columns"
         )
-    return ratings["date"].to_numpy().astype("datetime64[s]")
+    return ratings["date"].to_numpy().astype("datetime64[us]")
 
 
 def _rank_within_user(user: NDArray[np.int32], order: Rows) -> Rows:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import numpy as np
 from charset_normalizer import from_bytes
 
 log = logging.getLogger(__name__)
 
+BLOCK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 16
 LONGEST_LINE = 1 << 20
-CANDIDATES = ["utf_8", "latin_1"]
 WIDE = ("utf_16", "utf_32")
 MARKS = {
     codecs.BOM_UTF8: "utf_8_sig",
@@ -25,53 +28,195 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf_16",
     codecs.BOM_UTF16_BE: "utf_16",
 }
+# Encodings in which a byte below 128 is always that ASCII character.
+BYTEWISE = ("ascii", "utf_8", "utf_8_sig")
+UTF_8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+SURROGATE = re.compile("[\ud800-\udfff]")
+HIGH = re.compile(rb"[\x80-\xff]")
+C1 = re.compile(rb"[\x80-\x9f]")  # control characters in ISO-8859-1
+# Below this distance to the next reading, or with fewer bytes beyond ASCII, a detection is weak.
+CERTAIN, FEW = 0.05, 16
+# Of these a detector chooses where a file is neither UTF-8 nor has a mark.
+CANDIDATES = "cp1252 gb18030 big5 cp932 euc_jp cp949 cp1250 cp1251 koi8_r cp1253 cp1254".split()
 
 
-def detect_encoding(data: bytes, name: str) -> str:
-    """Python's name for the encoding of `data`, logged with the file's `name`.
+@dataclass(frozen=True)
+class Dialect:
+    """How a line is divided into fields.
 
-    A byte order mark decides; bytes that are valid UTF-8 are UTF-8, which includes ASCII. For the
-    rest charset-normalizer chooses between ISO-8859-1, which the known sources use, and the wide
-    encodings, which have many zero bytes.
+    Parameters
+    ----------
+    separator
+        Text between two fields.
+    quoted
+        Whether fields may be in double quotes and then contain separators and line ends.
+    escape
+        Character before a quotation mark within quotes; empty if such a mark is doubled.
+    key
+        Config key of the file's layout, for errors.
     """
-    for mark, encoding in MARKS.items():
-        if data.startswith(mark):
-            log.info("%s: encoding %s, from its byte order mark", name, encoding)
-            return encoding
-    pairs = np.frombuffer(data[: len(data) // 2 * 2], np.uint8).reshape(-1, 2)
-    if len(pairs) and (pairs == 0).mean(axis=0).max() > 0.4:
-        candidates = ["utf_16_le" if (pairs[:, 1] == 0).mean() > 0.4 else "utf_16_be"]
-    else:
-        candidates = CANDIDATES
-    best = from_bytes(data, cp_isolation=candidates).best()
-    encoding = best.encoding if best else "latin_1"
-    log.info("%s: encoding %s, detected by charset-normalizer", name, encoding)
-    return encoding
+
+    separator: str = ","
+    quoted: bool = False
+    escape: str = ""
+    key: str = "table"
+
+    def check(self, name: str) -> None:
+        """Raise ValueError if the file of that name cannot be read so."""
+        if self.quoted and len(self.separator) > 1:
+            raise ValueError(
+                f"{name}: quoted fields need a separator of one character, not"
+                f" {self.separator!r}; set `{self.key}.quoted` to false"
+            )
+        if self.escape and not self.quoted:
+            raise ValueError(
+                f"{name}: `{self.key}.escape` is {self.escape!r}, but `{self.key}.quoted` is"
+                " false; set that to true"
+            )
 
 
-def sniff(path: Path, declared: str = "") -> str:
-    """Encoding of a file: as declared, or detected in its first bytes.
+def sniff(path: Path, declared: str = "", own: str = "", key: str = "") -> str:
+    """Encoding of a file: as declared, or detected in all its bytes.
+
+    Parameters
+    ----------
+    declared
+        Encoding from the config; empty to detect it.
+    own
+        Encoding that the source's files have if they are not UTF-8; empty if unknown.
+    key
+        Config key of the encoding, for errors and for a warning about an uncertain detection;
+        empty where the encoding does not matter.
 
     Raises
     ------
     ValueError
         If Python does not know the declared encoding.
     """
-    if declared:
-        try:
-            "".encode(declared)
-            return codecs.lookup(declared).name.replace("-", "_")
-        except (LookupError, UnicodeError):
-            raise ValueError(
-                f"{declared!r}, the encoding of {path.name}, is not a text encoding; set"
-                " `table.encoding` to a name that Python knows, such as utf-8 or iso-8859-1, or"
-                " leave it empty to detect the encoding"
-            ) from None
     with open(path, "rb") as file:
-        sample = file.read(SAMPLE_BYTES)
-    if len(sample) == SAMPLE_BYTES:
-        sample = sample[: sample.rfind(b"\n") + 1] or sample
-    return detect_encoding(sample, path.name)
+        if declared:
+            return declared_encoding(declared, file.read(4), path.name, key or "table.encoding")
+        return detect_encoding(byte_blocks(file), path.name, own, key)
+
+
+def byte_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file in blocks."""
+    return iter(lambda: file.read(BLOCK_BYTES), b"")
+
+
+def declared_encoding(declared: str, start: bytes, name: str, key: str) -> str:
+    """Python's name for a declared encoding, which skips the byte order mark if there is one."""
+    try:
+        "".encode(declared)
+        encoding = codecs.lookup(declared).name.replace("-", "_")
+    except (LookupError, UnicodeError):
+        raise ValueError(
+            f"{declared!r}, the encoding of {name}, is not a text encoding; set `{key}` to a name"
+            " that Python knows, such as utf-8 or iso-8859-1, or leave it empty to detect the"
+            " encoding"
+        ) from None
+    marked = next((one for mark, one in MARKS.items() if start.startswith(mark)), "")
+    return marked if marked and marked.startswith(encoding[:6].rstrip("_")) else encoding
+
+
+def detect_encoding(blocks: Iterable[bytes], name: str, own: str = "", key: str = "") -> str:
+    """Python's name for the encoding of a file's bytes, logged with the file's `name`.
+
+    A byte order mark decides; then many zero bytes, which are UTF-16; then whether all bytes are
+    valid UTF-8, which includes ASCII. Other files have the encoding that is the source's `own`, or
+    else the one that charset-normalizer finds in the lines that are not ASCII. See `sniff`.
+    """
+    blocks = iter(blocks)
+    start = next(blocks, b"")
+    for mark, encoding in MARKS.items():
+        if start.startswith(mark):
+            log.info("%s: encoding %s, from its byte order mark", name, encoding)
+            return encoding
+    if wide := _wide(start[:SAMPLE_BYTES]):
+        log.info("%s: encoding %s, from its zero bytes", name, wide)
+        return wide
+    valid, sample = _utf8(itertools.chain([start], blocks))
+    if valid:
+        log.info("%s: encoding utf_8, as all its bytes are valid", name)
+        return "utf_8"
+    high = len(HIGH.findall(sample))
+    if sum(map(len, UTF_8.findall(sample))) > 0.9 * high:
+        log.warning("%s: encoding utf_8, but some of its bytes are not valid", name)
+        return "utf_8"
+    if own:
+        log.info("%s: encoding %s, that of its source, as it is not valid UTF-8", name, own)
+        return own
+    return _detected(sample, name, key)
+
+
+def _wide(sample: bytes) -> str:
+    """The UTF-16 encoding of bytes of which many at even or at odd places are zero, or ""."""
+    pairs = np.frombuffer(sample[: len(sample) // 2 * 2], np.uint8).reshape(-1, 2)
+    zero = (pairs == 0).mean(axis=0) if len(pairs) else np.zeros(2)
+    if zero.max() < 0.1 or zero.min() > 0.1 * zero.max():
+        return ""
+    return "utf_16_le" if zero[1] > zero[0] else "utf_16_be"
+
+
+def _utf8(blocks: Iterable[bytes]) -> tuple[bool, bytes]:
+    """Whether all bytes are valid UTF-8, and the first lines that are not ASCII."""
+    decoder = codecs.getincrementaldecoder("utf_8")()
+    valid, start = True, 0
+    sample = bytearray()
+    for data in itertools.chain(blocks, [b""]):
+        if data and data.isascii() and not decoder.getstate()[0]:
+            start = 1
+            continue
+        if valid:
+            try:
+                decoder.decode(data, final=not data)
+            except UnicodeDecodeError:
+                valid = False
+        if len(sample) < SAMPLE_BYTES:
+            # A line that a block ends in may be cut within a character.
+            lines = data.split(b"\n")
+            end = len(lines) - (len(data) == BLOCK_BYTES)
+            high = (line for line in lines[start:end] or lines if not line.isascii())
+            for line in itertools.islice(high, SAMPLE_BYTES):
+                sample += line[:SAMPLE_BYTES] + b"\n"
+        elif not valid:
+            break
+        start = 1
+    return valid, bytes(sample[:SAMPLE_BYTES])
+
+
+def _detected(sample: bytes, name: str, key: str) -> str:
+    """The encoding whose reading of the sample charset-normalizer finds the least of a mess.
+
+    Readings that are equal count as one. The certainty is by how much the next one is more of a
+    mess, in percent; the warning names what it reads.
+    """
+    readings: dict[str, tuple[float, float, str]] = {}
+    for encoding in CANDIDATES:
+        # One at a time, as the library stops at the first that is good enough.
+        match = from_bytes(sample, cp_isolation=[encoding], enable_fallback=False).best()
+        if match is not None:
+            readings.setdefault(str(match), (match.chaos, -match.coherence, encoding))
+    (text, best), *others = [
+        *sorted(readings.items(), key=lambda one: one[1][:2]),
+        (sample.decode("latin_1"), (1.0, 0.0, "latin_1")),
+    ]
+    encoding = best[2]
+    if encoding == "cp1252" and not C1.search(sample):
+        encoding = "latin_1"
+    certainty = (others[0][1][0] if others else 1.0) - best[0]
+    log.info(
+        "%s: encoding %s, detected by charset-normalizer, certainty %.0f %%",
+        *(name, encoding, 100 * certainty),
+    )
+    if key and (certainty < CERTAIN or len(HIGH.findall(sample)) < FEW):
+        words = [word for word in text.split() if not word.isascii()]
+        log.warning(
+            "%s: not UTF-8; read as %s, which is uncertain: is %r right? If not, set `%s`%s",
+            *(name, encoding.replace("_", "-"), " ".join(words)[:40], key),
+            f", perhaps to {others[0][1][2]}" if others else "",
+        )
+    return encoding
 
 
 def is_wide(encoding: str) -> bool:
@@ -87,19 +232,35 @@ def long_line(name: str) -> ValueError:
     )
 
 
+def lines_of(text: TextIO, name: str) -> Iterator[str]:
+    """The lines of a file, with their ends.
+
+    Raises
+    ------
+    ValueError
+        If a line is longer than a mebibyte.
+    """
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise long_line(name)
+        yield line
+
+
 @dataclass
 class Record:
-    """A row of a file: the number of its first line, its fields, text and number of lines."""
+    """A row of a file: the number of its first line, its fields, text and number of lines.
+
+    `reason` is why it is not a row, if quotation marks are why; it then has no fields.
+    """
 
     number: int
     fields: list[str]
     text: str
     lines: int = 1
+    reason: str = ""
 
 
-def records(
-    lines: Iterable[str], separator: str, quoted: bool, name: str, limit: int = -1
-) -> Iterator[Record]:
+def records(lines: Iterable[str], dialect: Dialect, name: str, limit: int = -1) -> Iterator[Record]:
     """The rows of a file of that name; with `quoted` a row may have several lines.
 
     At most `limit` separators divide a row that is not quoted, all of them with -1.
@@ -109,9 +270,9 @@ def records(
     ValueError
         If a row of several lines cannot be read, as the rows lost in it are not known.
     """
-    if not quoted or len(separator) > 1:
+    if not dialect.quoted:
         for number, line in enumerate(lines, 1):
-            yield Record(number, line.rstrip("\r\n").split(separator, limit), line)
+            yield Record(number, line.rstrip("\r\n").split(dialect.separator, limit), line)
         return
     consumed: list[str] = []
 
@@ -121,26 +282,49 @@ def records(
             yield line
 
     first = 1
-    reader = csv.reader(remembered(), delimiter=separator, strict=True)
+    reader = csv.reader(
+        remembered(), delimiter=dialect.separator, escapechar=dialect.escape or None, strict=True
+    )
     while True:
+        reason = ""
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            fields = []
+            fields, reason = [], f"it cannot be divided into fields ({error})"
             if len(consumed) > 1:
-                raise ValueError(
-                    f"{name} line {first}: {consumed[0][:80]!r} opens a quote that is not closed"
-                    f" properly ({error} in line {first + len(consumed) - 1}), so the start of the"
-                    " next row is unknown; correct that line, or set `table.quoted` to false if"
-                    " quotation marks have no meaning in this file"
-                ) from None
-        yield Record(first, fields, "".join(consumed), len(consumed))
+                raise _open_quote(name, first, consumed, error, dialect.key) from None
+        if len(consumed) > 1 and _are_rows(consumed, dialect.separator, len(fields)):
+            fields, reason = (
+                [],
+                (
+                    f"quotation marks join its {len(consumed)} lines, each of which is a row by"
+                    f" itself; correct them, or set `{dialect.key}.quoted` to false"
+                ),
+            )
+        yield Record(first, fields, "".join(consumed), len(consumed), reason)
         first += len(consumed)
         consumed.clear()
 
 
-def split_fields(line: str, separator: str, quoted: bool) -> list[str]:
+def _are_rows(lines: list[str], separator: str, columns: int) -> bool:
+    """Whether each line has the given number of columns if quotation marks have no meaning."""
+    return all(line.count(separator) == columns - 1 for line in lines)
+
+
+def _open_quote(
+    name: str, first: int, consumed: list[str], error: csv.Error, key: str
+) -> ValueError:
+    """The error for a quote that is not closed, or not before the end of a field."""
+    return ValueError(
+        f"{name} line {first}: {consumed[0][:80]!r} opens a quote that is not closed properly"
+        f" ({error} in line {first + len(consumed) - 1}), so the start of the next row is unknown;"
+        f" correct that line, or set `{key}.quoted` to false if quotation marks have no meaning in"
+        f" this file, or `{key}.escape` if a character stands before those within quotes"
+    )
+
+
+def split_fields(line: str, dialect: Dialect) -> list[str]:
     """Fields of one line."""
-    return next(records([line], separator, quoted, "")).fields
+    return next(records([line], dialect, "")).fields

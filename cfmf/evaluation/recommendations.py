@@ -79,14 +79,19 @@ def numbers_of(ids: Sequence[Any], table: pd.DataFrame, what: str) -> list[int]:
     ValueError
         If the data has no such id.
     """
-    known = dict(zip(table[f"{what}_id"].astype(str), table[what], strict=True))
-    unknown = [str(one) for one in ids if str(one) not in known]
+    column = table[f"{what}_id"]
+    whole = pd.api.types.is_integer_dtype(column)
+    # As whole numbers, 007 in the raw files is 7.
+    names = [one.lstrip("0") or "0" if whole and one.isdigit() else one for one in map(str, ids)]
+    known = dict(zip(column.astype(str), table[what], strict=True))
+    unknown = [one for one in names if one not in known]
     if unknown:
         raise ValueError(
             f"the config asks for {what} {', '.join(unknown)}, which the ratings do not have;"
-            f" name {what}s by the ids of the raw files"
+            f" name {what}s by the ids of the raw files, in quotes if these are texts (YAML reads"
+            " 007 as the number 7)"
         )
-    return [int(known[str(one)]) for one in ids]
+    return [int(known[one]) for one in names]
 
 
 def pairs_of(

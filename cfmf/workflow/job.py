@@ -34,6 +34,10 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
         format="%(asctime)s %(name)s %(levelname)s %(message)s",
         force=True,
     )
+    # What may be read wrongly is for the user to decide, who may not open the log.
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.WARNING)
+    logging.getLogger("cfmf.data").addHandler(terminal)
     logging.captureWarnings(True)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())

@@ -35,3 +35,17 @@ def test_ids_and_titles_are_no_quantities(tmp_path):
     write_table(path, pd.DataFrame([known | {"user": "0305344", "title": "1917"}]), path.stem)
     table = read_table(path, path.stem)
     assert (table["user"][0], table["title"][0]) == ("0305344", "1917")
+
+
+def test_no_sign_in_an_id_or_a_title_shifts_a_table(tmp_path):
+    path = tmp_path / "recommendations.tsv"
+    known = dict.fromkeys(COLUMNS["recommendations"], 1.5)
+    signs = ["a\tb", "a\nb", "a\rb", "a\r\nb", 'a"b', '"a"', "'", "#a", "\\", "NA", "a\u2028b"]
+    for one in signs:
+        for user, title in ((one, "Heat"), ("u", one)):
+            rows = pd.DataFrame([known, known | {"user": user, "title": title}, known])
+            write_table(path, rows, path.stem)
+            table = read_table(path, path.stem)
+            assert len(table) == 3
+            assert (table["user"][1], table["title"][1]) == (user, title)
+            assert table["prediction"].tolist() == [1.5] * 3

@@ -274,6 +274,41 @@ TABLES = {
         {"quoted": True},
         "ratings.csv line 2: '1,\"2,3\\n' opens a quote that is not closed",
     ),
+    "a decimal comma that is the separator": (
+        b"user,item,rating\n1,2,3\n",
+        {"decimal": ","},
+        "`table.decimal` and `table.separator` are both ','",
+    ),
+    "an escape without quotes": (
+        b"user,item,rating\n1,2,3\n",
+        {"escape": "\\"},
+        "`table.quoted` is false; set that to true",
+    ),
+    "a header in quotes that are not declared": (
+        b'"user","item","rating"\n"1","2","3"\n',
+        {},
+        "if its fields are in quotes, set `table.quoted` to true",
+    ),
+    "a date format without a year": (
+        b"user,item,rating\n1,2,3\n",
+        {"dates": "%d %b"},
+        "'%d %b' under `table.dates` is not a format of dates",
+    ),
+    "a date format with the name of a time zone": (
+        b"user,item,rating\n1,2,3\n",
+        {"dates": "%Y-%m-%d %H:%M %Z"},
+        "%Z, the name of a time zone, cannot be read",
+    ),
+    "a date format that is none": (
+        b"user,item,rating\n1,2,3\n",
+        {"dates": "seconds"},
+        "'seconds' under `table.dates` is not a format of dates",
+    ),
+    "lines that end in carriage returns": (
+        b"user,item,rating\r1,2,3\r",
+        {},
+        "if lines end in carriage returns alone, convert them to line feeds",
+    ),
     "a path instead of a file name": (
         b"user,item,rating\n1,2,3\n",
         {"ratings": "../ratings.csv"},
@@ -288,6 +323,243 @@ TABLES = {
         None,
         {},
         "is a directory, but a file of that name is needed",
+    ),
+}
+
+
+DATED = {"columns": {"date": "when"}}
+TEXT = {"ids": "text"}
+# One more line at the end of a table of one's own: line, `table`, the reason of its refusal.
+TABLE_ROWS = {
+    "a letter in an id": (b"a7,6,3", {}, "set `table.ids` to text to read any id"),
+    "a decimal comma": (
+        b"7;6;3,5",
+        {"separator": ";"},
+        'the rating is not a number; set `table.decimal` to ","',
+    ),
+    "a decimal point beside commas": (
+        b"7;6;3.5",
+        {"separator": ";", "decimal": ","},
+        "the rating is not a number",
+    ),
+    "quotes in a table without quotes": (
+        b'7,"6,1",3',
+        {},
+        "set `table.quoted` to true if fields are in quotes",
+    ),
+    "milliseconds as seconds": (b"7,6,3,1672531200000", DATED, "it looks like `epoch-ms`"),
+    "microseconds as seconds": (b"7,6,3,1672531200000000", DATED, "it looks like `epoch-us`"),
+    "nanoseconds as milliseconds": (
+        b"7,6,3,1672531200000000000",
+        DATED | {"dates": "epoch-ms"},
+        "it looks like `epoch-ns`",
+    ),
+    "ISO 8601 as seconds": (b"7,6,3,2023-01-01T00:00:00Z", DATED, "it looks like `iso`"),
+    "seconds as ISO 8601": (
+        b"7,6,3,1672531200",
+        DATED | {"dates": "iso"},
+        "it looks like `epoch`",
+    ),
+    "the day in front as ISO 8601": (
+        b"7,6,3,31/12/2022",
+        DATED | {"dates": "iso"},
+        "a format such as `%d/%m/%Y` or `%m/%d/%Y`",
+    ),
+    "an offset that does not exist": (
+        b"7,6,3,2023-01-01T00:00:00+24:00",
+        DATED | {"dates": "iso"},
+        "the date is not a valid date",
+    ),
+    "hour 25": (
+        b"7,6,3,2023-01-01 25:00",
+        DATED | {"dates": "iso"},
+        "the date is not a valid date",
+    ),
+    "the year 10000": (b"7,6,3,253402300800", DATED, "the date is not a valid date"),
+    "infinite seconds": (b"7,6,3,1e999", DATED, "the date is not a valid date"),
+    "a carriage return in a text id": (
+        b"a\rb,6,3",
+        TEXT,
+        "the user contains a carriage return",
+    ),
+    "a zero byte in a text id": (b"a\x00,6,3", TEXT, "the user contains a zero byte"),
+    "a zero byte in a text id in quotes": (
+        b'"a\x00",6,3',
+        TEXT | {"quoted": True},
+        "the user contains a zero byte",
+    ),
+    "a carriage return after a text id in quotes": (
+        b'"a"\r,6,3',
+        TEXT | {"quoted": True},
+        "it cannot be divided into fields",
+    ),
+    "an empty text id": (b"7,,3", TEXT, "the item is empty"),
+    "a text id of 256 characters": (
+        b"x" * 256 + b",6,3",
+        TEXT,
+        "the user is longer than 255 characters",
+    ),
+    "a text id that is not in the declared encoding": (
+        b"Ren\xe9,6,3",
+        TEXT | {"encoding": "utf-8"},
+        "the user has bytes that are not valid in the file's encoding",
+    ),
+    "two rows joined by stray quotes": (
+        b'7,"6,3\n8,6",4',
+        TEXT | {"quoted": True},
+        "quotation marks join its 2 lines, each of which is a row by itself",
+    ),
+    "text after the closing quote": (
+        b'"7"th,6,3',
+        TEXT | {"quoted": True},
+        "it cannot be divided into fields",
+    ),
+}
+
+# One more line at the end of the titles of such a table: line, `table.titles`, the reason.
+TABLE_TITLES = {
+    "a title with a separator, without quotes": (
+        b"7,Heat, The,1995",
+        {},
+        "the row has 4 columns instead of 3",
+    ),
+    "a title in quotes that are not declared": (
+        b'7,"Heat, The",1995',
+        {},
+        "set `table.titles.quoted` to true if fields are in quotes",
+    ),
+    "a carriage return in a title": (
+        b"7,Heat\rThe,1995",
+        {},
+        "the title contains a carriage return that is not in quotes",
+    ),
+    "a zero byte in a title in quotes": (
+        b'7,"He\x00at",1995',
+        {"quoted": True},
+        "the title contains a zero byte",
+    ),
+    "a title of 1001 characters": (
+        b"7," + b"x" * 1001 + b",1995",
+        {},
+        "the title is longer than 1000 characters",
+    ),
+    "titles joined by stray quotes": (
+        b'7,",1995\n8,",1996',
+        {"quoted": True},
+        "quotation marks join its 2 lines, each of which is a row by itself",
+    ),
+    "a title that is not in the declared encoding": (
+        b"7,Caf\xe9,1995",
+        {"encoding": "utf-8"},
+        "the title has bytes that are not valid in the file's encoding",
+    ),
+}
+
+RATED = b"user,item,rating,when\n1,1,3,%s\n"
+# Tables in other forms: content, `table`, the first row as user, item, rating and date.
+READ_TABLES = {
+    "epoch milliseconds": (
+        RATED % b"1672531200123",
+        DATED | {"dates": "epoch-ms"},
+        (1, 1, 3, "2023-01-01 00:00:00.123"),
+    ),
+    "epoch microseconds": (
+        RATED % b"1672531200123456",
+        DATED | {"dates": "epoch-us"},
+        (1, 1, 3, "2023-01-01 00:00:00.123456"),
+    ),
+    "epoch nanoseconds": (
+        RATED % b"1672531200123456789",
+        DATED | {"dates": "epoch-ns"},
+        (1, 1, 3, "2023-01-01 00:00:00.123456"),
+    ),
+    "seconds as floats": (RATED % b"1672531200.0", DATED, (1, 1, 3, "2023-01-01")),
+    "seconds with an exponent": (RATED % b"1.6725312e+09", DATED, (1, 1, 3, "2023-01-01")),
+    "seconds with a fraction": (
+        RATED % b"1672531200.000001",
+        DATED,
+        (1, 1, 3, "2023-01-01 00:00:00.000001"),
+    ),
+    "ISO 8601 with an offset": (
+        RATED % b"2023-01-01T01:30:00.5+01:30",
+        DATED | {"dates": "iso"},
+        (1, 1, 3, "2023-01-01 00:00:00.5"),
+    ),
+    "a format with fractions of a second": (
+        RATED % b"01.01.2023 00:00:00.25",
+        DATED | {"dates": "%d.%m.%Y %H:%M:%S.%f"},
+        (1, 1, 3, "2023-01-01 00:00:00.25"),
+    ),
+    "decimal commas": (
+        b"user;item;rating\n1;1;3,5\n",
+        {"separator": ";", "decimal": ","},
+        (1, 1, 3.5, None),
+    ),
+    "decimal commas in quotes": (
+        b'user,item,rating\n1,1,"3,5"\n',
+        {"decimal": ",", "quoted": True},
+        (1, 1, 3.5, None),
+    ),
+    "quotes within fields without quotes": (
+        b'user,item,rating\nthe "one",6,3\n',
+        TEXT | {"quoted": True},
+        ('the "one"', "6", 3, None),
+    ),
+    "quotes where they have no meaning": (
+        b'user,item,rating\n"one" of us,6,3\n',
+        TEXT,
+        ('"one" of us', "6", 3, None),
+    ),
+    "quotes after a backslash": (
+        b'"user";"item";"rating"\n"O\\"Hara; C.";"6";"3"\n',
+        TEXT | {"separator": ";", "quoted": True, "escape": "\\"},
+        ('O"Hara; C.', "6", 3, None),
+    ),
+    "a line end, a tab and a carriage return in an id in quotes": (
+        b'user,item,rating\n"a\n\t\rb",6,3\n',
+        TEXT | {"quoted": True},
+        ("a\n\t\rb", "6", 3, None),
+    ),
+    "ids in GB18030": (
+        "user,item,rating\n用户一,电影三,3\n用户二,电影五,4\n".encode("gb18030"),
+        TEXT | {"encoding": "gb18030"},
+        ("用户一", "电影三", 3, None),
+    ),
+    "ids in UTF-16 without a mark": (
+        "user,item,rating\n用户一,电影三,3\n".encode("utf-16-be"),
+        TEXT,
+        ("用户一", "电影三", 3, None),
+    ),
+    "a byte order mark in a file declared as UTF-8": (
+        b"\xef\xbb\xbfuser,item,rating\na,6,3\n",
+        TEXT | {"encoding": "utf-8"},
+        ("a", "6", 3, None),
+    ),
+}
+
+# Tables that are read, with a warning: content, `table`, the warning.
+WARNED_TABLES = {
+    "leading zeros": (
+        b"user,item,rating\n003,1,3\n3,2,4\n",
+        {},
+        "a user such as 003 has leading zeros, which whole numbers do not have: it is the same"
+        " user as 3; set `table.ids` to text",
+    ),
+    "text ids in quotes that are not declared": (
+        b'user,item,rating\n"a","b",3\n',
+        TEXT,
+        '1 users are in quotation marks, such as "a"; if these are not part of the ids, set'
+        " `table.quoted` to true",
+    ),
+    "seconds declared as milliseconds": (
+        RATED % b"1672531200",
+        DATED | {"dates": "epoch-ms"},
+        "the latest date is 1970-01-20T08:35:31.200000: as `epoch`, the numbers are more likely",
+    ),
+    "text ids in an encoding that is not certain": (
+        b"user,item,rating\nRen\xe9,1,3\n",
+        TEXT,
+        "set `table.encoding`",
     ),
 }
 
@@ -367,6 +639,67 @@ def retrieved(block, raw):
     return raw
 
 
+def read_mine(folder, dataset, ratings, table, audit=(), titles=None):
+    """A table of one's own, with a file of titles or without."""
+    (folder / "ratings.csv").write_bytes(ratings)
+    if titles is not None:
+        (folder / "titles.csv").write_bytes(titles)
+        table = table | {"titles": {"file": "titles.csv", "year": "year"} | table["titles"]}
+    scale = {"minimum": 0.5, "step": 0.5}
+    return read(folder, dataset(source="table", table=table, audit=dict(audit), scale=scale))
+
+
+@pytest.mark.parametrize("name", TABLE_ROWS)
+def test_a_bad_row_of_a_table_is_refused_with_its_reason(tmp_path, dataset, drop_all, name):
+    line, table, reason = TABLE_ROWS[name]
+    separator = table.get("separator", ",").encode()
+    date = {"epoch": b"1672531200", "epoch-ms": b"1672531200000", "iso": b"2023-01-01"}
+    names, good = [b"user", b"item", b"rating"], [b"1", b"1", b"3"]
+    if "columns" in table:
+        names.append(b"when")
+        good.append(date[table.get("dates", "epoch")])
+    content = b"".join(separator.join(one) + b"\n" for one in (names, good)) + line + b"\n"
+    with pytest.raises(ValueError, match=r"^malformed: .*ratings\.csv line 3") as stopped:
+        read_mine(tmp_path, dataset, content, table)
+    assert reason in str(stopped.value)
+    parsed = read_mine(tmp_path, dataset, content, table, drop_all)
+    assert [place for place, _ in parsed.refused] == [("ratings.csv", 3, line)]
+    assert reason in parsed.refused[0][1]
+    assert len(parsed.ratings) == 1
+
+
+@pytest.mark.parametrize("name", TABLE_TITLES)
+def test_a_bad_title_of_a_table_is_refused_with_its_reason(tmp_path, dataset, drop_all, name):
+    line, titles, reason = TABLE_TITLES[name]
+    content = b"item,title,year\n1,\xc3\x89t\xc3\xa9,2004\n" + line + b"\n"
+    mine = (tmp_path, dataset, b"user,item,rating\n1,1,3\n", {"titles": titles})
+    with pytest.raises(ValueError, match=r"^malformed: .*titles\.csv line 3") as stopped:
+        read_mine(*mine, titles=content)
+    assert reason in str(stopped.value)
+    parsed = read_mine(*mine, drop_all, titles=content)
+    assert [place for place, _ in parsed.refused] == [("titles.csv", 3, line[:1000])]
+    assert parsed.items["title"].tolist() == ["Été"]
+
+
+@pytest.mark.parametrize("name", READ_TABLES)
+def test_tables_in_other_forms_are_read(tmp_path, dataset, caplog, name):
+    content, table, (user, item, rating, date) = READ_TABLES[name]
+    parsed = read_mine(tmp_path, dataset, content, table)
+    first = parsed.ratings.iloc[0]
+    assert parsed.users["user_id"][first["user"]] == user
+    assert parsed.items["item_id"][first["item"]] == item
+    assert first["rating"] == rating
+    assert pd.isna(first["date"]) if date is None else first["date"] == pd.Timestamp(date)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", WARNED_TABLES)
+def test_a_table_that_may_be_misread_gives_a_warning(tmp_path, dataset, caplog, name):
+    content, table, warning = WARNED_TABLES[name]
+    assert len(read_mine(tmp_path, dataset, content, table).ratings)
+    assert warning in caplog.text
+
+
 HEAD = """# Bad input
 
 This page lists what happens to input with errors. Every line below is a test case, and the page is
@@ -382,6 +715,18 @@ the run, whatever the policies. No output is left incomplete.
 def shown(data):
     """Bytes as code in a cell of a Markdown table."""
     return "`" + repr(data)[2:-1].replace("|", "\\|") + "`"
+
+
+def cell(content, table):
+    """A line or a file, and the keys of its `table`."""
+    content = content if len(content) < 200 else content[:20] + b"..." + content[-20:]
+    settings = ", ".join(f"{key}: {value!r}" for key, value in table.items() if key != "columns")
+    return shown(content) + (f" with `{settings}`" if settings else "")
+
+
+def told(value):
+    """A value in a cell of a Markdown table."""
+    return "no date" if value is None else repr(value)[1:-1] if isinstance(value, str) else value
 
 
 def page():
@@ -408,6 +753,26 @@ def page():
             (name, shown(content) if content else "", f"stops: “… {message} …”")
             for name, (content, _, message) in TABLES.items()
         ],
+        "Rows of your own tables": [
+            (name, cell(line, table), f"defect `malformed`, 1 refused: “… {reason} …”")
+            for name, (line, table, reason) in TABLE_ROWS.items()
+        ],
+        "Titles of your own tables": [
+            (name, cell(line, titles), f"defect `malformed`, 1 refused: “… {reason} …”")
+            for name, (line, titles, reason) in TABLE_TITLES.items()
+        ],
+        "Tables that are read with a warning": [
+            (name, cell(content, table), f"warning: “… {warning} …”")
+            for name, (content, table, warning) in WARNED_TABLES.items()
+        ],
+        "Tables in other forms that are read correctly": [
+            (
+                name,
+                cell(content, table),
+                "user `{}`, item `{}`, rating {}, {}".format(*map(told, row)),
+            )
+            for name, (content, table, row) in READ_TABLES.items()
+        ],
         "Unusual input that is read correctly": [
             (name, files[part], "read like the plain file") for name, (part, _) in HARMLESS.items()
         ],
@@ -421,7 +786,7 @@ def page():
 
 def test_the_documentation_has_every_case():
     """At least 40 cases, all different, and the page as generated from them."""
-    bad = [*ROWS, *TITLE_LINES, *FILES, *ARCHIVES, *TABLES]
+    bad = [*ROWS, *TITLE_LINES, *FILES, *ARCHIVES, *TABLES, *TABLE_ROWS, *TABLE_TITLES]
     assert len(set(bad)) == len(bad) >= 40
     assert PAGE.read_text("utf-8") == page(), f"renew {PAGE.name}"
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from cfmf.data.audit import Checks
 from cfmf.data.formats import parse, read
 from cfmf.data.layouts import NETFLIX_TITLES
-from cfmf.data.lines import records
 from cfmf.data.sources import retrieve
+from cfmf.data.text import Dialect, records
 from cfmf.data.titles import TitleLayout, read_titles
 from cfmf.files import DamagedError
 
@@ -43,7 +43,7 @@ def test_rows_users_and_items_of_the_study_s_layout(subset):
         "user": "int32",
         "item": "int32",
         "rating": "float32",
-        "date": "datetime64[s]",
+        "date": "datetime64[us]",
         "part": "category",
     }
 
@@ -138,7 +138,7 @@ def test_parse_writes_all_files_and_notices_a_changed_raw_file(tiny, dataset, tm
     parsed = read(raw, block)
     ratings = pd.read_parquet(tmp_path / "out/ratings.parquet")
     pd.testing.assert_frame_equal(
-        ratings.astype({"date": "datetime64[s]"}), parsed.ratings, check_categorical=False
+        ratings.astype({"date": "datetime64[us]"}), parsed.ratings, check_categorical=False
     )
     for name in ("users", "items"):
         table = pd.read_parquet(tmp_path / f"out/{name}.parquet")
@@ -184,10 +184,10 @@ def test_any_text_table_written_by_pandas_is_read_back_unchanged(
     tmp_path, dataset, values, separator, encoding
 ):
     table = pd.DataFrame(
-        [(*pair, half / 2, time.replace(microsecond=0)) for pair, (half, time) in values.items()],
+        [(*pair, half / 2, time) for pair, (half, time) in values.items()],
         columns=["who", "what", "stars", "when"],
     )
-    when = [time.strftime("%d.%m.%Y %H:%M:%S").rjust(19, "0") for time in table["when"]]
+    when = [time.strftime("%d.%m.%Y %H:%M:%S.%f").rjust(26, "0") for time in table["when"]]
     table.assign(when=when, extra="a\tb").to_csv(
         tmp_path / "t.csv", sep=separator, encoding=encoding, index=False, quoting=csv.QUOTE_ALL
     )
@@ -203,7 +203,7 @@ def test_any_text_table_written_by_pandas_is_read_back_unchanged(
                 "ids": "text",
                 "encoding": "" if encoding == "utf-16" else encoding,
                 "columns": {"user": "who", "item": "what", "rating": "stars", "date": "when"},
-                "dates": "%d.%m.%Y %H:%M:%S",
+                "dates": "%d.%m.%Y %H:%M:%S.%f",
             },
         ),
     )
@@ -231,7 +231,7 @@ def test_a_table_s_columns_are_found_by_name_or_position(tmp_path, dataset):
         columns={"user": 2, "item": 1, "rating": 3, "date": 0},
         header=False,
     )
-    assert parsed.ratings["date"].astype("int64").tolist() == [5, 6]
+    assert parsed.ratings["date"].astype("int64").tolist() == [5_000_000, 6_000_000]
     assert parsed.ratings["rating"].tolist() == [3, 4]
     pd.testing.assert_frame_equal(parsed.ratings, numbered.ratings)
 
@@ -274,7 +274,7 @@ def test_a_stray_quote_takes_no_row_with_it(tmp_path, dataset, drop_all):
 def test_a_stray_quote_among_titles_takes_no_title_with_it(tmp_path):
     (tmp_path / "t.csv").write_text('1,"Heat,1995\n2,Alien,1979\n3,"Up",2009\n')
     with pytest.raises(ValueError, match=r"t\.csv line 1: .* opens a quote"):
-        read_titles(tmp_path / "t.csv", TitleLayout(",", year=2, quoted=True))
+        read_titles(tmp_path / "t.csv", TitleLayout(Dialect(quoted=True), year=2))
 
 
 def test_years_written_as_fractions_are_years_and_odd_ones_are_counted(tmp_path, dataset):
@@ -335,9 +335,9 @@ def test_an_invalid_text_id_is_refused(tmp_path, dataset, drop_all, quoted):
     parsed = read(tmp_path, dataset(source="table", table=table, audit=drop_all))
     assert parsed.users["user_id"].tolist() == [long[1:]]
     assert [reason for _, reason in parsed.refused] == [
-        "the user is empty or longer than 255 characters",
-        "the item is empty or longer than 255 characters",
-        "the user is empty or longer than 255 characters",
+        "the user is longer than 255 characters",
+        "the item is longer than 255 characters",
+        "the user is empty",
     ]
 
 
@@ -381,7 +381,10 @@ def test_the_other_movielens_layouts(tmp_path, dataset, source, ratings, titles)
     (tmp_path / f"movies.{suffix}").write_text(titles, "utf-8")
     parsed = read(tmp_path, dataset(source=source, scale={"minimum": 0.5, "step": 0.5}))
     assert parsed.ratings["rating"].tolist() == [5, 4.5]
-    assert parsed.ratings["date"].astype("int64").tolist() == [838985046, 838983525]
+    assert parsed.ratings["date"].astype("datetime64[s]").astype("int64").tolist() == [
+        838985046,
+        838983525,
+    ]
     assert parsed.items["title"].tolist() == ["Amélie (Fabuleux destin, Le)", "Old"]
     assert parsed.items["year"].tolist() == [2001, pd.NA]
 

@@ -56,6 +56,28 @@ def test_numbers_as_dates_are_seconds():
         assert set(found) == {pd.Timestamp("2005-12-31 23:59:59")}
 
 
+def test_dates_with_an_offset_are_in_utc_and_fractions_are_kept():
+    when = ["2005-12-31 23:59:59.25+02:00"] * len(frame())
+    for column in (when, pd.to_datetime(when)):
+        table = frame().assign(when=column)
+        found = number_ratings(table, "who", "what", "stars", "when").ratings["date"]
+        assert set(found) == {pd.Timestamp("2005-12-31 21:59:59.25")}
+
+
+@pytest.mark.parametrize(
+    ("dates", "reason"),
+    [
+        (1_672_531_200_000, r"is not a number of seconds since 1970; convert .* unit ms"),
+        (1_672_531_200_000_000.0, r"is not a number of seconds since 1970"),
+        ("1672531200", r"column 'when' is not one of dates"),
+        ("yesterday or so", r"column 'when' is not one of dates"),
+    ],
+)
+def test_dates_of_an_unknown_unit_or_form_are_refused(dates, reason):
+    with pytest.raises(ValueError, match=reason):
+        number_ratings(frame().assign(when=dates), "who", "what", "stars", "when")
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
+from cfmf.data.dates import NO_DATE
 from cfmf.data.lines import (
     BLANK,
     COLUMNS,
@@ -17,7 +18,6 @@ from cfmf.data.lines import (
     FIELDS,
     ITEM,
     ITEM_LINE,
-    NO_DATE,
     NO_ITEM,
     OFF_SCALE,
     RATING,
@@ -45,8 +45,8 @@ def parsed(text, layout, scale=None, size=1 << 16, threads=1):
     return rows, bad
 
 
-def seconds(day):
-    return (day - date(1970, 1, 1)).days * 86_400
+def microseconds(day):
+    return (day - date(1970, 1, 1)).days * 86_400_000_000
 
 
 @settings(deadline=None)
@@ -54,7 +54,7 @@ def seconds(day):
 def test_dates_are_those_of_the_calendar(day):
     text = b"1 2 3 " + day.isoformat().encode() + b"\n"
     rows, bad = parsed(text, Layout(FIELDS, " ", "iso"))
-    assert rows == [(1, 2, 3.0, seconds(day))]
+    assert rows == [(1, 2, 3.0, microseconds(day))]
     assert not bad
 
 
@@ -94,7 +94,8 @@ def test_valid_rows_come_back_unchanged(values, separator, end, last_end, size, 
     rows, bad = parsed(text, Layout(FIELDS, separator, "epoch"), size=size, threads=threads)
     assert not bad
     assert rows == [
-        (user, item, float(np.float32(tenths / 10)), time) for user, item, tenths, time in values
+        (user, item, float(np.float32(tenths / 10)), time * 1_000_000)
+        for user, item, tenths, time in values
     ]
 
 
@@ -140,7 +141,7 @@ def test_valid_rows_come_back_unchanged(values, separator, end, last_end, size, 
 def test_each_fault_has_its_reason_and_the_rows_around_it_are_kept(line, reason):
     text = b"7,8,1,0\n" + line + b"\n8,7,2,1\n"
     rows, bad = parsed(text, Layout(FIELDS, ",", "epoch"))
-    assert rows == [(7, 8, 1.0, 0), (8, 7, 2.0, 1)]
+    assert rows == [(7, 8, 1.0, 0), (8, 7, 2.0, 1_000_000)]
     assert bad == [(2, reason)]
 
 
@@ -241,7 +242,7 @@ def as_python_reads(user, item, rating, day):
         known = re.fullmatch(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", rating)
         stars = float(rating) if known else None
         known = re.fullmatch(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}", day)
-        moment = seconds(date.fromisoformat(day.decode())) if known else None
+        moment = microseconds(date.fromisoformat(day.decode())) if known else None
     except ValueError:
         return None
     if len(ids) < 2 or max(ids) >= 2**63 or stars is None or moment is None:

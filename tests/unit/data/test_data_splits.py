@@ -116,6 +116,24 @@ def test_leave_last_leaves_every_user_the_first_rating_to_learn_from(leave, size
         assert first in fold.fit
 
 
+@pytest.mark.parametrize("days", [1, 2, 3])
+def test_a_timeline_of_few_days_says_that_dates_are_tied(ratings, days):
+    tied = ratings.assign(date=(np.arange(1000) % days * 86_400).astype("datetime64[s]"))
+    with pytest.raises(ValueError, match=rf"because of ties: the 1,000 ratings have {days} diff"):
+        split(tied, rule("timeline", folds=4))
+
+
+def test_fractions_of_a_second_decide_which_rating_is_the_last(ratings):
+    second = pd.Timestamp("2024-01-01 10:00:00")
+    parts = np.random.default_rng(5).permutation(1000)
+    exact = ratings.assign(date=second + pd.to_timedelta(parts, unit="us"))
+    fold = split(exact, rule("leave-last", leave=1))["leave-last"]
+    latest = exact.groupby("user")["date"].idxmax()
+    np.testing.assert_array_equal(fold.test, np.sort(latest))
+    (window,) = split(exact, rule("timeline", folds=1)).values()
+    np.testing.assert_array_equal(window.test, np.sort(np.argsort(parts)[-200:]))
+
+
 def test_timeline_trains_on_the_past_of_each_window(ratings):
     folds = split(ratings, rule("timeline"))
     date = ratings["date"].to_numpy()
@@ -208,7 +226,8 @@ def test_official_folds_are_those_of_the_official_files(real_data, dataset):
     folder = real_data / "ml-100k"
     ratings = read(folder, dataset(source="movielens-100k")).ratings
     own = (ratings[["user", "item"]] + 1).assign(
-        rating=ratings["rating"].astype(int), time=ratings["date"].astype("int64")
+        rating=ratings["rating"].astype(int),
+        time=ratings["date"].astype("datetime64[s]").astype("int64"),
     )
     folds = split(ratings, rule("official", folds=5))
     assert list(folds) == ["u1", "u2", "u3", "u4", "u5"]

@@ -121,7 +121,9 @@ def test_titles_keep_their_text_and_ids_stand_in_for_missing_ones(films):
 
 def test_users_and_items_are_named_by_the_ids_of_the_data(people, films):
     assert recommendations.numbers_of(["u7", "u2"], people, "user") == [7, 2]
-    assert recommendations.numbers_of([104, "107"], films, "item") == [4, 7]
+    assert recommendations.numbers_of([104, "107", "0107"], films, "item") == [4, 7, 7]
+    padded = people.assign(user_id=people["user_id"].replace({"u7": "007", "u2": "7"}))
+    assert recommendations.numbers_of(["007", "7"], padded, "user") == [7, 2]
     with pytest.raises(ValueError, match="asks for user u99, which the ratings do not have"):
         recommendations.numbers_of(["u99"], people, "user")
 
