@@ -96,6 +96,12 @@ rule all:
         rules.statistics.input,
 
 
+onstart:
+    from cfmf.workflow.retained import retain_raw_files
+
+    retain_raw_files({name: config["datasets"][name] for name in plan.datasets})
+
+
 onsuccess:
     print(
         "Done.",

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 from cfmf.data.archives import decompressed_name
 from cfmf.data.audit import TEST, TRAIN
 from cfmf.data.dates import UNITS, check_format
+from cfmf.data.kinds import kind_of
 from cfmf.data.lines import FIELDS, Block, Codes, Layout, line_blocks, record_blocks
 from cfmf.data.text import (
     BYTEWISE,
@@ -187,16 +188,20 @@ def _title_table(path: Path, table: Mapping[str, Any]) -> tuple[Path, TitleLayou
 
 
 def existing(path: Path) -> Path:
-    """The path, if it is a file.
+    """The path, if it is a file of text.
 
     Raises
     ------
     ValueError
-        If it is not.
+        If it is not, with what it is instead.
     """
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
         raise ValueError(f"{path} {what}, but a file of that name is needed; retrieve it again")
+    kind, ending = kind_of(path)
+    if kind:
+        hint = f"; if that is intended, give it a name that ends in {ending}" if ending else ""
+        raise ValueError(f"{path} is {kind}, but a file of text is needed{hint}")
     return path
 
 

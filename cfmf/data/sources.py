@@ -18,8 +18,16 @@ from cfmf.addresses import shown
 from cfmf.data.archives import decompressed_name, is_archive, unpack
 from cfmf.data.catalogue import Download, Source, downloads_of, local_files, source_of
 from cfmf.data.download import check_download, digest, download, reason
+from cfmf.data.manifest import (
+    keep,
+    kept_folder,
+    link_files,
+    unverified_manifest,
+    verified_manifest,
+)
 from cfmf.data.synthetic import write_netflix_files
 from cfmf.files import temporary_path
+from cfmf.terminal import printable
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +61,11 @@ Get = Callable[[Path], Facts]
 def retrieve(dataset: Mapping[str, Any], destination: Path) -> Facts:
     """Put the raw files of a data set into a folder, from the first place that has them.
 
-    The order is: the local folder of the config; the addresses of the config, or else those of the
-    catalogue; for MovieLens 100K the package that contains it. The folder is complete before it
-    gets its name. Its manifest.json lists the place that served, every file's size and SHA-256,
-    the files known to be genuine, and the failed attempts.
+    The order is: the files that an earlier run kept, if they are known to be those declared; the
+    local folder of the config; the addresses of the config, or else those of the catalogue; for
+    MovieLens 100K the package that contains it; the files that were kept for the same request. The
+    folder is complete before it gets its name. Its manifest.json lists the place that served, every
+    file's size and SHA-256, the files known to be genuine, and the failed attempts.
 
     Parameters
     ----------
@@ -75,31 +84,75 @@ def retrieve(dataset: Mapping[str, Any], destination: Path) -> Facts:
         If no place serves the files, with the reason of each.
     """
     destination = Path(destination)
-    building = temporary_path(destination)
     attempts: list[dict[str, str]] = []
+    for way, address, get in _ways(dataset, destination):
+        try:
+            manifest = _made(dataset, destination, (way, address, get), attempts)
+        except (ValueError, OSError, MemoryError, subprocess.SubprocessError) as error:
+            attempts.append({"way": way, "address": address, "error": _why(error)})
+            log.warning("%s %s does not serve the data: %s", way, address, _why(error))
+            continue
+        log.info("served by %s %s", way, address)
+        shutil.rmtree(_downloads_folder(destination), ignore_errors=True)
+        if dataset["source"] != "synthetic":
+            keep(destination)
+        return manifest
+    raise _not_served(dataset["source"], attempts)
+
+
+def adopt(dataset: Mapping[str, Any], raw: Path) -> bool:
+    """Make a raw folder of files that a user put into it, if checksums confirm them.
+
+    Those of the config, of the catalogue and of the files with known content are compared.
+
+    Returns
+    -------
+    Whether it was made; if not, nothing was changed.
+    """
+    block = {**dataset, "folder": str(raw)}
+
+    def get(into: Path) -> Facts:
+        facts = _from_folder(block, raw, into)
+        found = {digest(into / name) for name in _files_below(into)}
+        declared = {one.sha256 for mirrors in downloads_of(dataset).values() for one in mirrors}
+        known = _file_facts(into, facts)["genuine"]
+        checked = any(about["checked"] for about in facts["archives"].values())
+        if not (known or checked or found & declared):
+            raise ValueError("no checksum confirms its files")
+        return facts
+
     try:
-        for way, address, get in _ways(dataset, destination):
-            shutil.rmtree(building, ignore_errors=True)
-            building.mkdir()
-            try:
-                facts = get(building)
-                _check_complete(dataset, building)
-            except (ValueError, OSError, subprocess.SubprocessError) as error:
-                attempts.append({"way": way, "address": address, "error": str(error)})
-                log.warning("%s %s does not serve the data: %s", way, address, error)
-                continue
-            log.info("served by %s %s", way, address)
-            served = {"source": dataset["source"], "served_by": way, "address": address}
-            manifest = served | _file_facts(building, facts) | {"attempts": attempts}
-            manifest["truth"] = facts.get("truth", {})
-            (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-            shutil.rmtree(destination, ignore_errors=True)
-            building.rename(destination)
-            shutil.rmtree(_downloads_folder(destination), ignore_errors=True)
-            return manifest
+        _made(block, raw, ("folder", str(raw), get), [])
+    except (ValueError, OSError) as error:
+        log.warning("%s cannot be used as it is: %s", raw, _why(error))
+        return False
+    return True
+
+
+def _made(
+    dataset: Mapping[str, Any], destination: Path, way: tuple[str, str, Get], attempts: list[Any]
+) -> Facts:
+    """Make the raw folder in one way: its manifest. Until it is complete the old one remains."""
+    building = temporary_path(destination)
+    kind, address, get = way
+    try:
+        building.mkdir()
+        facts = get(building)
+        _check_complete(dataset, building)
+        manifest = facts.get("kept") or {
+            "source": dataset["source"],
+            "served_by": kind,
+            "address": address,
+            **_file_facts(building, facts),
+            "truth": facts.get("truth", {}),
+        }
+        manifest |= {"attempts": attempts, "request": _request(dataset)}
+        (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        shutil.rmtree(destination, ignore_errors=True)
+        building.rename(destination)
+        return manifest
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    raise _not_served(dataset["source"], attempts)
 
 
 def _not_served(source: str, attempts: list[dict[str, str]]) -> ValueError:
@@ -118,16 +171,61 @@ def _ways(dataset: Mapping[str, Any], destination: Path) -> Iterator[tuple[str, 
         seed = f"seed {settings['seed']}"
         yield "generator", seed, lambda into: {"truth": write_netflix_files(settings, into)}
         return
+    kept = kept_folder(destination)
+    known = unverified_manifest(kept)
+    from_kept: tuple[str, str, Get] = ("kept", str(kept), lambda into: _from_kept(kept, into))
+    source, files = source_of(dataset), downloads_of(dataset)
+    declared = bool(known) and not dataset["folder"] and _is_declared(dataset, known)
+    if declared:
+        yield from_kept
     if dataset["folder"]:
         folder = Path(dataset["folder"]).expanduser()
         yield "folder", str(folder), lambda into: _from_folder(dataset, folder, into)
-    source, files = source_of(dataset), downloads_of(dataset)
     if files:
         addresses = " ".join(shown(one.url) for mirrors in files.values() for one in mirrors)
-        keep = _downloads_folder(destination)
-        yield "download", addresses, lambda into: _from_servers(source, files, keep, into)
+        parts = _downloads_folder(destination)
+        yield "download", addresses, lambda into: _from_servers(source, files, parts, into)
     if dataset["source"] == "movielens-100k":
         yield "package", RECBOLE, _from_package
+    if known and not declared and known.get("request") == _request(dataset):
+        yield from_kept
+
+
+def _request(dataset: Mapping[str, Any]) -> Facts:
+    """What of a data set's description determines its raw files, without secrets of addresses."""
+    table = dataset["table"]
+    names = [table["ratings"], table["test"], table["titles"]["file"]]
+    return {
+        "source": dataset["source"],
+        "folder": dataset["folder"],
+        "urls": [{**one, "url": shown(one["url"])} for one in dataset["urls"]],
+        "files": names if dataset["source"] == "table" else [],
+    }
+
+
+def _is_declared(dataset: Mapping[str, Any], manifest: Facts) -> bool:
+    """Whether raw files of a manifest are those that a data set declares, by their checksums."""
+    if manifest.get("source") != dataset["source"]:
+        return False
+    if manifest.get("served_by") == "package":  # of which the version and its hash are fixed
+        return bool(manifest.get("request") == _request(dataset))
+    files = downloads_of(dataset)
+    for name, mirrors in files.items():
+        checked = manifest.get("archives", {}).get(name, {}).get("checked", {})
+        placed = source_of(dataset).place(name)
+        found = {*checked.values(), manifest.get("files", {}).get(placed, {}).get("sha256")}
+        if not found & {hash for one in mirrors for hash in (one.sha256, one.md5) if hash}:
+            return False
+    return bool(files)
+
+
+def _from_kept(kept: Path, into: Path) -> Facts:
+    """The files that an earlier run kept, if they are still as they were, and their manifest."""
+    manifest = verified_manifest(kept)
+    link_files(kept, into)
+    (into / "manifest.json").unlink()
+    log.warning("the raw files that an earlier run retrieved are used again")
+    return {"kept": manifest}
 
 
 def _downloads_folder(destination: Path) -> Path:
@@ -181,22 +279,34 @@ def _declared(path: Path, mirrors: list[Download]) -> Download:
 
 
 def _unpacked(source: Source, one: Download, path: Path, into: Path) -> Facts:
-    """Unpack an archive: the hash it was checked with, whether the catalogue's, and its files."""
-    before = {file.relative_to(into).as_posix() for file in into.rglob("*")}
+    """Unpack an archive: the hash it was checked with, whether the catalogue's, and its files.
+
+    If that fails, nothing of it is left.
+    """
+    before = _files_below(into)
 
     def place(name: str) -> str | None:
         placed = source.place(name)
         return None if placed in before else placed
 
-    unpack(path, place, into)
-    files = {file.relative_to(into).as_posix() for file in into.rglob("*") if file.is_file()}
+    try:
+        unpack(path, place, into)
+    except BaseException:
+        for name in _files_below(into) - before:
+            (into / name).unlink()
+        raise
     known = {hash for entry in source.downloads for hash in (entry.sha256, entry.md5) if hash}
     checked = {kind: getattr(one, kind) for kind in ("sha256", "md5") if getattr(one, kind)}
     return {
         "checked": checked,
         "genuine": bool(known & set(checked.values())),
-        "files": sorted(files - before),
+        "files": sorted(_files_below(into) - before),
     }
+
+
+def _files_below(folder: Path) -> set[str]:
+    """The files below a folder, by their paths there."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def _from_servers(
@@ -207,16 +317,12 @@ def _from_servers(
     archives: Facts = {}
     try:
         for name, mirrors in files.items():
-            path, one = _from_mirrors(mirrors, keep)
-            if is_archive(name):
-                archives[name] = _unpacked(source, one, path, into)
-            elif placed := source.place(name):
-                _copied(path, into / placed)
-            else:
+            if not is_archive(name) and not source.place(name):
                 raise ValueError(
                     f"{name} is neither an archive nor a file of the layout ({source.needs});"
                     " set its `name` in `urls`"
                 )
+            archives |= _from_mirrors(source, mirrors, keep, into)
     finally:
         # Files verified by a hash are kept with the partial ones for the next run.
         hashed = {one.name for mirrors in files.values() for one in mirrors if one.hashed}
@@ -228,18 +334,31 @@ def _from_servers(
     return {"archives": archives}
 
 
-def _from_mirrors(mirrors: list[Download], keep: Path) -> tuple[Path, Download]:
-    """Download a file from the first mirror that serves it: its path, and that mirror."""
+def _from_mirrors(source: Source, mirrors: list[Download], keep: Path, into: Path) -> Facts:
+    """Get a file, unpacked if it is an archive, from the first mirror that serves a good one."""
     errors = []
     for one in mirrors:
         log.info("downloading %s", shown(one.url))
         try:
-            return download(one, keep), one
-        except (requests.RequestException, ValueError) as error:
-            why = reason(error) if isinstance(error, requests.RequestException) else str(error)
-            errors.append(f"{shown(one.url)}: {why}")
+            path = download(one, keep)
+            placed = source.place(one.name)
+            if is_archive(one.name):
+                return {one.name: _unpacked(source, one, path, into)}
+            _copied(path, into / str(placed))
+            return {}
+        except (requests.RequestException, ValueError, OSError, MemoryError) as error:
+            errors.append(f"{shown(one.url)}: {_why(error)}")
             log.warning("%s", errors[-1])
     raise ValueError("; ".join(errors))
+
+
+def _why(error: Exception) -> str:
+    """An error in a few words, for one of several places that were tried."""
+    if isinstance(error, requests.RequestException):
+        return reason(error)
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    return printable(str(error), keep="\n")
 
 
 def _from_package(into: Path) -> Facts:
@@ -251,7 +370,7 @@ def _from_package(into: Path) -> Facts:
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or len(wheels) != 1:
             last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise ValueError(f"pip download {RECBOLE} failed: {last[0]}")
+            raise ValueError(f"pip download {RECBOLE} failed: {printable(last[0])}")
         found = digest(wheels[0])
         if found != RECBOLE_SHA256:
             raise ValueError(f"{wheels[0].name} has SHA-256 {found}, not {RECBOLE_SHA256}; refused")

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from cfmf.files import DamagedError, atomic_write, sha256
 OFFICIAL_ROWS = 100_000
 OFFICIAL_FOLDS = 5
 PARTS = ("fit", "validation", "test")
+LONGEST_HEADER = 1 << 16  # of an array in folds.npz, in bytes
 Rows = NDArray[np.int64]
 
 
@@ -263,15 +265,17 @@ def saved_facts(folder: str | Path) -> dict[str, Any]:
     path = Path(folder).expanduser() / "folds.json"
     try:
         facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        names = list(facts["folds"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        names = list(facts["folds"].keys())
+        known = isinstance(facts["rule"]["kind"], str) and isinstance(facts["sha256"], str)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
-            f"{path} is not a list of saved folds ({error}); set `split.folder` of the data set to"
-            " a folder with the folds.json and folds.npz of another run"
+            f"{path} is not a list of saved folds ({error!r}); set `split.folder` of the data set"
+            " to a folder with the folds.json and folds.npz of another run"
         ) from None
-    if not names or not all(re.fullmatch(r"\w[\w-]{0,30}", name) for name in names):
+    if not names or not known or not all(re.fullmatch(r"\w[\w-]{0,30}", name) for name in names):
         raise ValueError(
-            f"{path} has folds with the names {names}; only letters, digits, _ and - are allowed"
+            f"{path} has folds with the names {names[:5]}; only letters, digits, _ and - are"
+            " allowed, and its `rule.kind` and `sha256` must be texts"
         )
     return facts
 
@@ -282,10 +286,57 @@ def _saved(ratings: pd.DataFrame, folder: Path, name: str) -> Fold:
     divided = saved_facts(folder).get("ratings")
     if divided != fingerprint(ratings):
         raise ValueError(
-            f"the folds of {folder} divide other ratings ({divided}) than these"
+            f"the folds of {folder} divide other ratings ({divided!r:.200}) than these"
             f" ({fingerprint(ratings)}); use the same raw files, `audit` and `subset` as that run"
         )
-    return load(folder, name)
+    path = folder / "folds.npz"
+    try:
+        with zipfile.ZipFile(path) as file:
+            longest = max(one.file_size for one in file.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        longest = 0  # `load` says what is wrong
+    if longest > 8 * len(ratings) + LONGEST_HEADER:
+        raise ValueError(
+            f"{path} has an array of {longest:,} bytes, more than the row numbers of"
+            f" {len(ratings):,} ratings; use the folds.npz that a run saved"
+        )
+    return _sound(load(folder, name), len(ratings), f"{path}: fold {name}")
+
+
+def _sound(fold: Fold, rows: int, where: str) -> Fold:
+    """A fold from elsewhere, if its parts are what a `Fold` of so many ratings may have.
+
+    Raises
+    ------
+    ValueError
+        If a part is not a one-dimensional array of integers, is empty, has a row twice or one
+        that there is not, or if two parts share a row: the test would not be of unseen ratings.
+    """
+    part_of = np.full(rows, -1, np.int8)
+    for code, part in enumerate(PARTS):
+        found, fault = getattr(fold, part), ""
+        if found.ndim != 1 or found.dtype.kind not in "iu":
+            fault = f"is an array of {found.dtype} in {found.ndim} dimensions, not a list of rows"
+        elif not len(found):
+            fault = "is empty"
+        elif found.min() < 0 or found.max() >= rows:
+            outside = found[(found < 0) | (found >= rows)][0]
+            fault = f"has row {outside}, but the ratings have the rows 0 to {rows - 1}"
+        elif (shared := part_of[found] >= 0).any():
+            row = found[shared][0]
+            fault = f"shares {shared.sum():,} rows with others, such as {row} with that of"
+            fault += f" {PARTS[part_of[row]]}"
+        else:
+            part_of[found] = code
+            if np.count_nonzero(part_of == code) < len(found):
+                twice = np.flatnonzero(np.bincount(found.astype(np.int64)) > 1)[0]
+                fault = f"has row {twice} more than once"
+        if fault:
+            raise ValueError(
+                f"{where}: the part {part} {fault}; use the folds as a run saved them, or set"
+                " `split.kind` of the data set to make new ones"
+            )
+    return Fold(*(np.sort(getattr(fold, part).astype(np.int64)) for part in PARTS))
 
 
 def fingerprint(ratings: pd.DataFrame) -> dict[str, Any]:
@@ -327,15 +378,22 @@ def load(folder: Path, name: str) -> Fold:
     Raises
     ------
     ValueError
-        If the file is missing or was changed since it was saved, or has no such fold.
+        If the file is missing, was changed since it was saved or cannot be read, or has no such
+        fold.
     """
     path = Path(folder) / "folds.npz"
-    facts = json.loads((Path(folder) / "folds.json").read_text())
+    facts = saved_facts(folder)
     if not path.is_file() or sha256(path) != facts["sha256"]:
         raise DamagedError(
             path, f"{path} does not have the hash in folds.json; make the folds again"
         )
     if name not in facts["folds"]:
         raise ValueError(f"{path} has no fold {name}, only {', '.join(facts['folds'])}")
-    with np.load(path, allow_pickle=False) as arrays:
-        return Fold(*(arrays[f"{name}_{part}"] for part in PARTS))
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Fold(*(arrays[f"{name}_{part}"] for part in PARTS))
+    except Exception as error:  # of NumPy, zipfile and zlib, each with kinds of its own
+        raise ValueError(
+            f"{path} has no readable arrays of fold {name} ({error!r}); use the folds.npz that a"
+            " run saved"
+        ) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cfmf.files import atomic_write, quarantine, sha256
+from cfmf.data.manifest import verified_manifest
+from cfmf.files import DamagedError, atomic_write, quarantine, sha256
 from cfmf.workflow.layout import hash_file
 
 QUARANTINED = "It was renamed to *.damaged; run the same command again to compute it anew"
@@ -37,20 +38,24 @@ def verify(paths: Iterable[str | Path], prefix: str = "") -> None:
     """Compare results with the SHA-256 that was kept when they were written.
 
     A result that differs is quarantined (renamed to `*.damaged`), so that the next run computes it
-    anew; so is one without a SHA-256, for every job keeps one.
+    anew; so is one without a SHA-256, for every job keeps one. Only a folder of raw files may come
+    from elsewhere: it passes if its manifest confirms it, and else is left where it is.
 
     Raises
     ------
     ValueError
         If any differs or has no SHA-256.
     """
-    altered, unknown = [], []
+    altered, unknown, foreign = [], [], []
     for path in map(Path, paths):
         file = hashed(path)
         kept = hash_file(file, prefix)
         if not kept or not path.exists():
             continue
-        if not kept.is_file():
+        if not kept.is_file() and path.is_dir():
+            if not recorded(path, prefix):
+                foreign.append(str(path))
+        elif not kept.is_file():
             unknown.append(str(path))
         elif not file.is_file() or kept.read_text("utf-8").split("  ")[0] != sha256(file):
             altered.append(str(path))
@@ -60,3 +65,23 @@ def verify(paths: Iterable[str | Path], prefix: str = "") -> None:
         quarantine(name)
     if complaints:
         raise ValueError(f"{'; '.join(complaints)}. {QUARANTINED}")
+    if foreign:
+        raise ValueError(
+            f"{', '.join(foreign)}: no run made this folder and no checksum confirms its files."
+            " Move them into a folder of your own, and set it as `folder` of the data set"
+        )
+
+
+def recorded(raw: Path, prefix: str = "") -> bool:
+    """Whether a folder of raw files has a recorded SHA-256, or its manifest confirms it.
+
+    In the second case it is recorded now.
+    """
+    kept = hash_file(raw / "manifest.json", prefix)
+    if kept is not None and not kept.is_file():
+        try:
+            verified_manifest(raw)
+        except DamagedError:
+            return False
+        record([raw], prefix)
+    return kept is not None

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cfmf.files import DamagedError, quarantine
+from cfmf.terminal import printable
 from cfmf.workflow.hashes import QUARANTINED, record, verify
 from cfmf.workflow.layout import hash_file, prefix
 from cfmf.workflow.machine import machine, versions
@@ -31,12 +32,15 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
         filename=snakemake.log[0],
         filemode="w",
         level=logging.INFO,
-        format="%(asctime)s %(name)s %(levelname)s %(message)s",
         force=True,
+    )
+    logging.getLogger().handlers[0].setFormatter(
+        _Printable("%(asctime)s %(name)s %(levelname)s %(message)s")
     )
     # What may be read wrongly is for the user to decide, who may not open the log.
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(_Printable("%(message)s"))
     logging.getLogger("cfmf.data").addHandler(terminal)
     logging.captureWarnings(True)
     if os.getcwd() not in sys.path:
@@ -60,9 +64,18 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
             reason += f". {QUARANTINED}"
         log.exception("traceback")
         log.error("%s", reason)
-        print(f"{reason}\nDetails are in {snakemake.log[0]}", file=sys.stderr)
+        told = printable(reason, keep="\n")
+        print(f"{told}\nDetails are in {snakemake.log[0]}", file=sys.stderr)
         sys.exit(1)
     log.info("%s done in %.1f s", snakemake.rule, time.perf_counter() - start)
+
+
+class _Printable(logging.Formatter):
+    """Lines of a log, in which nothing of a server, an archive or a file steers a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text."""
+        return printable(super().format(record), keep="\n\t")
 
 
 def _register(blocks: Mapping[str, Any], log: logging.Logger) -> None:

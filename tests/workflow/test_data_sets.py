@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from cfmf.tables import COLUMNS
+from tests.unit.data.hostile import answer, answering
 
 SEVERAL = {
     "study": {
@@ -62,3 +63,46 @@ def test_an_edited_file_of_a_local_folder_is_read_again(checkout):
     (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))
     status, output = checkout.run("ratings", "--configfile", "mine.yaml")
     assert "Nothing to be done" in output, "an edited label repeats nothing"
+
+
+TRIED = ["retrieve_ratings", "parse_ratings", "split_ratings"]
+
+
+def jobs_run(output):
+    """The rules of the data stage that a run executed, in order."""
+    return [rule for rule in TRIED if f"rule {rule}:" in output]
+
+
+def test_a_rerun_keeps_what_is_good_also_offline(checkout):
+    """Edits of a label or a split fetch and parse nothing; a new fetch that fails loses nothing."""
+    rows = "".join(f"{user},{item},{1 + user % 5}\n" for user in range(12) for item in range(9))
+    content = ["user,item,rating\n" + rows]
+    block = {"source": "table", "split": {"kind": "kfold", "folds": 3}}
+
+    def run(url, *arguments, **changed):
+        config = {"study": {"datasets": ["mine"]}}
+        config["datasets"] = {"mine": block | {"urls": [{"url": url}]} | changed}
+        (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))
+        return checkout.run("folds", *arguments, "--configfile", "mine.yaml")
+
+    def script(*_):
+        return [answer("200 OK", content[0].encode())] if content[0] else []
+
+    raw = checkout.folder / "results/mine/raw/ratings.csv"
+    with answering(script) as (port, asked):
+        url = f"http://127.0.0.1:{port}/ratings.csv"
+        status, output = run(url)
+        assert (status, jobs_run(output), len(asked)) == (0, TRIED, 1), output
+        content[0] = ""  # offline from now on
+        status, output = run(url, label="Our shop")
+        assert "Nothing to be done" in output
+        status, output = run(url, label="Our shop", split={"kind": "kfold", "folds": 4})
+        assert (status, jobs_run(output)) == (0, ["split_ratings"]), output
+        assert len(asked) == 1
+        status, output = run(url, "--forcerun", "retrieve_ratings")
+        assert (status, len(asked)) == (0, 2), output
+        assert raw.read_text().endswith(rows)
+        status, output = run(url + ".moved")
+        assert status != 0
+        status, output = run(url)
+        assert (status, raw.read_text().endswith(rows)) == (0, True), output

@@ -3,8 +3,11 @@
 `PYTHONPATH=. python tests/unit/data/test_data_bad_input.py` writes docs/bad-input.md from it.
 """
 
+import bz2
 import gzip
 import io
+import lzma
+import pickle
 import re
 import stat
 import tarfile
@@ -12,11 +15,22 @@ import zipfile
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from cfmf.data.archives import unpack
 from cfmf.data.formats import read
 from cfmf.data.sources import retrieve
+from tests.unit.data.hostile import (
+    packed_member,
+    sparse_tar,
+    xz_with_dictionary,
+    zip_lzma,
+    zip_of,
+)
+from tests.unit.data.test_data_downloads import REFUSED, RESUMED
+from tests.unit.data.test_data_saved_folds import FILES as FOLD_FILES
+from tests.unit.data.test_data_saved_folds import FOLDS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "bad-input.md"
 
@@ -93,7 +107,40 @@ FILES = {
     "a gzip file without .gz in its name": (
         "train",
         gzip.compress,
-        "netflix_train.txt has no rating",
+        "netflix_train.txt is a gzip file, but a file of text is needed; if that is intended",
+    ),
+    "a zip without .zip in its name": (
+        "train",
+        lambda good: zipped(("ratings.csv", good)),
+        "netflix_train.txt is a ZIP archive",
+    ),
+    "an Excel workbook": (
+        "train",
+        lambda good: zipped(("[Content_Types].xml", b"<Types/>"), ("xl/workbook.xml", b"")),
+        "netflix_train.txt is an Excel workbook",
+    ),
+    "a 7-Zip archive": (
+        "train",
+        lambda good: b"7z\xbc\xaf\x27\x1c\0\4" + good,
+        "netflix_train.txt is a 7-Zip archive",
+    ),
+    "a RAR archive": ("train", lambda good: b"Rar!\x1a\x07\0" + good, "is a RAR archive"),
+    "an HDF5 file": ("test", lambda good: b"\x89HDF\r\n\x1a\n" + good, "is an HDF5 file"),
+    "a pickle": ("users", lambda good: pickle.dumps([good]), "users.txt is a Python pickle"),
+    "a Git LFS pointer": (
+        "train",
+        lambda good: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        "is a Git LFS pointer in the place of the file",
+    ),
+    "a web page in the place of the ratings": (
+        "train",
+        lambda good: b"\n<!DOCTYPE html>\n<html><body>Log in</body></html>",
+        "netflix_train.txt is a web page",
+    ),
+    "a web page in the place of the titles": (
+        "titles",
+        lambda good: b"<HTML><body>Log in</body></HTML>",
+        "movie_titles.txt is a web page",
     ),
     "an empty test file": ("test", lambda good: b"", "netflix_test.txt has no rating"),
     "an empty file of users": ("users", lambda good: b"", "users.txt has no users"),
@@ -170,6 +217,17 @@ def altered_lzma():
 
 
 NOISE = bytes(range(256)) * 40
+
+
+def zstd(content):
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
+def plain_tar():
+    """An uncompressed tar of two files, of which only the second is one of ratings."""
+    return tarred(("first.csv", NOISE), ("second.csv", NOISE), ("ratings.csv", b"1"), mode="w")
+
+
 GOOD = {
     "a.zip": zipped(("ratings.csv", NOISE)),
     "a.tar.gz": tarred(("ratings.csv", NOISE)),
@@ -228,6 +286,83 @@ ARCHIVES = {
     "a web page named .zip": ("a.zip", b"<html>no</html>", DAMAGED),
     "a web page named .gz": ("ratings.csv.gz", b"<html>no</html>", DAMAGED),
     "an empty archive": ("a.zip", b"", DAMAGED),
+    "a 7-Zip archive named .zip": (
+        "a.zip",
+        b"7z\xbc\xaf\x27\x1c" + bytes(90),
+        "it is a 7-Zip archive",
+    ),
+    "bz2 bomb": ("ratings.csv.bz2", bz2.compress(bytes(30 << 20)), "would unpack to"),
+    "xz bomb": ("ratings.csv.xz", lzma.compress(bytes(30 << 20)), "would unpack to"),
+    "zst bomb": ("ratings.csv.zst", zstd(bytes(30 << 20)), "would unpack to"),
+    "bomb of a tar.xz": (
+        "a.tar.xz",
+        tarred(("ratings.csv", bytes(30 << 20)), mode="w:xz"),
+        "would unpack to",
+    ),
+    "gzip bomb within a zip": (
+        "a.zip",
+        zipped(("ratings.csv.gz", gzip.compress(bytes(30 << 20)))),
+        "would unpack to",
+    ),
+    "bz2 bomb within a tar.gz": (
+        "a.tar.gz",
+        tarred(("ratings.csv.bz2", bz2.compress(bytes(30 << 20)))),
+        "would unpack to",
+    ),
+    "tar with a sparse file of a gigabyte": (
+        "a.tar",
+        sparse_tar("ratings.csv", 1 << 30),
+        "would unpack to",
+    ),
+    "old tar with a sparse file of a gigabyte": (
+        "a.tar",
+        sparse_tar("ratings.csv", 1 << 30, old=True),
+        "would unpack to",
+    ),
+    "zip that understates the size of a bz2 bomb": (
+        "a.zip",
+        zip_of(packed_member("ratings.csv", 12, bz2.compress(bytes(1 << 28)), b"", size=10)),
+        DAMAGED,
+    ),
+    "xz with a dictionary of 4 GiB": (
+        "ratings.csv.xz",
+        xz_with_dictionary(NOISE, 40),
+        "needs more memory to unpack",
+    ),
+    "zip with an LZMA dictionary of 4 GiB": (
+        "a.zip",
+        zip_of(packed_member("ratings.csv", 14, zip_lzma(NOISE, 2**32 - 1), NOISE)),
+        "needs more memory to unpack",
+    ),
+    "encrypted zip": (
+        "a.zip",
+        zip_of(packed_member("ratings.csv", 0, NOISE, NOISE, flags=1)),
+        "is encrypted; refused",
+    ),
+    "zip by a method that is not supported": (
+        "a.zip",
+        zip_of(packed_member("ratings.csv", 9, NOISE, NOISE)),
+        "is compressed by method 9, which is not supported; refused",
+    ),
+    "zip with a name of control characters": (
+        "a.zip",
+        zipped(("\x1b[2Kratings.csv", b"1")),
+        "a name with control characters; refused",
+    ),
+    "zip with a file and its gz": (
+        "a.zip",
+        zipped(("ratings.csv", b"1"), ("ratings.csv.gz", gzip.compress(b"1"))),
+        "contains ratings.csv.gz twice; refused",
+    ),
+    "tar that ends between two files": ("a.tar", plain_tar()[: 512 + 10240], "ends too early"),
+    "tar with a damaged header between two files": (
+        "a.tar",
+        plain_tar().replace(b"second.csv", b"Second.csv"),
+        "a header is damaged",
+    ),
+    "truncated bz2": ("ratings.csv.bz2", bz2.compress(NOISE)[:-40], DAMAGED),
+    "truncated xz": ("ratings.csv.xz", lzma.compress(NOISE)[:-40], DAMAGED),
+    "truncated zst": ("ratings.csv.zst", zstd(NOISE)[:-40], DAMAGED),
 }
 
 # Tables that differ from what the config declares: content, `table`, the message.
@@ -700,6 +835,11 @@ def test_a_table_that_may_be_misread_gives_a_warning(tmp_path, dataset, caplog, 
     assert warning in caplog.text
 
 
+RESUMPTIONS = {
+    True: "the transfer goes on",
+    False: "the transfer starts afresh",
+    None: "the new file is taken from its start",
+}
 HEAD = """# Bad input
 
 This page lists what happens to input with errors. Every line below is a test case, and the page is
@@ -729,6 +869,11 @@ def told(value):
     return "no date" if value is None else repr(value)[1:-1] if isinstance(value, str) else value
 
 
+def shown_text(message):
+    """A message in a cell of a Markdown table."""
+    return message.replace("\x1b", "\\x1b").replace("[", "\\[")
+
+
 def page():
     """The documentation page of all cases."""
     files = {"train": "netflix_train.txt", "test": "netflix_test.txt"}
@@ -748,6 +893,20 @@ def page():
         ],
         "Archives": [
             (name, file, f"stops: “… {message} …”") for name, (file, _, message) in ARCHIVES.items()
+        ],
+        "Downloads": [
+            (name, "", f"the next place is tried: “… {shown_text(message)} …”")
+            for name, (_, message) in REFUSED.items()
+        ],
+        "The rest of a download that was interrupted": [
+            (name, "", RESUMPTIONS[taken]) for name, (_, _, taken) in RESUMED.items()
+        ],
+        "Saved folds": [
+            (name, "folds.npz", f"stops: “… {message} …”") for name, (_, message) in FOLDS.items()
+        ]
+        + [
+            (name, "folds.npz" if changed == {} else "folds.json", f"stops: “… {message} …”")
+            for name, (_, changed, message) in FOLD_FILES.items()
         ],
         "Your own tables": [
             (name, shown(content) if content else "", f"stops: “… {message} …”")
