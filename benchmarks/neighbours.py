@@ -221,7 +221,7 @@ def one_block(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     UserCF().fit(few).predict([0, 1], [0, 1])
     model = UserCF().fit(train, threads=options["threads"])
     users, items = test.tocoo().coords
-    size = scatter.block_rows(train.shape[0]) * options["threads"]
+    size = scatter.block_rows(train.shape[0], train.nnz) * options["threads"]
     middle = train.shape[0] // 2 // size * size
     end = min(middle + 32 * size, train.shape[0])
     seconds = []
@@ -246,7 +246,7 @@ def products(train: Any, test: Any, options: dict[str, Any]) -> dict[str, Any]:
     scatter.DENSE_BYTES = 2**40
     comparison = compare(train, "users", "cosine", counted=False)
     layout = scatter.arrange(comparison)
-    size = scatter.block_rows(train.shape[0])
+    size = scatter.block_rows(train.shape[0], train.nnz)
     raters = np.diff(layout.column_starts.astype(np.int64))
     per_block = [
         train.shape[0] * size * train.shape[1]

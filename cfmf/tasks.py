@@ -13,7 +13,8 @@ from scipy import sparse
 from cfmf.models import Model
 
 WATCHED = ("train_rmse", "validation_rmse", "test_rmse")
-HISTORY = ["epoch", "loss", "delta_loss", *WATCHED, "seconds"]
+LOSSES = ("loss", "delta_loss")
+HISTORY = ["epoch", *LOSSES, *WATCHED, "seconds"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Task:
     seconds
         Wall-clock time after which no further epoch is begun: what is best so far is kept, and
         the run is marked as out of time. None is no limit.
+    bounds
+        Lowest and highest rating of a bounded output; None takes those of `train`.
     name
         For messages: fold and seed.
     report
@@ -58,6 +61,7 @@ class Task:
     watch_test: bool = False
     epochs: int | None = None
     seconds: float | None = None
+    bounds: tuple[float, float] | None = None
     name: str = "one run"
     report: Callable[[int, Mapping[str, float]], None] | None = None
 

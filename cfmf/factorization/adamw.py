@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,9 +42,8 @@ class AdamW(Solver):
     k, reg
         Number of factors; strength of the penalty.
     learning_rate, epsilon
-        Of AdamW; its β are .9 and .999. A step moves a parameter by about learning_rate, whatever
-        the ratings' spread: with penalty `l2`, not bounded, ratings c times as wide take √c times
-        learning_rate and initial_scale and c times reg for the same errors, c times as large.
+        Of AdamW; its β are 0.9 and 0.999. A step moves a parameter by about learning_rate, whatever
+        the ratings' spread.
     max_epochs
         Steps taken at most.
     tolerance
@@ -69,8 +69,8 @@ class AdamW(Solver):
     same_key
         Whether U and V are drawn from one state of the generator, as the study's JAX code does:
         where there are as many users as items, both start from the same numbers.
-    bounded, scale
-        Whether x̂ is squashed onto the rating scale (lowest, highest) by a logistic function.
+    bounded
+        Whether x̂ is squashed between the bounds of each task by a logistic function.
     device
         Where to compute.
 
@@ -96,7 +96,6 @@ class AdamW(Solver):
     loss: str = "mse"
     same_key: bool = False
     bounded: bool = False
-    scale: tuple[float, float] | None = None
     device: str = "cpu"
     dtype: torch.dtype = field(default=torch.float32, repr=False)
 
@@ -112,8 +111,6 @@ class AdamW(Solver):
             raise ValueError(f"loss is {self.loss!r}; it must be mse or rmse")
         if self.loss == "rmse" and (self.penalty != "decay" or self.biases):
             raise ValueError("loss is rmse; that needs penalty decay and no biases")
-        if self.bounded and self.scale is None:
-            raise ValueError("a bounded output needs the scale: the lowest and highest rating")
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
         """Train on several matrices of one shape, side by side in one batch.
@@ -159,8 +156,9 @@ class _Training:
             for name, wanted in [("validation", True), ("test", tasks[0].watch_test)]
             if wanted and getattr(tasks[0], name) is not None
         }
-        self.offsets = torch.from_numpy(np.array([self.offset(task) for task in tasks]))
-        self.offsets = self.offsets.to(settings.device, settings.dtype)
+        self.bounds = [bounds_of(task) for task in tasks]
+        self.low, self.width = self.of_runs([(low, high - low) for low, high in self.bounds]).T
+        self.offsets = self.of_runs([self.offset(task) for task in tasks])
         self.targets = {
             name: pairs.by_run(-self.offsets) + (0 if settings.bounded else pairs.ratings)
             for name, pairs in [("train", self.pairs), *self.watched.items()]
@@ -179,6 +177,10 @@ class _Training:
         """The parameters: the users' side and the items'."""
         return [self.left, self.right]
 
+    def of_runs(self, values: Sequence[Any]) -> torch.Tensor:
+        """Numbers of each run, on the device."""
+        return torch.from_numpy(np.array(values)).to(self.settings.device, self.settings.dtype)
+
     def observed(self, part: str) -> ObservedPairs:
         matrices = [getattr(task, part) for task in self.tasks]
         return ObservedPairs(matrices, self.settings.device, self.settings.dtype)
@@ -190,8 +192,7 @@ class _Training:
         mean = float(task.train.data.mean(dtype=np.float64))
         if not self.settings.bounded:
             return mean
-        assert self.settings.scale is not None
-        low, high = self.settings.scale
+        low, high = bounds_of(task)
         width = (high - low) or 1.0
         share = min(max((mean - low) / width, 1e-3), 1 - 1e-3)
         return float(np.log(share / (1 - share)))
@@ -235,10 +236,9 @@ class _Training:
         sums = pairs.inner_products(self.left, self.right, minus=self.targets[part])
         if not self.settings.bounded:
             return sums, None
-        assert self.settings.scale is not None
-        low, high = self.settings.scale
+        low, width = pairs.by_run(self.low), pairs.by_run(self.width)
         share = torch.sigmoid(sums)
-        return low + (high - low) * share - pairs.ratings, (high - low) * share * (1 - share)
+        return low + width * share - pairs.ratings, width * share * (1 - share)
 
     def penalize(self, left_gradient: torch.Tensor, right_gradient: torch.Tensor) -> torch.Tensor:
         """Add the penalty's gradients to these, and return the penalty of each run."""
@@ -330,7 +330,6 @@ class _Training:
             block.view(len(self.tasks), -1, block.shape[1]).cpu().numpy() for block in self.best
         )
         settings = self.settings
-        bounds = settings.scale if settings.bounded else None
         return [
             as_model(
                 users,
@@ -338,11 +337,11 @@ class _Training:
                 settings.k,
                 float(offset),
                 settings.biases,
-                bounds,
+                bounds if settings.bounded else None,
                 rated_rows(task.train),
             )
-            for users, items, offset, task in zip(
-                left, right, self.offsets, self.tasks, strict=True
+            for users, items, offset, bounds, task in zip(
+                left, right, self.offsets, self.bounds, self.tasks, strict=True
             )
         ]
 
@@ -365,3 +364,9 @@ class _Training:
             held |= {f"{side}_{name}": moments[place] for name, moments in self.moments.items()}
             for name, tensor in held.items():
                 tensor.copy_(torch.from_numpy(np.array(state[name])))
+
+
+def bounds_of(task: Task) -> tuple[float, float]:
+    """Lowest and highest rating that a task's bounded output can give."""
+    ratings = task.train.data
+    return task.bounds or (float(ratings.min()), float(ratings.max()))

@@ -38,8 +38,8 @@ class ALS(Solver):
         the minimum.
     initial_scale
         Standard deviation of the start of the factors, times √k.
-    scale, device
-        Not used: the rating scale, and where to compute, which is the CPU.
+    device
+        Not used: where to compute, which is the CPU.
 
     Notes
     -----
@@ -55,7 +55,6 @@ class ALS(Solver):
     tolerance: float = 1e-4
     patience: int | None = 3
     initial_scale: float = 0.5
-    scale: tuple[float, float] | None = None
     device: str = "cpu"
     dtype: type = np.float32
 

@@ -14,7 +14,8 @@ SVD++, as a factorization machine has it). They are over training pairs only.
 w and v, each with a ν of its own, are the noise of single users and items, by option too: some rate
 more erratically than others, and their ratings are less informative (Lakshminarayanan, Bouchard &
 Archambeau 2011, *Robust Bayesian matrix factorisation*). Without both options this is
-Salakhutdinov & Mnih (2008) with independent priors. Gamma(a, b) has rate b.
+Salakhutdinov & Mnih (2008) with independent priors. Gamma(a, b) has rate b. These priors are for
+ratings of standard deviation 1.
 
 Every user's p_u is drawn at once from its conditional normal distribution, by the equations that
 ALS solves; a prediction is the mean over sweeps.
@@ -65,8 +66,8 @@ class Gibbs(Solver):
         How many models, evenly spread over the counted sweeps, are kept to predict other pairs.
     initial_scale
         Standard deviation of the start of the factors, times √k.
-    scale, device
-        Not used: the rating scale, and where to compute, which is the CPU.
+    device
+        Not used: where to compute, which is the CPU.
     """
 
     k: int
@@ -76,7 +77,6 @@ class Gibbs(Solver):
     noise: str = "own"
     draws: int = 20
     initial_scale: float = 0.5
-    scale: tuple[float, float] | None = None
     device: str = "cpu"
     dtype: type = np.float32
 

@@ -104,6 +104,33 @@ class Factorization(Model):
             penalty=tuple(penalty) if penalty else None,
         )
 
+    def rescaled(self, unit: float, centre: float) -> Factorization:
+        """The model of ratings `unit` times as wide, about `centre` in place of 0."""
+        if self.bounds is not None:  # factors and biases make up a sum that is no rating
+            low, high = (end * unit + centre for end in self.bounds)
+            return replace(self, bounds=(low, high))
+        root = np.float32(unit**0.5)
+        return replace(
+            self,
+            user_factors=self.user_factors * root,
+            item_factors=self.item_factors * root,
+            user_bias=self.user_bias * np.float32(unit),
+            item_bias=self.item_bias * np.float32(unit),
+            mean=self.mean * unit + centre,
+            penalty=self.penalty and (self.penalty[0] * unit, *self.penalty[1:]),
+        )
+
+    def reordered(self, users: Indices, items: Indices) -> Factorization:
+        """The model whose users and items are those at these places of this one."""
+        return replace(
+            self,
+            user_factors=self.user_factors[users],
+            item_factors=self.item_factors[items],
+            user_bias=self.user_bias[users],
+            item_bias=self.item_bias[items],
+            rated=self.rated and (self.rated[0][users], self.rated[1][items]),
+        )
+
     def fold_in(self, ratings: sparse.csr_array) -> Factorization:
         """See `Model.fold_in`: the objective's minimum for every new user, the items held fixed."""
         if self.penalty is None:
@@ -202,6 +229,20 @@ class Posterior(Model):
         _, is_fallback, _ = self.models[0].predict(users, items)
         return Prediction(
             mean.astype(np.float32), is_fallback, np.sqrt(variance).astype(np.float32)
+        )
+
+    def rescaled(self, unit: float, centre: float) -> Posterior:
+        """As `Factorization.rescaled`."""
+        models = tuple(model.rescaled(unit, centre) for model in self.models)
+        return replace(self, models=models, precision=self.precision / unit**2)
+
+    def reordered(self, users: Indices, items: Indices) -> Posterior:
+        """As `Factorization.reordered`."""
+        return replace(
+            self,
+            models=tuple(model.reordered(users, items) for model in self.models),
+            user_precision=self.user_precision[:, users],
+            item_precision=self.item_precision[:, items],
         )
 
     def arrays(self) -> dict[str, np.ndarray]:

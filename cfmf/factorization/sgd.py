@@ -42,14 +42,13 @@ class SGD(Solver):
     k, reg, weighting, bias_reg
         As the objective has them.
     learning_rate, decay
-        Epoch t takes steps of learning_rate / (1 + decay · t) for ratings of standard deviation 1;
-        for others those of the factors are divided by it.
+        Epoch t takes steps of learning_rate / (1 + decay · t).
     max_epochs, patience
         As `cfmf.factorization.adamw.AdamW`.
     initial_scale
         Standard deviation of the start of the factors, times √k.
-    scale, device
-        Not used: the rating scale, and where to compute, which is the CPU.
+    device
+        Not used: where to compute, which is the CPU.
 
     Notes
     -----
@@ -65,7 +64,6 @@ class SGD(Solver):
     max_epochs: int = 100
     patience: int | None = 5
     initial_scale: float = 0.1
-    scale: tuple[float, float] | None = None
     device: str = "cpu"
     dtype: type = np.float32
 
@@ -96,9 +94,7 @@ class _Training(Blocks):
     def __init__(self, settings: SGD, task: Task) -> None:
         self.settings = settings
         m, n = task.train.shape
-        # The spread of the ratings: what makes steps of one length right for every rating scale.
-        self.spread = float(task.train.data.std(dtype=np.float64)) or 1.0
-        deviation = settings.initial_scale * (self.spread / settings.k) ** 0.5
+        deviation = settings.initial_scale / settings.k**0.5
         users, items = silence_unrated(
             *start_factors(m, n, settings.k, deviation, task.seed), task.train
         )
@@ -143,13 +139,9 @@ class _Training(Blocks):
         )
 
     def rates(self) -> np.ndarray:
-        """Lengths of this epoch's steps, of factors and of biases.
-
-        Factors of ratings c times as wide are √c times as long, biases c times.
-        """
+        """Lengths of this epoch's steps, of factors and of biases."""
         settings = self.settings
-        rate = settings.learning_rate / (1 + settings.decay * self.epoch)
-        return np.array([rate / self.spread, rate])
+        return np.full(2, settings.learning_rate / (1 + settings.decay * self.epoch))
 
     def keeps_of(self, charges: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Rows × 2: what a step's share of the penalties leaves of a row's factors and bias."""

@@ -45,6 +45,7 @@ from cfmf.progress import progress
 DENSE = 0.16
 DENSE_BYTES = 256 * 2**20
 BLOCK_BYTES = 16 * 2**20
+RATING_BYTES = 256
 MARK_BYTES = 256 * 2**20
 WHOLE_BYTES = 512 * 2**20
 FEW_VALUES = 16
@@ -84,10 +85,15 @@ class Layout:
     order: NDArray[np.integer]
 
 
-def block_rows(rows: int) -> int:
-    """Rows of a block: a power of two that depends only on the size of the matrix."""
-    fitting = max(BLOCK_BYTES // (4 * rows), 1)
-    return int(np.clip(2 ** int(np.log2(fitting)), 32, 256))
+def block_rows(rows: int, ratings: int) -> int:
+    """Rows of a block: a power of two that depends only on the size of the matrix.
+
+    A block takes no more than so many bytes for each rating, so that many rows with few ratings
+    need little memory.
+    """
+    allowed = min(BLOCK_BYTES, RATING_BYTES * ratings)
+    fitting = max(allowed // (4 * rows), 1)
+    return int(np.clip(2 ** int(np.log2(fitting)), 8, 256))
 
 
 def arrange(comparison: Comparison) -> Layout:
@@ -441,10 +447,11 @@ def block_sums(
     column_starts = layout.column_starts[:-1]
     if upper:
         column_starts = _first_from(layout.column_starts, layout.column_rows, start)
+    size = block_rows(comparison.rows.shape[0], comparison.rows.nnz)
     sums = []
     for a, b in comparison.products:
         block = np.zeros((stop - start, len(layout.dense[b])), dtype=np.float32)
-        _dense_products(layout.dense[a], layout.dense[b], start, stop, upper, block)
+        _dense_products(layout.dense[a], layout.dense[b], start, stop, upper, block, size)
         _scatter(
             layout.row_starts[start : stop + 1],
             layout.row_columns,
@@ -460,7 +467,7 @@ def block_sums(
 
 
 def _dense_products(
-    left: Floats, right: Floats, start: int, stop: int, upper: bool, block: Floats
+    left: Floats, right: Floats, start: int, stop: int, upper: bool, block: Floats, size: int
 ) -> None:
     """Products of rows `start` to `stop` of `left` with all of `right`, square by square.
 
@@ -469,7 +476,6 @@ def _dense_products(
     """
     if not left.shape[1]:
         return
-    size = block_rows(len(left))
     for other in range(start if upper else 0, len(left), size):
         end = min(other + size, len(left))
         if other > start:
@@ -583,7 +589,7 @@ def nearest_sums(
     """
     layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
-    size = block_rows(row_count)
+    size = block_rows(row_count, comparison.rows.nnz)
     queried = queries_of(rows, columns, row_count)
     summed = np.stack([target[layout.order] for target in targets])
     limits = np.minimum(np.asarray(neighbours, dtype=np.int64), row_count)
@@ -672,7 +678,7 @@ def all_sums(
     """
     layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
-    size = block_rows(row_count)
+    size = block_rows(row_count, comparison.rows.nnz)
     queried = queries_of(rows, columns, row_count)
     averaged = target[layout.order]
     sum_up: Callable[..., None] = _all_sums
@@ -728,7 +734,7 @@ def full_similarity(
     """
     layout = layout or arrange(comparison)
     row_count = comparison.rows.shape[0]
-    size = block_rows(row_count)
+    size = block_rows(row_count, comparison.rows.nnz)
     matrix = np.zeros((row_count, row_count), dtype=np.float32)
 
     def work(start: int) -> None:
@@ -757,7 +763,7 @@ def nearest_rows(
     """
     layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
-    size = block_rows(row_count)
+    size = block_rows(row_count, comparison.rows.nnz)
     neighbours = np.full((row_count, top), -1, dtype=np.int32)
     values = np.zeros((row_count, top), dtype=np.float32)
 
@@ -774,7 +780,7 @@ def nearest_rows(
 def similarity_row(comparison: Comparison, row: int, shrinkage: float) -> Floats:
     """Similarities of one row with all rows, 0 with itself: just those that predictions use."""
     row_count = comparison.rows.shape[0]
-    size = block_rows(row_count)
+    size = block_rows(row_count, comparison.rows.nnz)
     start = row // size * size
     sums = block_sums(arrange(comparison), comparison, start, min(start + size, row_count))
     return similarities_of(comparison, sums, start, shrinkage)[row - start]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+SMALLEST = 2.0**-120  # positive in float32 with all its digits
 SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
 Floats = NDArray[np.float32]
 
@@ -81,7 +82,7 @@ def combine(kind: str, sums: list[Any], root: Callable[[Any], Any] = np.sqrt) ->
         xy, xx, yy, count = sums
         scales = [xx, yy]
         varies = [xx > 0, yy > 0]
-    product = (scales[0] * scales[1]).clip(min=1e-30)
+    product = (scales[0] * scales[1]).clip(min=SMALLEST)
     return (varies[0] * varies[1] * xy / root(product)).clip(min=-1, max=1)
 
 

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from scipy import sparse
 
 from cfmf.methods.base import setting
-from cfmf.methods.factorization_base import (
-    PENALTY_UNITS,
-    START,
-    PenalizedMethod,
-    solving_operations,
-)
+from cfmf.methods.factorization_base import PenalizedMethod, solving_operations
 from cfmf.tasks import Solver
 
 
@@ -22,7 +14,6 @@ class ALS(PenalizedMethod):
 
     name = "als"
     label = "MF by ALS"
-    known_failures: ClassVar[Mapping[str, str]] = {"affine": PENALTY_UNITS, "order": START}
 
     reg: float = setting(
         0.15,
@@ -49,7 +40,7 @@ class ALS(PenalizedMethod):
         0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
     )
 
-    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+    def solver(self, device: str) -> Solver:
         """Exact solutions of one side at a time, on the CPU."""
         from cfmf.factorization import als
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,10 +23,6 @@ class Baseline(Method):
     label = "mean plus user and item effects"
     family = "baseline"
     can = frozenset({"explain", "fold_in", "predict_training"})
-    known_failures: ClassVar[Mapping[str, str]] = {
-        "empty_rows": "where only the user or only the item has ratings, its bias was learned; the"
-        " study's tables count a pair as a fallback where neither has any"
-    }
 
     reg_user: float = setting(
         10.0,
@@ -72,9 +68,9 @@ class BaselineModel(Model):
     reg_user: float
 
     def predict(self, users: ArrayLike, items: ArrayLike) -> Prediction:
-        """b_ui; a fallback where neither the user nor the item has training ratings."""
+        """b_ui; a fallback where the user or the item has no training ratings."""
         users, items = checked_pairs(users, items, (len(self.known_user), len(self.known_item)))
-        is_fallback = ~(self.known_user[users] | self.known_item[items])
+        is_fallback = ~(self.known_user[users] & self.known_item[items])
         return Prediction(self.biases.predict(users, items), is_fallback)
 
     def predict_training(

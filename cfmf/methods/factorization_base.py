@@ -16,16 +16,13 @@ from cfmf.models import Model
 from cfmf.tasks import Fitted, Solver, Task
 from cfmf.threads import use_threads
 
-STEP_LENGTH = "the learning rate is in the units of the ratings; to be fixed with scale-free tuning"
-PENALTY_UNITS = "the penalty is in the units of the ratings; to be fixed with scale-free tuning"
-START = (
-    "the random start depends on the numbers of users and items; to be fixed with starts drawn"
-    " from the ratings"
-)
-
 
 class FactorizationMethod(Method):
-    """Settings and declarations of methods that learn factors of users and items in passes."""
+    """Settings and declarations of methods that learn factors of users and items in passes.
+
+    Solvers are given ratings of mean 0 and standard deviation 1, in an order of their own; see
+    `cfmf.factorization.standard`. Methods on raw values get them as they are.
+    """
 
     family = "factorization"
     can = frozenset({"explain", "factors", "similar_items"})
@@ -38,7 +35,7 @@ class FactorizationMethod(Method):
     k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], search=(1, 64), ge=1)
 
     @abstractmethod
-    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+    def solver(self, device: str) -> Solver:
         """The solver of these settings, and whatever it needs imported."""
 
     def fit(
@@ -66,14 +63,22 @@ class FactorizationMethod(Method):
         checkpoint: Path | None = None,
     ) -> list[Fitted]:
         """See `Method.fit_tasks`; batches of tasks are trained side by side."""
-        scale = self.scale or _range(tasks)
-        solver = self.solver(device, scale)
+        from cfmf.factorization.standard import Standard
+
+        solver = self.solver(device)
         use_threads(threads)  # after the solver, which may have loaded torch
         size = self.tasks_at_once(device, len(tasks))
         found: list[Fitted] = []
         for number, start in enumerate(range(0, len(tasks), size)):
             path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
-            found += solver.fit_tasks(tasks[start : start + size], path)
+            batch = [replace(task, bounds=self.scale) for task in tasks[start : start + size]]
+            if self.raw_values:
+                found += solver.fit_tasks(batch, path)
+                continue
+            standards = [Standard.of(task.train) for task in batch]
+            seen = [one.task(task) for one, task in zip(standards, batch, strict=True)]
+            fitted = zip(standards, solver.fit_tasks(seen, path), batch, strict=True)
+            found += [one.restored(result, task) for one, result, task in fitted]
         return found
 
     def tasks_at_once(self, device: str, tasks: int) -> int:
@@ -103,7 +108,7 @@ class PenalizedMethod(FactorizationMethod):
     reg: float = setting(
         0.15,
         "Strength λ of the penalty, a pseudo-rating's share of the mean number of ratings of a user"
-        " or item; ratings of a wider scale take larger ones.",
+        " or item, for ratings of standard deviation 1.",
         grid=[0.05, 0.1, 0.15, 0.2, 0.3],
         search=(0.02, 0.5),
         ge=0,
@@ -144,7 +149,8 @@ class PenalizedMethod(FactorizationMethod):
     def user_penalty(self, train: sparse.csr_array) -> tuple[float, float, float]:
         """Strength, exponent and bias strength as `cfmf.factorization.model.Factorization` has."""
         mean = train.nnz / train.shape[0]
-        return self.reg * mean ** (1 - self.weighting), self.weighting, self.bias_reg
+        unit = float(train.data.std(dtype=np.float64)) or 1.0
+        return self.reg * unit * mean ** (1 - self.weighting), self.weighting, self.bias_reg
 
 
 def solving_operations(train: sparse.csr_array, c: int) -> float:
@@ -153,11 +159,3 @@ def solving_operations(train: sparse.csr_array, c: int) -> float:
     c² for each rating, from both sides, and c³ / 6 for each row.
     """
     return float(2 * train.nnz * c**2 + sum(train.shape) * c**3 / 6)
-
-
-def _range(tasks: Sequence[Task]) -> tuple[float, float]:
-    ratings = [task.train.data for task in tasks]
-    return (
-        float(np.min([values.min() for values in ratings])),
-        float(np.max([values.max() for values in ratings])),
-    )

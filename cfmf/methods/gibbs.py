@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from scipy import sparse
 
 from cfmf.methods.base import Method, setting
-from cfmf.methods.factorization_base import START, FactorizationMethod, solving_operations
+from cfmf.methods.factorization_base import FactorizationMethod, solving_operations
 from cfmf.models import Model
 from cfmf.tasks import Solver
 
@@ -21,10 +20,6 @@ class Gibbs(FactorizationMethod):
     can = FactorizationMethod.can | {"sd"}
     iterates = "sweeps"
     stops_on_validation = False
-    known_failures: ClassVar[Mapping[str, str]] = {
-        "affine": "the priors are in the units of the ratings; to be fixed with scale-free tuning",
-        "order": START,
-    }
     implicit: ClassVar[str] = "none"  # whose implicit feedback the model has
 
     k: int = setting(16, "Number of factors.", grid=[4, 8, 16], search=(1, 64), ge=1)
@@ -46,7 +41,7 @@ class Gibbs(FactorizationMethod):
         0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
     )
 
-    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+    def solver(self, device: str) -> Solver:
         """A Gibbs sampler on the CPU."""
         from cfmf.factorization import gibbs
 

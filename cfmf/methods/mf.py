@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from cfmf.methods.base import setting
-from cfmf.methods.factorization_base import START, STEP_LENGTH, PenalizedMethod
+from cfmf.methods.factorization_base import PenalizedMethod
 from cfmf.tasks import Solver
 
 
@@ -16,12 +15,11 @@ class MF(PenalizedMethod):
     name = "mf"
     label = "MF, corrected"
     on_gpu = True
-    known_failures: ClassVar[Mapping[str, str]] = {"affine": STEP_LENGTH, "order": START}
     variant: ClassVar[dict[str, Any]] = {}  # options of the solver
 
     learning_rate: float = setting(
         0.05,
-        "Learning rate of AdamW. It is in the units of the ratings; the default suits five stars.",
+        "Learning rate of AdamW, for ratings of standard deviation 1.",
         gt=0,
     )
     max_epochs: int = setting(1000, "Epochs at most.", ge=1)
@@ -41,12 +39,12 @@ class MF(PenalizedMethod):
         ge=1,
     )
 
-    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+    def solver(self, device: str) -> Solver:
         """AdamW on all observed pairs at once, in torch."""
         from cfmf.factorization.adamw import AdamW
 
         options = self.model_dump(exclude={"batch_size"})
-        return AdamW(**options, **self.variant, scale=scale, device=device)
+        return AdamW(**options, **self.variant, device=device)
 
     def tasks_at_once(self, device: str, tasks: int) -> int:
         """`batch_size`; by default one on a CPU and all on a GPU."""

@@ -16,8 +16,8 @@ class MFJax(MF):
     environment = "jax"
     batch_size: ClassVar[int] = 1  # type: ignore[misc]  # no setting: JAX trains one run after another
 
-    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+    def solver(self, device: str) -> Solver:
         """AdamW on all observed pairs at once, in JAX."""
         from cfmf.factorization.jax_adamw import JaxAdamW
 
-        return JaxAdamW(**self.model_dump(), scale=scale, device=device)
+        return JaxAdamW(**self.model_dump(), device=device)

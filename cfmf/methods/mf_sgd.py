@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from cfmf.methods.base import setting
-from cfmf.methods.factorization_base import PENALTY_UNITS, START, PenalizedMethod
+from cfmf.methods.factorization_base import PenalizedMethod
 from cfmf.tasks import Solver
 
 
@@ -15,7 +12,6 @@ class MFSGD(PenalizedMethod):
 
     name = "mf-sgd"
     label = "MF by SGD"
-    known_failures: ClassVar[Mapping[str, str]] = {"affine": PENALTY_UNITS, "order": START}
 
     reg: float = setting(
         0.05,
@@ -37,7 +33,7 @@ class MFSGD(PenalizedMethod):
         0.1, "Standard deviation of the normal start of the factors, times √k.", gt=0
     )
 
-    def solver(self, device: str, scale: tuple[float, float]) -> Solver:
+    def solver(self, device: str) -> Solver:
         """Stochastic gradient descent on the CPU."""
         from cfmf.factorization.sgd import SGD
 

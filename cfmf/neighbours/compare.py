@@ -30,6 +30,8 @@ def compare(
     - `pearson-baseline`: Σrs / √(Σr² Σs²) of residuals r = x − b_ui over the shared columns (Koren,
       2010, sec. 2.2).
 
+    Only `cosine` depends on where the zero of the rating scale is, and none on its unit.
+
     Parameters
     ----------
     train
@@ -51,11 +53,14 @@ def compare(
     if kind not in SIMILARITIES:
         raise ValueError(f"no similarity is named {kind!r}; there are {', '.join(SIMILARITIES)}")
     compared = compared_values(train, kind, biases)
+    rows = train
     if by == "items":
         rows, order = transposed(train)
         compared = compared[order]
-    else:
-        rows = train
+    if kind == "pearson":
+        compared = compared - np.repeat(row_medians(rows, compared), np.diff(rows.indptr))
+    if kind in ("pearson", "pearson-baseline"):
+        compared = balanced(rows, compared)
     return Comparison(kind, rows, *_sums(kind, rows, compared, counted))
 
 
@@ -77,19 +82,42 @@ def _sums(
 
 def compared_values(train: sparse.csr_array, kind: str, biases: Biases | None) -> Floats:
     """What represents each rating in a similarity of this kind, float32, in CSR order."""
-    if kind == "cosine":
+    if kind in ("cosine", "pearson"):
         return train.data
-    if kind == "pearson":
-        # A shift does not change a correlation; one by a whole number keeps sums of ratings on a
-        # scale of whole or half stars exact in float32, and the sums small on any other.
-        return train.data - np.float32(np.round(train.data.mean(dtype=np.float64)))
-    users = row_numbers(train)
     if kind == "adjusted-cosine":
+        users = row_numbers(train)
         user_means = means(users, train.data, train.shape[0])
         return (train.data - user_means[users]).astype(np.float32)
     if biases is None:
         raise ValueError("pearson-baseline compares residuals of the baseline: give it the biases")
-    return train.data - biases.predict(users, train.indices)
+    return biases.residuals(train)
+
+
+def row_medians(matrix: sparse.csr_array, values: Floats) -> Floats:
+    """Lower median of each row of `values` in the CSR order of `matrix`; 0 of an empty row.
+
+    What `pearson` subtracts: a shift of a row does not change a correlation. A median is one of the
+    row's own values, so that sums of whole or half stars stay exact in float32, and a few huge
+    counts do not move it away from the others.
+    """
+    counts = np.diff(matrix.indptr)
+    held = counts > 0
+    ordered = values[np.lexsort((values, row_numbers(matrix)))]
+    medians = np.zeros(matrix.shape[0], np.float32)
+    medians[held] = ordered[(matrix.indptr[:-1] + (counts - 1) // 2)[held]]
+    return medians
+
+
+def balanced(matrix: sparse.csr_array, values: Floats) -> Floats:
+    """Values with each row divided by the power of 2 that brings its largest one below 1.
+
+    A factor of a row changes no correlation, a power of 2 no digit, and in float32 products of
+    sums of squares would overflow where some rows hold counts of millions.
+    """
+    held = np.diff(matrix.indptr) > 0
+    largest = np.zeros(matrix.shape[0], np.float32)
+    largest[held] = np.maximum.reduceat(np.abs(values), matrix.indptr[:-1][held])
+    return np.ldexp(values, -np.frexp(largest)[1][row_numbers(matrix)])
 
 
 def row_sums(matrix: sparse.csr_array, values: Floats) -> NDArray[np.float64]:

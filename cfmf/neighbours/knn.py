@@ -230,19 +230,18 @@ def offset_and_target(
 ) -> tuple[Floats, Floats]:
     """o_ui of queried pairs, and x − o of the training ratings in the order of the comparison."""
     users, items = queried
-    train_users = row_numbers(train)
     if prediction == "raw":
         offset = np.zeros(len(users), dtype=np.float32)
         target = train.data
     elif prediction == "centred":
-        groups, size, rows = train_users, train.shape[0], users
+        groups, size, rows = row_numbers(train), train.shape[0], users
         if by == "items":
             groups, size, rows = train.indices, train.shape[1], items
-        middle = means(groups, train.data, size).astype(np.float32)
-        offset, target = middle[rows], train.data - middle[groups]
+        middle = means(groups, train.data, size)
+        offset, target = middle[rows].astype("f4"), (train.data - middle[groups]).astype("f4")
     else:
         offset = biases.predict(users, items)
-        target = train.data - biases.predict(train_users, train.indices)
+        target = biases.residuals(train)
     if by == "items":
         target = target[transposed(train)[1]]
     return offset, target

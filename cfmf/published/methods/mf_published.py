@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from cfmf.methods.base import setting
-from cfmf.methods.factorization_base import START, FactorizationMethod
+from cfmf.methods.factorization_base import FactorizationMethod
 from cfmf.methods.mf import MF
 
 PUBLISHED: dict[str, Any] = {
@@ -30,7 +30,9 @@ class MFPublished(FactorizationMethod):
     on_gpu = True
     raw_values = True
     has_biases = False
-    known_failures: ClassVar[Mapping[str, str]] = {"order": START}
+    known_failures: ClassVar[Mapping[str, str]] = {
+        "order": "the study draws the start of users and items in the order of their numbers"
+    }
     variant: ClassVar[dict[str, Any]] = PUBLISHED
 
     reg: float = setting(

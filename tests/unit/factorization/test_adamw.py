@@ -14,12 +14,13 @@ from cfmf.observed import pairs, root_mean_square
 from cfmf.published.methods.mf_published import PUBLISHED
 from cfmf.tasks import Task
 
+BOUNDS = (0.0, 5.0)
 OPTIONS = {
     "l2": {},
     "cubic": {"penalty": "cubic"},
     "plain": {"weighting": 0.0},
     "weighted": {"weighting": 1.0},
-    "bounded": {"bounded": True, "scale": (0.0, 5.0)},
+    "bounded": {"bounded": True},
     "no biases": {"biases": False},
     "decay": PUBLISHED,
 }
@@ -32,7 +33,7 @@ def dense_loss(settings, x, mask, left, right):
     observed = x[mask]
     mean = observed.mean() if settings.biases else 0.0
     if settings.bounded:
-        low, high = settings.scale
+        low, high = BOUNDS
         share = (mean - low) / (high - low)
         mean = torch.log(share / (1 - share))
     sums = mean + left[:, :k] @ right[:, :k].T
@@ -58,7 +59,7 @@ def dense_loss(settings, x, mask, left, right):
 def training(request, ratings):
     settings = AdamW(k=3, reg=0.3, dtype=torch.float64, **OPTIONS[request.param])
     settings = dataclasses.replace(settings, initial_scale=1.0)
-    found = _Training(settings, [Task(ratings)])
+    found = _Training(settings, [Task(ratings, bounds=BOUNDS)])
     if settings.biases:  # biases start at zero, where their gradients would say little
         found.left[:, 3] += torch.linspace(-1, 1, 12)
         found.right[:, 4] += torch.linspace(-1, 1, 9)
@@ -246,8 +247,8 @@ def test_unrated_rows_are_predicted_by_the_other_side_alone(make_matrix):
 
 
 def test_bounded_predictions_stay_on_the_scale(ratings):
-    settings = AdamW(k=8, reg=0.0, bias_reg=0.0, bounded=True, scale=(0.0, 5.0), max_epochs=500)
-    found = settings.fit(ratings)
+    settings = AdamW(k=8, reg=0.0, bias_reg=0.0, bounded=True, max_epochs=500)
+    [found] = settings.fit_tasks([Task(ratings, bounds=BOUNDS)])
     assert found.predictions["train"].min() >= 0
     assert found.predictions["train"].max() <= 5
     assert root_mean_square(found.predictions["train"] - ratings.data) < 0.3
@@ -265,7 +266,6 @@ def test_diverging_loss_names_the_run_and_what_to_do(ratings):
         ({"k": 0}, "k is 0"),
         ({"k": 2, "reg": -1}, "reg is -1"),
         ({"k": 2, "penalty": "l3"}, "penalty is 'l3'"),
-        ({"k": 2, "bounded": True}, "needs the scale"),
         ({"k": 2, "loss": "mae"}, "loss is 'mae'"),
         ({"k": 2, "loss": "rmse"}, "needs penalty decay"),
     ],

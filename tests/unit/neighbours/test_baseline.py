@@ -73,7 +73,7 @@ def test_pairs_of_unknown_users_and_items_get_the_mean_as_a_fallback():
     values, is_fallback, _ = fitted.predict([2, 2, 0], [2, 0, 2])
     assert values[0] == pytest.approx(3)
     assert values[1] == pytest.approx(3 + fitted.biases.item[0])
-    assert is_fallback.tolist() == [True, False, False]
+    assert is_fallback.tolist() == [True, True, True]
 
 
 def test_new_users_get_the_bias_that_the_item_biases_imply(ratings):

@@ -1,0 +1,105 @@
+"""Ratings as solvers see them: no unit, no zero and no order of rows but their own.
+
+A solver's learning rates, penalties, priors and starts are for ratings of mean 0 and standard
+deviation 1, so that ratings a·x + b give the predictions a·x̂ + b. It draws random numbers row by
+row, so users and items come in an order that the ratings alone decide: numbering them otherwise
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from cfmf.factorization.model import Factorization, Posterior
+from cfmf.observed import row_keys
+from cfmf.tasks import LOSSES, WATCHED, Fitted, Task
+
+Order = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What turns the ratings of a task into those that its solver sees, and the results back.
+
+    Attributes
+    ----------
+    centre, unit
+        Mean and standard deviation of the training ratings, float64; the unit is 1 where they do
+        not vary.
+    users, items
+        The user and the item that the solver has in each place.
+    """
+
+    centre: float
+    unit: float
+    users: Order
+    items: Order
+
+    @classmethod
+    def of(cls, train: sparse.csr_array) -> Standard:
+        """That of training ratings, users × items."""
+        values = train.data.astype(np.float64)
+        users, items = (np.argsort(keys, kind="stable") for keys in row_keys(train))
+        return cls(float(values.mean()), float(values.std()) or 1.0, users, items)
+
+    def task(self, task: Task) -> Task:
+        """The task in standard ratings; its report is given those of the rating scale."""
+        parts = {name: self.matrix(part)[0] for name, part in task.parts().items()}
+        bounds = task.bounds and tuple((end - self.centre) / self.unit for end in task.bounds)
+        report = task.report and self.reporting(task.report)
+        return replace(task, **parts, bounds=bounds, report=report)
+
+    def matrix(self, part: sparse.csr_array) -> tuple[sparse.csr_array, Order]:
+        """A part in standard ratings, float32, and the place in `part` of each of its entries."""
+        places = sparse.csr_array((np.arange(part.nnz), part.indices, part.indptr), part.shape)
+        moved = places[self.users][:, self.items]
+        moved.sort_indices()
+        order = moved.data
+        values = (part.data[order].astype(np.float64) - self.centre) / self.unit
+        indices = moved.indices.astype(part.indices.dtype, copy=False)
+        indptr = moved.indptr.astype(part.indptr.dtype, copy=False)
+        return sparse.csr_array((values.astype(np.float32), indices, indptr), part.shape), order
+
+    def reporting(self, report: Callable[[int, Mapping[str, float]], None]) -> Any:
+        """A report of standard measures that hands those of the rating scale to `report`."""
+
+        factors = self.factors()
+
+        def standard(epoch: int, measured: Mapping[str, float]) -> None:
+            report(epoch, {name: value * factors[name] for name, value in measured.items()})
+
+        return standard
+
+    def factors(self) -> dict[str, float]:
+        """What turns each measure of a curve into that of the rating scale."""
+        return dict.fromkeys(WATCHED, self.unit) | dict.fromkeys(LOSSES, self.unit**2)
+
+    def restored(self, fitted: Fitted, task: Task) -> Fitted:
+        """What a solver found for `self.task(task)`, in the scale and order of the task."""
+        model = fitted.model
+        assert isinstance(model, Factorization | Posterior)
+        places = np.argsort(self.users), np.argsort(self.items)
+        orders = {name: self.matrix(part)[1] for name, part in task.parts().items()}
+
+        def in_order(name: str, values: np.ndarray, centre: float) -> np.ndarray:
+            found = np.empty(len(values), np.float32)
+            found[orders[name]] = values.astype(np.float64) * self.unit + centre
+            return found
+
+        values, deviations, history = fitted.predictions, fitted.deviations, fitted.history
+        return replace(
+            fitted,
+            model=model.rescaled(self.unit, self.centre).reordered(*places),
+            history=history.assign(
+                **{name: history[name] * by for name, by in self.factors().items()}
+            ),
+            predictions={name: in_order(name, one, self.centre) for name, one in values.items()},
+            deviations=deviations
+            and {name: in_order(name, one, 0.0) for name, one in deviations.items()},
+        )
