@@ -41,6 +41,8 @@ class Task:
         the run is marked as out of time. None is no limit.
     bounds
         Lowest and highest rating of a bounded output; None takes those of `train`.
+    bias_reg
+        Penalties of the biases of users and of items, in ratings; None takes the solver's for both.
     name
         For messages: fold and seed.
     report
@@ -62,6 +64,7 @@ class Task:
     epochs: int | None = None
     seconds: float | None = None
     bounds: tuple[float, float] | None = None
+    bias_reg: tuple[float, float] | None = None
     name: str = "one run"
     report: Callable[[int, Mapping[str, float]], None] | None = None
 

@@ -21,6 +21,7 @@ from cfmf.factorization.curve import Curve, Stopping, fitted
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import (
     as_model,
+    bias_regs,
     row_weights,
     side_by_side,
     silence_unrated,
@@ -59,7 +60,8 @@ class AdamW(Solver):
     weighting
         How the penalty of a row grows with its ratings (`row_weights`).
     bias_reg
-        Strength of the biases' penalty: about so many ratings' worth of shrinkage to the mean.
+        Strength of the biases' penalty where a task has none: about so many ratings' worth of
+        shrinkage to the mean.
     initial_scale, scale_by_k
         Standard deviation of the normal start of U and V, divided by √k or not. Biases start at 0.
     loss
@@ -170,6 +172,8 @@ class _Training:
         }
         self.steps = [torch.zeros((), device=settings.device) for _ in self.blocks]
         self.left_weights, self.right_weights = self.penalty_weights()
+        regs = self.of_runs([bias_regs(task, settings.bias_reg) for task in tasks])
+        self.bias_weights = (regs / self.pairs.totals[:, None]).T[..., None]
         self.best = [block.clone() for block in self.blocks]
 
     @property
@@ -254,8 +258,8 @@ class _Training:
             gradient[..., :k] += self.settings.reg * slope
         total = self.settings.reg * total
         if self.settings.biases:
-            strength = (self.settings.bias_reg / self.pairs.totals)[:, None]
-            for block, gradient, bias in zip(blocks, gradients, (k, k + 1), strict=True):
+            columns = zip(blocks, gradients, (k, k + 1), self.bias_weights, strict=True)
+            for block, gradient, bias, strength in columns:
                 gradient[..., bias] += strength * block[..., bias]
                 total = total + 0.5 * (strength * block[..., bias].square()).sum(1)
         return total

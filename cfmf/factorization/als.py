@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from cfmf.factorization.curve import Stopping, fit_one_by_one
-from cfmf.factorization.objective import row_weights, start_factors
+from cfmf.factorization.objective import bias_regs, row_weights, start_factors
 from cfmf.factorization.parameters import Blocks
 from cfmf.kernels.solve import solve_rows
 from cfmf.tasks import Fitted, Solver, Task
@@ -83,13 +83,15 @@ class ALS(Solver):
 class _Side:
     """One side's rows: their ratings, and the penalty's part of their normal equations."""
 
-    def __init__(self, ratings: sparse.csr_array, settings: ALS, bias: int, columns: int) -> None:
+    def __init__(
+        self, ratings: sparse.csr_array, settings: ALS, bias: int, bias_reg: float, columns: int
+    ) -> None:
         self.ratings = ratings
         counts = np.diff(ratings.indptr)
         weights = settings.reg * row_weights(counts, settings.weighting)
         self.precision: np.ndarray = np.ones((len(counts), columns), settings.dtype)
         self.precision[:, : settings.k] = np.where(counts > 0, weights, 1)[:, None]
-        self.precision[:, bias] = settings.bias_reg
+        self.precision[:, bias] = bias_reg
         self.pull = np.zeros_like(self.precision)
         self.bias, self.active = bias, settings.k + 2
 
@@ -124,8 +126,10 @@ class _Training(Blocks):
         users, items = start_factors(*task.train.shape, k, deviation, task.seed)
         super().__init__(task, users.astype(settings.dtype), items.astype(settings.dtype))
         columns = self.left.shape[1]
-        self.users = _Side(task.train, settings, k, columns)
-        self.items = _Side(sparse.csr_array(task.train.T.tocsr()), settings, k + 1, columns)
+        of_users, of_items = bias_regs(task, settings.bias_reg)
+        by_item = sparse.csr_array(task.train.T.tocsr())
+        self.users = _Side(task.train, settings, k, of_users, columns)
+        self.items = _Side(by_item, settings, k + 1, of_items, columns)
 
     def step(self) -> None:
         """A sweep: users, then items."""

@@ -29,9 +29,8 @@ def fingerprint(solver: Solver, tasks: Sequence[Task]) -> str:
     for path in imported_files(type(solver).__module__):
         digest.update(f"{path} {sha256(ROOT / path)}".encode())
     for task in tasks:
-        digest.update(
-            repr((task.seed, task.watch_test, task.epochs, task.seconds, task.bounds)).encode()
-        )
+        settings = (task.seed, task.watch_test, task.epochs, task.seconds)
+        digest.update(repr((*settings, task.bounds, task.bias_reg)).encode())
         for part, matrix in task.parts().items():
             digest.update(f"{part} {matrix.shape}".encode())
             for array in (matrix.indptr, matrix.indices, matrix.data):

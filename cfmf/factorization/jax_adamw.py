@@ -24,7 +24,13 @@ from cfmf.devices import DeviceError, DeviceMemoryError
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.model import Factorization, rated_rows
-from cfmf.factorization.objective import as_model, row_weights, side_by_side, silence_unrated
+from cfmf.factorization.objective import (
+    as_model,
+    bias_regs,
+    row_weights,
+    side_by_side,
+    silence_unrated,
+)
 from cfmf.observed import pairs
 from cfmf.tasks import Fitted, Task
 
@@ -145,13 +151,15 @@ class JaxTraining:
             "left": np.diff(task.train.indptr),
             "right": np.bincount(task.train.indices, minlength=task.train.shape[1]),
         }
-        for name, bias in (("left", settings.k), ("right", settings.k + 1)):
+        places = settings.k, settings.k + 1
+        regs = bias_regs(task, settings.bias_reg)
+        for name, bias, bias_reg in zip(("left", "right"), places, regs, strict=True):
             penalty = np.zeros((len(counts[name]), columns), np.float32)
             if settings.penalty == "l2":
                 weights = settings.reg * row_weights(counts[name], settings.weighting)
                 penalty[:, : settings.k] = weights[:, None] / task.train.nnz
                 if settings.biases:
-                    penalty[:, bias] = settings.bias_reg / task.train.nnz
+                    penalty[:, bias] = bias_reg / task.train.nnz
             free = np.zeros(columns, np.float32)
             free[: settings.k] = 1
             if settings.biases:

@@ -1,8 +1,9 @@
 """The corrected objective, and the layout of its parameters in two arrays.
 
-    J = [½ Σ_Ω e² + reg Σ_u w_u ρ(U_u) + reg Σ_i w_i ρ(V_i) + ½ bias_reg (‖b‖² + ‖c‖²)] / N
+    J = [½ Σ_Ω e² + reg Σ_u w_u ρ(U_u) + reg Σ_i w_i ρ(V_i) + ½ β ‖b‖² + ½ γ ‖c‖²] / N
 
-with e_ui = mean + b_u + c_i + U_u · V_i - x_ui, N observed pairs and ρ(v) = ½ ‖v‖² unless another
+with the penalties (β, γ) of the biases, see `bias_regs`,
+and e_ui = mean + b_u + c_i + U_u · V_i - x_ui, N observed pairs and ρ(v) = ½ ‖v‖² unless another
 penalty is chosen. A left array holds [U | b | 1 | 0] and a right one [V | 1 | c | 0], so that one
 inner product of their rows is the whole prediction; zeros fill them up to a multiple of 8 columns,
 the width of a vector register (MKL's sampled product is up to 20 times slower on 3 to 7 columns).
@@ -14,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from cfmf.factorization.model import Factorization, rated_rows
+from cfmf.tasks import Task
 
 
 def padded(columns: int) -> int:
@@ -29,6 +31,11 @@ def row_weights(counts: np.ndarray, weighting: float) -> np.ndarray:
     """
     mean = counts.mean()
     return mean * (counts / mean) ** weighting
+
+
+def bias_regs(task: Task, bias_reg: float) -> tuple[float, float]:
+    """Penalties of the biases of users and of items: the task's, or the solver's for both."""
+    return task.bias_reg or (bias_reg, bias_reg)
 
 
 def start_factors(

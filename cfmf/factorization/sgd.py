@@ -18,6 +18,7 @@ import numpy as np
 
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.objective import (
+    bias_regs,
     row_weights,
     silence_unrated,
     start_factors,
@@ -100,14 +101,15 @@ class _Training(Blocks):
         )
         super().__init__(task, users.astype(settings.dtype), items.astype(settings.dtype))
         self.counts = np.diff(task.train.indptr), np.bincount(task.train.indices, minlength=n)
-        self.charges = [self.charges_of(count) for count in self.counts]
+        regs = bias_regs(task, settings.bias_reg)
+        self.charges = [self.charges_of(*side) for side in zip(self.counts, regs, strict=True)]
         self.epoch = 0
         self.deal()
 
-    def charges_of(self, counts: np.ndarray) -> np.ndarray:
+    def charges_of(self, counts: np.ndarray, bias_reg: float) -> np.ndarray:
         """Rows × 2: the penalties of a row's factors and bias; zero of a row without ratings."""
         weights = self.settings.reg * row_weights(counts, self.settings.weighting)
-        return np.column_stack([weights, np.where(counts > 0, self.settings.bias_reg, 0.0)])
+        return np.column_stack([weights, np.where(counts > 0, bias_reg, 0.0)])
 
     def deal(self) -> None:
         """Put the pairs into the blocks of a square, each block user by user in random order.

@@ -68,7 +68,6 @@ class Standard:
 
     def reporting(self, report: Callable[[int, Mapping[str, float]], None]) -> Any:
         """A report of standard measures that hands those of the rating scale to `report`."""
-
         factors = self.factors()
 
         def standard(epoch: int, measured: Mapping[str, float]) -> None:

@@ -35,7 +35,6 @@ class ALS(PenalizedMethod):
         " kept.",
         ge=1,
     )
-    bias_reg: float = setting(3.0, "Penalty of the biases, in ratings; above 0.", gt=0)
     initial_scale: float = setting(
         0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
     )
@@ -44,7 +43,7 @@ class ALS(PenalizedMethod):
         """Exact solutions of one side at a time, on the CPU."""
         from cfmf.factorization import als
 
-        return als.ALS(**self.model_dump())
+        return als.ALS(**self.model_dump(exclude_none=True))
 
     def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
         """See `Method.operations`: exact solutions with c = k + 1 unknowns."""

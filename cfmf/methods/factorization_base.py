@@ -13,6 +13,7 @@ from scipy import sparse
 
 from cfmf.methods.base import Method, Progress, setting
 from cfmf.models import Model
+from cfmf.neighbours.biases import tuned_regs
 from cfmf.tasks import Fitted, Solver, Task
 from cfmf.threads import use_threads
 
@@ -120,11 +121,12 @@ class PenalizedMethod(FactorizationMethod):
         ge=0,
         le=1,
     )
-    bias_reg: float = setting(
-        3.0,
+    bias_reg: float | None = setting(
+        None,
         "Penalty of the biases, in ratings; a bias from n ratings is shrunk by about"
-        " n / (n + bias_reg).",
-        ge=0,
+        " n / (n + bias_reg). null tunes one for users and one for items, as the baseline's are, on"
+        " a tenth of the training ratings.",
+        gt=0,
     )
 
     def fit_tasks(
@@ -135,22 +137,25 @@ class PenalizedMethod(FactorizationMethod):
         device: str = "cpu",
         checkpoint: Path | None = None,
     ) -> list[Fitted]:
-        """See `Method.fit_tasks`; models that can fold in know the penalty."""
+        """See `Method.fit_tasks`; models that can fold in know their penalties."""
         options: dict[str, Any] = {"threads": threads, "device": device, "checkpoint": checkpoint}
+        if self.bias_reg is None:
+            tasks = [replace(task, bias_reg=tuned_regs(task.train)) for task in tasks]
         found = super().fit_tasks(tasks, **options)
         if "fold_in" not in self.can:
             return found
-        penalties = [self.user_penalty(task.train) for task in tasks]
+        penalties = [self.user_penalty(task) for task in tasks]
         return [
             replace(one, model=replace(one.model, penalty=penalty))  # type: ignore[type-var]
             for one, penalty in zip(found, penalties, strict=True)
         ]
 
-    def user_penalty(self, train: sparse.csr_array) -> tuple[float, float, float]:
+    def user_penalty(self, task: Task) -> tuple[float, float, float]:
         """Strength, exponent and bias strength as `cfmf.factorization.model.Factorization` has."""
-        mean = train.nnz / train.shape[0]
-        unit = float(train.data.std(dtype=np.float64)) or 1.0
-        return self.reg * unit * mean ** (1 - self.weighting), self.weighting, self.bias_reg
+        mean = task.train.nnz / task.train.shape[0]
+        unit = float(task.train.data.std(dtype=np.float64)) or 1.0
+        bias_reg = task.bias_reg[0] if task.bias_reg else self.bias_reg
+        return self.reg * unit * mean ** (1 - self.weighting), self.weighting, bias_reg or 0.0
 
 
 def solving_operations(train: sparse.csr_array, c: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from cfmf.methods.base import Method, Model, Prediction, Progress, setting
-from cfmf.neighbours.biases import fit_biases
+from cfmf.neighbours.biases import REGS, fit_biases, tuned_regs
 from cfmf.neighbours.compare import comparison_operations
 from cfmf.neighbours.knn import Averaging, NearestNeighbours, Where, predict_settings
 from cfmf.observed import checked
@@ -30,7 +30,7 @@ class KNN(Method):
         " minus their user's mean, both with norms over all ratings; pearson is the correlation"
         " over the ratings that the two share, pearson-baseline the same of residuals of the"
         " baseline predictor, uncentred.",
-        grid=["cosine", "adjusted-cosine", "pearson", "pearson-baseline"],
+        grid=["adjusted-cosine", "pearson", "pearson-baseline"],
     )
     prediction: Literal["raw", "centred", "baseline"] = setting(
         "baseline",
@@ -58,17 +58,17 @@ class KNN(Method):
         grid=[0, 0.1],
         ge=0,
     )
-    reg_user: float = setting(
-        10.0,
+    reg_user: float | None = setting(
+        None,
         "Weight of the squared user biases of the baseline predictor, in ratings: a user with that"
-        " many ratings keeps half of their mean deviation.",
-        grid=[10],
+        " many ratings keeps half of their mean deviation. null tunes it on a tenth of the training"
+        " ratings.",
         ge=0,
     )
-    reg_item: float = setting(
-        5.0,
-        "Weight of the squared item biases of the baseline predictor, in ratings.",
-        grid=[5],
+    reg_item: float | None = setting(
+        None,
+        "Weight of the squared item biases of the baseline predictor, in ratings; null tunes it"
+        " likewise.",
         ge=0,
     )
 
@@ -85,9 +85,10 @@ class KNN(Method):
     ) -> NearestNeighbours:
         """Keep the ratings and fit the biases; see `Method.fit`."""
         train = checked(train)
-        biases = fit_biases(train, self.reg_user, self.reg_item)
+        averaging = self.averaging(_regs([self], train))
+        biases = fit_biases(train, averaging.reg_user, averaging.reg_item)
         where = Where(threads, device)
-        return NearestNeighbours(self._side(), train, self.averaging(), biases, where)
+        return NearestNeighbours(self._side(), train, averaging, biases, where)
 
     @classmethod
     def predict_grid(
@@ -102,13 +103,17 @@ class KNN(Method):
         until: float | None = None,
     ) -> list[Prediction]:
         """Settings of one similarity share its computation; see `Method.predict_grid`."""
-        settings = [one.averaging() for one in candidates if isinstance(one, KNN)]
+        train = checked(train)
+        neighbours = [one for one in candidates if isinstance(one, KNN)]
+        regs = _regs(neighbours, train)
+        settings = [one.averaging(regs) for one in neighbours]
         where = Where(threads, device, until)
-        return predict_settings(cls._side(), checked(train), users, items, settings, where)
+        return predict_settings(cls._side(), train, users, items, settings, where)
 
-    def averaging(self) -> Averaging:
-        """The settings as the model keeps them."""
-        return Averaging(**self.model_dump())
+    def averaging(self, regs: tuple[float, float]) -> Averaging:
+        """The settings as the model keeps them, with these weights of biases where none are set."""
+        weights = dict(zip(("reg_user", "reg_item"), regs, strict=True))
+        return Averaging(**(weights | self.model_dump(exclude_none=True)))
 
     def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
         """Those of the similarities and of the queried predictions."""
@@ -126,3 +131,9 @@ class KNN(Method):
     def _side(cls) -> Literal["users", "items"]:
         assert cls.neighbours_of
         return cls.neighbours_of
+
+
+def _regs(candidates: Sequence[KNN], train: sparse.csr_array) -> tuple[float, float]:
+    """The tuned weights of biases, if a candidate wants them."""
+    free = any(None in (one.reg_user, one.reg_item) for one in candidates)
+    return tuned_regs(train) if free else REGS

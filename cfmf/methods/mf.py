@@ -43,7 +43,7 @@ class MF(PenalizedMethod):
         """AdamW on all observed pairs at once, in torch."""
         from cfmf.factorization.adamw import AdamW
 
-        options = self.model_dump(exclude={"batch_size"})
+        options = self.model_dump(exclude={"batch_size"}, exclude_none=True)
         return AdamW(**options, **self.variant, device=device)
 
     def tasks_at_once(self, device: str, tasks: int) -> int:

@@ -20,4 +20,4 @@ class MFJax(MF):
         """AdamW on all observed pairs at once, in JAX."""
         from cfmf.factorization.jax_adamw import JaxAdamW
 
-        return JaxAdamW(**self.model_dump(), device=device)
+        return JaxAdamW(**self.model_dump(exclude_none=True), device=device)

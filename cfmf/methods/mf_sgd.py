@@ -37,4 +37,4 @@ class MFSGD(PenalizedMethod):
         """Stochastic gradient descent on the CPU."""
         from cfmf.factorization.sgd import SGD
 
-        return SGD(**self.model_dump())
+        return SGD(**self.model_dump(exclude_none=True))

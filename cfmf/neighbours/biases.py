@@ -8,9 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cfmf.observed import checked, row_numbers
+from cfmf.observed import checked, mixed, root_mean_square, row_keys, row_numbers
 
 SWEEPS = 10
+REGS = (10.0, 5.0)
+"""Weights of the squared biases of users and of items where nothing tunes them."""
+LIMITS = 0.5, 10_000.0
+"""Lowest and highest weight that `tuned_regs` tries."""
+PARTS, ENOUGH = 10, 10_000
+"""It holds out a tenth of the ratings, and another one until there are about so many."""
+TUNING_SWEEPS = 4
+GAIN = 1e-5  # share of the RMSE that a step of its search must gain
 
 
 @dataclass(frozen=True)
@@ -71,3 +79,58 @@ def fit_biases(
         item_bias = (item_sum - matrix.T @ user_bias) / item_weight
         user_bias = (user_sum - matrix @ item_bias) / user_weight
     return Biases(mean, user_bias, item_bias)
+
+
+def tuned_regs(train: sparse.csr_array) -> tuple[float, float]:
+    """Weights of the squared biases of users and items that predict held-out ratings best.
+
+    They are held out of `train` itself, so that the weights are a function of the training ratings
+    alone: a model whose biases have them needs no validation part, and is the same whoever trains
+    it. From `REGS` on, one weight at a time is doubled or halved while that lowers the error. Which
+    ratings are held out depends on neither unit nor order.
+
+    Returns
+    -------
+    The weights; `REGS` where there is too little to hold out.
+    """
+    train = checked(train)
+    splits = _splits(train)
+    known: dict[tuple[float, float], float] = {}
+
+    def error(regs: tuple[float, float]) -> float:
+        if regs not in known:
+            left = [fit_biases(fit, *regs, TUNING_SWEEPS).residuals(held) for fit, held in splits]
+            known[regs] = root_mean_square(np.concatenate(left))
+        return known[regs]
+
+    best = REGS
+    while splits:
+        user, item = best
+        around = [(user * by, item) for by in (2, 0.5)] + [(user, item * by) for by in (2, 0.5)]
+        around = [regs for regs in around if LIMITS[0] <= min(regs) and max(regs) <= LIMITS[1]]
+        nearby = min(around, key=error)
+        if not error(nearby) < error(best) * (1 - GAIN):
+            break
+        best = nearby
+    return best
+
+
+def _splits(train: sparse.csr_array) -> list[tuple[sparse.csr_array, sparse.csr_array]]:
+    """Pairs of a matrix without some of the ratings and one of these alone."""
+    users, items = row_keys(train)
+    part = mixed(users[row_numbers(train)] + mixed(items[train.indices])) % np.uint64(PARTS)
+    wanted = np.clip(ENOUGH * PARTS // train.nnz, 1, PARTS)
+    choices = [part == number for number in range(int(wanted))]
+    return [
+        (_entries(train, ~held), _entries(train, held))
+        for held in choices
+        if 0 < np.count_nonzero(held) < train.nnz
+    ]
+
+
+def _entries(ratings: sparse.csr_array, chosen: NDArray[np.bool_]) -> sparse.csr_array:
+    """The matrix of the chosen entries alone."""
+    before = np.concatenate([[0], np.cumsum(chosen)])
+    starts = before[ratings.indptr].astype(ratings.indptr.dtype)
+    kept = (ratings.data[chosen], ratings.indices[chosen], starts)
+    return sparse.csr_array(kept, shape=ratings.shape)

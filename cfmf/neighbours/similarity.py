@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from cfmf.neighbours.biases import fit_biases
+from cfmf.neighbours.biases import REGS, fit_biases
 from cfmf.neighbours.compare import compare
 from cfmf.neighbours.stored import Similarity
 from cfmf.observed import checked
 
 FULL_LIMIT = 512 * 2**20
-REGS = (10.0, 5.0)
-"""Weights of the biases that `pearson-baseline` needs."""
 
 
 def user_similarity(

@@ -39,6 +39,8 @@ def test_equals_definition(by, similarity, prediction):
             shrinkage=shrinkage,
             neighbours=neighbours,
             damping=damping,
+            reg_user=10,
+            reg_item=5,
         )
         expected = expected_by_definition(ratings, by, users, items, method.model_dump())
         found = method.fit(ratings).predict(users, items)
@@ -151,7 +153,7 @@ def test_order_and_repetition_of_asked_pairs_do_not_matter(ratings):
 @pytest.mark.parametrize("by", AXES)
 def test_pair_without_neighbours_gets_the_baseline_as_a_fallback(by):
     ratings = matrix_of([0, 0, 1, 1, 2], [0, 1, 0, 1, 2], [1, 5, 2, 4, 3], (4, 4))
-    model = CLASSES[by](similarity="cosine", shrinkage=0).fit(ratings)
+    model = CLASSES[by](similarity="cosine", shrinkage=0, reg_user=10, reg_item=5).fit(ratings)
     values, is_fallback, _ = model.predict([2, 3, 0, 0], [0, 3, 1, 2])
     assert is_fallback.tolist() == [True, True, False, True]
     expected = fit_biases(ratings, 10, 5).predict([2, 3, 0], [0, 3, 2])
