@@ -39,7 +39,7 @@ def solver_of(name):
         settings["reg"] = 0.0
     if "reg" not in found.settings():
         del settings["reg"]
-    return found(**settings).solver("cpu", (1.0, 5.0))
+    return found(**settings).solver("cpu")
 
 
 METHODS = registry.of_family(registry.installed(), "factorization")
