@@ -27,6 +27,18 @@ if config["published"]["enabled"]:
     include: "rules/published.smk"
 
 
+def of_points(dataset, method):
+    """An input function: the metrics of every point of a method on a data set."""
+    return lambda _: plan.points(dataset, "metrics.tsv", method)
+
+
+EVERY_POINT = [
+    of_points(dataset, method)
+    for dataset in plan.datasets
+    for method in plan.in_area("factorization")
+]
+
+
 # One target a stage: `snakemake ratings` stops after the audit, and so on down the study.
 
 
@@ -61,7 +73,7 @@ rule neighbours:
 
 rule factorization:
     input:
-        filled(plan.points("metrics.tsv"), dataset=plan.datasets),
+        EVERY_POINT,
 
 
 rule evaluation:
@@ -91,7 +103,7 @@ rule all:
         rules.matrices.input,
         rules.similarity.input,
         rules.neighbours.input,
-        rules.factorization.input,
+        EVERY_POINT,
         rules.evaluation.input,
         rules.statistics.input,
 

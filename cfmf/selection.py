@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cfmf.lattice import Axis, missing, open_ends
 from cfmf.tables import COLUMNS, read_table
 
 FEWER = ("k", "neighbours")
@@ -22,6 +23,8 @@ STRONGER = ("reg", "shrinkage")
 ERROR = "validation_rmse"
 FOLD = ["dataset", "fold", "method"]
 POINT = [*FOLD, "k", "reg"]
+Axes = Mapping[str, Sequence[Axis]]
+"""The axes of each method whose search grows."""
 NEAR = 0.05
 """Proportion of a searched range, in the logarithm, that counts as its edge."""
 
@@ -67,7 +70,9 @@ def read_selection(paths: Iterable[str | Path]) -> pd.DataFrame:
     return table.assign(setting=empty["setting"], edge=empty["edge"])
 
 
-def choose(metrics: pd.DataFrame, trials: pd.DataFrame | None = None) -> pd.DataFrame:
+def choose(
+    metrics: pd.DataFrame, trials: pd.DataFrame | None = None, axes: Axes | None = None
+) -> pd.DataFrame:
     """The setting of every method on every fold: a `selection` table.
 
     Parameters
@@ -75,25 +80,28 @@ def choose(metrics: pd.DataFrame, trials: pd.DataFrame | None = None) -> pd.Data
     metrics
         `metrics` table of all methods.
     trials
-        `trials` table of the methods that try their whole grid in one job. The others choose among
-        the rows of `metrics`.
+        `trials` table of the methods that are tuned in one job. The others choose among the rows of
+        `metrics`.
+    axes
+        Those along which the search of a method grows, by its name.
 
     Returns
     -------
     One row for each method and fold. `setting` is the choice in words; `seed` the first seed of a
     stochastic method; `epochs` how many the training on fit led to with this seed, NaN of methods
-    that train in none; `out_of_time` whether the time budget ended it. `edge` names the ends of the
-    grid that the choice is on ("k=highest;reg=lowest"), empty inside it.
+    that train in none; `out_of_time` whether the time budget ended it. `edge` names the ends that
+    the choice is on, empty inside: of a grid that stays as it is ("k=highest;reg=lowest"), or of a
+    search that grows, as `cfmf.lattice.open_ends` does ("k=highest-limit;reg=lowest-budget").
 
     Raises
     ------
     ValueError
         If an RMSE is not finite, or a method with several settings lacks one of them.
     """
-    tried = [] if trials is None or trials.empty else [choose_trial(trials)]
+    tried = [] if trials is None or trials.empty else [choose_trial(trials, axes)]
     known = set() if not tried else set(tried[0]["method"])
     rest = metrics[~metrics["method"].isin(known)]
-    found = [*tried, *([_choose_points(rest)] if len(rest) else [])]
+    found = [*tried, *([_choose_points(rest, axes or {})] if len(rest) else [])]
     found = [table for table in found if len(table)]
     if not found:
         raise ValueError("no metrics row has an RMSE on validation or test; nothing can be chosen")
@@ -110,8 +118,8 @@ def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
     return best(_complete(trials), FOLD)
 
 
-def choose_trial(trials: pd.DataFrame) -> pd.DataFrame:
-    """The `selection` table of methods that try their whole grid in one job.
+def choose_trial(trials: pd.DataFrame, axes: Axes | None = None) -> pd.DataFrame:
+    """The `selection` table of methods that are tuned in one job; see `choose`.
 
     Raises
     ------
@@ -126,12 +134,53 @@ def choose_trial(trials: pd.DataFrame) -> pd.DataFrame:
     rows = trials[trials["metric"] == ERROR]
     edges = []
     for row in found.to_dict("records"):
-        mine = _matching(rows, row, FOLD)
-        settings = pd.DataFrame([setting_parts(text) for text in mine["setting"]])
-        edges.append(edge(setting_parts(row["setting"]), settings))
+        tried = _matching(rows, row, FOLD)["setting"].astype(object).fillna("")
+        edges.append(_edges(row["setting"], tried, (axes or {}).get(row["method"], ())))
     found["edge"] = edges
     empty: dict[str, Any] = {"k": "", "reg": "", "seed": "", "epochs": np.nan, "out_of_time": False}
     return found.assign(**empty)[COLUMNS["selection"]]
+
+
+def further_trials(trials: pd.DataFrame, axes: Sequence[Axis], limit: int) -> list[str]:
+    """The settings that the search of a method tries next, as texts; none at its end.
+
+    Parameters
+    ----------
+    trials
+        `trials` table of one method, every setting tried on every fold. What has no value is never
+        tried again.
+    axes
+        Of the method.
+    limit
+        How many settings may be tried in all.
+    """
+    tried = set(trials["setting"].astype(object).fillna(""))
+    return missing(best_trials(trials)["setting"], tried, axes, limit - len(tried))
+
+
+def further_points(
+    metrics: pd.DataFrame, axes: Sequence[Axis], limit: int
+) -> list[tuple[str, str]]:
+    """The (k, reg) that the search of a method tries next; `reg` is empty where it is inferred.
+
+    Parameters
+    ----------
+    metrics
+        `metrics` table of one method.
+    axes, limit
+        As in `further_trials`.
+
+    Raises
+    ------
+    ValueError
+        If an RMSE on validation or test is not finite.
+    """
+    errors = validation_errors(metrics)
+    tried = {_point_text(row) for row in errors[["k", "reg"]].to_dict("records")}
+    found = best(errors.dropna(subset=[ERROR]), FOLD).to_dict("records")
+    texts = missing(map(_point_text, found), tried, axes, limit - len(tried))
+    parts = [setting_parts(text) for text in texts]
+    return [(one["k"], one.get("reg", "")) for one in parts]
 
 
 def chosen_rows(metrics: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
@@ -202,12 +251,30 @@ def search_edges(trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]]) ->
     return found[["fold", "method", "edge"]]
 
 
+def edge_parts(text: str) -> list[tuple[str, str]]:
+    """The ends that an `edge` names, each with its setting: `[("k", "highest-limit")]`."""
+    return [(name, end) for name, _, end in (one.partition("=") for one in text.split(";")) if end]
+
+
 def setting_parts(text: object) -> dict[str, str]:
     """The parts of a setting such as `neighbours=40 shrinkage=100`; none of a missing one."""
     return dict(re.findall(r"([\w-]+)\s*[=:~]\s*([^,;\s]+)", text)) if isinstance(text, str) else {}
 
 
-def _choose_points(metrics: pd.DataFrame) -> pd.DataFrame:
+def _edges(chosen: str, tried: Iterable[str], axes: Sequence[Axis]) -> str:
+    """`edge` along settings that stay as listed, and `open_ends` along those that grow."""
+    texts = list(tried)
+    settings = pd.DataFrame([setting_parts(text) for text in texts])
+    fixed = settings.drop(columns=[axis.name for axis in axes], errors="ignore")
+    ends = [edge(setting_parts(chosen), fixed), open_ends(chosen, set(texts), axes)]
+    return ";".join(filter(None, ends))
+
+
+def _point_text(row: Mapping[Any, Any]) -> str:
+    return " ".join(f"{name}={row[name]}" for name in ("k", "reg") if row[name])
+
+
+def _choose_points(metrics: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     errors = validation_errors(metrics)
     several = errors.groupby(FOLD)[ERROR].transform("size") > 1
     if (lacking := several & errors[ERROR].isna()).any():
@@ -222,12 +289,13 @@ def _choose_points(metrics: pd.DataFrame) -> pd.DataFrame:
         seed = min(runs["seed"].unique(), key=lambda text: (len(text), text))
         fit = runs[(runs["seed"] == seed) & (runs["split"] == "fit")]
         facts = dict(zip(fit["metric"], fit["value"], strict=True))
+        tried = map(_point_text, _matching(errors, row, FOLD).to_dict("records"))
         facts = {
-            "setting": " ".join(f"{name}={row[name]}" for name in ("k", "reg") if row[name]),
+            "setting": _point_text(row),
             "seed": seed,
             "epochs": facts.get("epochs", np.nan),
             "out_of_time": bool(facts.get("out_of_time", 0)),
-            "edge": edge(row, _matching(errors, row, FOLD)[["k", "reg"]]),
+            "edge": _edges(_point_text(row), tried, axes.get(row["method"], ())),
         }
         rows.append(row | facts)
     return pd.DataFrame(rows, columns=COLUMNS["selection"])

@@ -1,12 +1,11 @@
-"""Every candidate of a method, tried on the validation part of each fold."""
+"""A method that is tuned in one job: its candidates on the validation part of each fold."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from scipy import sparse
 
 from cfmf.deadline import OutOfTimeError, check_deadline
 from cfmf.files import load_matrix
+from cfmf.lattice import axes
 from cfmf.methods.base import Method
 from cfmf.observed import pairs, rmse
-from cfmf.selection import ERROR
+from cfmf.selection import ERROR, further_trials
 from cfmf.tables import COLUMNS, cost_row
 
 Matrix = sparse.csr_array | str | Path
@@ -60,41 +60,77 @@ class Setup:
         return {"dataset": self.dataset, "fold": fold, "method": self.method.name}
 
 
-def tune(setup: Setup, seconds: float | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Try every candidate on the validation part of every fold.
+def tune(
+    setup: Setup, seconds: float | None = None, limit: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Try the listed settings on the validation part of every fold, then further ones.
 
     Parameters
     ----------
     seconds
         Limit of the search on each fold; see `search`.
+    limit
+        How many settings the search may try as it grows by `cfmf.lattice`; the listed ones are
+        tried in any case. 0 tries no others, and none are tried once a fold is out of time.
 
     Returns
     -------
-    A `trials` table, and a `costs` table of the seconds that each fold took.
+    A `trials` table, and a `costs` table of the seconds that each fold took. Every setting is tried
+    on every fold.
     """
-    tables, costs = [], []
-    for fold in setup.folds:
-        begun = time.perf_counter()
-        tables.append(search(setup, fold, seconds))
-        costs.append(cost_row(setup.keys(fold), "tune", time.perf_counter() - begun))
-    return pd.concat(tables, ignore_index=True), pd.DataFrame(costs)[COLUMNS["costs"]]
+    along = axes(setup.method, setup.block)
+    spent = dict.fromkeys(setup.folds, 0.0)
+    trials = pd.DataFrame()
+    further = setup.method.candidates(setup.block, setup.scale)
+    while further:
+        tables = [trials] if len(trials) else []
+        numbered = list(enumerate(further, len(trials) // len(setup.folds)))
+        for fold in setup.folds:
+            begun = time.perf_counter()
+            left = None if seconds is None else seconds - spent[fold]
+            tables.append(search(setup, fold, left, numbered))
+            spent[fold] += time.perf_counter() - begun
+        trials = pd.concat(tables, ignore_index=True)
+        if seconds is not None and max(spent.values()) >= seconds:
+            break
+        further = [
+            setup.method.named(setup.block, text, setup.scale)
+            for text in further_trials(trials, along, limit)
+        ]
+    order = {fold: number for number, fold in enumerate(setup.folds)}
+    trials = trials.sort_values("fold", kind="stable", key=lambda one: one.map(order))
+    costs = [cost_row(setup.keys(fold), "tune", taken) for fold, taken in spent.items()]
+    return trials.reset_index(drop=True), pd.DataFrame(costs)[COLUMNS["costs"]]
 
 
-def search(setup: Setup, fold: str, seconds: float | None = None) -> pd.DataFrame:
-    """Validation RMSE of every candidate on one fold, as a `trials` table.
+def search(
+    setup: Setup,
+    fold: str,
+    seconds: float | None = None,
+    numbered: Sequence[tuple[int, Method]] | None = None,
+) -> pd.DataFrame:
+    """Validation RMSE of candidates on one fold, as a `trials` table.
 
     Candidates that share a pass over the data are predicted together. Where `seconds` have passed
     before a pass is done, it is given up: its trials have the state OUT_OF_TIME and no value. The
     first pass is never given up once it began, so that there is something to choose from; by how
     much it exceeded the limit is logged. Without a limit the table does not depend on the machine.
+
+    Parameters
+    ----------
+    numbered
+        The candidates with the numbers of their trials; by default those that the config lists.
+        The first pass is that of trial 0: later ones are all given up in time.
     """
     fit, validation = setup.matrix(fold, "fit"), setup.matrix(fold, "validation")
     users, items = pairs(validation)
     method = setup.method
     rows: list[dict[str, Any]] = []
     limit = None if seconds is None else time.monotonic() + seconds
-    for group in _passes(setup):
-        until = limit if rows else None
+    numbered = numbered or list(enumerate(method.candidates(setup.block, setup.scale)))
+    first = numbered[0][0] == 0
+    for group in _passes(method, numbered):
+        until = None if first and not rows else limit
         try:
             check_deadline(limit)
             predictions = method.predict_grid(
@@ -111,7 +147,7 @@ def search(setup: Setup, fold: str, seconds: float | None = None) -> pd.DataFram
         except OutOfTimeError:
             values = [np.nan] * len(group)
             state = "OUT_OF_TIME"
-        if limit is not None and not rows and (over := time.monotonic() - limit) > 0:
+        if limit is not None and until is None and (over := time.monotonic() - limit) > 0:
             log.warning("%s exceeded the %g s of its search by %.1f s", method.name, seconds, over)
         for (trial, candidate), value in zip(group, values, strict=True):
             found = {"trial": trial, "state": state, "setting": candidate.chosen_text()}
@@ -119,13 +155,16 @@ def search(setup: Setup, fold: str, seconds: float | None = None) -> pd.DataFram
     return pd.DataFrame(rows)[COLUMNS["trials"]]
 
 
-def _passes(setup: Setup) -> Iterator[list[tuple[int, Method]]]:
+def _passes(
+    method: type[Method], numbered: Sequence[tuple[int, Method]]
+) -> Iterator[list[tuple[int, Method]]]:
     """Numbered candidates, in lists that share a pass over the data."""
-    shared = setup.method.shared_pass
-    numbered = enumerate(setup.method.candidates(setup.block, setup.scale))
+    shared = method.shared_pass
 
     def key(one: tuple[int, Method]) -> Any:
         return getattr(one[1], shared) if shared else one[0]
 
-    for _, group in groupby(numbered, key=key):
-        yield list(group)
+    groups = {key(one): list[tuple[int, Method]]() for one in numbered}
+    for one in numbered:
+        groups[key(one)].append(one)
+    yield from groups.values()

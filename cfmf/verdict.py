@@ -14,7 +14,7 @@ import pandas as pd
 
 from cfmf.evaluation.collect import stopped_trials
 from cfmf.evaluation.data_sets import independent, pairs_of_schemes, side_by_side
-from cfmf.selection import search_edges, setting_parts
+from cfmf.selection import edge_parts, search_edges
 from cfmf.statistics import blocked, blocks, names
 from cfmf.statistics.across import LEAST, METHODS
 from cfmf.statistics.analysis import Measured, best_per_family, roles
@@ -264,22 +264,25 @@ def of_omnibus(family: Sequence[Result], key: str, **known: str) -> list[Message
 
 
 def of_edges(chosen: pd.DataFrame, key: str = "edge") -> list[Message]:
-    """Which methods' chosen settings are on the edge of what was tried.
+    """Which methods' chosen settings are on the edge of what was tried, and why.
 
     Parameters
     ----------
     chosen
         Columns method and edge, one row a fold.
     key
-        Of the message: `edge` of grids, `edge_search` of searches.
+        Of the message: `edge` of grids, `edge_search` of searches. A search that grows adds why it
+        did not go on: `edge_limit` or `edge_budget`.
     """
     said = []
     for method, rows in chosen.groupby("method", sort=False):
-        on_edge = rows.loc[rows["edge"] != "", "edge"]
-        if len(on_edge):
-            where = sorted({part for edge in on_edge for part in setting_parts(edge).items()})
-            folds = {"folds": len(on_edge), "all_folds": len(rows)}
-            said.append(message(key, method=str(method), **folds, where=[*map(list, where)]))
+        ends = [edge_parts(edge) for edge in rows["edge"]]
+        for why in sorted({end.partition("-")[2] for one in ends for _, end in one}):
+            alike = [[part for part in one if part[1].partition("-")[2] == why] for one in ends]
+            where = sorted({part for one in alike for part in one})
+            folds = {"folds": sum(map(bool, alike)), "all_folds": len(rows)}
+            of_why = "_".join(filter(None, (key, why)))
+            said.append(message(of_why, method=str(method), **folds, where=[*map(list, where)]))
     return said
 
 

@@ -39,7 +39,9 @@ if not workflow.modifier.skip_validation:
 for variable, kept in (("MPLCONFIGDIR", "matplotlib"), ("NUMBA_CACHE_DIR", "numba")):
     os.environ.setdefault(variable, str(Path(".snakemake", kept).resolve()))
 
-plan = Plan(config)
+plan = Plan(
+    config, lambda **wildcards: checkpoints.extend_search.get(**wildcards).output[0]
+)
 
 
 wildcard_constraints:
@@ -48,6 +50,7 @@ wildcard_constraints:
     method="|".join(dict.fromkeys([*plan.methods, *plan.adaptive])),
     k="[1-9][0-9]*",
     reg=rf"{INFERRED}|[0-9]+(\.[0-9]+)?",
+    round="[1-9][0-9]*",
 
 
 envvars:
@@ -88,9 +91,13 @@ def of_methods(*files):
     return filled(result("neighbours"), method=plan.in_area("neighbours"), file=files)
 
 
-def of_method(file):
-    """An input function: a file of every setting of the job's method."""
-    return lambda job: filled(plan.of_method(job.method, file), dataset=job.dataset)
+def of_settings(file, *methods):
+    """An input function: a file of every setting of these methods, by default of the job's."""
+    return lambda job: [
+        path
+        for method in methods or [job.method]
+        for path in plan.of_method(job.dataset, method, file)
+    ]
 
 
 def of_adaptive(*files):

@@ -2,16 +2,40 @@
 
 from cfmf.tables import MEASURED
 
+EVERY_METHOD = [*plan.in_area("neighbours"), *plan.in_area("factorization")]
 RESAMPLING = ("bootstrap_repeats", "seed", "ci_level")
+
+
+checkpoint extend_search:
+    """The points beside those that validation chooses so far, which are trained next; none at the end."""
+    input:
+        metrics=lambda job: plan.points(
+            job.dataset, "metrics.tsv", job.method, before=int(job.round)
+        ),
+        code=code("extend_search", "{method}"),
+    output:
+        points=result("round"),
+    log:
+        log_of("extend_search"),
+    benchmark:
+        benchmark_of("extend_search")
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=megabytes(500, 20),
+        runtime=minutes(30, 1),
+    params:
+        settings=lookup(within=config, dpath="methods/{method}"),
+        trials=plan.trials,
+    script:
+        "../scripts/extend_search.py"
 
 
 rule select_settings:
     """One method with a job for each point; the others choose where they are tuned."""
     input:
-        metrics=lambda job: filled(
-            plan.points("metrics.tsv", job.method), dataset=job.dataset
-        ),
-        code=code("select_settings"),
+        metrics=of_settings("metrics.tsv"),
+        code=code("select_settings", "{method}"),
     output:
         settings=result("factorization", file="settings.tsv"),
     log:
@@ -23,20 +47,20 @@ rule select_settings:
     resources:
         mem_mb=megabytes(500, 20),
         runtime=minutes(30, 1),
+    params:
+        settings=lookup(within=config, dpath="methods/{method}"),
+        trials=plan.trials,
     script:
         "../scripts/select_settings.py"
 
 
 rule evaluate_methods:
     input:
-        neighbours=of_methods("metrics.tsv"),
-        factorization=plan.points("metrics.tsv"),
+        metrics=of_settings("metrics.tsv", *EVERY_METHOD),
         # of every setting; only those of the chosen ones are read
-        predictions=of_methods("predictions.parquet")
-        + plan.points("predictions.parquet"),
-        costs=of_methods("tuning_costs.tsv")
-        + of_methods("costs.tsv")
-        + plan.points("costs.tsv"),
+        predictions=of_settings("predictions.parquet", *EVERY_METHOD),
+        tuning_costs=of_methods("tuning_costs.tsv"),
+        costs=of_settings("costs.tsv", *EVERY_METHOD),
         settings=plan.selection(),
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
@@ -94,7 +118,7 @@ rule measure_method:
     """
     input:
         settings=lambda job: filled(plan.selection(job.method), dataset=job.dataset),
-        predictions=of_method("predictions.parquet"),
+        predictions=of_settings("predictions.parquet"),
         train=of_fold("evaluation", "matrix", part="train"),
         test=of_fold("evaluation", "matrix", part="test"),
         users=result("users"),

@@ -27,7 +27,8 @@ rule train_factorization:
             plan.folds, len(plan.seeds), plan.seconds_a_run
         ),
     params:
-        settings=lookup(within=config, dpath="methods/{method}"),
+        # without the lists: a longer one trains what is new and repeats nothing
+        settings=lambda job: without(config["methods"][job.method], "k", "reg"),
         folds=folds_of_dataset,
         seeds=plan.seeds,
         seconds=lambda job: plan.seconds_a_run(job.method),

@@ -70,6 +70,7 @@ rule tune_neighbours:
         folds=folds_of_dataset,
         scale=scale,
         seconds=config["tuning"]["seconds"],
+        trials=plan.trials,
     script:
         "../scripts/tune_neighbours.py"
 

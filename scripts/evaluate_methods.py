@@ -43,8 +43,8 @@ with job(snakemake) as (log, params):
     def gathered(kind: str, paths: Iterable[str]) -> pd.DataFrame:
         return collect([read_table(path, kind) for path in paths], kind)
 
-    metrics = gathered("metrics", [*snakemake.input.neighbours, *snakemake.input.factorization])
-    costs = gathered("costs", snakemake.input.costs)
+    metrics = gathered("metrics", snakemake.input.metrics)
+    costs = gathered("costs", [*snakemake.input.tuning_costs, *snakemake.input.costs])
     chosen = read_selection(snakemake.input.settings)
     for row in chosen[chosen["edge"] != ""].itertuples():
         log.warning("%s in fold %s: the optimum is on the %s", row.method, row.fold, row.edge)

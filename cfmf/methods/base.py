@@ -34,6 +34,7 @@ def setting(
     description: str,
     *,
     grid: Sequence[Any] | None = None,
+    step: float | None = None,
     search: tuple[float, float] | None = None,
     **limits: Any,
 ) -> Any:
@@ -48,12 +49,26 @@ def setting(
     grid
         Values that a study tries by default. A setting with a grid is a list in the config, and
         validation chooses; a setting without one is a single value.
-    search
-        Lowest and highest value of a search beyond the grid.
+    step, search
+        Factor from one value to the next, and the lowest and the highest value, of a search that
+        starts from the grid, as `cfmf.lattice` makes it. Without them the grid is all that is
+        tried.
     limits
         `ge`, `gt`, `le`, `lt` of a number.
+
+    Raises
+    ------
+    ValueError
+        If a step is below 1.2, or without a grid and the limits of a search.
     """
     extra: dict[str, Any] = {}
+    if step is not None:
+        if grid is None or search is None or step < 1.2 or not 0 < search[0] <= search[1]:
+            raise ValueError(
+                f"a step must be at least 1.2 and needs a grid and limits above 0; given are"
+                f" the step {step}, the grid {grid} and the limits {search}"
+            )
+        extra["step"] = step
     if grid is not None:
         extra["grid"] = list(grid)
     if search is not None:
@@ -264,6 +279,24 @@ class Method(BaseModel):
         }
 
     @classmethod
+    def listed(cls, block: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The settings that validation chooses, with the values that a block of the config lists.
+
+        Raises
+        ------
+        ValueError
+            If a list is empty or has a value twice.
+        """
+        lists = {name: block.get(name, values) for name, values in cls.grids().items()}
+        for name, values in lists.items():
+            if not isinstance(values, Sequence) or isinstance(values, str):
+                lists[name] = [values]
+        for name, values in lists.items():
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{cls.name} lists {values} for {name}; list each value once")
+        return lists
+
+    @classmethod
     def candidates(
         cls, block: Mapping[str, Any], scale: tuple[float, float] | None = None
     ) -> list[Method]:
@@ -274,13 +307,7 @@ class Method(BaseModel):
         ValueError
             If the block has a key that is no setting, or a value that is none of its type.
         """
-        lists = {name: block.get(name, values) for name, values in cls.grids().items()}
-        for name, values in lists.items():
-            if not isinstance(values, Sequence) or isinstance(values, str):
-                lists[name] = [values]
-        for name, values in lists.items():
-            if not values or len(set(values)) < len(values):
-                raise ValueError(f"{cls.name} lists {values} for {name}; list each value once")
+        lists = cls.listed(block)
         fixed = {name: value for name, value in block.items() if name not in (*lists, "class")}
         unknown = sorted(set(fixed) - set(cls.settings()))
         if unknown:
@@ -295,26 +322,39 @@ class Method(BaseModel):
     def named(
         cls, block: Mapping[str, Any], text: Any, scale: tuple[float, float] | None = None
     ) -> Method:
-        """The candidate of a block of the config that `chosen_text` writes as `text`.
+        """The candidate that `chosen_text` writes as `text`, with the other settings of a block.
 
-        A missing value, as a table without any setting has it, is the empty text.
+        A missing value, as a table without any setting has it, is the empty text. A search may have
+        found values that the block does not list.
 
         Raises
         ------
         ValueError
-            If there is none.
+            If the text is of no setting of this method.
         """
         text = text if isinstance(text, str) else ""
-        for candidate in cls.candidates(block, scale):
-            if candidate.chosen_text() == text:
-                return candidate
+        parts = text_parts(text)
+        if list(parts) == list(cls.grids()):
+            try:
+                [found] = cls.candidates(
+                    {**block, **{name: [x] for name, x in parts.items()}}, scale
+                )
+            except ValueError as error:
+                raise ValueError(f"{cls.name} cannot be set to {text!r}: {error}") from error
+            if found.chosen_text() == text:
+                return found
         raise ValueError(
-            f"{cls.name} chose {text!r}, which the config no longer lists; tune it again"
+            f"{cls.name} chose {text!r}, which is no setting of it any more; tune it again"
         )
 
     def chosen_text(self) -> str:
         """Its searched settings as `name=value name=value`, numbers without exponents."""
         return " ".join(f"{name}={plain(getattr(self, name))}" for name in self.grids())
+
+
+def text_parts(text: str) -> dict[str, str]:
+    """The parts of what `Method.chosen_text` writes, by their names."""
+    return dict(part.split("=", 1) for part in text.split() if "=" in part)
 
 
 def plain(value: Any) -> str:

@@ -29,10 +29,17 @@ class Baseline(Method):
         "Weight of the squared user biases, in ratings: a user with that many ratings keeps half"
         " of their mean deviation.",
         grid=[2, 5, 10, 20],
+        step=2,
+        search=(0.25, 1000),
         ge=0,
     )
     reg_item: float = setting(
-        5.0, "Weight of the squared item biases, in ratings.", grid=[1, 2, 5, 10], ge=0
+        5.0,
+        "Weight of the squared item biases, in ratings.",
+        grid=[1, 2, 5, 10],
+        step=2,
+        search=(0.25, 1000),
+        ge=0,
     )
 
     def fit(

@@ -43,12 +43,16 @@ class KNN(Method):
         "β in s·c/(c + β), where c is the number of ratings that two neighbours share; 0 leaves"
         " similarities unchanged.",
         grid=[50, 200],
+        step=3,
+        search=(1, 10000),
         ge=0,
     )
     neighbours: int = setting(
         40,
         "K, how many of the most similar users (or items) with a rating are averaged.",
         grid=[20, 40, 80],
+        step=2,
+        search=(5, 640),
         ge=1,
     )
     damping: float = setting(
@@ -56,6 +60,8 @@ class KNN(Method):
         "γ in Σ s·deviation / (γ + Σ s), a weight for no deviation at all; 0 is the plain weighted"
         " mean. With raw predictions it pulls towards 0, so leave it at 0 there.",
         grid=[0, 0.1],
+        step=4,
+        search=(0.025, 100),
         ge=0,
     )
     reg_user: float | None = setting(

@@ -14,6 +14,8 @@ from cfmf.methods.base import Method
 
 PACKAGES = ("cfmf.methods", "cfmf.published.methods")
 ENTRY_POINTS = "cfmf.methods"
+UNLISTED = ("title", "step", "search")
+"""What the schema of a config does not have of a setting."""
 FAMILIES = ("baseline", "neighbours", "factorization")
 _of_config: dict[str, type[Method]] = {}
 
@@ -124,15 +126,16 @@ def environment(stage: str, *names: str) -> str:
 def schema(found: type[Method]) -> dict[str, Any]:
     """JSON schema of a method's block of the config, with descriptions and defaults.
 
-    A setting with a grid is a list of values to try; the others are single values.
+    A setting with a grid is a list of values to try; the others are single values. Its description
+    ends with how a search goes on from the list.
     """
     listed = found.model_json_schema()["properties"]
     properties: dict[str, Any] = {"class": {"type": "string"}} if found.name in _of_config else {}
     grids = found.grids()
     for name in found.settings():
-        one = {key: value for key, value in listed[name].items() if key not in ("title", "search")}
+        one = {key: value for key, value in listed[name].items() if key not in UNLISTED}
         if name in grids:
-            described = {"description": one.pop("description")}
+            described = {"description": one.pop("description") + _steps(listed[name])}
             for key in ("grid", "default"):
                 one.pop(key, None)
             one = {
@@ -151,6 +154,15 @@ def schema(found: type[Method]) -> dict[str, Any]:
         "default": {},
         "properties": properties,
     }
+
+
+def _steps(field: Mapping[str, Any]) -> str:
+    if "step" not in field:
+        return ""
+    low, high = field["search"]
+    return (
+        f" The search goes on in steps by a factor of {field['step']:g}, from {low:g} to {high:g}."
+    )
 
 
 def _exists(package: str) -> bool:

@@ -156,7 +156,8 @@ def _levels_of_k(
     found = Analysis()
     makers = {E1: blocks.tuned, E2: blocks.averaged}
     for estimand in block["estimands"]:
-        if estimand not in makers or (estimand == E2 and len(set(cells["reg"])) < 2):
+        shared = blocks.complete(cells)
+        if estimand not in makers or (estimand == E2 and shared[["k", "reg"]].nunique().min() < 2):
             continue
         values = makers[estimand](cells)
         table = blocks.table(values, "k")

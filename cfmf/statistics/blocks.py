@@ -17,7 +17,9 @@ CELL = ["k", "reg", "fold", "seed"]
 
 
 def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The grid of one method: its RMSE on validation and test in every cell.
+    """The points of one method: its RMSE on validation and test in every cell.
+
+    A search that grows tries some reg only at some k; `complete` is the grid without holes.
 
     Returns
     -------
@@ -26,8 +28,8 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a cell of k × reg × fold × seed is missing or not finite: tests between folds need
-        complete runs, and a grid with holes would be a selection.
+        If a cell of point × fold × seed is missing or not finite: tests between folds need complete
+        runs, and points with holes would be a selection.
     """
     rows = metrics[
         (metrics["method"] == method)
@@ -37,7 +39,9 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     cells = rows.pivot_table(index=CELL, columns="split", values="value", sort=False)
     cells = cells.reindex(columns=["validation", "test"])
     values = [sorted(rows[name].unique(), key=number) for name in CELL]
-    full = cells.reindex(pd.MultiIndex.from_product(values, names=CELL))
+    every = pd.MultiIndex.from_product(values, names=CELL)
+    tried = pd.MultiIndex.from_frame(rows[["k", "reg"]].drop_duplicates())
+    full = cells.reindex(every[every.droplevel(["fold", "seed"]).isin(tried)])
     holes = full.index[~np.isfinite(full.to_numpy()).all(axis=1)]
     if len(holes):
         where = ", ".join(f"{name}={value}" for name, value in zip(CELL, holes[0], strict=True))
@@ -47,6 +51,25 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
             " compared"
         )
     return full.rename_axis(columns=None).reset_index()
+
+
+def complete(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the largest part of some points that has every one of its reg at each of its k.
+
+    All of them where a grid stayed as listed. What is averaged over reg, or drawn as a surface,
+    needs the same reg at every k.
+    """
+    held = [frozenset(rows["reg"]) for _, rows in cells.groupby("k")]
+    shared = set(held)
+    while more := {one & other for one in shared for other in shared} - shared:
+        shared |= more
+
+    def size(regs: frozenset[str]) -> tuple[int, int, list[str]]:
+        return len(regs) * sum(regs <= one for one in held), len(regs), sorted(regs)
+
+    regs = max(shared, key=size)
+    kept = cells.groupby("k")["reg"].transform(lambda one: regs <= set(one)).astype(bool)
+    return cells[kept & cells["reg"].isin(regs)].reset_index(drop=True)
 
 
 def stopped(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -94,7 +117,10 @@ def best_reg(cells: pd.DataFrame) -> pd.DataFrame:
     """
     mean = cells.groupby(["fold", "k", "reg"], as_index=False)[["validation", "test"]].mean()
     found = best(mean.assign(validation_rmse=mean["validation"]), ["fold", "k"])
-    found["edge"] = [edge({"reg": reg}, cells[["reg"]]) for reg in found["reg"]]
+    regs = {k: rows[["reg"]] for k, rows in cells.groupby("k")}
+    found["edge"] = [
+        edge({"reg": reg}, regs[k]) for k, reg in found[["k", "reg"]].itertuples(index=False)
+    ]
     found = found.sort_values(["k", "fold"], key=lambda s: s.map(number), ignore_index=True)
     return found.drop(columns="validation_rmse")
 
@@ -107,8 +133,8 @@ def tuned(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def averaged(cells: pd.DataFrame) -> pd.DataFrame:
-    """E2: columns fold, k, seed, value (RMSE on test, mean over the grid of reg)."""
-    mean = cells.groupby(["fold", "k", "seed"])["test"].mean()
+    """E2: columns fold, k, seed, value (RMSE on test, mean over the reg that all these k have)."""
+    mean = complete(cells).groupby(["fold", "k", "seed"])["test"].mean()
     return mean.rename("value").reset_index()
 
 

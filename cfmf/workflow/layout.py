@@ -46,6 +46,7 @@ BELOW_HOME = {
     "point": POINT + "{file}",
     "adaptive": ADAPTIVE + "{file}",
     "factorization": FACTORIZATION + "{file}",
+    "round": FACTORIZATION + "rounds/{round}.tsv",
     "measured": "evaluation/measured/{method}/{table}.tsv",
     "evaluation": "evaluation/{table}.tsv",
     "user_errors": "evaluation/user_errors.parquet",
@@ -75,6 +76,7 @@ JOBS = {
     "predict_block": "{method}/{scatteritem}",
     "predict_neighbours": "{method}",
     "train_factorization": "{method}/k~{k}_reg~{reg}",
+    "extend_search": "{method}/{round}",
     "tune_adaptively": "{method}/{fold}",
     "select_settings": "{method}",
     "search_published": "",
@@ -101,11 +103,6 @@ def job_path(kind: str, rule: str, **wildcards: object) -> str:
     """The `log` or the `benchmark` of a rule's job; logs/ and benchmarks/ mirror the rules."""
     job = "/".join(filter(None, (rule, JOBS[rule])))
     return _filled(result(kind, job=job), wildcards)
-
-
-def point(method: str, file: str, k: str, reg: str) -> str:
-    """A file of one (method, k, reg), `reg` being empty or `inferred` where it is inferred."""
-    return result("point", method=method, file=file, k=k, reg=reg or INFERRED)
 
 
 def wildcards(name: str, given: str | Path) -> dict[str, str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
 from cfmf.data.catalogue import local_files
 from cfmf.data.splits import fold_names, saved_facts
 from cfmf.imports import ROOT, imported_files
+from cfmf.lattice import axes
 from cfmf.methods.base import plain
 from cfmf.methods.registry import method as method_named
+from cfmf.tables import read_table
 from cfmf.workflow import layout
 
 MARGINS = {"margin": 0.0025, "rope": 0.00125}
@@ -22,12 +24,22 @@ MARGINS = {"margin": 0.0025, "rope": 0.00125}
 class Plan:
     """The results of a study, for the input functions of the rules.
 
+    Parameters
+    ----------
+    config
+        The checked config, with its defaults filled in.
+    round_file
+        Returns the table of the points that a round of a search added, given dataset, method and
+        round; it raises what Snakemake wants to hear where that round is still to be run.
+
     Attributes
     ----------
     config
         The checked config, with its defaults filled in.
     datasets, methods, seeds
         Those of `study`.
+    trials
+        How many settings a method may try as its search grows; 0 where it does not.
     adaptive
         Methods of `tuning.adaptive`; none where it is disabled.
     folds
@@ -36,12 +48,15 @@ class Plan:
         For each data set the first one of the same ratings.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any], round_file: Callable[..., str]):
         self.config = config
+        self.round_file = round_file
         self.datasets: list[str] = config["study"]["datasets"]
         self.methods: list[str] = config["study"]["methods"]
         self.seeds: list[int] = config["study"]["seeds"]
-        adaptive = config["tuning"]["adaptive"]
+        tuning = config["tuning"]
+        self.trials: int = tuning["trials"] if tuning["grow"] else 0
+        adaptive = tuning["adaptive"]
         self.adaptive: list[str] = adaptive["methods"] if adaptive["enabled"] else []
         described = {name: config["datasets"][name] for name in self.datasets}
         self.folds = {name: fold_names(one["split"]) for name, one in described.items()}
@@ -78,19 +93,51 @@ class Plan:
             )
         ]
 
-    def points(self, file: str, *methods: str) -> list[str]:
-        """A file of every (k, reg) of factorizations, by default of all."""
+    def points(
+        self, dataset: str, file: str, *methods: str, before: int | None = None
+    ) -> list[str]:
+        """A file of every point of factorizations, by default of all; see `tried`."""
         return [
-            layout.point(method, file, k, reg)
+            layout.result("point", dataset=dataset, method=method, file=file, k=k, reg=reg)
             for method in methods or self.in_area("factorization")
-            for k, reg in points(self.config["methods"][method])
+            for k, reg in self.tried(dataset, method, before)
         ]
 
-    def of_method(self, method: str, file: str) -> list[str]:
+    def tried(self, dataset: str, method: str, before: int | None = None) -> list[tuple[str, str]]:
+        """Every (k, reg) of a factorization: those that the config lists, then those added.
+
+        Parameters
+        ----------
+        before
+            Without what this round of the search and later ones added.
+        """
+        found = points(self.config["methods"][method])
+        return sum(self.added(dataset, method, before), found)
+
+    def added(
+        self, dataset: str, method: str, before: int | None = None
+    ) -> Iterator[list[tuple[str, str]]]:
+        """The points that each round of a search added, up to the one that added none."""
+        if not self.grows(method):
+            return
+        for number in count(1):
+            if number == before:
+                return
+            path = self.round_file(dataset=dataset, method=method, round=number)
+            table = read_table(path, "points")
+            yield [(k, reg or layout.INFERRED) for k, reg in table.itertuples(index=False)]
+            if table.empty:
+                return
+
+    def grows(self, method: str) -> bool:
+        """Whether the search of a method goes on beyond the points that the config lists."""
+        return bool(self.trials and axes(method_named(method), self.config["methods"][method]))
+
+    def of_method(self, dataset: str, method: str, file: str) -> list[str]:
         """A file of every setting of a method."""
         if area(method) == "factorization":
-            return self.points(file, method)
-        return [layout.result("neighbours", method=method, file=file)]
+            return self.points(dataset, file, method)
+        return [layout.result("neighbours", dataset=dataset, method=method, file=file)]
 
     def selection(self, *methods: str) -> list[str]:
         """The table of chosen settings of each method, by default of all."""
@@ -100,9 +147,13 @@ class Plan:
         ]
 
     def seconds_a_run(self, method: str) -> float:
-        """Share of `tuning.seconds` that one training of a factorization gets."""
-        trained = len(points(self.config["methods"][method])) * len(self.seeds)
-        return float(self.config["tuning"]["seconds"] / trained)
+        """Share of `tuning.seconds` that one training of a factorization gets.
+
+        A search that grows may need `tuning.trials` of them for each seed.
+        """
+        most = len(points(self.config["methods"][method]))
+        most = max(most, self.trials) if self.grows(method) else most
+        return float(self.config["tuning"]["seconds"] / (most * len(self.seeds)))
 
     def published(self) -> list[str]:
         """Results of the published study, as far as it is enabled."""
@@ -135,18 +186,21 @@ class Plan:
             "render_report": False,
             "compare_datasets": False,
         }
-        trained = [
-            {"method": method, "k": k, "reg": reg}
-            for method in self.in_area("factorization")
-            for k, reg in points(self.config["methods"][method])
-        ]
         found = []
         for rule, parts in layout.JOBS.items():
             if not enabled.get(rule, True):
                 continue
             pattern = layout.job_path(kind, rule, dataset=dataset)
             if "{k}" in parts:
-                found += [pattern.format(**point) for point in trained]
+                found += [
+                    pattern.format(method=method, k=k, reg=reg)
+                    for method in self.in_area("factorization")
+                    for k, reg in self.tried(dataset, method)
+                ]
+            elif "{round}" in parts:
+                for method in self.in_area("factorization"):
+                    rounds = [str(n) for n, _ in enumerate(self.added(dataset, method), 1)]
+                    found += filled(pattern, method=method, round=rounds)
             else:
                 every = self.adaptive if rule == "tune_adaptively" else self.methods
                 found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)

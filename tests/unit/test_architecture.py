@@ -20,7 +20,7 @@ LAYERS = [
     ["data"],
     ["neighbours", "factorization"],
     ["methods"],
-    ["selection", "metrics", "training", "tuning", "prediction"],
+    ["lattice", "selection", "metrics", "training", "tuning", "prediction"],
     ["evaluation", "hyperband", "adaptive_search"],
     ["statistics"],
     ["verdict"],

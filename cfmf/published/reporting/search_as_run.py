@@ -14,7 +14,7 @@ from cfmf.report.context import Study
 from cfmf.report.page import Block, Column, Fold, Note, Plot, Table, Text, records
 from cfmf.report.sections.tests import plain_table
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.statistics.blocks import grid, stopped
+from cfmf.statistics.blocks import complete, grid, stopped
 from cfmf.statistics.names import REG_ON_VALIDATION
 
 MEASURES = ("test_rmse", "train_rmse", "loss", "delta_loss")
@@ -263,11 +263,11 @@ def _exact(study: Study, words: Catalogue) -> list[Block]:
     found: list[Block] = []
     for method in ("mf-published", "mf"):
         rows = metrics[(metrics["method"] == method) & (metrics["k"] != "")]
-        if rows["k"].nunique() < 2 or rows["reg"].nunique() < 2:
+        if rows.empty or complete(rows)[["k", "reg"]].nunique().min() < 2:
             continue
         if stopped(rows)["stopped"].sum():  # reported with the effort of tuning
             continue
-        shares = grid_importances(grid(metrics, method))
+        shares = grid_importances(complete(grid(metrics, method)))
         found.append(
             Plot(
                 f"grid-importances-{method}",

@@ -18,6 +18,7 @@ from cfmf.report.page import (
     records,
 )
 from cfmf.report.strings import Catalogue, code, number
+from cfmf.statistics.blocks import complete
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -179,13 +180,17 @@ def _grids(study: Study, words: Catalogue) -> list[Block]:
         if found:
             folded.append(_grid(method, grid, words))
             continue
-        surface = Plot(
-            f"surface-{method}",
-            words("factorization.surface_title", method=code(method)),
-            words("factorization.surface_caption"),
-            figures.surface(grid, words.plain),
-        )
-        found = [Heading(words("factorization.grid_heading")), _grid(method, grid, words), surface]
+        found = [Heading(words("factorization.grid_heading")), _grid(method, grid, words)]
+        shared = complete(grid)
+        if shared["reg"].nunique() > 1 and shared["k"].nunique() > 1:
+            found.append(
+                Plot(
+                    f"surface-{method}",
+                    words("factorization.surface_title", method=code(method)),
+                    words("factorization.surface_caption"),
+                    figures.surface(shared, words.plain),
+                )
+            )
     return [*found, Fold(words("factorization.other_grids"), folded)] if folded else found
 
 

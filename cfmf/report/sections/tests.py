@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from cfmf.report.page import Column, Table, records
 from cfmf.report.strings import Catalogue, code, shown
-from cfmf.selection import setting_parts
+from cfmf.selection import edge_parts
 
 KINDS = {
     **dict.fromkeys(("value", "median", "mean", "interquartile_mean"), "rmse"),
@@ -123,9 +123,7 @@ def plain_table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) 
     for key in {"arm", "state"} & set(rows.columns):
         rows[key] = words.terms(key, rows[key])
     if "edge" in rows:
-        rows["edge"] = [
-            edges(setting_parts(edge).items(), words).striptags() for edge in rows["edge"]
-        ]
+        rows["edge"] = [edges(edge_parts(edge), words).striptags() for edge in rows["edge"]]
     return Table(name, title, columns, records(rows))
 
 

@@ -41,7 +41,7 @@ def test_wildcards_that_are_not_given_stay():
 
 @pytest.mark.parametrize(("reg", "text"), [("0.01", "0.01"), ("", "inferred")])
 def test_settings_are_read_from_paths(reg, text):
-    path = layout.point("gibbs", "metrics.tsv", "4", reg)
+    path = result("point", method="gibbs", file="metrics.tsv", k="4", reg=text)
     assert f"reg~{text}/" in path
     assert layout.settings_of(path.format(dataset="x")) == ("gibbs", "4", reg)
     path = result("neighbours", dataset="x", method="baseline", file="metrics.tsv")
@@ -66,7 +66,9 @@ def test_other_files_have_no_hash(path):
 
 
 def test_results_are_found_by_name(tmp_path):
-    names = [layout.point("mf", "history.parquet", k, "0.1") for k in ("16", "4")]
+    names = [
+        result("point", method="mf", file="history.parquet", k=k, reg="0.1") for k in ("16", "4")
+    ]
     names += [job_path("benchmark", "build_matrices", fold="f1"), result("audit")]
     names += [result("across", file="tests.tsv")]
     paths = [tmp_path / name.format(dataset="tiny").removeprefix("results/") for name in names]

@@ -16,8 +16,9 @@ from cfmf.workflow.plan import Plan, filled, method_files, package_files, points
 def plan():
     config = yaml.safe_load((ROOT / "config/tiny.yaml").read_text("utf-8"))
     config["study"]["methods"] = ["baseline", "mf", "gibbs"]
+    config["tuning"]["grow"] = False
     check(config)
-    return Plan(config)
+    return Plan(config, NotImplemented)
 
 
 def test_points_cross_k_and_reg():
@@ -36,16 +37,57 @@ def test_results_of_a_study(plan):
         f"results/tiny/matrices/f{fold}/fit.npz" for fold in (1, 2, 3)
     ]
     assert plan.studied("audit") == ["results/tiny/ratings/audit.json"]
-    assert plan.points("m.tsv", "gibbs") == [
-        "results/{dataset}/factorization/gibbs/k~4_reg~inferred/m.tsv"
+    assert plan.points("tiny", "m.tsv", "gibbs") == [
+        "results/tiny/factorization/gibbs/k~4_reg~inferred/m.tsv"
     ]
-    assert len(plan.points("m.tsv")) == 4 + 1
-    assert plan.of_method("baseline", "m.tsv") == ["results/{dataset}/neighbours/baseline/m.tsv"]
+    assert len(plan.points("tiny", "m.tsv")) == 4 + 1
+    assert plan.of_method("tiny", "baseline", "m.tsv") == ["results/tiny/neighbours/baseline/m.tsv"]
     assert plan.scale("tiny") == [1, 5]
 
 
 def test_time_to_tune_is_shared_by_the_points_and_seeds(plan):
     assert plan.seconds_a_run("mf") == plan.config["tuning"]["seconds"] / (4 * 2)
+
+
+@pytest.fixture
+def growing(plan, tmp_path):
+    """The plan of a search whose first round added two points, and whose second added none."""
+    added = {("mf", 1): "16\t0.4\n16\t0.8\n", ("gibbs", 1): "8\t\n"}
+
+    def round_file(dataset, method, round):
+        if round > 2:
+            raise LookupError("asked beyond the end of the search")
+        path = tmp_path / f"{method}-{round}.tsv"
+        path.write_text("k\treg\n" + added.get((method, round), ""))
+        return str(path)
+
+    plan.config["tuning"]["grow"] = True
+    return Plan(plan.config, round_file)
+
+
+def test_points_follow_the_rounds_of_a_search(growing):
+    listed = [("1", "0.05"), ("1", "0.2"), ("4", "0.05"), ("4", "0.2")]
+    assert growing.tried("tiny", "mf", before=1) == listed
+    assert growing.tried("tiny", "mf") == [*listed, ("16", "0.4"), ("16", "0.8")]
+    assert growing.tried("tiny", "gibbs") == [("4", "inferred"), ("8", "inferred")]
+    assert len(growing.points("tiny", "m.tsv")) == 6 + 2
+    logs = growing.jobs("log", "tiny", ["1-of-1"])
+    assert "results/tiny/logs/train_factorization/mf/k~16_reg~0.8.log" in logs
+    assert [path for path in logs if "extend_search" in path] == [
+        f"results/tiny/logs/extend_search/{method}/{number}.log"
+        for method in ("mf", "gibbs")
+        for number in (1, 2)
+    ]
+
+
+def test_a_search_that_grows_shares_its_time_among_all_that_it_may_try(growing):
+    share = growing.config["tuning"]["seconds"] / 2
+    assert growing.seconds_a_run("mf") == share / growing.config["tuning"]["trials"]
+    growing.trials = 3
+    assert growing.seconds_a_run("mf") == share / 4
+    assert not growing.grows("baseline") or growing.trials
+    growing.config["methods"]["mf-published"] = {"k": [1, 4], "reg": [0.01]}
+    assert not growing.grows("mf-published")  # its grid is that of the study
 
 
 def test_fold_of_a_section_is_checked(plan):
