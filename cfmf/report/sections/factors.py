@@ -182,7 +182,7 @@ def _grids(study: Study, words: Catalogue) -> list[Block]:
             continue
         found = [Heading(words("factorization.grid_heading")), _grid(method, grid, words)]
         shared = complete(grid)
-        if shared["reg"].nunique() > 1 and shared["k"].nunique() > 1:
+        if shared[["k", "reg"]].nunique().min() > 1:
             found.append(
                 Plot(
                     f"surface-{method}",
