@@ -20,7 +20,8 @@ class ALS(PenalizedMethod):
         "Strength λ of the penalty, as for mf; above 0, or rows with few ratings have no unique"
         " solution.",
         grid=[0.05, 0.1, 0.15, 0.2, 0.3],
-        search=(0.02, 0.5),
+        step=1.5,
+        search=(0.01, 10),
         gt=0,
     )
     max_epochs: int = setting(50, "Sweeps over users and items at most.", ge=1)

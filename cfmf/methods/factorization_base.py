@@ -33,7 +33,7 @@ class FactorizationMethod(Method):
     stops_on_validation = True
     has_biases: ClassVar[bool] = True
 
-    k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], search=(1, 64), ge=1)
+    k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], ge=1)
 
     @abstractmethod
     def solver(self, device: str) -> Solver:
@@ -106,12 +106,14 @@ class PenalizedMethod(FactorizationMethod):
 
     can = FactorizationMethod.can | {"fold_in"}
 
+    k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], step=4, search=(1, 256), ge=1)
     reg: float = setting(
         0.15,
         "Strength λ of the penalty, a pseudo-rating's share of the mean number of ratings of a user"
         " or item, for ratings of standard deviation 1.",
         grid=[0.05, 0.1, 0.15, 0.2, 0.3],
-        search=(0.02, 0.5),
+        step=1.5,
+        search=(0.01, 10),
         ge=0,
     )
     weighting: float = setting(

@@ -17,7 +17,8 @@ class MFSGD(PenalizedMethod):
         0.05,
         "Strength λ of the penalty, as for mf.",
         grid=[0.03, 0.06, 0.1, 0.15],
-        search=(0.02, 0.5),
+        step=1.5,
+        search=(0.01, 10),
         ge=0,
     )
     learning_rate: float = setting(0.06, "Length of a step in the first epoch.", gt=0)

@@ -117,17 +117,15 @@ class Plan:
     def added(
         self, dataset: str, method: str, before: int | None = None
     ) -> Iterator[list[tuple[str, str]]]:
-        """The points that each round of a search added, up to the one that added none."""
-        if not self.grows(method):
-            return
+        """The points that each round of a search added, until one adds none or no trial is left."""
+        known = len(points(self.config["methods"][method]))
         for number in count(1):
-            if number == before:
+            if number == before or known >= self.trials or not self.grows(method):
                 return
             path = self.round_file(dataset=dataset, method=method, round=number)
             table = read_table(path, "points")
             yield [(k, reg or layout.INFERRED) for k, reg in table.itertuples(index=False)]
-            if table.empty:
-                return
+            known = known + len(table) if len(table) else self.trials
 
     def grows(self, method: str) -> bool:
         """Whether the search of a method goes on beyond the points that the config lists."""

@@ -173,7 +173,8 @@ def test_a_base_name_means_one_thing():
 def test_script_is_thin_and_named_as_its_rule(path):
     assert len(path.read_text("utf-8").splitlines()) <= SCRIPT_LINES
     rules = "".join(one.read_text("utf-8") for one in ROOT.glob("rules/*.smk"))
-    (rule,) = re.findall(rf"^rule {path.stem}:.*?^rule |^rule {path.stem}:.*", rules, re.M | re.S)
+    split = re.split(r"^(?:rule|checkpoint) ", rules, flags=re.MULTILINE)
+    (rule,) = [one for one in split if one.startswith(f"{path.stem}:")]
     assert f'"../scripts/{path.name}"' in rule
 
 

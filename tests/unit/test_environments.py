@@ -39,7 +39,7 @@ def scripts():
     found = [
         (stage, script)
         for path in sorted((ROOT / "rules").glob("*.smk"))
-        for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)
+        for rule in re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)
         for written, script in RULE.findall(rule)
         for stage in stages_of(written)
     ]

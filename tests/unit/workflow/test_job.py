@@ -115,7 +115,7 @@ def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, m
 def test_every_rule_asks_for_memory_and_time_by_a_function():
     """Of the data's size or the config, more at each attempt: a number would not rise."""
     rules = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    for rule in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:]:
+    for rule in re.split(r"^(?:rule|checkpoint) ", rules, flags=re.MULTILINE)[1:]:
         for resource in ("mem_mb", "runtime"):
             asked = re.findall(rf"^        {resource}=(\w+)", rule, re.MULTILINE)
             assert len(asked) == 1, rule

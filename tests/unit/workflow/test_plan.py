@@ -61,7 +61,7 @@ def growing(plan, tmp_path):
         path.write_text("k\treg\n" + added.get((method, round), ""))
         return str(path)
 
-    plan.config["tuning"]["grow"] = True
+    plan.config["tuning"] |= {"grow": True, "trials": 40}
     return Plan(plan.config, round_file)
 
 
@@ -80,12 +80,18 @@ def test_points_follow_the_rounds_of_a_search(growing):
     ]
 
 
+def test_no_round_is_asked_for_once_the_trials_are_spent(growing):
+    growing.trials = 6
+    assert [len(added) for added in growing.added("tiny", "mf")] == [2]
+    growing.trials = 4
+    assert not list(growing.added("tiny", "mf"))
+
+
 def test_a_search_that_grows_shares_its_time_among_all_that_it_may_try(growing):
     share = growing.config["tuning"]["seconds"] / 2
     assert growing.seconds_a_run("mf") == share / growing.config["tuning"]["trials"]
     growing.trials = 3
     assert growing.seconds_a_run("mf") == share / 4
-    assert not growing.grows("baseline") or growing.trials
     growing.config["methods"]["mf-published"] = {"k": [1, 4], "reg": [0.01]}
     assert not growing.grows("mf-published")  # its grid is that of the study
 
