@@ -62,7 +62,7 @@ class Axis:
 def axes(method: type[Method], block: Mapping[str, Any]) -> tuple[Axis, ...]:
     """The axes of a method, starting from what a block of the config lists.
 
-    A setting without a step, or with anything but numbers listed, is no axis.
+    A setting without a step is no axis. Where 0 is possible it follows the lowest step.
     """
     found = []
     for name, listed in method.listed(block).items():
@@ -73,6 +73,7 @@ def axes(method: type[Method], block: Mapping[str, Any]) -> tuple[Axis, ...]:
         least, most = (_bound(field.metadata, name, none) for name, none in BOUNDS.items())
         limits = max(extra["search"][0], least), min(extra["search"][1], most)
         values = lattice(listed, extra["step"], limits, field.annotation is int)
+        values = tuple(sorted({*values, 0.0})) if least == 0 else values
         found.append(Axis(name, values, (values[0] > least, values[-1] < most)))
     return tuple(found)
 

@@ -51,7 +51,8 @@ def workflow() -> Any:
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         opened = api.workflow(
             Resources(cores=1),
-            config_settings=ConfigSettings(configfiles=[STUDY]),
+            # Which points a search adds is known only while it runs.
+            config_settings=ConfigSettings(configfiles=[STUDY], config={"tuning": {"grow": False}}),
             snakefile=ROOT / "Snakefile",
             workdir=ROOT,
         )

@@ -46,7 +46,7 @@ BELOW_HOME = {
     "point": POINT + "{file}",
     "adaptive": ADAPTIVE + "{file}",
     "factorization": FACTORIZATION + "{file}",
-    "round": FACTORIZATION + "rounds/{round}.tsv",
+    "round": FACTORIZATION + "rounds/{round}/points.tsv",
     "measured": "evaluation/measured/{method}/{table}.tsv",
     "evaluation": "evaluation/{table}.tsv",
     "user_errors": "evaluation/user_errors.parquet",

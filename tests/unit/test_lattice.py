@@ -199,22 +199,24 @@ class Made(Method):
 
     k: int = setting(4, "Size.", grid=[4], step=4, search=(1, 64), ge=1)
     power: float = setting(1.0, "A power.", grid=[0.5, 1], step=2, search=(0.25, 2), le=1)
+    weight: float = setting(1.0, "A weight.", grid=[4], step=4, search=(1, 16), ge=0)
     fixed: float = setting(1.0, "Fixed.", grid=[1, 2, 3])
     kind: str = setting("a", "A word.", grid=["a", "b"])
 
 
 def test_axes_of_a_method_start_from_what_the_config_lists():
-    k, power = axes(Made, {"k": [2, 8], "fixed": [1, 2]})
+    k, power, weight = axes(Made, {"k": [2, 8], "fixed": [1, 2]})
     assert (k.name, k.values, k.possible) == ("k", (1, 2, 8, 32, 64), (False, True))
     # What a field forbids is no limit of the search, but impossible.
     assert (power.name, power.values, power.possible) == ("power", (0.25, 0.5, 1), (True, False))
+    assert (weight.values, weight.possible) == ((0, 1, 4, 16), (False, True))
 
 
 def test_found_settings_are_made_from_their_texts():
-    text = "k=64 power=0.25 fixed=2 kind=b"
+    text = "k=64 power=0.25 weight=4 fixed=2 kind=b"
     found = Made.named({"k": [4]}, text)
     assert (found.k, found.power, found.fixed, found.kind) == (64, 0.25, 2.0, "b")
-    for wrong in ("k=64", "k=6.5 power=0.25 fixed=2 kind=b", "k=064 power=0.25 fixed=2 kind=b"):
+    for wrong in ("k=64", text.replace("64", "6.5"), text.replace("64", "064")):
         with pytest.raises(ValueError, match="made"):
             Made.named({}, wrong)
 

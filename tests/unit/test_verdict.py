@@ -85,3 +85,16 @@ def test_unknown_contrast_says_why():
     (sentence,) = verdict.of_contrast(rows, "a", "b", 0.05)
     assert sentence["key"] == "no_test"
     assert sentence["numbers"]["why"] == "needs_two_folds"
+
+
+def test_edges_are_told_by_what_ended_the_search():
+    edges = ["k=highest-limit;reg=lowest-budget", "", "k=highest-limit", "reg=lowest"]
+    chosen = pd.DataFrame({"method": "mf", "edge": edges})
+    found = {said["key"]: said["numbers"] for said in verdict.of_edges(chosen)}
+    assert {key: (said["folds"], said["where"]) for key, said in found.items()} == {
+        "edge": (1, [["reg", "lowest"]]),
+        "edge_budget": (1, [["reg", "lowest-budget"]]),
+        "edge_limit": (2, [["k", "highest-limit"]]),
+    }
+    assert all(said["all_folds"] == 4 for said in found.values())
+    assert not verdict.of_edges(chosen.assign(edge=""))

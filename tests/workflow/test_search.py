@@ -28,7 +28,7 @@ def points(checkout, method):
     }
     rounds = [
         pd.read_csv(path, sep="\t", dtype=str)
-        for name, path in checkout.results("rounds/*.tsv").items()
+        for name, path in checkout.results("rounds/*/points.tsv").items()
         if name.startswith(f"factorization/{method}/")
     ]
     added = pd.concat(rounds).fillna("inferred")
@@ -61,8 +61,7 @@ def test_an_optimum_beyond_the_list_is_found(checkout):
 
     # A lost point is trained again and the search goes through the same rounds.
     before = checkout.digests()
-    lost = next(iter(checkout.results("factorization/als/rounds/1.tsv").values()))
-    os.remove(lost)
+    os.remove(checkout.results()["factorization/als/rounds/1/points.tsv"])
     status, output = checkout.run(*config)
     assert status == 0, output
     assert "rule train_factorization" not in output

@@ -341,3 +341,16 @@ def test_two_runs_give_the_same_tables(small, block):
     first, second = (analysed(small(), block) for _ in range(2))
     pd.testing.assert_frame_equal(first.tests, second.tests)
     assert first.verdict == second.verdict
+
+
+def test_a_search_that_grew_is_averaged_over_the_reg_that_every_k_has(make_study):
+    cells = blocks.grid(make_study()[0], "mf")
+    regs = sorted(set(cells["reg"]))
+    one = cells[(cells["k"] == "16") & (cells["reg"] == regs[0])]
+    further = [one.assign(k="256"), one.assign(reg="7")]
+    grown = pd.concat([cells, *further], ignore_index=True)
+    pd.testing.assert_frame_equal(blocks.complete(grown), cells)
+    pd.testing.assert_frame_equal(blocks.averaged(grown), blocks.averaged(cells))
+    tuned = blocks.tuned(grown)
+    assert set(tuned["k"]) == {*cells["k"], "256"}
+    pd.testing.assert_frame_equal(blocks.complete(cells), cells)
