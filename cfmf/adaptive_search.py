@@ -22,7 +22,7 @@ from cfmf.methods.base import Method, Prediction, plain
 from cfmf.observed import pairs, rmse
 from cfmf.prediction import score_fold
 from cfmf.selection import ERROR, best_trials
-from cfmf.tables import COLUMNS
+from cfmf.tables import COLUMNS, cost_row
 from cfmf.tasks import Task
 from cfmf.training import Limits, Run, train_point
 from cfmf.tuning import Setup
@@ -82,7 +82,7 @@ def search(
     Returns
     -------
     Trials of every state, in the order they were made; RMSE, MAE and their like on validation and
-    test of the chosen setting; seconds of the search.
+    test of the chosen setting; seconds of the search and of each trial.
 
     Raises
     ------
@@ -97,9 +97,13 @@ def search(
     keys = {"dataset": place.dataset, "fold": place.run.fold, "method": method}
     trials = _trials(study, keys)
     metrics = finish(best(study, trials), trials)
-    cost = {**keys, "k": "", "reg": "", "seed": "", "stage": "search", "measure": "seconds"}
-    costs = pd.DataFrame([{**cost, "value": spent}])[COLUMNS["costs"]]
-    return Tables(trials, metrics, costs)
+    costs = [cost_row(keys, "search", spent)]
+    costs += [
+        cost_row(keys, f"trial {trial.number}", trial.duration.total_seconds())
+        for trial in study.get_trials(deepcopy=False)
+        if trial.duration is not None
+    ]
+    return Tables(trials, metrics, pd.DataFrame(costs)[COLUMNS["costs"]])
 
 
 def _searched(

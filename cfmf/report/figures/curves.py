@@ -97,6 +97,28 @@ def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
     return drawn
 
 
+def search_progress(points: pd.DataFrame, x: str, words: Words) -> go.Figure:
+    """The lowest validation RMSE so far against `trials` or `seconds`, a line a method and search.
+
+    `points` has `method by trials seconds value`; `by` is `grid` or `search`.
+    """
+    drawn = figure(400)
+    for (name, by), rows in points.groupby(["method", "by"], sort=False):
+        method = str(name)
+        drawn.add_scatter(
+            x=rows[x].tolist(),
+            y=rows["value"].tolist(),
+            mode="lines+markers",
+            line={"color": colour(method), "dash": "solid" if by == "grid" else "dot", "width": 2},
+            marker={"symbol": symbol(method), "size": 6},
+            name=f"{method}, {words(f'effort.by_{by}')}",
+            hovertemplate="%{x}: %{y:.4f}",
+        )
+    drawn.update_xaxes(title_text=words(f"axis.search_{x}"))
+    drawn.update_yaxes(title_text=words("axis.validation_rmse"))
+    return drawn
+
+
 def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
     """Validation RMSE over k (down) and reg (across); `points` has `k reg value`."""
     grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Fold, Heading, Note, Points, Table, Text, records
+from cfmf.report.figures import curves as figures
+from cfmf.report.page import Block, Column, Fold, Heading, Note, Plot, Points, Table, Text, records
 from cfmf.report.strings import Catalogue, code, number
 
 TUNING = {"tune", "fit"}
@@ -117,7 +119,72 @@ def _searched(study: Study, words: Catalogue) -> list[Block]:
     ]
     said = _differences(table, words)
     title = words("effort.search_trials")
-    return [*found, *([Points(said)] if said else []), Fold(title, [_trials(study, words)])]
+    found += [Points(said)] if said else []
+    return [*found, *_progress(study, words), Fold(title, [_trials(study, words)])]
+
+
+def _progress(study: Study, words: Catalogue) -> list[Block]:
+    """The lowest validation RMSE so far of both searches, against trials and against seconds."""
+    points = progress(study)
+    return [
+        Plot(
+            f"search-by-{x}",
+            words(f"effort.progress_{x}"),
+            words("effort.progress_caption"),
+            figures.search_progress(points.dropna(subset=[x]), x, words.plain),
+        )
+        for x in ("trials", "seconds")
+        if points[x].notna().any()
+    ]
+
+
+def progress(study: Study) -> pd.DataFrame:
+    """How far each search of a method that was searched in both ways had come by every trial.
+
+    Columns method, by (grid or search), trials (from 1), seconds (spent so far), value (the lowest
+    validation RMSE so far); means over folds, from the first trial by which every fold has one.
+    Trials of a method that is tuned in one job share their passes, so each counts an equal share of
+    the seconds.
+    """
+    found = study.adaptive["trials"].assign(by="search")
+    costs = study.adaptive["costs"].set_index(["fold", "method", "stage"])["value"]
+    keys = zip(found["fold"], found["method"], "trial " + found["trial"].astype(str), strict=True)
+    found["seconds"] = [costs.get(key, np.nan) for key in keys]
+    grid = pd.concat([_tried_in_one_job(study), _tried_points(study)]).assign(by="grid")
+    both = pd.concat([grid[grid["method"].isin(found["method"])], found], ignore_index=True)
+    runs = ["method", "by", "fold"]
+    both = both.sort_values([*runs, "trial"], kind="stable")
+    value = both["value"].where(both["state"] == "COMPLETE")
+    both["value"] = value.groupby([both[name] for name in runs]).cummin()
+    both["value"] = both.groupby(runs)["value"].ffill()
+    both["seconds"] = both.groupby(runs)["seconds"].cumsum()
+    both["trials"] = both.groupby(runs).cumcount() + 1
+    step = both.groupby(["method", "by", "trials"])
+    means = step[["seconds", "value"]].mean()[step["value"].apply(lambda one: one.notna().all())]
+    return means.reset_index()
+
+
+def _tried_in_one_job(study: Study) -> pd.DataFrame:
+    """Columns method, fold, trial, state, value, seconds."""
+    rows, costs = study.neighbour_trials, study.table("costs")
+    if rows is None or costs is None:
+        return pd.DataFrame()
+    whole = costs[costs["stage"] == "tune"].groupby(["method", "fold"])["value"].sum()
+    shares = whole / rows.groupby(["method", "fold"]).size()
+    return rows.merge(shares.rename("seconds").reset_index(), how="left")
+
+
+def _tried_points(study: Study) -> pd.DataFrame:
+    """Columns method, fold, trial, state, value, seconds, in job order; means over seeds."""
+    metrics, costs = study.tables["metrics"], study.table("costs")
+    keys = ["method", "fold", "k", "reg"]
+    rows = metrics[(metrics["metric"] == "rmse") & (metrics["split"] == "validation")]
+    found = rows[rows["k"] != ""].groupby(keys, sort=False)["value"].mean().reset_index()
+    if costs is not None:
+        seconds = costs[costs["stage"] == "fit"].groupby(keys)["value"].sum().rename("seconds")
+        found = found.merge(seconds.reset_index(), how="left")
+    found["trial"] = found.groupby(["method", "fold"]).cumcount()
+    return found.assign(state="COMPLETE")
 
 
 def _differences(table: pd.DataFrame, words: Catalogue) -> list[Markup]:
@@ -164,7 +231,7 @@ def searched(study: Study) -> pd.DataFrame:
         by="search",
         trials=counts.size().groupby("method").max(),
         complete=counts.apply(lambda one: (one == "COMPLETE").sum()).groupby("method").max(),
-        seconds=costs.groupby("method")["value"].mean(),
+        seconds=costs[costs["stage"] == "search"].groupby("method")["value"].mean(),
     )
     grid = _chosen(study.tables["selected"]).assign(by="grid")
     grid = grid[grid.index.isin(rows.index)]

@@ -120,6 +120,19 @@ FIGURES = {
         "N",
         words,
     ),
+    "progress": curves.search_progress(
+        pd.DataFrame(
+            {
+                "method": ["mf"] * 4,
+                "by": ["grid", "grid", "search", "search"],
+                "trials": [1, 2, 1, 2],
+                "seconds": [1.0, 2.0, 0.5, 0.7],
+                "value": [1, 0.9, 1.1, 1.1],
+            }
+        ),
+        "seconds",
+        words,
+    ),
     "trials": accuracy.trials_by_setting(
         pd.DataFrame({"x": [10, 20], "line": ["s 0", "s 0"], "value": [1, 0.9]}), "K", words
     ),

@@ -21,6 +21,7 @@ from cfmf.report.render import render
 from cfmf.report.sections import (
     cold_start,
     cost,
+    effort,
     inference,
     ratings,
     simulated,
@@ -470,6 +471,29 @@ def test_measured_times_stand_about_the_line_of_their_exponent(study):
     assert left["size"].max() == 400
     figures = {plot.name for plot in plots(cost.blocks(study, Catalogue("en")))}
     assert {"growth-ratings", "growth-users", "growth-k"} <= figures
+
+
+def test_both_searches_are_drawn_against_trials_and_seconds(study):
+    points = effort.progress(study)
+    assert set(points["method"]) == {"user-knn", "mf"}
+    assert set(points["by"]) == {"grid", "search"}
+    for (method, by), rows in points.groupby(["method", "by"]):
+        assert rows["value"].is_monotonic_decreasing, (method, by)
+        assert rows["seconds"].dropna().is_monotonic_increasing, (method, by)
+    grid = points[(points["method"] == "mf") & (points["by"] == "grid")]
+    assert grid["trials"].max() == len(generated_study.KS) * len(generated_study.REGS)
+    metrics = study.tables["metrics"]
+    errors = metrics[
+        (metrics["method"] == "mf")
+        & (metrics["metric"] == "rmse")
+        & (metrics["split"] == "validation")
+    ]
+    means = errors.groupby(["fold", "k", "reg"])["value"].mean()
+    assert grid["value"].iloc[-1] == pytest.approx(means.groupby("fold").min().mean())
+    # The second trial of mf was pruned: it took time and counts no error.
+    search = points[(points["method"] == "mf") & (points["by"] == "search")]
+    assert len(set(search["value"])) == 1
+    assert search["seconds"].tolist() == [7.0, 11.0]
 
 
 def test_effort_of_tuning_is_counted_and_what_was_cut_is_told(page, pages, results):
