@@ -16,6 +16,16 @@ from cfmf.data.audit import TEST, TRAIN
 from cfmf.data.dates import UNITS, check_format
 from cfmf.data.kinds import kind_of
 from cfmf.data.lines import FIELDS, Block, Codes, Layout, line_blocks, record_blocks
+from cfmf.data.structured import (
+    PARQUET,
+    SEPARATOR,
+    check_names,
+    is_parquet,
+    is_structured,
+    json_blocks,
+    parquet_blocks,
+    parquet_times,
+)
 from cfmf.data.text import (
     BYTEWISE,
     SAMPLE_BYTES,
@@ -53,7 +63,8 @@ class RatingFile:
     file is read as text and not as the bytes of numbers. `codes` numbers text ids by column.
     Reading counts the rows kept and refused, and in `lines` all lines and the `OTHER_LINES`;
     `other_rows` are the numbers of all lines (records of a quoted file) that were not accepted as
-    rows, in order. `padded` has an id with leading zeros, as written, by column.
+    rows, in order. `padded` has an id with leading zeros, as written, by column. `read` reads a
+    file that is not delimited text.
     """
 
     name: str
@@ -71,9 +82,13 @@ class RatingFile:
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("lines", *OTHER_LINES), 0))
     other_rows: list[int] = field(default_factory=list)
     padded: dict[str, str] = field(default_factory=dict)
+    read: Callable[[], Iterator[Block]] | None = None
 
     def blocks(self) -> Iterator[Block]:
         """The lines of the file, without its byte order mark."""
+        if self.read is not None:
+            yield from self.read()
+            return
         with self.open() as stream:
             if self.layout.quoted:
                 text = io.TextIOWrapper(stream, self.encoding, errors="replace", newline="\n")
@@ -163,13 +178,25 @@ def title_file(raw: Path, dataset: Mapping[str, Any]) -> tuple[Path, TitleLayout
 
 
 def _title_table(path: Path, table: Mapping[str, Any]) -> tuple[Path, TitleLayout]:
-    """A delimited file of titles."""
+    """A file of titles."""
     titles = table["titles"]
+    wanted = {role: titles[role] for role in ("item", "title", "year") if titles[role] != ""}
+    if is_structured(path.name):
+        if not is_parquet(path.name):
+            check_names(path, wanted)
+        year = 2 if "year" in wanted else None
+        columns = len(wanted)
+        return path, TitleLayout(
+            Dialect(SEPARATOR, key="table.titles"),
+            year=year,
+            columns=columns,
+            encoding="utf_8",
+            places=wanted,
+        )
     dialect = Dialect(titles["separator"], titles["quoted"], titles["escape"], "table.titles")
     dialect.check(path.name)
     declared = titles["encoding"] or table["encoding"]
     encoding = sniff(path, declared, key="table.titles.encoding")
-    wanted = {role: titles[role] for role in ("item", "title", "year") if titles[role] != ""}
     rows = first_rows(path, encoding, dialect, 1 if titles["header"] else ROWS_COMPARED)
     places = _positions(path, rows[0], dialect, titles["header"], wanted)
     # Without a header, the row with the fewest separators has none in its title.
@@ -188,7 +215,7 @@ def _title_table(path: Path, table: Mapping[str, Any]) -> tuple[Path, TitleLayou
 
 
 def existing(path: Path) -> Path:
-    """The path, if it is a file of text.
+    """The path, if it is a file of text, or of Parquet where its name says so.
 
     Raises
     ------
@@ -199,7 +226,7 @@ def existing(path: Path) -> Path:
         what = "is a directory" if path.is_dir() else "does not exist"
         raise ValueError(f"{path} {what}, but a file of that name is needed; retrieve it again")
     kind, ending = kind_of(path)
-    if kind:
+    if kind and not (is_parquet(path.name) and ending in PARQUET):
         hint = f"; if that is intended, give it a name that ends in {ending}" if ending else ""
         raise ValueError(f"{path} is {kind}, but a file of text is needed{hint}")
     return path
@@ -320,8 +347,40 @@ def _tables(raw: Path, table: Mapping[str, Any]) -> list[RatingFile]:
     ]
 
 
+def _structured(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> RatingFile:
+    """A table in Parquet or JSON lines."""
+    wanted = {role: place for role, place in table["columns"].items() if place != ""}
+    dates, read = table["dates"], parquet_blocks
+    check_format(dates)
+    if not is_parquet(existing(path).name):
+        check_names(path, wanted)
+        read = json_blocks
+    elif "date" in wanted and parquet_times(path, wanted["date"]):
+        dates = "epoch-us"
+    layout = Layout(
+        tuple(wanted),
+        SEPARATOR,
+        dates,
+        text_ids=table["ids"] == "text",
+        decimal=table["decimal"],
+        declared=True,
+    )
+    return RatingFile(
+        path.name,
+        partial(_opened, path),
+        layout,
+        part,
+        encoding="utf_8",
+        size=path.stat().st_size,
+        codes=codes,
+        read=partial(read, path, wanted),
+    )
+
+
 def _table(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> RatingFile:
-    """A file of a delimited table."""
+    """A file of a table."""
+    if is_structured(path.name):
+        return _structured(path, table, part, codes)
     text_ids = table["ids"] == "text"
     key = "table.encoding" if text_ids else ""
     encoding = sniff(existing(path), table["encoding"], key=key)

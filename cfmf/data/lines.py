@@ -166,7 +166,7 @@ class Block:
         if self.records is None:
             return self.first + row + 1, self._texts[row].removesuffix(b"\r")
         record = self.records[row]
-        return record.number, record.text.rstrip("\r\n").encode()
+        return record.number, record.text.rstrip("\r\n").encode("utf-8", "surrogateescape")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from cfmf.data.lines import text_fault
+from cfmf.data.structured import Places, structured_records
 from cfmf.data.text import SURROGATE, Dialect, Record, lines_of, records, sniff
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class TitleLayout:
         Encoding of the file, or the one that it has if it is not UTF-8; see `sniff`.
     misspelt
         Titles known to be misspelt in the file, and their correct forms.
+    places
+        Of a file that `is_structured`, the column of each field, in their order.
     """
 
     dialect: Dialect
@@ -54,6 +57,7 @@ class TitleLayout:
     encoding: str = ""
     own: str = ""
     misspelt: dict[str, str] = field(default_factory=dict)
+    places: Places = field(default_factory=dict)
 
 
 @dataclass
@@ -129,6 +133,9 @@ def _rows(path: Path, layout: TitleLayout, encoding: str) -> Iterator[Record]:
     ValueError
         If it cannot be decoded, or a quote is not closed.
     """
+    if layout.places:
+        yield from structured_records(path, layout.places)
+        return
     limit = layout.columns - 1 if layout.title_last else -1
     try:
         with open(path, encoding=encoding, errors="surrogateescape", newline="\n") as text:

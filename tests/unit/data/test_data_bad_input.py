@@ -31,6 +31,8 @@ from tests.unit.data.hostile import (
 from tests.unit.data.test_data_downloads import REFUSED, RESUMED
 from tests.unit.data.test_data_saved_folds import FILES as FOLD_FILES
 from tests.unit.data.test_data_saved_folds import FOLDS
+from tests.unit.data.test_data_structured import FILES as STRUCTURED
+from tests.unit.data.test_data_structured import LINES, PARQUET_ROWS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "bad-input.md"
 
@@ -869,6 +871,11 @@ def told(value):
     return "no date" if value is None else repr(value)[1:-1] if isinstance(value, str) else value
 
 
+def shorter(line):
+    """A line, or its start if it is long, as code."""
+    return shown(line.encode() if len(line) < 100 else line[:40].encode() + b"...")
+
+
 def shown_text(message):
     """A message in a cell of a Markdown table."""
     return message.replace("\x1b", "\\x1b").replace("[", "\\[")
@@ -919,6 +926,18 @@ def page():
         "Titles of your own tables": [
             (name, cell(line, titles), f"defect `malformed`, 1 refused: “… {reason} …”")
             for name, (line, titles, reason) in TABLE_TITLES.items()
+        ],
+        "Lines of JSON": [
+            (name, shorter(line), f"defect `malformed`, 1 refused: “… {reason} …”")
+            for name, (line, reason) in LINES.items()
+        ],
+        "Rows of Parquet files": [
+            (name, "ratings.parquet", f"defect `malformed`, 1 refused: “… {reason} …”")
+            for name, (_, reason) in PARQUET_ROWS.items()
+        ],
+        "Whole files of Parquet and JSON lines": [
+            (name, file, f"stops: “… {message} …”")
+            for name, (file, _, _, message) in STRUCTURED.items()
         ],
         "Tables that are read with a warning": [
             (name, cell(content, table), f"warning: “… {warning} …”")
