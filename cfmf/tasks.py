@@ -36,6 +36,9 @@ class Task:
         decide anything.
     epochs
         How many epochs to train, exactly; None leaves it to the stopping rules.
+    start
+        Model to start from, of the same settings; its epoch with the lowest loss is kept then. None
+        starts from random numbers. Sampling does not use it.
     seconds
         Wall-clock time after which no further epoch is begun: what is best so far is kept, and
         the run is marked as out of time. None is no limit.
@@ -62,6 +65,7 @@ class Task:
     test: sparse.csr_array | None = None
     watch_test: bool = False
     epochs: int | None = None
+    start: Model | None = None
     seconds: float | None = None
     bounds: tuple[float, float] | None = None
     bias_reg: tuple[float, float] | None = None
@@ -105,6 +109,13 @@ class Fitted:
         Standard deviations of the ratings that a Bayesian model predicts, likewise; None of others.
     out_of_time
         Whether the task's `seconds` ended the training before its own rules did.
+    converged
+        Whether the training's own rules ended it, not the highest number of epochs or the time; of
+        sampling, whether the error of the mean prediction no longer changes.
+    start
+        Number of the random start of the training that was kept (`cfmf.convergence`).
+    starts
+        How many trainings were made to get it.
     """
 
     model: Model
@@ -113,6 +124,9 @@ class Fitted:
     predictions: dict[str, np.ndarray] = field(repr=False)
     deviations: dict[str, np.ndarray] | None = field(default=None, repr=False)
     out_of_time: bool = False
+    converged: bool = True
+    start: int = 0
+    starts: int = 1
 
 
 class Solver:

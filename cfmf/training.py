@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cfmf.convergence import best_starts, reach
 from cfmf.devices import DeviceMemoryError
 from cfmf.methods.base import Method, plain
 from cfmf.metrics import score
@@ -103,8 +104,9 @@ def train_point(
 
     Every run is trained on `fit`, which gives its validation RMSE and the best number of epochs;
     then from the start on `train` for as many epochs, which gives its test RMSE and predictions.
-    Methods that stop by their loss (as published) or not at all (Gibbs) decide their epochs in each
-    phase, unless the time limit did so on `fit`.
+    `cfmf.convergence` has the rules for several starts, and for a training on `train` that does not
+    reach what that on `fit` did. Methods that stop by their loss (as published) or not at all
+    (Gibbs) decide their epochs in each phase, unless the time limit did so on `fit`.
 
     Parameters
     ----------
@@ -119,8 +121,9 @@ def train_point(
     Returns
     -------
     Metrics: those of `cfmf.metrics` for each split (`fallback_share` of test only: the share of
-    `has_unrated`), epochs of `fit` and `train`, and out_of_time of `fit` (1 where the time limit
-    ended it, else 0). Costs: seconds of fit and refit. History and predictions as `PointResult`.
+    `has_unrated`), epochs, starts and converged (1 or 0) of `fit` and `train` as `Fitted` has them,
+    and out_of_time of `fit` (1 where the time limit ended it, else 0). Costs: seconds of fit and
+    refit, of all their starts. History, of the kept ones, and predictions as `PointResult`.
 
     Raises
     ------
@@ -132,20 +135,7 @@ def train_point(
         ratings = [run.train.data for run in runs]
         low, high = min(one.min() for one in ratings), max(one.max() for one in ratings)
         method = method.model_copy(update={"scale": (float(low), float(high))})
-    fits, fit_seconds = _train(
-        method,
-        [
-            Task(run.fit, run.seed, run.validation, seconds=limits.seconds, name=run.name)
-            for run in runs
-        ],
-        limits,
-        "fit",
-    )
-    tasks = [refit_task(method, run, fit) for run, fit in zip(runs, fits, strict=True)]
-    refits, refit_seconds = _train(method, tasks, limits, "refit")
-    seconds = zip(fit_seconds, refit_seconds, strict=True)
-    trained = [Trained(*one) for one in zip(runs, fits, refits, seconds, strict=True)]
-    return _tables(method, trained, dataset)
+    return _tables(method, _train_runs(method, runs, limits), dataset)
 
 
 def refit_task(method: Method, run: Run, fit: Fitted) -> Task:
@@ -158,6 +148,30 @@ def refit_task(method: Method, run: Run, fit: Fitted) -> Task:
         epochs=fit.epochs if method.stops_on_validation or fit.out_of_time else None,
         name=run.name,
     )
+
+
+def _train_runs(method: Method, runs: Sequence[Run], limits: Limits) -> list[Trained]:
+    """Train every run on its fit part, then on all its training ratings."""
+    seconds: dict[str, dict[str, float]] = {"fit": {}, "refit": {}}
+
+    def train(tasks: Sequence[Task], phase: str) -> list[Fitted]:
+        found, taken = _train(method, tasks, limits, phase)
+        total = seconds["fit" if phase.startswith("fit") else "refit"]
+        for task, one in zip(tasks, taken, strict=True):
+            total[task.name] = total.get(task.name, 0.0) + one
+        return found
+
+    tasks = [
+        Task(run.fit, run.seed, run.validation, seconds=limits.seconds, name=run.name)
+        for run in runs
+    ]
+    fits = best_starts(method, tasks, train)
+    tasks = [refit_task(method, run, fit) for run, fit in zip(runs, fits, strict=True)]
+    refits = reach(tasks, fits, train) if method.several_starts else train(tasks, "refit")
+    return [
+        Trained(run, fit, refit, (seconds["fit"][run.name], seconds["refit"][run.name]))
+        for run, fit, refit in zip(runs, fits, refits, strict=True)
+    ]
 
 
 def _train(
@@ -220,7 +234,9 @@ def _scores(run: Run, fit: Fitted, refit: Fitted, scale: tuple[float, float]) ->
         found = score(fitted.predictions[part], truth.data, scale, sd, unrated)
         rows += [{"split": split, "metric": name, "value": value} for name, value in found.items()]
     for split, fitted in (("fit", fit), ("train", refit)):
-        rows.append({"split": split, "metric": "epochs", "value": fitted.epochs})
+        for name in ("epochs", "starts", "converged"):
+            value = float(getattr(fitted, name))
+            rows.append({"split": split, "metric": name, "value": value})
     rows.append({"split": "fit", "metric": "out_of_time", "value": float(fit.out_of_time)})
     return rows
 

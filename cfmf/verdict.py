@@ -84,6 +84,7 @@ def of_dataset(
     said += of_stopped(blocks.stopped(metrics), "stopped")
     if methods:
         said += of_stopped(blocks.stopped_choices(metrics, chosen), "refused")
+    said += of_unconverged(blocks.unconverged_choices(metrics, chosen))
     if measured.trials is not None:
         said += of_stopped(stopped_trials(measured.trials), "stopped_trials")
     return said
@@ -301,6 +302,20 @@ def of_stopped(counts: pd.DataFrame, key: str) -> list[Message]:
         message(key, method=str(method), stopped=int(stopped), runs=int(runs))
         for method, stopped, runs in counts[["method", "stopped", "runs"]].itertuples(index=False)
         if stopped
+    ]
+
+
+def of_unconverged(counts: pd.DataFrame) -> list[Message]:
+    """Which methods' runs at their chosen settings did not converge.
+
+    Parameters
+    ----------
+    counts
+        Columns method, unconverged, runs.
+    """
+    return [
+        message("unconverged", method=str(method), unconverged=int(unconverged), runs=int(runs))
+        for method, unconverged, runs in counts.itertuples(index=False)
     ]
 
 

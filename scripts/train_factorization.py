@@ -36,6 +36,9 @@ with job(snakemake) as (log, params):
     result = of_job(snakemake, train)
     for row in result.metrics.query("split == 'test' and metric == 'rmse'").itertuples():
         log.info("fold %s, seed %s: test RMSE %.4f", row.fold, row.seed, row.value)
+    for row in result.metrics.query("metric == 'starts' and value > 1").itertuples():
+        what = f"fold {row.fold}, seed {row.seed}: {row.value:.0f} starts on {row.split}"
+        log.info("%s; cfmf/convergence.py has the rules", what)
     for row in result.metrics.query("metric == 'out_of_time' and value > 0").itertuples():
         log.warning("fold %s, seed %s: its share of the tuning time ended it", row.fold, row.seed)
     for kind in ("metrics", "costs"):

@@ -22,6 +22,7 @@ from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import (
     as_model,
     bias_regs,
+    blocks_of,
     row_weights,
     side_by_side,
     silence_unrated,
@@ -202,7 +203,10 @@ class _Training:
         return float(np.log(share / (1 - share)))
 
     def start(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normal factors and zero biases; a row without ratings starts, and so stays, at zero."""
+        """Normal factors and zero biases, or the tasks' own start.
+
+        A row without ratings starts, and so stays, at zero.
+        """
         settings = self.settings
         deviation = settings.initial_scale / (settings.k**0.5 if settings.scale_by_k else 1.0)
         lefts, rights = [], []
@@ -213,6 +217,8 @@ class _Training:
             if settings.penalty != "decay":
                 users, items = silence_unrated(users, items, task.train)
             left, right = side_by_side(users, items, settings.biases)
+            if isinstance(task.start, Factorization):
+                left, right = blocks_of(task.start, settings.biases)
             lefts.append(left)
             rights.append(right)
         return self.stacked(lefts), self.stacked(rights)

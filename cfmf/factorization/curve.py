@@ -17,7 +17,7 @@ from cfmf.observed import pairs
 from cfmf.progress import progress
 from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 
-MIN_IMPROVEMENT = 1e-5  # of the validation RMSE, below which an epoch is no better
+MIN_IMPROVEMENT = 1e-5  # share of the validation RMSE, below which an epoch is no better
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Training(Protocol):
 class Curve:
     """What was measured so far, and which epoch of each run is the one to keep.
 
+    That is the one with the lowest validation RMSE, of runs with a given start the one with the
+    lowest loss, of others the last.
     Runs side by side share a device and so put their limits of wall-clock time together.
 
     Parameters
@@ -90,9 +92,11 @@ class Curve:
         self.settings, self.advice = settings, advice
         validated = all(task.validation is not None for task in tasks)
         self.patience = stopping.patience if validated else None
+        self.started = self.patience is None and all(task.start is not None for task in tasks)
         self.best_epoch = np.zeros(len(tasks), dtype=np.int64)
-        self.best_rmse = np.full(len(tasks), np.inf)
+        self.best = np.full(len(tasks), np.inf)
         self.ended = np.zeros(len(tasks), dtype=bool)
+        self.converged = np.zeros(len(tasks), dtype=bool)
         self.out_of_time = np.zeros(len(tasks), dtype=bool)
         self.seconds = sum(np.inf if task.seconds is None else task.seconds for task in tasks)
         self.rows: list[np.ndarray] = []
@@ -162,24 +166,28 @@ class Curve:
             row[self.ended] = self.rows[-1][self.ended]
         self.rows.append(row)
         better = ~self.ended
-        if self.patience is not None:
-            better = better & (validation < self.best_rmse - MIN_IMPROVEMENT)
-        self.best_rmse[better] = validation[better]
+        value, margin = (loss, 0.0) if self.started else (validation, MIN_IMPROVEMENT)
+        keeps_best = self.started or self.patience is not None
+        if keeps_best:
+            better = better & (value < self.best * (1 - margin))
+        self.best[better] = value[better]
         self.best_epoch[better] = epoch
-        self.ended |= self.ends(epoch, loss, delta)
+        by_rule = self.ends(epoch, loss, delta)
+        self.converged |= by_rule & ~self.ended
+        self.ended |= by_rule | (epoch >= self.limits())
         if seconds >= self.seconds:
             self.out_of_time |= ~self.ended
             self.ended[:] = True
-        return better if self.patience is not None else better & self.ended
+        return better if keeps_best else better & self.ended
 
     def ends(self, epoch: int, loss: np.ndarray, delta: np.ndarray) -> np.ndarray:
-        """Which runs end at this epoch."""
+        """Which runs have done by this epoch what their rules, or their tasks, want."""
         free = np.array([task.epochs is None for task in self.tasks])
         small = self.stopping.tolerance * (np.abs(loss) if self.stopping.relative else 1.0)
         ends = free & (delta < small)
         if self.patience is not None:
             ends |= free & (epoch - self.best_epoch >= self.patience)
-        return ends | (epoch >= self.limits())
+        return ends | (~free & (epoch >= self.limits()))
 
     def history(self, run: int) -> pd.DataFrame:
         """The curve of a run, columns `HISTORY`."""
@@ -192,8 +200,9 @@ class Curve:
         return {
             "curve": np.stack(self.rows),
             "best_epoch": self.best_epoch,
-            "best_rmse": self.best_rmse,
+            "best": self.best,
             "ended": self.ended,
+            "converged": self.converged,
             "out_of_time": self.out_of_time,
         }
 
@@ -202,8 +211,9 @@ class Curve:
         if state is None:
             return
         self.rows = list(state["curve"])
-        self.best_epoch, self.best_rmse = state["best_epoch"], state["best_rmse"]
+        self.best_epoch, self.best = state["best_epoch"], state["best"]
         self.ended, self.out_of_time = state["ended"], state["out_of_time"]
+        self.converged = state["converged"]
         training.restore(state)
 
 
@@ -258,6 +268,7 @@ def fitted(curve: Curve, models: Sequence[Factorization]) -> list[Fitted]:
             int(curve.best_epoch[run]),
             {name: model.values(*pairs(part)) for name, part in task.parts().items()},
             out_of_time=bool(curve.out_of_time[run]),
+            converged=bool(curve.converged[run]),
         )
         for run, (task, model) in enumerate(zip(curve.tasks, models, strict=True))
     ]

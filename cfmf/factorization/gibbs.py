@@ -45,6 +45,7 @@ from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 SHAPE = RATE = 1.0  # of every Gamma prior
 ADVICE = "lower k, or look for extreme ratings"
 SHRINK = 1.0  # prior observations of a mean μ_f
+SETTLED = 1e-3  # share of the mean prediction's RMSE by which the last sweeps may change it
 SPREADS = 2.0 ** np.arange(2, 11)  # from noise that differs tenfold to nearly equal noise
 
 
@@ -366,7 +367,19 @@ class _Sampling:
             predictions,
             deviations,
             out_of_time=self.out_of_time(),
+            converged=self.settled(),
         )
+
+    def settled(self) -> bool:
+        """Whether the last tenth of the counted sweeps left the RMSE of the mean as it was.
+
+        On validation, where it is watched, else on the training ratings; never of under ten sweeps.
+        """
+        column = HISTORY.index("train_rmse" if self.task.validation is None else "validation_rmse")
+        errors = [row[column] for row in self.history[self.settings.burn_in :]]
+        if len(errors) < 10:
+            return False
+        return abs(errors[-1] - errors[-1 - len(errors) // 10]) <= SETTLED * errors[-1]
 
     def posterior(self) -> Posterior:
         """The draws kept so far, with their noise."""

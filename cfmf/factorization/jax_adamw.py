@@ -27,6 +27,7 @@ from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import (
     as_model,
     bias_regs,
+    blocks_of,
     row_weights,
     side_by_side,
     silence_unrated,
@@ -113,6 +114,8 @@ class JaxTraining:
         if settings.penalty != "decay":
             factors = silence_unrated(*factors, task.train)
         left, right = side_by_side(*factors, settings.biases)
+        if isinstance(task.start, Factorization):
+            left, right = blocks_of(task.start, settings.biases)
         self.state_: State = {"left": jnp.asarray(left), "right": jnp.asarray(right)}
         for name in ("left", "right"):
             self.state_[f"{name}_mean"] = jnp.zeros_like(self.state_[name])

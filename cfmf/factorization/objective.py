@@ -80,6 +80,15 @@ def side_by_side(
     return blocks[0], blocks[1]
 
 
+def blocks_of(model: Factorization, biases: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """The left and right arrays of a model, float32: what `as_model` made it of."""
+    left, right = side_by_side(model.user_factors, model.item_factors, biases)
+    if biases:
+        k = model.user_factors.shape[1]
+        left[:, k], right[:, k + 1] = model.user_bias, model.item_bias
+    return left, right
+
+
 def as_model(
     left: np.ndarray,
     right: np.ndarray,

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from cfmf.factorization.model import Factorization, rated_rows
-from cfmf.factorization.objective import as_model, side_by_side
+from cfmf.factorization.objective import as_model, blocks_of, side_by_side
 from cfmf.kernels.solve import root_mean_square_error
 from cfmf.tasks import Task
 
@@ -21,12 +21,15 @@ class Blocks:
     task
         What is trained on.
     users, items
-        The factors at the start: users × k and items × k, of the dtype to compute in.
+        The factors at the start, users × k and items × k, of the dtype to compute in; not used
+        where the task has a start.
     """
 
     def __init__(self, task: Task, users: np.ndarray, items: np.ndarray) -> None:
         self.task, self.k = task, users.shape[1]
         self.left, self.right = side_by_side(users, items)
+        if isinstance(task.start, Factorization):
+            self.left, self.right = (block.astype(users.dtype) for block in blocks_of(task.start))
         self.best = (self.left.copy(), self.right.copy())
         self.mean = float(task.train.data.mean(dtype=np.float64))
 

@@ -105,6 +105,9 @@ class Method(BaseModel):
         `epochs` or `sweeps` of a method that trains in passes, else empty.
     stops_on_validation
         Whether validation decides how many passes the training on all training ratings takes.
+    several_starts
+        Whether what its training reaches depends on the random start, so that several are tried
+        where `cfmf.convergence` says so. Its solver can start from `Task.start`.
     watches_test
         Whether its learning curve shows the test RMSE of every pass, as the published study's did.
     on_gpu
@@ -133,6 +136,7 @@ class Method(BaseModel):
     stochastic: ClassVar[bool] = False
     iterates: ClassVar[Literal["", "epochs", "sweeps"]] = ""
     stops_on_validation: ClassVar[bool] = False
+    several_starts: ClassVar[bool] = False
     watches_test: ClassVar[bool] = False
     on_gpu: ClassVar[bool] = False
     environment: ClassVar[str] = ""

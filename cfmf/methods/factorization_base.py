@@ -105,6 +105,7 @@ class PenalizedMethod(FactorizationMethod):
     """Settings of methods that minimize the objective of `cfmf.factorization.objective`."""
 
     can = FactorizationMethod.can | {"fold_in"}
+    several_starts = True
 
     k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], step=4, search=(1, 256), ge=1)
     reg: float = setting(

@@ -94,6 +94,19 @@ def stopped_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame
     return found[found["stopped"] > 0]
 
 
+def unconverged_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """How many runs at chosen settings did not converge: columns method, unconverged, runs.
+
+    See `stopped_choices` for the parameters.
+    """
+    keys = ["dataset", "fold", "method", "k", "reg"]
+    rows = metrics[metrics["metric"] == "converged"].merge(chosen[keys], on=keys)
+    runs = rows.groupby([*keys, "seed"], sort=False)["value"].min().reset_index()
+    runs = runs.assign(unconverged=runs["value"] < 1)
+    found = runs.groupby("method", sort=False)["unconverged"].agg(unconverged="sum", runs="size")
+    return found[found["unconverged"] > 0].reset_index()
+
+
 def number(text: str) -> tuple[float, str]:
     """Key that sorts texts of numbers by value, and other texts after them."""
     try:

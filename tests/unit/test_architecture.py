@@ -20,7 +20,7 @@ LAYERS = [
     ["data"],
     ["neighbours", "factorization"],
     ["methods"],
-    ["lattice", "selection", "metrics", "training", "tuning", "prediction"],
+    ["lattice", "selection", "metrics", "convergence", "training", "tuning", "prediction"],
     ["evaluation", "hyperband", "adaptive_search"],
     ["statistics"],
     ["verdict"],

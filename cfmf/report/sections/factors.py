@@ -17,12 +17,13 @@ from cfmf.report.page import (
     Text,
     records,
 )
+from cfmf.report.sections import trainings
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.statistics.blocks import complete
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """RMSE by k, learning curves and grids."""
+    """RMSE by k, learning curves, grids, and whether the trainings converged."""
     points = numbers.tuned_by_k(study)
     if points.empty:
         return []
@@ -32,6 +33,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_rises(study, words),
         *_curves(study, words),
         *_grids(study, words),
+        *trainings.blocks(study, words),
     ]
 
 

@@ -172,6 +172,11 @@ def _metrics(rng: np.random.Generator) -> pd.DataFrame:
                 ("validation", "rmse"): test + 0.004,
                 ("train", "rmse"): test - 0.03 * (size + 1),
                 ("fit", "epochs"): float(100 + 10 * place),
+                ("fit", "rmse"): test - 0.03 * (size + 1) - 0.002 * place,
+                ("fit", "starts"): float(2 if k == KS[0] else 1),
+                ("fit", "converged"): 1.0,
+                ("train", "starts"): float(1 + (method == "mf" and k == KS[0] and place == 1)),
+                ("train", "converged"): float(method == "mf" or place < 2),
                 ("fit", "out_of_time"): float(method == "mf" and k == "64" and place == 0),
             }
             add(fold, method, k, reg, values)

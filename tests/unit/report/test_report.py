@@ -26,6 +26,7 @@ from cfmf.report.sections import (
     ratings,
     simulated,
 )
+from cfmf.report.sections.trainings import trainings
 from cfmf.report.strings import Catalogue
 from cfmf.selection import setting_parts
 from cfmf.statistics.names import ESTIMANDS
@@ -513,6 +514,22 @@ def test_effort_of_tuning_is_counted_and_what_was_cut_is_told(page, pages, resul
     assert cut["mf"] == len(generated_study.REGS)
     assert cut.sum() == cut["mf"]
     assert "training runs (methods: mf)" in pages["en", "embedded"]
+
+
+def test_trainings_are_counted_from_the_table(page, study):
+    table = trainings(study.tables["metrics"]).set_index("method")
+    metrics = study.tables["metrics"]
+    rows = metrics[(metrics["method"] == "mf") & (metrics["metric"] == "starts")]
+    split = {name: group["value"] for name, group in rows.groupby("split")}
+    assert table.loc["mf", "runs"] == len(split["fit"])
+    assert table.loc["mf", "several"] == (split["fit"] > 1).sum() > 0
+    assert table.loc["mf", "restarted"] == (split["train"] > 1).sum() > 0
+    assert (table["unconverged"] > 0).to_dict() == {"mf": False, "mf-published": True}
+    errors = metrics[(metrics["metric"] == "rmse") & (metrics["method"] == "mf")]
+    wide = errors.pivot_table(index=["k", "reg", "fold"], columns="split", values="value")
+    assert table.loc["mf", "ratio"] == pytest.approx((wide["train"] / wide["fit"]).max())
+    shown = page.table("trainings").set_index("method").astype(float)
+    pd.testing.assert_frame_equal(shown, table.astype(float), check_names=False)
 
 
 def test_split_schemes_are_compared(page, pages):

@@ -267,6 +267,19 @@ def test_methods_whose_chosen_runs_ran_out_of_time_are_not_compared(small, block
     assert "mf" in dict(order)  # described, not tested
 
 
+def test_chosen_runs_that_did_not_converge_reach_the_verdict(small, block):
+    metrics, users = small()
+    runs = metrics[(metrics["method"] == "mf") & (metrics["split"] == "test")]
+    state = [
+        runs.assign(split=split, metric="converged", value=value)
+        for split, value in (("fit", 1.0), ("train", (runs["fold"] != "u1").astype(float)))
+    ]
+    found = analysed((pd.concat([metrics, *state]), users), block)
+    [said] = [one["numbers"] for one in found.verdict if one["key"] == "unconverged"]
+    assert said["method"] == "mf"
+    assert 0 < said["unconverged"] < said["runs"]
+
+
 def test_edges_and_cuts_of_trials_reach_the_verdict_and_the_best_rows(small, block):
     settings = [f"neighbours={n} shrinkage=50" for n in (10, 40, 160)]
     rows = [
