@@ -108,6 +108,8 @@ benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/neighbours.py --peers $(VENV)-peers/bin/python
 	$(BIN)/python benchmarks/factorization.py --peers $(VENV)-peers/bin/python
 	$(BIN)/python benchmarks/type_one_error.py
+	$(BIN)/python -m benchmarks.simulation
+	$(BIN)/python -m benchmarks.defaults
 	$(BIN)/python benchmarks/report.py
 
 # Built as in LIBMF's own Makefile: its Python package omits the vector instructions. Without the

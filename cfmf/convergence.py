@@ -7,7 +7,7 @@ its start, most of all with few factors. Two rules, the same for every method th
 1. With at most `SMALL_K` factors, training on the fit part begins from a second start; and from a
    third where the losses of the first two differ. The start with the lowest validation RMSE is
    kept, a later one only if its RMSE is lower by more than `SAME`.
-2. The training on all training ratings must reach a loss no higher than that which the solution
+2. The training on all training ratings must reach the loss, within `BEHIND`, that the solution
    found on the fit part has on these same ratings. One that does not is repeated from other starts,
    then from that solution, whose epoch with the lowest loss is kept.
 """
@@ -27,6 +27,9 @@ FROM_FIT = STARTS  # number of the start at the solution found on the fit part
 SMALL_K = 4
 SAME = 1e-3
 """Share of a loss or an RMSE below which two trainings are taken to have found the same."""
+
+BEHIND = 5e-3
+"""Share of a loss by which a training may be behind: what is stopped early has no better measure."""
 
 Train = Callable[[Sequence[Task], str], list[Fitted]]
 """Trains tasks, of which a checkpoint is kept under this name."""
@@ -157,7 +160,7 @@ def _better(first: Fitted, second: Fitted) -> Fitted:
 
 
 def _reached(one: Fitted, goal: float) -> bool:
-    return not _loss(one) > goal * (1 + SAME)
+    return not _loss(one) > goal * (1 + BEHIND)
 
 
 def _kept(one: Fitted) -> int:
