@@ -29,7 +29,7 @@ SAME = 1e-3
 """Share of a loss or an RMSE below which two trainings are taken to have found the same."""
 
 BEHIND = 5e-3
-"""Share of a loss by which a training may be behind: what is stopped early has no better measure."""
+"""Share of a loss by which a training stopped early may be behind, as its start has it."""
 
 Train = Callable[[Sequence[Task], str], list[Fitted]]
 """Trains tasks, of which a checkpoint is kept under this name."""
