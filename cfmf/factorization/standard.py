@@ -53,7 +53,11 @@ class Standard:
         parts = {name: self.matrix(part)[0] for name, part in task.parts().items()}
         bounds = task.bounds and tuple((end - self.centre) / self.unit for end in task.bounds)
         report = task.report and self.reporting(task.report)
-        return replace(task, **parts, bounds=bounds, report=report)
+        start = task.start
+        if isinstance(start, Factorization):
+            start = start.reordered(self.users, self.items)
+            start = start.rescaled(1 / self.unit, -self.centre / self.unit)
+        return replace(task, **parts, bounds=bounds, report=report, start=start)
 
     def matrix(self, part: sparse.csr_array) -> tuple[sparse.csr_array, Order]:
         """A part in standard ratings, float32, and the place in `part` of each of its entries."""
