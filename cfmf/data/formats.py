@@ -317,9 +317,9 @@ def _warn(files: list[RatingFile], labels: Mapping[str, NDArray[Any]], latest: i
     for file in files:
         for name, text in file.padded.items():
             log.warning(
-                "%s: a %s such as %s has leading zeros, which whole numbers do not have: it is the"
-                " same %s as %s; set `table.ids` to text to tell them apart",
-                *(file.name, name, text, name, text.lstrip("0") or "0"),
+                "%s: the %s %s has leading zeros, which whole numbers do not have: it is the same"
+                " as %s; set `table.ids` to text to tell them apart",
+                *(file.name, name, text, text.lstrip("0") or "0"),
             )
     layout = files[0].layout
     if not layout.declared:

@@ -185,7 +185,7 @@ def _check_ties(date: NDArray[np.datetime64], rule: Mapping[str, Any], windows: 
     most = int(counts.argmax())
     raise ValueError(
         f"the folds {', '.join(empty)} of split.kind timeline have an empty part because of ties:"
-        f" the {len(date):,} ratings have {len(distinct):,} different dates, {counts[most]:,} of"
+        f" the {len(date):,} ratings have {len(distinct):,} distinct dates, {counts[most]:,} of"
         f" them {str(distinct[most]).removesuffix('T00:00:00.000000')}, and ratings of the same"
         " date are never divided between train and test. Set split.folds lower or split.test"
         " higher, use dates with the time of day, or set split.kind to kfold"

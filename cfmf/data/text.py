@@ -205,17 +205,16 @@ def _detected(sample: bytes, name: str, key: str) -> str:
     if encoding == "cp1252" and not C1.search(sample):
         encoding = "latin_1"
     certainty = (others[0][1][0] if others else 1.0) - best[0]
-    log.info(
-        "%s: encoding %s, detected by charset-normalizer, certainty %.0f %%",
-        *(name, encoding, 100 * certainty),
+    weak = certainty < CERTAIN or len(HIGH.findall(sample)) < FEW
+    words = [word for word in text.split() if not word.isascii()]
+    # Where it matters a guess is always told: no detector is right about every text.
+    log.log(
+        logging.WARNING if key else logging.INFO,
+        "%s: not UTF-8; encoding %s, detected by charset-normalizer, %s (%.0f %%), as in %r%s",
+        *(name, encoding.replace("_", "-"), "uncertain" if weak else "certain", 100 * certainty),
+        " ".join(words)[:40],
+        f"; if that is wrong, set `{key}`" if key else "",
     )
-    if key and (certainty < CERTAIN or len(HIGH.findall(sample)) < FEW):
-        words = [word for word in text.split() if not word.isascii()]
-        log.warning(
-            "%s: not UTF-8; read as %s, which is uncertain: is %r right? If not, set `%s`%s",
-            *(name, encoding.replace("_", "-"), " ".join(words)[:40], key),
-            f", perhaps to {others[0][1][2]}" if others else "",
-        )
     return encoding
 
 

@@ -679,8 +679,8 @@ WARNED_TABLES = {
     "leading zeros": (
         b"user,item,rating\n003,1,3\n3,2,4\n",
         {},
-        "a user such as 003 has leading zeros, which whole numbers do not have: it is the same"
-        " user as 3; set `table.ids` to text",
+        "the user 003 has leading zeros, which whole numbers do not have: it is the same as 3; set"
+        " `table.ids` to text",
     ),
     "text ids in quotes that are not declared": (
         b'user,item,rating\n"a","b",3\n',
@@ -696,7 +696,7 @@ WARNED_TABLES = {
     "text ids in an encoding that is not certain": (
         b"user,item,rating\nRen\xe9,1,3\n",
         TEXT,
-        "set `table.encoding`",
+        "uncertain (0 %), as in 'René,1,3'; if that is wrong, set `table.encoding`",
     ),
 }
 
