@@ -49,7 +49,7 @@ rule parse_ratings:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=resources.parse_megabytes(),
+        mem_mb=resources.parse_megabytes(config["datasets"]),
         runtime=resources.parse_minutes(),
     params:
         dataset=of_dataset("source", "scale", "audit", "subset", "table"),

@@ -141,6 +141,7 @@ class Checks:
     ) -> None:
         self.policies = policies
         self.locate = locate
+        self.advice = dict(ADVICE)
         self.counts: dict[str, int] = dict.fromkeys(MEANING, 0)
         self.refused: list[tuple[Place, str]] = []
 
@@ -189,8 +190,8 @@ class Checks:
         more = f" and {count - len(places):,} more" if count > len(places) else ""
         return (
             f"{check}: {count:,} × {MEANING[check]} ({shown}{more});"
-            f" {ADVICE.get(check, 'correct the file')}, or set audit.{check} of the data set to"
-            " `drop` to leave such rows out and list them in refused.tsv"
+            f" {self.advice.get(check, 'correct the file')}, or set audit.{check} of the data set"
+            " to `drop` to leave such rows out and list them in refused.tsv"
         )
 
     def summary(self) -> dict[str, dict[str, Any]]:

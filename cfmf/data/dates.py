@@ -26,6 +26,7 @@ UNITS = {"epoch": (1_000_000, 1), "epoch-ms": (1000, 1), "epoch-us": (1, 1), "ep
 # The unit in which a number of this size or above is a date between 1973 and 5138.
 SIZES = ((1e17, "epoch-ns"), (1e14, "epoch-us"), (1e11, "epoch-ms"), (1e8, "epoch"))
 WHOLE = "^-?(?:[0-9]{1,18}|[1-8][0-9]{18})$"
+PLAIN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?)?$"
 NUMBER = re.compile(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 ISO = re.compile(
     rb"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?"  # ASCII digits
@@ -46,9 +47,12 @@ def converted(texts: Any, form: str) -> tuple[NDArray[np.int64], NDArray[np.bool
     form
         A key of `UNITS`, "iso" or a format of `strptime`.
     """
+    if form == "iso":
+        moments, known = _plain(texts)
+        return (moments, known) if known.all() else _one_by_one(texts, _iso, moments, known)
+    nothing = np.zeros(len(texts), np.int64)
     if form not in UNITS:
-        convert = _iso if form == "iso" else partial(_formatted, form)
-        return _one_by_one(texts, convert, np.zeros(len(texts), bool))
+        return _one_by_one(texts, partial(_formatted, form), nothing, nothing.astype(bool))
     multiple, fraction = UNITS[form]
     good = pc.fill_null(pc.match_substring_regex(texts, WHOLE), False)
     if not pc.all(good).as_py():
@@ -60,8 +64,7 @@ def converted(texts: Any, form: str) -> tuple[NDArray[np.int64], NDArray[np.bool
     numbers = np.where(within, numbers, 0) * multiple // fraction
     if good.all():
         return numbers, within
-    others, found = _one_by_one(texts, partial(_number, form), good)
-    return np.where(good, numbers, others), np.where(good, within, found)
+    return _one_by_one(texts, partial(_number, form), numbers, good & within)
 
 
 def check_format(form: str) -> None:
@@ -111,13 +114,28 @@ def likely_unit(latest: int, form: str) -> str:
     return "" if unit == f"`{form}`" else unit
 
 
+def _plain(texts: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """`converted` of dates without an offset, all at once; of none if one does not exist."""
+    good = pc.fill_null(pc.match_substring_regex(texts, PLAIN), False)
+    plain = pc.if_else(good, texts, pa.scalar(b"1970-01-01")).cast(pa.string())
+    try:
+        moments = plain.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:
+        return np.zeros(len(texts), np.int64), np.zeros(len(texts), bool)
+    return moments, good.to_numpy(zero_copy_only=False) & (moments >= FIRST)
+
+
 def _one_by_one(
-    texts: Any, convert: Callable[[bytes], int], known: NDArray[np.bool_]
+    texts: Any,
+    convert: Callable[[bytes], int],
+    known: NDArray[np.int64],
+    good: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Converted texts, and which are dates; those that are already `known` are skipped."""
-    values, good = np.zeros(len(texts), np.int64), np.zeros(len(texts), bool)
-    for at, text in enumerate(texts.to_pylist()):
-        if text is None or known[at] or len(text) > LONGEST_DATE:
+    """`converted`, where those that are `good` are `known`."""
+    values, good = np.where(good, known, 0), good.copy()
+    others = np.flatnonzero(~good)
+    for at, text in zip(others.tolist(), texts.take(pa.array(others)).to_pylist(), strict=True):
+        if text is None or len(text) > LONGEST_DATE:
             continue
         try:
             value = convert(text)

@@ -341,6 +341,18 @@ def test_an_invalid_text_id_is_refused(tmp_path, dataset, drop_all, quoted):
     ]
 
 
+def test_ids_that_only_leading_zeros_tell_apart(tmp_path, dataset):
+    content = b"user,item,rating\n1,003,3\n1,3,4\n01,4,5\n"
+    with pytest.raises(ValueError, match=r"^duplicates: 2 .*leading zeros, so set `table\.ids`"):
+        read_table(tmp_path, dataset, content)
+    parsed = read_table(tmp_path, dataset, content, ids="text")
+    assert parsed.users["user_id"].tolist() == ["01", "1"]
+    assert parsed.items["item_id"].tolist() == ["003", "3", "4"]
+    parsed = read_table(tmp_path, dataset, content.replace(b"1,3,4", b"2,3,4"))
+    facts = parsed.audit["files"]["ratings.csv"]
+    assert facts["leading_zeros"] == {"item": "003", "user": "01"}
+
+
 def test_one_long_text_id_takes_no_memory_in_other_rows(tmp_path, dataset):
     rows = "".join(f"u{row % 300},i{row // 300},3\n" for row in range(60_000))
     peaks = []

@@ -46,7 +46,12 @@ REQUESTS = {
     "time to train": (resources.training_minutes(FOLDS, 3, lambda method: 120), 70, 210),
     "memory to draw ratings": (resources.retrieve_megabytes(DRAWN), 1200, 4800),
     "time to draw ratings": (resources.retrieve_minutes(DRAWN), 122, 366),
-    "memory to parse": (resources.parse_megabytes(), 504, 2018),
+    "memory to parse": (resources.parse_megabytes(DRAWN), 504, 2018),
+    "memory to parse text ids": (
+        resources.parse_megabytes({"tiny": {"table": {"ids": "text"}}}),
+        542,
+        2168,
+    ),
     "time to parse": (resources.parse_minutes(), 10, 30),
 }
 
@@ -62,4 +67,4 @@ def test_raw_files_that_are_not_there_yet_are_asked_for_again(inputs):
     """Snakemake calls once more when a request raises FileNotFoundError."""
     inputs["raw"] += "-none"
     with pytest.raises(FileNotFoundError):
-        resources.parse_megabytes()(JOB, input=inputs, attempt=1)
+        resources.parse_megabytes(DRAWN)(JOB, input=inputs, attempt=1)
