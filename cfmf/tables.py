@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -77,7 +77,7 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
     texts = [name for name in NAMES if name in table]
     returns = any(table[name].astype(str).str.contains("\r").any() for name in texts)
     # Python's csv leaves a carriage return without quotes, and pandas ends a row there.
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     with atomic_write(path) as temporary:
         table[expected].to_csv(
             temporary, sep="\t", index=False, float_format="%.9g", quoting=quoting
