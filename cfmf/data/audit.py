@@ -31,12 +31,14 @@ MEANING = {
     "test_in_train": "pair of the test part that is also rated in the train part",
     "test_only": "test rating of a user or item that the train part does not have",
     "unmatched_probe": "pair of probe.txt whose rating is not in the training set",
+    "constant": "rating of a data set whose ratings are all equal",
 }
 ADVICE = {
     "off_scale": "set the scale of these ratings under `scale` of the data set",
     "unknown_user": "add the missing users to users.txt",
     "duplicates": "set audit.duplicates to `keep-last` to keep the latest of each",
 }
+FEWEST = 2
 SHOWN = 5
 LONGEST_REFUSED = 1000
 
@@ -252,6 +254,109 @@ def check_pairs(
         test_only = test_rows[unseen[0][user[test_rows]] | unseen[1][item[test_rows]]]
     checks.apply("test_only", test_only, keep)
     return seen
+
+
+def choose_subset(
+    user: NDArray[np.int32],
+    item: NDArray[np.int32],
+    keep: NDArray[np.bool_],
+    subset: Mapping[str, Any],
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Which kept rows a study uses, and what is left out.
+
+    Parameters
+    ----------
+    user, item
+        Dense indices, one a row.
+    keep
+        The rows that passed the checks.
+    subset
+        The `subset` block of the data set's config.
+
+    Returns
+    -------
+    Whether each row is used; the numbers of ratings, users and items that are left out, and how
+    often those with too few ratings were counted.
+    """
+    chosen = keep.copy()
+    sides = (user, item)
+    before = [np.count_nonzero(_counts(side, keep)) for side in sides]
+    for side, most in zip(sides, (subset["users"], subset["items"]), strict=True):
+        if most and len(side):
+            among = np.zeros(int(side.max()) + 1, bool)
+            among[np.argsort(-_counts(side, keep), kind="stable")[:most]] = True
+            chosen &= among[side]
+    fewest, rounds = subset["minimum_ratings"], 0
+    limits = (fewest["user"], fewest["item"])
+    while max(limits) > 1:
+        counts = [_counts(side, chosen) for side in sides]
+        rounds += 1
+        short = [(n > 0) & (n < limit) for n, limit in zip(counts, limits, strict=True)]
+        if not any(one.any() for one in short):
+            break
+        for side, few in zip(sides, short, strict=True):
+            chosen &= ~few[side]
+        if not fewest["repeat"]:
+            break
+    after = [np.count_nonzero(_counts(side, chosen)) for side in sides]
+    return chosen, {
+        "ratings": int(np.count_nonzero(keep) - np.count_nonzero(chosen)),
+        "users": int(before[0] - after[0]),
+        "items": int(before[1] - after[1]),
+        "rounds": rounds,
+    }
+
+
+def _counts(index: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Kept rows of each number of an index."""
+    size = int(index.max()) + 1 if len(index) else 0
+    found = np.zeros(size, np.int64)
+    for rows in pieces(len(index)):
+        found += np.bincount(index[rows][keep[rows]], minlength=size)
+    return found
+
+
+def check_variety(ratings: pd.DataFrame, policy: str) -> int:
+    """Check that ratings can be studied at all: of several users and items, and not all equal.
+
+    Parameters
+    ----------
+    ratings
+        All ratings of the study, at least one: user and item (dense int32), rating.
+    policy
+        `audit.constant` of the data set: `error`, or `keep` for ratings that are all equal.
+
+    Returns
+    -------
+    The number of ratings if all are equal, else 0.
+
+    Raises
+    ------
+    ValueError
+        If there are too few users or items, or the ratings are all equal and the policy is `error`.
+    """
+    every = np.ones(len(ratings), bool)
+    for side, by in (("user", "by"), ("item", "of")):
+        if np.count_nonzero(_counts(ratings[side].to_numpy(), every)) < FEWEST:
+            raise ValueError(
+                f"all {len(ratings):,} ratings are {by} one {side}, but a study needs at least"
+                f" {FEWEST} {side}s; check `table.columns.{side}`, and the numbers under `subset`,"
+                " of the data set"
+            )
+    rating = ratings["rating"].to_numpy()
+    if rating.min() < rating.max():
+        return 0
+    told = (
+        f"all {len(rating):,} ratings are {rating[0]:g}: every method predicts them without error,"
+        " so the methods cannot be compared"
+    )
+    if policy == "error":
+        raise ValueError(
+            f"constant: {told}; check that `table.columns.rating` is the column of ratings, or set"
+            " audit.constant of the data set to `keep` to run the study all the same"
+        )
+    log.warning("%s", told)
+    return len(rating)
 
 
 def _duplicates(checks: Checks, pairs: pd.DataFrame, date: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -26,6 +26,8 @@ from cfmf.data.audit import (
     Pairs,
     Place,
     check_pairs,
+    check_variety,
+    choose_subset,
     dense_index,
     parts_seen,
 )
@@ -95,11 +97,13 @@ def parse(raw: Path, dataset: Mapping[str, Any], output: Path, threads: int = 1)
     ------
     ValueError
         If a raw file was changed since it was retrieved, or has defects whose policy in
-        `dataset["audit"]` is to stop.
+        `dataset["audit"]` is to stop, or the ratings are too few or too alike to study.
     """
     raw, output = Path(raw), Path(output)
     manifest = verified_manifest(raw)
     parsed = read(raw, dataset, threads)
+    constant = check_variety(parsed.ratings, dataset["audit"]["constant"])
+    parsed.audit["checks"]["constant"]["count"] = constant
     audit = {
         "source": dataset["source"],
         "served_by": manifest["served_by"],
@@ -147,7 +151,8 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     audit = _rating_facts(files, keep, refused, heads)
     audit["files"] |= user_facts | title_facts | probe_facts
 
-    chosen = _choose_subset(table, keep, dataset["subset"])
+    subset = dataset["subset"]
+    chosen, audit["left_out"] = choose_subset(table.user, table.item, keep, subset)
     if not chosen.any():
         raise ValueError(
             f"no rating of {raw} is kept; see the policies under `audit` and the numbers under"
@@ -159,7 +164,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
             parts_seen(index, table.columns["part"], np.ones(len(index), bool))
             for index in (table.user, table.item)
         ]
-    if listed is not None and not dataset["subset"]["users"]:
+    if listed is not None and not (subset["users"] or subset["minimum_ratings"]["user"]):
         # Users without a rating have a row of the matrix too.
         if len(listed) > len(table.user_ids):
             table.user = np.searchsorted(listed, table.user_ids).astype(np.int32)[table.user]
@@ -557,20 +562,6 @@ def _rating_facts(
         for key in ("rows_read", "rows_kept", "rows_refused")
     }
     return totals | {"files": facts}
-
-
-def _choose_subset(
-    table: Table, keep: NDArray[np.bool_], subset: Mapping[str, int]
-) -> NDArray[np.bool_]:
-    """Kept rows of the most active users and the most rated items, as `subset` specifies."""
-    chosen = keep.copy()
-    for index, most in ((table.user, subset["users"]), (table.item, subset["items"])):
-        if most and len(index):
-            counts = np.bincount(index[keep], minlength=int(index.max()) + 1)
-            among = np.zeros(len(counts), bool)
-            among[np.argsort(-counts, kind="stable")[:most]] = True
-            chosen &= among[index]
-    return chosen
 
 
 def _indexed(

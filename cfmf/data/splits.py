@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 import zipfile
 from collections.abc import Mapping
@@ -95,16 +96,52 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
     for name, (train, test) in zip(names, tests, strict=True):
         # The fold's number is part of the seed: a fold is the same for any number of folds.
         rng = np.random.default_rng([rule["seed"], len(folds)])
-        validation = _validation(ratings, train, rule, rng)
+        validation = _validation(ratings, train, rule, rng) if len(train) else train
         fit = np.setdiff1d(train, validation, assume_unique=True)
         folds[name] = Fold(np.sort(fit), np.sort(validation), np.sort(test))
         for part in PARTS:
             if not len(getattr(folds[name], part)):
                 raise ValueError(
-                    f"the {part} part of fold {name} is empty: {len(ratings):,} ratings are too few"
-                    f" for split {dict(rule)}; change `split` of the data set"
+                    f"the {part} part of fold {name} is empty: {_why_empty(ratings, rule)}"
                 )
     return folds
+
+
+def _why_empty(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> str:
+    """Why a rule leaves a part of a fold without ratings, and what to do about it."""
+    kind, count = rule["kind"], len(ratings)
+    if kind == "timeline":
+        return (
+            f"{count:,} ratings are too few for {rule['folds']} windows of {rule['test']} of them;"
+            " lower split.folds, or raise split.test"
+        )
+    if kind == "leave-last":
+        most = int(np.bincount(ratings["user"]).max())
+        return (
+            f"with split.leave {rule['leave']} a user needs at least {rule['leave'] + 2} ratings to"
+            f" have some in every part, and the most active one has {most}; lower split.leave, or"
+            " set split.kind to kfold"
+        )
+    if kind in ("predefined", "official"):
+        return f"it is given none of the {count:,} ratings; set split.kind to kfold"
+    each = " and users with several each" if kind == "kfold-per-user" else ""
+    return (
+        f"{rule['folds']} folds of {kind} with split.validation {rule['validation']} need at least"
+        f" {fewest_ratings(rule):,} ratings{each}, and there are {count:,}; lower split.folds or"
+        " get more ratings"
+    )
+
+
+def fewest_ratings(rule: Mapping[str, Any]) -> int:
+    """The fewest ratings that folds of equal size can be drawn from, every part with one or more.
+
+    A share v of the train part is held out, rounded to the nearest number of ratings and at least
+    one, so that t ratings leave some to fit if t ≥ 2 and t (1 - v) > 0.5.
+    """
+    folds = int(rule["folds"])
+    train = max(2, math.floor(0.5 / (1 - rule["validation"])) + 1)
+    # The largest test part of n ratings has ⌈n / folds⌉.
+    return max(folds, math.ceil(train * folds / (folds - 1)))
 
 
 Divided = list[tuple[Rows, Rows]]

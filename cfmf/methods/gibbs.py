@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
+from pydantic import model_validator
 from scipy import sparse
 
 from cfmf.methods.base import Method, setting
@@ -40,6 +41,14 @@ class Gibbs(FactorizationMethod):
     initial_scale: float = setting(
         0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
     )
+
+    @model_validator(mode="after")
+    def _counts_some(self) -> Self:
+        if self.burn_in >= self.sweeps:
+            raise ValueError(
+                f"burn_in is {self.burn_in} of {self.sweeps} sweeps; it must leave some to count"
+            )
+        return self
 
     def solver(self, device: str) -> Solver:
         """A Gibbs sampler on the CPU."""

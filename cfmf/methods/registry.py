@@ -16,6 +16,7 @@ PACKAGES = ("cfmf.methods", "cfmf.published.methods")
 ENTRY_POINTS = "cfmf.methods"
 UNLISTED = ("title", "step", "search")
 """What the schema of a config does not have of a setting."""
+NAME = "[a-z0-9][a-z0-9-]{0,59}"
 FAMILIES = ("baseline", "neighbours", "factorization")
 _of_config: dict[str, type[Method]] = {}
 
@@ -48,6 +49,11 @@ def register(blocks: Mapping[str, Any]) -> None:
     """
     for name, block in blocks.items():
         if isinstance(block, Mapping) and "class" in block:
+            if not re.fullmatch(NAME, name):
+                raise ValueError(
+                    f"methods.{name} has a class of its own; name it with lower-case letters,"
+                    " digits and hyphens only"
+                )
             _of_config[name] = load(name, str(block["class"]))
 
 
@@ -59,12 +65,12 @@ def load(name: str, path: str) -> type[Method]:
     ValueError
         If the class cannot be imported or is no method.
     """
-    match = re.fullmatch(r"([\w.]+):(\w+)", path)
+    match = re.fullmatch(r"(\w+(?:\.\w+)*):(\w+)", path)
     if not match:
         raise ValueError(f"methods.{name}.class is {path!r}; write it as module:Class")
     try:
         found = getattr(import_module(match[1]), match[2])
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever an imported file raises
         raise ValueError(
             f"methods.{name}.class: {path} cannot be imported ({error}); put its module where"
             " Snakemake is started, or install it"
@@ -101,9 +107,30 @@ def label(name: str) -> str:
 
 
 def family(name: str) -> str:
-    """What a method is compared as; `factorization` of a name that no registry has."""
-    found = methods().get(name)
-    return found.family if found else "factorization"
+    """What a method is compared as.
+
+    Raises
+    ------
+    ValueError
+        If no method has that name.
+    """
+    return method(name).family
+
+
+def searched() -> list[str]:
+    """Names of the installed methods that the adaptive search can tune.
+
+    These are the neighbour methods that have a number of neighbours to choose, and those with a
+    penalty that validation chooses, if they need no environment of their own.
+    """
+    return [
+        name
+        for name, found in installed().items()
+        if not (found.environment or of_published(name))
+        and (
+            "neighbours" in found.grids() or ("reg" in found.grids() and found.stops_on_validation)
+        )
+    ]
 
 
 def of_published(name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from functools import cache
 from typing import Any
@@ -17,8 +18,12 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from cfmf.imports import ROOT
 from cfmf.methods import registry
+from cfmf.workflow.agreement import disagreement
+from cfmf.workflow.values import place, plain_values, shown, shown_name
 
 SCHEMAS = ROOT / "schemas"
+SHOWN = 5
+LARGEST_COUNT = 2**31 - 1
 RENAMED = {
     "evaluation.reasons": "evaluation.explanations",
     "search": "published.search",
@@ -38,6 +43,8 @@ def schema() -> dict[str, Any]:
     known = registry.methods()
     properties = whole["properties"]
     properties["study"]["properties"]["methods"]["items"] = {"enum": list(known)}
+    searched = properties["tuning"]["properties"]["adaptive"]["properties"]["methods"]
+    searched["items"] = {"enum": registry.searched()}
     properties["methods"]["properties"] = {
         name: registry.schema(method) for name, method in known.items()
     }
@@ -54,27 +61,31 @@ def check(config: dict[str, Any]) -> None:
     ConfigError
         If it is not valid.
     """
-    for old, new in RENAMED.items():
-        for found in _paths(config, old.split(".")):
-            raise ConfigError(f"{found} is called {new} now: rename it")
     try:
-        registry.register(config.get("methods") or {})
+        copied = plain_values(config)
+        config.clear()
+        config.update(copied)
+        _refuse_renamed(config)
+        blocks = config.get("methods")
+        registry.register(blocks if isinstance(blocks, Mapping) else {})
     except ValueError as error:
-        raise ConfigError(str(error)) from error
-    for key, value in config.items():
-        config[key] = _apart(value)
+        raise ConfigError(f"The config is not valid: {error}") from error
     first = next(_Filling(schema()).iter_errors(config), None)
     if first is not None:
         raise ConfigError(
             f"The config is not valid: {complaint(first)}. config/README.md explains every key."
         )
     _without_published(config)
-    for name in config["study"]["datasets"]:
-        if name not in config["datasets"]:
-            raise ConfigError(
-                f"study.datasets names {name}, which datasets does not describe: add it there, or"
-                f" choose from {', '.join(config['datasets'])}."
-            )
+    fault = disagreement(config)
+    if fault is not None:
+        raise ConfigError(f"The config is not valid: {fault}.")
+
+
+def _refuse_renamed(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError if the config has a key under an old name."""
+    for old, new in RENAMED.items():
+        for found in _paths(config, old.split(".")):
+            raise ConfigError(f"{found} is called {new} now: rename it")
 
 
 def _without_published(config: dict[str, Any]) -> None:
@@ -119,25 +130,36 @@ def without(block: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 def complaint(error: ValidationError) -> str:
     """One message for an error of the config: where, what, what to do."""
-    where = "".join(
-        f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.absolute_path
-    )
-    where = where.lstrip(".")
+    where = place(tuple(error.absolute_path))
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(error.instance) - set(known))
-        full = [f"{where}.{key}" if where else str(key) for key in unknown]
-        hints = [_hint(str(key), known) for key in unknown]
+        unknown = sorted(set(error.instance) - set(known))[:SHOWN]
+        above = "" if where == "the config" else f"{where}."
         return "; ".join(
-            f"{key} is not a key: {hint}" for key, hint in zip(full, hints, strict=True)
+            f"{above}{shown_name(key)} is not a key: {_hint(key, known)}" for key in unknown
         )
     if error.validator == "required":
-        return f"{where or 'the config'}: {error.message}; add it"
+        return f"{where}: {error.message}; add it"
     if error.validator == "enum":
         allowed = [str(value) for value in error.validator_value]
-        return f"{where} is {error.instance!r}: {_hint(str(error.instance), allowed)}"
+        return f"{where} is {shown(error.instance)}: {_hint(str(error.instance), allowed)}"
     meaning = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
-    return f"{where or 'the config'}: {error.message}" + (f" ({meaning})" if meaning else "")
+    said = error.message.replace(repr(error.instance), shown(error.instance), 1)
+    return f"{where}: {said}" + _advice(error) + (f" ({meaning})" if meaning else "")
+
+
+def _advice(error: ValidationError) -> str:
+    """What to do about a value of another type, where YAML may not read what was meant."""
+    given = error.instance
+    if error.validator != "type":
+        return ""
+    wanted = error.validator_value
+    if isinstance(given, bool | int) and "string" in wanted:
+        return "; put it in quotes"
+    if isinstance(given, str) and {"number", "integer"} & {wanted, *wanted}:
+        with suppress(ValueError):
+            return f"; write {float(given)} (YAML reads exponents as in 1.0e-3 or 1.0e+3 only)"
+    return ""
 
 
 def _hint(given: str, known: list[str]) -> str:
@@ -145,13 +167,6 @@ def _hint(given: str, known: list[str]) -> str:
     if close:
         return f"did you mean {close[0]}?"
     return f"choose from {', '.join(known)}"
-
-
-def _apart(value: Any) -> Any:
-    """A copy without shared parts, as YAML's aliases make them: each gets defaults of its own."""
-    if isinstance(value, Mapping):
-        return {key: _apart(one) for key, one in value.items()}
-    return [_apart(one) for one in value] if isinstance(value, list) else value
 
 
 @cache
@@ -195,7 +210,16 @@ def _fill(
     )
 
 
-_Filling = validators.extend(Draft202012Validator, {"properties": _fill})
+def _of_type(
+    validator: Any, types: Any, instance: Any, parent: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """Check the type of a value, and that a count, size or seed is not beyond all use."""
+    yield from Draft202012Validator.VALIDATORS["type"](validator, types, instance, parent)
+    if types == "integer" and isinstance(instance, int) and instance > LARGEST_COUNT:
+        yield ValidationError(f"{instance} is greater than the maximum of {LARGEST_COUNT}")
+
+
+_Filling = validators.extend(Draft202012Validator, {"properties": _fill, "type": _of_type})
 
 
 def _paths(block: Any, names: list[str], above: tuple[str, ...] = ()) -> Iterator[str]:

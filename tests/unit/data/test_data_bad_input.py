@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 
 from cfmf.data.archives import unpack
 from cfmf.data.formats import read
@@ -33,6 +34,9 @@ from tests.unit.data.test_data_saved_folds import FILES as FOLD_FILES
 from tests.unit.data.test_data_saved_folds import FOLDS
 from tests.unit.data.test_data_structured import FILES as STRUCTURED
 from tests.unit.data.test_data_structured import LINES, PARQUET_ROWS
+from tests.unit.data.test_data_too_small import SMALL
+from tests.unit.workflow.test_bad_config import TABLES as OF_TABLES
+from tests.unit.workflow.test_bad_config import WHOLES
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "bad-input.md"
 
@@ -881,6 +885,19 @@ def shown_text(message):
     return message.replace("\x1b", "\\x1b").replace("[", "\\[")
 
 
+def few(rows, changes):
+    """How many ratings there are, and what the config sets."""
+    users, items, _ = map(set, zip(*rows, strict=True))
+    set_to = f", `{yaml.safe_dump(changes, default_flow_style=True).strip()}`" if changes else ""
+    return f"{len(rows)} ratings of {len(users)} × {len(items)}{set_to}"
+
+
+def yaml_shown(text):
+    """The beginning of a config as code in a cell of a Markdown table."""
+    line = text.replace("\n", " ⏎ ").replace("|", "\\|")
+    return f"`{line if len(line) < 80 else line[:80] + '…'}`"
+
+
 def page():
     """The documentation page of all cases."""
     files = {"train": "netflix_train.txt", "test": "netflix_test.txt"}
@@ -951,6 +968,14 @@ def page():
             )
             for name, (content, table, row) in READ_TABLES.items()
         ],
+        "Ratings that are too few or too alike": [
+            (name, few(rows, changes), f"stops: “… {words} …”")
+            for name, (rows, changes, words) in SMALL.items()
+        ],
+        "Configs": [
+            (name, yaml_shown(text), f"refused before anything runs: “… {words} …”")
+            for name, (text, words) in {**OF_TABLES, **WHOLES}.items()
+        ],
         "Unusual input that is read correctly": [
             (name, files[part], "read like the plain file") for name, (part, _) in HARMLESS.items()
         ],
@@ -965,6 +990,7 @@ def page():
 def test_the_documentation_has_every_case():
     """At least 40 cases, all different, and the page as generated from them."""
     bad = [*ROWS, *TITLE_LINES, *FILES, *ARCHIVES, *TABLES, *TABLE_ROWS, *TABLE_TITLES]
+    bad += [*SMALL, *OF_TABLES, *WHOLES]
     assert len(set(bad)) == len(bad) >= 40
     assert PAGE.read_text("utf-8") == page(), f"renew {PAGE.name}"
 
