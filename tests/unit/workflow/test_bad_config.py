@@ -168,7 +168,7 @@ def test_whole_floats_are_integers():
     check(given)
     assert [type(one) for one in given["methods"]["mf"]["k"]] == [int]
     assert given["study"]["seeds"] == [1000]
-    assert Plan(given).points("x", "mf")[0].endswith("k~8_reg~1/x")
+    assert Plan(given, NotImplemented).tried("ml-100k", "mf", before=1) == [("8", "1")]
 
 
 def keys(block, path=()):
@@ -184,7 +184,7 @@ def keys(block, path=()):
 
 
 COMPLETE = of_table("table: {test: test.csv, columns: {date: when}}\nscale: {step: 0.5}")
-COMPLETE["tuning"] = {"adaptive": {"enabled": True}}
+COMPLETE["tuning"] = {"grow": False, "adaptive": {"enabled": True}}
 del COMPLETE["datasets"]["ml-100k"]
 check(COMPLETE)
 PLACES = list(keys(COMPLETE))
@@ -234,11 +234,11 @@ def test_a_config_with_any_value_in_any_key_is_planned_or_refused_by_that_key(pa
         assert len(message) < 1500
         assert message.isprintable()
     else:
-        plan = Plan(config)
+        plan = Plan(config, NotImplemented)
         assert plan.studied("report")
         plan.published()
         for dataset in plan.datasets:
             plan.statistics(dataset)
             plan.local_files(dataset)
             plan.fold("evaluation", dataset)
-        assert plan.selection() + plan.points("x")
+            assert all(plan.tried(dataset, one, 1) for one in plan.in_area("factorization"))
