@@ -189,7 +189,8 @@ def _configured(dataset: Mapping[str, Any]) -> list[Download]:
     for one in dataset["urls"]:
         parts = urlsplit(one["url"])
         name = one.get("name") or unquote(parts.path).rsplit("/", 1)[-1]
-        if parts.scheme not in ("http", "https") or name in ("", ".", ".."):
+        named = name not in ("", ".", "..") and name.isprintable() and "\\" not in name
+        if parts.scheme not in ("http", "https") or not named:
             raise ValueError(f"{shown(one['url'])!r} is not the address of a file; correct `urls`")
         downloads.append(Download(one["url"], name, sha256=one.get("sha256", "")))
     return downloads

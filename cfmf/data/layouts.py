@@ -288,12 +288,7 @@ def _netflix_prize(raw: Path) -> list[RatingFile]:
     """The training set in any of its three forms, with one movie or many in a file."""
     found: list[tuple[str, Callable[[], BinaryIO], int]]
     if (raw / "training_set.tar").is_file():
-        archive = tarfile.open(raw / "training_set.tar")  # noqa: SIM115 - members are read later
-        found = [
-            (one.name, partial(_extracted, archive, one), one.size)
-            for one in sorted(archive, key=lambda member: member.name)
-            if one.isfile() and fnmatch.fnmatch(one.name, "*mv_*.txt")
-        ]
+        found = _movies_in(raw / "training_set.tar")
     else:
         paths = sorted(raw.glob("combined_data_*.txt")) or sorted(raw.glob("training_set/mv_*.txt"))
         if not paths:
@@ -305,8 +300,6 @@ def _netflix_prize(raw: Path) -> list[RatingFile]:
             (str(path.relative_to(raw)), partial(_opened, path), path.stat().st_size)
             for path in paths
         ]
-    if not found:
-        return []
     with found[0][1]() as stream:
         encoding = detect_encoding([stream.read(SAMPLE_BYTES)], found[0][0], "latin_1")
     _check_narrow(found[0][0], encoding)
@@ -315,6 +308,28 @@ def _netflix_prize(raw: Path) -> list[RatingFile]:
         RatingFile(name, opened, layout, TRAIN, encoding=encoding, size=size)
         for name, opened, size in found
     ]
+
+
+def _movies_in(path: Path) -> list[tuple[str, Callable[[], BinaryIO], int]]:
+    """The files of movies in an uncompressed tar archive: name, how to open it, and size."""
+    try:
+        # Members are read later. The mode keeps a compressed archive from being unpacked unseen.
+        archive = tarfile.open(path, "r:")  # noqa: SIM115
+        members = sorted(archive, key=lambda member: member.name)
+    except (tarfile.TarError, ValueError, MemoryError, EOFError) as error:
+        kind = kind_of(path)[0]
+        raise ValueError(
+            f"{path} is damaged or not a tar archive ({error}"
+            f"{f'; it is {kind}' if kind else ''}); get it again"
+        ) from None
+    found: list[tuple[str, Callable[[], BinaryIO], int]] = [
+        (one.name, partial(_extracted, archive, one), one.size)
+        for one in members
+        if one.isreg() and not one.issparse() and fnmatch.fnmatch(one.name, "*mv_*.txt")
+    ]
+    if not found:
+        raise ValueError(f"{path} has no file mv_*.txt; get it again")
+    return found
 
 
 def _opened(path: Path) -> BinaryIO:

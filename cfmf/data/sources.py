@@ -18,6 +18,7 @@ from cfmf.addresses import shown
 from cfmf.data.archives import decompressed_name, is_archive, unpack
 from cfmf.data.catalogue import Download, Source, downloads_of, local_files, source_of
 from cfmf.data.download import check_download, digest, download, reason
+from cfmf.data.kinds import kind_of
 from cfmf.data.manifest import (
     keep,
     kept_folder,
@@ -97,7 +98,7 @@ def retrieve(dataset: Mapping[str, Any], destination: Path) -> Facts:
         if dataset["source"] != "synthetic":
             keep(destination)
         return manifest
-    raise _not_served(dataset["source"], attempts)
+    raise _not_served(dataset["source"], attempts, kept_folder(destination))
 
 
 def adopt(dataset: Mapping[str, Any], raw: Path) -> bool:
@@ -155,12 +156,13 @@ def _made(
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _not_served(source: str, attempts: list[dict[str, str]]) -> ValueError:
-    """The error that no place serves the files."""
+def _not_served(source: str, attempts: list[dict[str, str]], kept: Path) -> ValueError:
+    """The error that no place serves the files; those of an earlier run may be `kept`."""
     tried = "".join(f"\n- {one['way']} {one['address']}: {one['error']}" for one in attempts)
     return ValueError(
         f"no place serves the files of {source}; put them into a folder and set it as `folder` of"
         f" the data set, or set `urls`. Tried:{tried or ' nothing, as no place is configured'}"
+        + (f"\nThe files of an earlier config are still in {kept}" if kept.is_dir() else "")
     )
 
 
@@ -255,7 +257,21 @@ def _from_folder(dataset: Mapping[str, Any], folder: Path, into: Path) -> Facts:
             _copied(path, into / placed)
         else:
             unpack(path, source.place, into)
+    for missing in source.lacks(_files_below(into)):
+        raise ValueError(f"{missing} is missing in {folder}{_unread(folder)}")
     return {"archives": archives}
+
+
+def _unread(folder: Path) -> str:
+    """Files of a folder that may hold the ratings but are of a kind that is not read."""
+    for path in sorted(one for one in folder.iterdir() if one.is_file()):
+        kind, ending = kind_of(path)
+        if kind and not ending:
+            return (
+                f"; {path.name} is {kind}, which is not read: unpack it, or save its table as text,"
+                " Parquet or JSON lines"
+            )
+    return ""
 
 
 def _copied(path: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,10 @@ def _fields(decoder: json.JSONDecoder, line: str, places: Places) -> tuple[list[
         return [], f"the line is not a JSON object ({error.args[0]})"
     if not isinstance(found, dict):
         return [], "the line is not a JSON object; each line must be one of its own"
+    with suppress(KeyError, TypeError):  # as nearly all lines are
+        fields = [found[place] for place in places.values()]
+        if "".join(fields).isprintable():
+            return fields, ""
     fields = []
     for role, place in places.items():
         if place not in found and role not in OPTIONAL:

@@ -245,7 +245,7 @@ def lines_of(text: TextIO, name: str) -> Iterator[str]:
         yield line
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """A row of a file: the number of its first line, its fields, text and number of lines.
 

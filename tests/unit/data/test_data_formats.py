@@ -476,6 +476,21 @@ def test_encoding_of_the_netflix_prize_is_detected(prize, dataset, kind, caplog,
         assert "probe.txt: encoding utf_8_sig" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is damaged or not a tar archive"),
+        (gzip.compress(bytes(10240)), "it is a gzip file"),
+        (b"<html>no</html>", "it is a web page"),
+        (bytes(10240), r"has no file mv_\*\.txt"),
+    ],
+)
+def test_a_training_set_that_is_no_archive_is_named(prize, dataset, content, message):
+    (prize / "training_set.tar").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read(prize, dataset(source="netflix-prize"))
+
+
 def test_a_probe_without_pairs_is_an_error(prize, dataset):
     write_movies(prize, "combined")
     for content in (b"", b"\n"):

@@ -392,6 +392,20 @@ def test_a_file_and_its_gzip_file_are_an_error(mine):
         mine({"ratings.csv": RATINGS, "ratings.csv.gz": gzip.compress(RATINGS)})
 
 
+def test_a_file_that_is_not_read_is_named_for_what_it_is(mine):
+    sevens = b"7z\xbc\xaf\x27\x1c\0\4"
+    with pytest.raises(
+        ValueError, match=r"ratings\.csv is missing in .*; r\.7z is a 7-Zip archive"
+    ):
+        mine({"r.7z": sevens, "notes.txt": b"x"})
+
+
+@pytest.mark.parametrize("name", ["a%1b[2J.csv", "a%5Cb.csv", "..", "%2e%2e"])
+def test_an_address_of_no_proper_name_is_refused(mine, name):
+    with pytest.raises(ValueError, match="is not the address of a file"):
+        mine({}, urls=[{"url": f"http://127.0.0.1:9/{name}"}])
+
+
 def test_a_name_with_brackets_is_no_pattern(mine):
     table = {"ratings": "ratings[1].csv"}
     with pytest.raises(ValueError, match=r"ratings\[1\]\.csv is missing"):

@@ -112,6 +112,23 @@ def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, m
     assert not (result.parents[2] / "raw").exists()
 
 
+def test_nothing_of_a_server_or_an_archive_steers_the_terminal(result, monkeypatch, capsys):
+    log = Path("results/tiny/logs/x.log")
+    log.parent.mkdir()
+    asked = SimpleNamespace(
+        log=[str(log)], rule="x", threads=1, config={}, input=[], output=[], params=None
+    )
+    with pytest.raises(SystemExit), job(asked):  # noqa: PT012 - what jobs do is in the block
+        logging.getLogger("cfmf.data.x").warning("served by \x1b]0;title\x07")
+        raise ValueError("\x1b[2Jno\r place\nserves \u202eit")
+    told = capsys.readouterr().err
+    written = log.read_text("utf-8")
+    assert "x failed: \\x1b[2Jno\\r place\nserves \\u202eit" in told
+    assert "served by \\x1b]0;title\\x07" in written
+    for text in (told, written):
+        assert text.replace("\n", "").replace("\t", "").isprintable()
+
+
 def test_every_rule_asks_for_memory_and_time_by_a_function():
     """Of the data's size or the config, more at each attempt: a number would not rise."""
     rules = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
