@@ -44,7 +44,7 @@ NETFLIX_TITLES = TitleLayout(
     Dialect(","), title=2, year=1, columns=3, title_last=True, strict_years=True, own="latin_1"
 )
 MOVIELENS_100K_TITLES = {
-    "u.item": TitleLayout(Dialect("|"), encoding="latin_1"),
+    "u.item": TitleLayout(Dialect("|"), own="latin_1"),
     "ml-100k.item": TitleLayout(
         Dialect("\t"), year=2, header=True, encoding="utf_8", misspelt={"unkonwn": "unknown"}
     ),

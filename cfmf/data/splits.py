@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import math
 import re
 import zipfile
@@ -18,6 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.files import DamagedError, atomic_write, sha256
+
+log = logging.getLogger(__name__)
 
 OFFICIAL_ROWS = 100_000
 OFFICIAL_FOLDS = 5
@@ -192,7 +195,24 @@ def _kfold_per_user(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
 def _leave_last(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
     """Each user's latest ratings, except the first; of equal dates the later row is the latest."""
     last = _last_of_users(ratings, np.arange(len(ratings)), rule["leave"])
+    _tell_ties(ratings["user"].to_numpy(), _dates(ratings), last)
     return [(np.flatnonzero(~last), np.flatnonzero(last))]
+
+
+def _tell_ties(
+    user: NDArray[np.int32], date: NDArray[np.datetime64], last: NDArray[np.bool_]
+) -> None:
+    """Log of how many users the order of rows decides which ratings are the latest."""
+    first_tested = pd.Series(date[last]).groupby(user[last]).min()
+    latest_kept = pd.Series(date[~last]).groupby(user[~last]).max()
+    first_tested, latest_kept = first_tested.align(latest_kept, "inner")
+    tied = int((first_tested == latest_kept).sum())
+    if tied:
+        log.warning(
+            "the latest ratings of %d of %d users have the same date as others of theirs, so the"
+            " order of rows decides which are tested; dates with the time of day would tell",
+            *(tied, len(first_tested)),
+        )
 
 
 def _timeline(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:

@@ -95,7 +95,16 @@ def sniff(path: Path, declared: str = "", own: str = "", key: str = "") -> str:
     """
     with open(path, "rb") as file:
         if declared:
-            return declared_encoding(declared, file.read(4), path.name, key or "table.encoding")
+            start = file.read(4)
+            file.seek(0)
+            encoding = declared_encoding(declared, start, path.name, key or "table.encoding")
+            valid, sample = _utf8(byte_blocks(file))
+            if key and valid and sample and not encoding.startswith("utf"):
+                log.warning(
+                    "%s: %s is declared, but all its bytes are valid UTF-8; `%s` may be wrong",
+                    *(path.name, declared, key),
+                )
+            return encoding
         return detect_encoding(byte_blocks(file), path.name, own, key)
 
 
@@ -150,12 +159,16 @@ def detect_encoding(blocks: Iterable[bytes], name: str, own: str = "", key: str 
 
 
 def _wide(sample: bytes) -> str:
-    """The UTF-16 encoding of bytes of which many at even or at odd places are zero, or ""."""
+    """The UTF-16 encoding of bytes that are zero at many even or odd places, or ""."""
     pairs = np.frombuffer(sample[: len(sample) // 2 * 2], np.uint8).reshape(-1, 2)
     zero = (pairs == 0).mean(axis=0) if len(pairs) else np.zeros(2)
-    if zero.max() < 0.1 or zero.min() > 0.1 * zero.max():
+    high = int(zero.argmax())
+    # A field may have zero bytes in any encoding; in UTF-16 every digit and line feed has one.
+    plain = np.isin(pairs[:, 1 - high], np.frombuffer(b"0123456789,;|\t\n", np.uint8))
+    paired = (pairs[plain, high] == 0).mean() > 0.5 if plain.any() else zero.max() > 0.4
+    if not paired or zero.max() < 0.1 or zero.min() > 0.1 * zero.max():
         return ""
-    return "utf_16_le" if zero[1] > zero[0] else "utf_16_be"
+    return "utf_16_le" if high else "utf_16_be"
 
 
 def _utf8(blocks: Iterable[bytes]) -> tuple[bool, bytes]:

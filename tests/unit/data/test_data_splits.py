@@ -125,6 +125,16 @@ def test_a_timeline_of_few_days_says_that_dates_are_tied(ratings, days):
         split(tied, rule("timeline", folds=4))
 
 
+def test_leave_last_tells_how_many_users_have_tied_dates(ratings, caplog):
+    split(ratings, rule("leave-last", leave=1))
+    assert not caplog.records
+    days = ratings.assign(
+        date=ratings["date"].mask(ratings["user"] < 3, np.datetime64("2001-01-01"))
+    )
+    split(days, rule("leave-last", leave=1))
+    assert "the latest ratings of 3 of 40 users have the same date" in caplog.text
+
+
 def test_fractions_of_a_second_decide_which_rating_is_the_last(ratings):
     second = pd.Timestamp("2024-01-01 10:00:00")
     parts = np.random.default_rng(5).permutation(1000)

@@ -100,6 +100,20 @@ def test_the_source_s_own_encoding_comes_before_a_guess(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_a_declared_encoding_of_a_file_in_utf_8_gives_a_warning(tmp_path, caplog):
+    path = tmp_path / "t.csv"
+    path.write_text("1,Café\n", "utf-8")
+    sniff(path, "utf-8", key="table.encoding")
+    path.write_text("1,Cafe\n")
+    sniff(path, "latin-1", key="table.encoding")
+    path.write_text("1,Café\n", "latin-1")
+    sniff(path, "latin-1", key="table.encoding")
+    assert not caplog.records
+    path.write_text("1,Café\n", "utf-8")
+    assert sniff(path, "latin-1", key="table.encoding") == "iso8859_1"
+    assert "latin-1 is declared, but all its bytes are valid UTF-8" in caplog.text
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32", "utf-8-sig"])
 @pytest.mark.parametrize("declared", [True, False])
 def test_wide_encodings_of_any_script(tmp_path, encoding, declared):
@@ -158,6 +172,67 @@ def test_rows_written_by_python_are_read_back_or_refused(rows, escape):
 def test_a_line_without_declared_quotes_is_one_row(fields):
     line = ",".join(fields) + "\n"
     assert [one.fields for one in records([line, line], Dialect(), "t.csv")] == [fields] * 2
+
+
+IDS = st.text(st.sampled_from('ab"\r\t\0\x0b\x1c\x1f\x85\u2028 é'), max_size=4)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(IDS, IDS), min_size=1, max_size=8), st.sampled_from([",", "::"]))
+def test_no_sign_in_a_text_id_shifts_a_row_or_merges_two_ids(
+    tmp_path, dataset, drop_all, pairs, separator
+):
+    """Unquoted: an id is read as it is, or its row is refused with its line."""
+    rows = ["user", "item", "rating"], *[(*pair, "3") for pair in pairs], ("z", "z", "3")
+    content = "".join(separator.join(row) + "\n" for row in rows)
+    (tmp_path / "ratings.csv").write_bytes(content.encode())
+    block = dataset(
+        source="table",
+        table={"ids": "text", "separator": separator},
+        audit=drop_all | {"duplicates": "drop"},
+    )
+    parsed = read(tmp_path, block)
+    good = [pair for pair in pairs if all(pair) and not set("\r\0") & set("".join(pair))]
+    good = [pair for pair in good if good.count(pair) == 1]
+    users, items = parsed.users["user_id"], parsed.items["item_id"]
+    found = zip(users[parsed.ratings["user"]], items[parsed.ratings["item"]], strict=True)
+    assert list(found) == [*good, ("z", "z")]
+    assert [place[1] for place, _ in parsed.refused] == [
+        line for line, pair in enumerate(pairs, 2) if pair not in good
+    ]
+
+
+BOOKS = (
+    b'"ISBN";"Book-Title";"Year-Of-Publication"\r\n'
+    b'"0195153448";"Classical Mythology";"2002"\r\n'
+    b'"078946697X";"The Real \\"J. Peterman\\" &amp; Co.; a Life";"1999"\r\n'
+    b'"3404921038";"Wie Barney es sieht. Dr. Seltsam\xb4s Erz\xe4hlung";"0"\r\n'
+)
+
+
+def test_book_crossing_s_kind_of_quotes(tmp_path, dataset):
+    ratings = b'"User-ID";"ISBN";"Book-Rating"\r\n"276725";"078946697X";"7"\r\n'
+    ratings += b'"276726";"3404921038";"5"\r\n"276727";"0195153448";"9"\r\n'
+    (tmp_path / "ratings.csv").write_bytes(ratings)
+    (tmp_path / "books.csv").write_bytes(BOOKS)
+    quoted = {"separator": ";", "quoted": True, "escape": "\\"}
+    titles = {"item": "ISBN", "title": "Book-Title", "year": "Year-Of-Publication"}
+    block = dataset(
+        source="table",
+        scale={"minimum": 1, "maximum": 10},
+        table=quoted
+        | {"ids": "text", "encoding": "iso-8859-1"}
+        | {"columns": {"user": "User-ID", "item": "ISBN", "rating": "Book-Rating"}}
+        | {"titles": quoted | titles | {"file": "books.csv"}},
+    )
+    parsed = read(tmp_path, block)
+    assert parsed.items["title"].tolist() == [
+        "Classical Mythology",
+        'The Real "J. Peterman" &amp; Co.; a Life',
+        "Wie Barney es sieht. Dr. Seltsam´s Erzählung",
+    ]
+    assert parsed.items["item_id"].tolist() == ["0195153448", "078946697X", "3404921038"]
+    assert parsed.audit["files"]["books.csv"]["odd_years"] == 1
 
 
 def test_titles_of_the_last_column_keep_their_separators(tmp_path, dataset):
