@@ -134,11 +134,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
     columns = _read_rows(files, Scale(**dataset["scale"]), checks, threads)
     labels = _sort_text_ids(files, columns)
     _warn(files, labels, int(columns["date"].max(initial=NO_DATE)))
-    if any(file.padded for file in files):
-        checks.advice["duplicates"] = (
-            "some ids have leading zeros, so set `table.ids` to text if they are then different, or"
-            f" {checks.advice['duplicates']}"
-        )
+    _advise(files, checks)
     probe_facts = _mark_probe(raw / "probe.txt", dataset, columns, checks)
     heads = {file.name: _head(file, columns, labels) for file in files[:HEAD]}
     listed, user_facts = _read_users(raw, dataset, checks)
@@ -347,6 +343,15 @@ def _warn(files: list[RatingFile], labels: Mapping[str, NDArray[Any]], latest: i
         log.warning(
             "the latest date is %s: as %s, the numbers are more likely; see `table.dates`",
             *(str(np.datetime64(latest, "us")), unit),
+        )
+
+
+def _advise(files: list[RatingFile], checks: Checks) -> None:
+    """Where ids have leading zeros, they may be why the same pair seems to be rated twice."""
+    if any(file.padded for file in files):
+        checks.advice["duplicates"] = (
+            "some ids have leading zeros, so set `table.ids` to text if they are then different, or"
+            f" {checks.advice['duplicates']}"
         )
 
 
