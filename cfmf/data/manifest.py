@@ -69,7 +69,8 @@ def keep(raw: Path) -> None:
 
 def link_files(folder: Path, into: Path) -> None:
     """Link the files of a folder into another one, which is made; copy them where that fails."""
-    shutil.copytree(folder, into, copy_function=_link, dirs_exist_ok=True)
+    ignored = shutil.ignore_patterns(".snakemake*")  # its time stamp of the folder
+    shutil.copytree(folder, into, ignore=ignored, copy_function=_link, dirs_exist_ok=True)
 
 
 def _link(source: str, target: str) -> None:

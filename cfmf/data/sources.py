@@ -189,7 +189,7 @@ def _ways(dataset: Mapping[str, Any], destination: Path) -> Iterator[tuple[str, 
         yield "download", addresses, lambda into: _from_servers(source, files, parts, into)
     if dataset["source"] == "movielens-100k":
         yield "package", RECBOLE, _from_package
-    if known and not declared and known.get("request") == _request(dataset):
+    if known and not declared and _answers(dataset, known):
         yield from_kept
 
 
@@ -210,7 +210,7 @@ def _is_declared(dataset: Mapping[str, Any], manifest: Facts) -> bool:
     if manifest.get("source") != dataset["source"]:
         return False
     if manifest.get("served_by") == "package":  # of which the version and its hash are fixed
-        return bool(manifest.get("request") == _request(dataset))
+        return _answers(dataset, manifest)
     files = downloads_of(dataset)
     for name, mirrors in files.items():
         checked = manifest.get("archives", {}).get(name, {}).get("checked", {})
@@ -219,6 +219,17 @@ def _is_declared(dataset: Mapping[str, Any], manifest: Facts) -> bool:
         if not found & {hash for one in mirrors for hash in (one.sha256, one.md5) if hash}:
             return False
     return bool(files)
+
+
+def _answers(dataset: Mapping[str, Any], manifest: Facts) -> bool:
+    """Whether raw files were retrieved for the same description of a data set.
+
+    Manifests of earlier versions do not list the request; the files of a source in the catalogue
+    are always the same.
+    """
+    if "request" in manifest:
+        return bool(manifest["request"] == _request(dataset))
+    return dataset["source"] != "table" and manifest.get("source") == dataset["source"]
 
 
 def _from_kept(kept: Path, into: Path) -> Facts:

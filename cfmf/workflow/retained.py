@@ -28,3 +28,5 @@ def retain_raw_files(datasets: Mapping[str, Mapping[str, Any]]) -> None:
             record([raw])
         if recorded(raw) and unverified_manifest(raw) != unverified_manifest(kept_folder(raw)):
             keep(raw)
+        elif laid and not kept_folder(raw).exists():
+            keep(raw)  # not to be used, but not to be lost either

@@ -188,7 +188,11 @@ def test_laid_files_with_another_checksum_or_none_are_left_and_told(dataset, lai
         with pytest.raises(ValueError, match="set it as `folder` of the data set"):
             verify([raw])
     assert [path.name for path in raw.iterdir()] == ["ratings.csv"]
-    assert [path.name for path in raw.parent.iterdir()] == ["raw"]
+    assert sorted(path.name for path in raw.parent.iterdir()) == [".raw.kept", "raw"]
+    lost(raw)
+    with pytest.raises(ValueError, match="still in"):
+        retrieve(block, raw)
+    assert (kept_folder(raw) / "ratings.csv").read_bytes() == NEWER
 
 
 def test_a_folder_with_its_manifest_but_without_a_record_is_adopted(dataset, raw, laid):
@@ -229,3 +233,29 @@ def test_nothing_is_kept_of_what_can_be_generated(dataset, tmp_path):
 def test_keeping_fails_without_harm(raw, caplog):
     keep(raw)
     assert "is not kept for later runs" in caplog.text
+
+
+def test_a_manifest_of_an_older_version_serves_a_source_of_the_catalogue_only(dataset, raw):
+    dead = [{"url": "http://127.0.0.1:9/ml-1m.zip"}]
+    files = {"ratings.dat": b"1::2::3::4\n", "movies.dat": b"2::Heat (1995)::Drama\n"}
+    folder = raw.parent / "old"
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    block = dataset(source="movielens-1m", folder=str(folder))
+    old = retrieve(block, raw)
+    del old["request"]
+    for source, served in (("movielens-1m", True), ("movielens-10m", False)):
+        for at in (raw, kept_folder(raw)):
+            (at / "manifest.json").unlink(missing_ok=True)
+            at.mkdir(exist_ok=True)
+            for name, content in files.items():
+                (at / name).write_bytes(content)
+            (at / "manifest.json").write_text(json.dumps(old))
+        lost(raw)
+        asked = dataset(source=source, urls=dead)
+        if served:
+            assert retrieve(asked, raw)["served_by"] == "folder"
+        else:
+            with pytest.raises(ValueError, match="no place serves"):
+                retrieve(asked, raw)
