@@ -88,7 +88,8 @@ def choose(
     Returns
     -------
     One row for each method and fold. `setting` is the choice in words; `seed` the first seed of a
-    stochastic method; `epochs` how many the training on fit led to with this seed, NaN of methods
+    stochastic method, `start` the random start that its training on train kept (see
+    `cfmf.convergence`); `epochs` how many the training on fit led to with this seed, NaN of methods
     that train in none; `out_of_time` whether the time budget ended it. `edge` names the ends that
     the choice is on, empty inside: of a grid that stays as it is ("k=highest;reg=lowest"), or of a
     search that grows, as `cfmf.lattice.open_ends` does ("k=highest-limit;reg=lowest-budget").
@@ -137,7 +138,8 @@ def choose_trial(trials: pd.DataFrame, axes: Axes | None = None) -> pd.DataFrame
         tried = _matching(rows, row, FOLD)["setting"].astype(object).fillna("")
         edges.append(_edges(row["setting"], tried, (axes or {}).get(row["method"], ())))
     found["edge"] = edges
-    empty: dict[str, Any] = {"k": "", "reg": "", "seed": "", "epochs": np.nan, "out_of_time": False}
+    empty: dict[str, Any] = {"k": "", "reg": "", "seed": "", "start": 0}
+    empty |= {"epochs": np.nan, "out_of_time": False}
     return found.assign(**empty)[COLUMNS["selection"]]
 
 
@@ -287,14 +289,14 @@ def _choose_points(metrics: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     for row in best(errors, FOLD).to_dict("records"):
         runs = _matching(metrics, row, POINT)
         seed = min(runs["seed"].unique(), key=lambda text: (len(text), text))
-        fit = runs[(runs["seed"] == seed) & (runs["split"] == "fit")]
-        facts = dict(zip(fit["metric"], fit["value"], strict=True))
+        known = runs[runs["seed"] == seed].set_index(["split", "metric"])["value"].to_dict()
         tried = map(_point_text, _matching(errors, row, FOLD).to_dict("records"))
         facts = {
             "setting": _point_text(row),
             "seed": seed,
-            "epochs": facts.get("epochs", np.nan),
-            "out_of_time": bool(facts.get("out_of_time", 0)),
+            "start": int(known.get(("train", "start"), 0)),
+            "epochs": known.get(("fit", "epochs"), np.nan),
+            "out_of_time": bool(known.get(("fit", "out_of_time"), 0)),
             "edge": _edges(_point_text(row), tried, axes.get(row["method"], ())),
         }
         rows.append(row | facts)

@@ -21,7 +21,7 @@ COLUMNS = {
     for kind, columns in {
         "metrics": "dataset fold method k reg seed split metric value",
         "costs": "dataset fold method k reg seed stage measure value",
-        "selection": "dataset fold method k reg setting seed epochs out_of_time edge"
+        "selection": "dataset fold method k reg setting seed start epochs out_of_time edge"
         " validation_rmse",
         "slices": "dataset fold method slice level n metric value",
         "intervals": "dataset fold method slice level users n metric value ci_low ci_high ci_level",

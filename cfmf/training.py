@@ -122,8 +122,9 @@ def train_point(
     -------
     Metrics: those of `cfmf.metrics` for each split (`fallback_share` of test only: the share of
     `has_unrated`), epochs, starts and converged (1 or 0) of `fit` and `train` as `Fitted` has them,
-    and out_of_time of `fit` (1 where the time limit ended it, else 0). Costs: seconds of fit and
-    refit, of all their starts. History, of the kept ones, and predictions as `PointResult`.
+    start of `train`, and out_of_time of `fit` (1 where the time limit ended it, else 0). Costs:
+    seconds of fit and refit, of all their starts. History, of the kept ones, and predictions as
+    `PointResult`.
 
     Raises
     ------
@@ -237,6 +238,7 @@ def _scores(run: Run, fit: Fitted, refit: Fitted, scale: tuple[float, float]) ->
         for name in ("epochs", "starts", "converged"):
             value = float(getattr(fitted, name))
             rows.append({"split": split, "metric": name, "value": value})
+    rows.append({"split": "train", "metric": "start", "value": float(refit.start)})
     rows.append({"split": "fit", "metric": "out_of_time", "value": float(fit.out_of_time)})
     return rows
 

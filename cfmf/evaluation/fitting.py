@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cfmf.convergence import STARTS, from_start
 from cfmf.methods.base import Method, Model
 from cfmf.methods.registry import method as method_named
 from cfmf.observed import pairs
@@ -30,6 +31,9 @@ class Setting:
         At the chosen setting.
     k, reg, seed
         As in the tables; empty where the method has none.
+    start
+        Number of the random start, as `cfmf.convergence` counts them; the solution on the fit part
+        is none, and the first is taken then.
     epochs
         Passes of the training, as found on the fold's fit part; None where the method's own rules
         end it.
@@ -43,6 +47,7 @@ class Setting:
     k: str = ""
     reg: str = ""
     seed: str = ""
+    start: int = 0
     epochs: int | None = None
     threads: int = 1
     device: str = "cpu"
@@ -78,7 +83,8 @@ class Setting:
                 raise ValueError(f"the number of epochs of {name} on fold {fold} is not known")
             epochs = int(chosen["epochs"])
         keys = {key: str(chosen[key]) for key in ("dataset", "fold", "k", "reg", "seed")}
-        return cls(found, epochs=epochs, threads=threads, **keys)
+        start = int(chosen["start"]) % STARTS
+        return cls(found, start=start, epochs=epochs, threads=threads, **keys)
 
     @property
     def name(self) -> str:
@@ -116,6 +122,7 @@ class Setting:
         seed = int(self.seed or 1)
         if self.method.iterates:
             task = Task(train, seed, test=queried, epochs=self.epochs, name=f"fold {self.fold}")
+            task = from_start(task, self.start)
             [found] = self.method.fit_tasks([task], threads=self.threads, device=self.device)
             deviations = found.deviations or {}
             predictions = found.predictions.get("test", np.zeros(0, "f4"))

@@ -10,8 +10,10 @@ from scipy import sparse
 from cfmf.convergence import SAME, SMALL_K, STARTS, best_starts, from_start, reach
 from cfmf.data.matrices import fold_matrices
 from cfmf.data.splits import split
+from cfmf.evaluation.fitting import Setting
 from cfmf.factorization import adamw, als, sgd
 from cfmf.methods import registry
+from cfmf.selection import choose
 from cfmf.tasks import HISTORY, Fitted, Task
 from cfmf.training import Run, train_point
 
@@ -95,6 +97,18 @@ def test_few_factors_are_fitted_from_several_starts(run, monkeypatch, name):
     assert value_of(found, "validation", "rmse") < 1.1 * value_of(normal, "validation", "rmse")
     many = train_point(made(name, SMALL_K + 1), [run])
     assert value_of(many, "fit", "starts") == 1
+
+
+def test_a_setting_chosen_by_validation_is_fitted_from_the_start_that_was_kept(run, monkeypatch):
+    method = made("als", 2)
+    stall(monkeypatch, lambda start: start == 0)
+    found = train_point(method, [run], "d")
+    monkeypatch.undo()
+    [row] = choose(found.metrics).to_dict("records")
+    assert row["start"] == value_of(found, "train", "start") > 0
+    setting = Setting.of(row, {"k": [2], "reg": [0.1]}, (-10, 10))
+    predicted = setting.fit(run.train, run.test).predictions
+    np.testing.assert_allclose(predicted, found.predictions["prediction"], rtol=1e-5)
 
 
 def fitted(loss, validation=1.0, **changes):

@@ -28,7 +28,7 @@ def test_every_method_predicts_any_pair(ratings, setting_of, name):
 
 def chosen(**changes):
     row = {"dataset": "d", "fold": "f1", "method": "mf", "k": "4", "reg": "0.1", "seed": "2"}
-    row |= {"setting": "k=4 reg=0.1", "epochs": 42.0, "out_of_time": False}
+    row |= {"setting": "k=4 reg=0.1", "start": 1, "epochs": 42.0, "out_of_time": False}
     return row | changes
 
 
@@ -36,6 +36,7 @@ def test_setting_is_what_validation_chose():
     block = {"k": [4, 16], "reg": [0.1], "patience": 3}
     setting = Setting.of(chosen(), block, (1, 5), threads=2)
     assert (setting.k, setting.reg, setting.seed, setting.epochs) == ("4", "0.1", "2", 42)
+    assert setting.start == 1
     method = setting.method
     assert (method.name, method.k, method.reg, method.patience) == ("mf", 4, 0.1, 3)
     assert (method.scale, setting.threads) == ((1, 5), 2)
