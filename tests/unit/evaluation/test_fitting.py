@@ -41,8 +41,8 @@ def test_setting_is_what_validation_chose():
     assert (method.name, method.k, method.reg, method.patience) == ("mf", 4, 0.1, 3)
     assert (method.scale, setting.threads) == ((1, 5), 2)
     assert setting.keys == {"dataset": "d", "fold": "f1", "method": "mf"}
-    with pytest.raises(ValueError, match="which the config no longer lists"):
-        Setting.of(chosen(), {"k": [16], "reg": [0.1]})
+    with pytest.raises(ValueError, match="no setting of it any more"):
+        Setting.of(chosen(setting="k=5"), block)
     with pytest.raises(ValueError, match="number of epochs of mf on fold f1 is not known"):
         Setting.of(chosen(epochs=np.nan), block)
 
