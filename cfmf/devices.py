@@ -8,7 +8,7 @@ from functools import cache
 
 
 class DeviceError(RuntimeError):
-    """A GPU was requested and cannot be used; the message says why and what to do."""
+    """A GPU was requested and cannot be used; the message explains why and what to do."""
 
 
 class DeviceMemoryError(MemoryError):

@@ -17,17 +17,16 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-# A name of this machine that can stand in a file's; what runs on several may share a folder.
+# A name of this machine that can be part of a file's; machines may share a folder.
 HOST = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())
 ABANDONED_SECONDS = 86_400
 
 
 def temporary_path(path: Path) -> Path:
-    """A name beside `path` to write to first, which no other writer has.
+    """A temporary name in the folder of `path`, which no other writer has.
 
-    What killed writers of `path` had begun so is removed, and so is what a database kept beside
-    that (SQLite's journal). The suffix is kept, so that writers which look at it (NumPy, pandas)
-    see the one they expect.
+    The temporary files of killed writers of `path` are removed, with the journals of SQLite. The
+    suffix is kept, for writers that depend on it (NumPy, pandas).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for begun in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}*"):
@@ -44,7 +43,7 @@ def temporary_path(path: Path) -> Path:
 def _abandoned(begun: Path) -> bool:
     """Whether the writer of a name of `temporary_path` is dead, or has written nothing for a day.
 
-    Of processes on another machine only their silence tells.
+    Whether processes on another machine are dead can only be inferred from their inactivity.
     """
     named = re.search(r"\.([\w-]+)\.(\d+)\.\w+\.partial", begun.name)
     if named and named[1] == HOST and not _runs(int(named[2])):
@@ -56,36 +55,36 @@ def _abandoned(begun: Path) -> bool:
 
 
 def _runs(process: int) -> bool:
-    """Whether a process of this machine runs; one that ended and was not yet asked for does not."""
+    """Whether a process of this machine runs; a zombie does not."""
     try:
         os.kill(process, 0)  # signal 0 asks whether there is such a process
     except ProcessLookupError:
         return False
     except PermissionError:  # another user's
         return True
-    told = Path(f"/proc/{process}/stat")
-    state = told.read_text("utf-8").rpartition(")")[2].split()[0] if told.exists() else ""
+    status = Path(f"/proc/{process}/stat")
+    state = status.read_text("utf-8").rpartition(")")[2].split()[0] if status.exists() else ""
     return state != "Z"
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to, and rename it to `path` when the block ends well.
+    """Yield a temporary path, and rename it to `path` if the block ends without an error.
 
-    A job killed half way leaves `path` as it was: absent, or the old file. Of two that write it at
+    A killed job leaves `path` as it was: absent, or the old file. Of two that write it at
     once each writes a file of its own (see `temporary_path`), and the last one stays.
     """
     path = Path(path)
-    beside = temporary_path(path)
+    temporary = temporary_path(path)
     try:
-        yield beside
-        os.replace(beside, path)
+        yield temporary
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 class DamagedError(ValueError):
-    """A file or folder is not as it was written; `path` tells which."""
+    """A file or folder is not as it was written: `path`."""
 
     def __init__(self, path: str | Path, what: str):
         super().__init__(what)
@@ -95,10 +94,10 @@ class DamagedError(ValueError):
 def quarantine(path: str | Path) -> None:
     """Rename a file or folder to its name followed by `.damaged`, in the place of an older one."""
     path = Path(path)
-    aside = path.with_name(f"{path.name}.damaged")
-    if aside.is_dir():
-        shutil.rmtree(aside)
-    path.replace(aside)
+    damaged = path.with_name(f"{path.name}.damaged")
+    if damaged.is_dir():
+        shutil.rmtree(damaged)
+    path.replace(damaged)
 
 
 def sha256(path: str | Path) -> str:
@@ -109,8 +108,8 @@ def sha256(path: str | Path) -> str:
 
 def save_matrix(path: str | Path, matrix: sparse.csr_array) -> None:
     """Write a CSR matrix as `.npz`, whole or not at all."""
-    with atomic_write(path) as beside:
-        sparse.save_npz(beside, matrix)
+    with atomic_write(path) as temporary:
+        sparse.save_npz(temporary, matrix)
 
 
 def load_matrix(path: str | Path) -> sparse.csr_array:

@@ -39,9 +39,9 @@ def new_study(
 
 def keep_study(study: optuna.Study, path: Path) -> None:
     """Write a finished study to a SQLite file of its own, whole or not at all."""
-    with atomic_write(path) as beside:
+    with atomic_write(path) as temporary:
         optuna.copy_study(
             from_study_name=study.study_name,
             from_storage=study._storage,
-            to_storage=f"sqlite:///{beside}",
+            to_storage=f"sqlite:///{temporary}",
         )

@@ -55,8 +55,6 @@ class Metric:
         How the report writes it: a kind of `cfmf.report.strings.shown`.
     over_folds
         How the values of the folds, each averaged over seeds, become one.
-    lower_is_better
-        None where neither is.
     in_summary
         Whether the report's table of methods has a column of it.
     """
@@ -64,7 +62,6 @@ class Metric:
     of: Callable[[Scored], float | None]
     format: str = "rmse"
     over_folds: Literal["mean", "median", "min", "max"] = "mean"
-    lower_is_better: bool | None = True
     in_summary: bool = False
 
 
@@ -86,7 +83,7 @@ METRICS = {
     "rmse": Metric(lambda scored: rmse(scored.predictions, scored.ratings), in_summary=True),
     "rmse_clipped": Metric(_clipped),
     "mae": Metric(_mean_absolute, in_summary=True),
-    "coverage_90": Metric(_coverage, format="share", lower_is_better=None),
+    "coverage_90": Metric(_coverage, format="share"),
     "fallback_share": Metric(
         lambda scored: None if scored.is_fallback is None else _mean(scored.is_fallback),
         format="share",

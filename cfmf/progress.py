@@ -20,7 +20,7 @@ def progress(
     """Pass `items` on and log how far the loop is, at most once in `every` seconds.
 
     Of the `total`, `before` were done by an earlier process, from whose checkpoint this one goes
-    on; the seconds told are this one's.
+    on; the seconds reported are this one's.
     """
     log = logging.getLogger("cfmf.progress")
     if total is None and isinstance(items, Sized):

@@ -84,6 +84,14 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
         )
 
 
+def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows of a table whose columns hold these values."""
+    kept = pd.Series(data=True, index=table.index)
+    for name, value in values.items():
+        kept &= table[name] == value
+    return table[kept]
+
+
 def cost_row(keys: Mapping[str, str], stage: str, seconds: float) -> dict[str, Any]:
     """A row of a `costs` table, the wall-clock seconds of a stage; `keys` are some of `KEYS`."""
     row = dict.fromkeys(KEYS, "") | dict(keys)

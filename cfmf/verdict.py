@@ -1,7 +1,7 @@
 """The verdict, made from the results by rule: messages, each a key and the numbers it holds.
 
-The report's catalogues have the sentences, under `verdict`. No message says that there is no
-difference: for a test that does not reject, the message gives what it could have detected.
+The report's catalogues have the sentences, under `verdict`. No message states that there is
+no difference: for a test that does not reject, the message gives what it could have detected.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _orders_of_k(
 
 
 def of_contrast(pair: Sequence[Result], first: str, second: str, alpha: float) -> list[Message]:
-    """What the paired tests of one contrast say, in one message or two.
+    """What the paired tests of one contrast show, in one message or two.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def of_orders(
 
 
 def of_omnibus(family: Sequence[Result], key: str, **known: str) -> list[Message]:
-    """What the tests of all levels of a family together say, in a message of this key."""
+    """What the tests of all levels of a family together show, in a message of this key."""
     tests = (names.FRIEDMAN, names.SHARED_ANOVA, names.ANOVA)
     friedman, anova, naive = (_of(family, test) for test in tests)
     if friedman is None or anova is None or naive is None or pd.isna(friedman.p_raw):
@@ -351,7 +351,7 @@ def of_design(folds: int, seeds: int | None, checks: Sequence[Check]) -> list[Me
 
 
 def across(table: pd.DataFrame, tests: Sequence[Result], block: Mapping[str, Any]) -> list[Message]:
-    """What the data sets together say, by rule."""
+    """The verdict on all data sets together."""
     wide = independent(table)
     size = {"datasets": len(wide), "methods": wide.shape[1]}
     friedman = _of(tests, names.FRIEDMAN)

@@ -19,7 +19,7 @@ with job(snakemake) as (log, params):
     messages = verdict.across(table, tests, params.settings)
     write_table(snakemake.output.errors, table, "datasets")
     write_table(snakemake.output.tests, Analysis(tests).tables()["tests"], "tests")
-    with atomic_write(snakemake.output.verdict) as beside:
-        beside.write_text(json.dumps(messages, indent=1, ensure_ascii=False))
+    with atomic_write(snakemake.output.verdict) as temporary:
+        temporary.write_text(json.dumps(messages, indent=1, ensure_ascii=False))
     for message in messages:
         log.info("%s %s", message["key"], json.dumps(message["numbers"], ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Every method's figures in one table, the settings chosen on validation, and where they err."""
+"""The metrics of all methods in one table, the chosen settings, and the errors in detail."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What was measured of each method, in one table of each kind."""
+"""What was measured of each method, joined to one table of each kind."""
 
 from pathlib import Path
 

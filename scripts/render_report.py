@@ -1,4 +1,4 @@
-"""The report: one self-contained page, its light twins for `snakemake --report`, its origin."""
+"""The report: one self-contained page, its static versions for `snakemake --report`, provenance."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ with job(snakemake) as (log, params):
     pages = {
         Path(snakemake.output.interactive): "embedded",
         Path(snakemake.output.still): "svg",
-        Path(snakemake.output.further): "folded",
+        Path(snakemake.output.further): "collapsed",
     }
     render_pages(study, pages, params.language, extensions)
     # The pages show the hashes of what they were made from; their own are in the file only.

@@ -1,7 +1,7 @@
 """The published search, repeated as it was: its test set chooses, and its pruned trials count.
 
 The study searched with its JAX code, whose loss and start differ from those of its torch code. One
-whole curve of that code is kept beside the search.
+whole learning curve of that code is stored with the search.
 """
 
 import optuna
@@ -44,5 +44,5 @@ with job(snakemake) as (log, params):
     )  # fmt: skip
     for name in ("frame", "intermediate", "importances", "curve"):
         table = curve if name == "curve" else getattr(found, name)
-        with atomic_write(snakemake.output[name]) as beside:
-            table.to_parquet(beside, index=False)
+        with atomic_write(snakemake.output[name]) as temporary:
+            table.to_parquet(temporary, index=False)

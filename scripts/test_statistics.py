@@ -44,7 +44,7 @@ with job(snakemake) as (log, params):
     messages = of_dataset(found, measured, params.settings, known)
     for kind, table in found.tables().items():
         write_table(snakemake.output[kind], table, kind)
-    with atomic_write(snakemake.output.verdict) as beside:
-        beside.write_text(json.dumps(messages, indent=1, ensure_ascii=False))
+    with atomic_write(snakemake.output.verdict) as temporary:
+        temporary.write_text(json.dumps(messages, indent=1, ensure_ascii=False))
     for message in messages:
         log.info("%s %s", message["key"], json.dumps(message["numbers"], ensure_ascii=False))

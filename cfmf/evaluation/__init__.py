@@ -1,1 +1,1 @@
-"""How well each method predicts: its errors, its chosen setting, and where it errs."""
+"""How well each method predicts: its errors overall, in slices of the ratings, and by user."""

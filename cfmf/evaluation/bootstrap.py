@@ -28,7 +28,7 @@ class Resampling:
 
     @classmethod
     def of(cls, statistics: Mapping[str, Any]) -> Resampling:
-        """As the `statistics` block of the config says."""
+        """As the `statistics` block of the config specifies."""
         return cls(statistics["bootstrap_repeats"], statistics["seed"], statistics["ci_level"])
 
 
@@ -61,7 +61,7 @@ def ratio_intervals(
     Parameters
     ----------
     numerators, denominators
-        Users × columns; a denominator of 0 says that the user has no part in the column.
+        Users × columns; a denominator of 0 means that the user is not in the column.
 
     Returns
     -------

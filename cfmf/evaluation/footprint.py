@@ -91,7 +91,8 @@ def cost_rows(
     -------
     The stages, and `model` with its `bytes` and `numbers`: `Method.parameter_count`.
     """
-    numbers = setting.method.parameter_count(_shape(train), train.nnz, model)
+    shape = int(train.shape[0]), int(train.shape[1])
+    numbers = setting.method.parameter_count(shape, train.nnz, model)
     facts = {**stages, "model": {"bytes": size_in_bytes(model), "numbers": numbers}}
     keys = setting.keys | {"k": setting.k, "reg": setting.reg, "seed": setting.seed}
     rows = [
@@ -100,7 +101,3 @@ def cost_rows(
         for measure, value in measures.items()
     ]
     return pd.DataFrame(rows)[COLUMNS["costs"]]
-
-
-def _shape(matrix: sparse.csr_array) -> tuple[int, int]:
-    return int(matrix.shape[0]), int(matrix.shape[1])

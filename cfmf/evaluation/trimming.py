@@ -1,9 +1,9 @@
 """Cold start by experiment: users whose history is cut short, and how well each method predicts.
 
 A sample of test users is divided at random among the history lengths. In each of a few rounds a
-method is fitted once, to training ratings of which every sampled user keeps as many as their group
-says and all other users keep all; rounds rotate the groups through the lengths (rows of a cyclic
-Latin square). What a user keeps at a short length is kept at every longer one.
+method is fitted once, to training ratings of which every sampled user keeps as many as their
+group's length and all other users keep all; rounds rotate the groups through the lengths (rows of
+a cyclic Latin square). What a user keeps at a short length is kept at every longer one.
 
 Groups differ by chance in how hard their users are to predict, which the errors of the same users
 with their whole history show. The error at a length is therefore a ratio estimate (Cochran, 1977,
@@ -77,7 +77,7 @@ def design(
         How many at most.
     rounds
         How often each method is fitted; as many as there are lengths makes the Latin square
-        complete, and further ones say nothing new.
+        complete, and further ones add no information.
     """
     ascending = tuple(sorted(set(lengths)))
     rounds = min(rounds, len(ascending))

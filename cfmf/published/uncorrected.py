@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.published import SEARCHED, battery
-from cfmf.statistics import names
+from cfmf.published import SEARCHED, keys, unblocked
+from cfmf.published.keys import ALL_TRIALS, COMPLETE_TRIALS, GRID
 from cfmf.statistics.analysis import best_rows, complete_grids, medians
 from cfmf.statistics.blocks import grouped, number
-from cfmf.statistics.names import ALL_TRIALS, COMPLETE_TRIALS, GRID
 from cfmf.statistics.results import Analysis, Family, Row, adjust
 from cfmf.verdict import Message, message
 
@@ -47,8 +46,8 @@ def analyse(
         if method in grids:
             samples[GRID, method] = grids[method].rename(columns={"test": "value"})
     for (arm, method), runs in samples.items():
-        family = Family(f"published_{arm}", method, names.PUBLISHED, names.UNBLOCKED, "k")
-        tests, checks = battery.battery(runs, family, block["alpha"], Resampling.of(block))
+        family = Family(f"published_{arm}", method, keys.PUBLISHED, keys.UNBLOCKED, "k")
+        tests, checks = unblocked.tests_of(runs, family, block["alpha"], Resampling.of(block))
         of_k = medians(runs, arm, method)
         found += Analysis(adjust(tests, block["alpha"]), (*checks,), (*of_k,))
     return found
@@ -74,11 +73,11 @@ def _best_rows(grids: Mapping[str, pd.DataFrame], search: pd.DataFrame | None) -
         runs = trial_runs(search)
         for k in grouped(runs):
             lowest = runs[runs["k"] == k].nsmallest(1, "value").rename(columns={"value": "test"})
-            rows += best_rows(names.SEARCH_ON_TEST, SEARCHED, lowest)
+            rows += best_rows(keys.SEARCH_ON_TEST, SEARCHED, lowest)
     for method, cells in grids.items():
         lowest = cells.loc[cells.groupby("k")["test"].idxmin()]
         lowest = lowest.sort_values("k", key=lambda s: s.map(number))
-        rows += best_rows(names.GRID_ON_TEST, method, lowest)
+        rows += best_rows(keys.GRID_ON_TEST, method, lowest)
     return rows
 
 

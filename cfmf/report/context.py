@@ -14,7 +14,7 @@ import pandas as pd
 from cfmf.files import load_matrix
 from cfmf.neighbours.stored import corner, distribution, load_similarity
 from cfmf.observed import overlap
-from cfmf.tables import MEASURED, read_table
+from cfmf.tables import COLUMNS, MEASURED, read_table
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ TABLES = {
 }
 """Tables that the report reads, by the stage that makes them."""
 MANDATORY = ("metrics", "selected")
+EXTRA = {**MEASURED, "intervals": "intervals", "scaling": "scaling", "timings": "timings"}
+"""Tables below evaluation/ that only some runs make, and their kinds."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that a report is made of; a table that no stage wrote is None.
+    """Everything that a report is made of.
 
-    `tables` has the tables of `cfmf.tables` by kind and, under `extra`, those that only some runs
-    make. `histories` has a frame of one fold and seed for each (method, k, reg); `adaptive` the
+    `tables` has the tables of `cfmf.tables` by kind and `extra` those that only some runs make; see
+    `table`. `histories` has a frame of one fold and seed for each (method, k, reg); `adaptive` the
     trials, metrics and costs of the adaptive searches of all methods and folds; `added` the tables
     that an extension of the report has read.
     """
@@ -106,10 +108,12 @@ class Study:
         described = self.provenance.get("config", {}).get("datasets", {}).get(name, {})
         return described.get("label") or name
 
-    def table(self, kind: str) -> pd.DataFrame | None:
-        """A table by its kind; None where the run has none or it is empty."""
-        found = self.tables.get(kind)
-        return None if found is None or found.empty else found
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of `tables`, `extra` or `added`; without rows where the run has none."""
+        for tables in (self.tables, self.extra, self.added):
+            if name in tables:
+                return tables[name]
+        return pd.DataFrame(columns=COLUMNS.get(EXTRA.get(name, name)))
 
 
 class Files(Protocol):
@@ -274,10 +278,6 @@ def _benchmarks(files: Files) -> pd.DataFrame | None:
             rule, _, job = place["job"].partition("/")
             rows.append(table[["s", "max_rss"]].assign(rule=rule, job=job))
     return pd.concat(rows, ignore_index=True) if rows else None
-
-
-EXTRA = {**MEASURED, "intervals": "intervals", "scaling": "scaling", "timings": "timings"}
-"""Tables below evaluation/ that only some runs make, and their kinds."""
 
 
 def _extra(files: Files) -> dict[str, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""What the report says in numbers, computed from the tables of a study."""
+"""The numbers of the report, computed from the tables of a study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cfmf.methods.registry import family
 from cfmf.metrics import METRICS
 from cfmf.report.context import Study
 from cfmf.selection import best
-from cfmf.tables import COLUMNS
+from cfmf.tables import where
 
 ONE_RUN = {"fit", "refit", "predict"}
 """Stages of the costs that one use of a chosen setting pays; the others belong to the search."""
@@ -26,8 +26,7 @@ def errors_on_test(study: Study, metric: str = "rmse") -> pd.DataFrame:
 
     The value is the mean over seeds; folds are never mixed here.
     """
-    rows = study.tables["selected"]
-    rows = rows[(rows["split"] == "test") & (rows["metric"] == metric)]
+    rows = where(study.tables["selected"], split="test", metric=metric)
     return rows.groupby(["method", "fold"], sort=False)["value"].mean().reset_index()
 
 
@@ -57,18 +56,14 @@ def summary(study: Study) -> pd.DataFrame:
 
 def of_users(study: Study) -> pd.DataFrame:
     """Mean and median of the users' own RMSE: rows of the `intervals` table, none without it."""
-    rows = study.extra.get("intervals")
-    if rows is None:
-        return pd.DataFrame(columns=COLUMNS["intervals"])
-    return rows[rows["slice"] == EACH_USER]
+    return where(study.table("intervals"), slice=EACH_USER)
 
 
 def chosen_settings(study: Study) -> pd.Series:
-    """For each method the settings that its folds chose, the commonest first, as one text."""
-    rows = study.table("selection")
-    if rows is None:
+    """For each method the settings chosen on its folds, the most frequent first, as one text."""
+    rows = study.table("selection").dropna(subset=["setting"])
+    if rows.empty:
         return pd.Series(dtype=str)
-    rows = rows[rows["setting"].notna()]
     return rows.groupby("method")["setting"].apply(_tally)
 
 
@@ -82,9 +77,9 @@ def _tally(settings: pd.Series) -> str:
 def costs(study: Study) -> pd.DataFrame:
     """Seconds by method: `seconds` of one fold at the chosen setting, `search` of everything."""
     rows = study.table("costs")
-    if rows is None:
+    if rows.empty:
         return pd.DataFrame()
-    rows = rows[rows["measure"] == "seconds"]
+    rows = where(rows, measure="seconds")
     everything = rows.groupby("method")["value"].sum()
     keys = ["method", "fold", "k", "reg"]
     chosen = study.tables["selected"][keys].drop_duplicates()
@@ -96,7 +91,7 @@ def costs(study: Study) -> pd.DataFrame:
 
 
 def least(table: pd.DataFrame, column: str) -> pd.Series:
-    """The row with the least value in a column; missing values do not count."""
+    """The row with the lowest value in a column; missing values do not count."""
     return table.iloc[int(np.nanargmin(table[column].to_numpy(dtype=float)))]
 
 
@@ -105,8 +100,8 @@ def tuned_by_k(study: Study, split: str = "test") -> pd.DataFrame:
 
     Columns method, k, fold, value (mean over seeds).
     """
-    rows = study.tables["metrics"]
-    rows = rows[(rows["metric"] == "rmse") & (rows["k"] != "")]
+    rows = where(study.tables["metrics"], metric="rmse")
+    rows = rows[rows["k"] != ""]
     keys = ["method", "k", "reg", "fold"]
     wide = rows.pivot_table(index=keys, columns="split", values="value", aggfunc="mean")
     if wide.empty or split not in wide:
@@ -119,11 +114,11 @@ def tuned_by_k(study: Study, split: str = "test") -> pd.DataFrame:
 
 
 def rises(study: Study) -> pd.DataFrame:
-    """What more factors than the best do to each method that was tried with several k.
+    """How the error of each method with several k changes from the best k to the largest.
 
-    Columns method, best_k (the least validation RMSE), best (test RMSE there), best_gap (test less
-    train RMSE there), largest_k, largest, largest_gap, and rise, largest less best. Means over
-    folds and seeds; reg is that of the least validation RMSE at each k, fold by fold.
+    Columns method, best_k (lowest validation RMSE), best (its test RMSE), best_gap (its test minus
+    train RMSE), largest_k, largest, largest_gap, and rise, largest minus best. Means over folds and
+    seeds; reg has the lowest validation RMSE at each k, fold by fold.
     """
     keys = ["method", "k"]
     means = pd.DataFrame(
@@ -154,32 +149,22 @@ def over_folds(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def grid(study: Study, method: str, split: str = "validation") -> pd.DataFrame:
     """Mean RMSE over folds and seeds of every k and reg of a method: columns k, reg, value."""
-    rows = study.tables["metrics"]
-    rows = rows[(rows["method"] == method) & (rows["metric"] == "rmse") & (rows["split"] == split)]
+    rows = where(study.tables["metrics"], method=method, metric="rmse", split=split)
     return rows.groupby(["k", "reg"], sort=False)["value"].mean().reset_index()
 
 
 def measure(
-    study: Study, method: str, split: str, metric: str = "rmse", **where: str
+    study: Study, method: str, split: str, metric: str = "rmse", **known: str
 ) -> float | None:
     """Mean over folds and seeds of one measure of a method; None where there is none."""
-    rows = study.tables["metrics"]
-    rows = rows[(rows["method"] == method) & (rows["split"] == split) & (rows["metric"] == metric)]
-    for name, value in where.items():
-        rows = rows[rows[name] == value]
+    rows = where(study.tables["metrics"], method=method, split=split, metric=metric, **known)
     return float(rows["value"].mean()) if len(rows) else None
 
 
 def frontier(points: pd.DataFrame) -> pd.Series:
-    """Which rows of `seconds` and `rmse` no other row beats in both."""
+    """Which rows of `seconds` and `rmse` are Pareto-optimal."""
+    both = points[["seconds", "rmse"]]
     beaten = [
-        bool(
-            (
-                (points["seconds"] <= row.seconds)
-                & (points["rmse"] <= row.rmse)
-                & ((points["seconds"] < row.seconds) | (points["rmse"] < row.rmse))
-            ).any()
-        )
-        for row in points.itertuples()
+        ((both <= row).all(axis=1) & (both < row).any(axis=1)).any() for _, row in both.iterrows()
     ]
     return ~pd.Series(beaten, index=points.index, dtype=bool)

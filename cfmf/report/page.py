@@ -9,6 +9,35 @@ import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from cfmf.report.strings import Catalogue
+
+KINDS = {
+    heading: kind
+    for kind, headings in {
+        "code": "against backend content device dtype file first fold groups item_id method metric"
+        " name policy rule sample second setting storage user user_id SHA-256",
+        "count": "axis.epoch best_k better_folds blocks complete count data.items data.users folds"
+        " jobs k largest largest_k model_numbers n number row rows_kept rows_read rows_refused runs"
+        " runs_all seed smallest stopped stored test_ratings trial trials trials_fold users",
+        "rmse": "best_rmse high independent largest_fold largest_rmse least_fold low mean"
+        " published_value rmse sd test_rmse true_rmse validation_rmse",
+        "signed": "best_gap difference largest_gap rise",
+        "seconds": "budget compile_seconds epoch_seconds epoch_seconds_max epoch_seconds_min"
+        " fit_seconds longest seconds_all seconds_fold seconds_mean seconds_most setup_seconds sum",
+        "value": "delta_loss df1 df2 effect joules micro popularity rating threshold value λ",
+        "html": "claim correct evidence here judged published_says",
+        "exponent": "exponent se theoretical",
+        "bytes": "bytes model_bytes",
+        "mb": "memory",
+        "p": "p p_adj",
+        "share": "coverage",
+    }.items()
+    for heading in headings.split()
+}
+"""How the values under a heading are written where no kind is given; others are text."""
+SYMBOLS = {"k", "n", "reg", "λ", "SHA-256"}
+"""Headings that are the same in every language."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -85,7 +114,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Answers:
-    """Questions, each with its answer and links to where more of it stands."""
+    """Questions, each with its answer and links to the sections with more."""
 
     items: Sequence[tuple[Markup, Markup, Markup]]
 
@@ -98,14 +127,14 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Blocks that are read only when unfolded."""
+class Collapsed:
+    """Blocks that are shown when a reader expands them."""
 
     title: Markup
     blocks: Sequence[Block]
 
 
-Block = Table | Plot | Text | Note | Points | Answers | Heading | Fold
+Block = Table | Plot | Text | Note | Points | Answers | Heading | Collapsed
 
 
 @dataclass(frozen=True)
@@ -124,12 +153,56 @@ def records(table: pd.DataFrame) -> list[dict[str, object]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
+def columns(words: Catalogue, *parts: str | Column) -> list[Column]:
+    """Columns of a table.
+
+    Parameters
+    ----------
+    parts
+        Columns, and texts that describe some, separated by spaces: `key`, `key=heading`,
+        `key=heading:kind`. A heading is the ending of a text `column.…` of the catalogue, a whole
+        key of it where it has a dot, or one of `SYMBOLS`; by default the key. The kind is by
+        default that of the heading in `KINDS`.
+    """
+    found: list[Column] = []
+    for part in parts:
+        if isinstance(part, Column):
+            found.append(part)
+            continue
+        for described in part.split():
+            named, _, kind = described.partition(":")
+            key, _, heading = named.partition("=")
+            heading = heading or key
+            text = heading if heading in SYMBOLS else None
+            text = text or words.plain(heading if "." in heading else f"column.{heading}")
+            found.append(Column(key, text, kind or KINDS.get(heading, "text")))
+    return found
+
+
+def tabulated(
+    words: Catalogue,
+    name: str,
+    title: Markup,
+    rows: pd.DataFrame | Sequence[dict[str, object]],
+    *parts: str | Column,
+) -> Table:
+    """A table of rows; `parts` are its columns as in `columns`."""
+    rows = records(rows) if isinstance(rows, pd.DataFrame) else rows
+    return Table(name, title, columns(words, *parts), rows)
+
+
+def plotted(words: Catalogue, name: str, key: str, drawn: go.Figure, **values: object) -> Plot:
+    """A figure whose title and caption are the texts `{key}_title` and `{key}_caption`."""
+    title, caption = (words(f"{key}_{part}", **values) for part in ("title", "caption"))
+    return Plot(name, title, caption, drawn)
+
+
 def plots(blocks: Iterable[Block]) -> list[Plot]:
     """All figures among blocks, in reading order."""
     found: list[Plot] = []
     for block in blocks:
         if isinstance(block, Plot):
             found.append(block)
-        elif isinstance(block, Fold):
+        elif isinstance(block, Collapsed):
             found += plots(block.blocks)
     return found

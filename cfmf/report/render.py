@@ -17,13 +17,13 @@ from cfmf.report.context import Study
 from cfmf.report.extension import Extension, catalogue
 from cfmf.report.figures.static import to_svg
 from cfmf.report.languages import Words, paired
-from cfmf.report.page import Block, Fold, Heading, Plot, Section, Table, Text, plots
+from cfmf.report.page import Block, Collapsed, Heading, Plot, Section, Table, Text, plots
 from cfmf.report.sections import question, sections
 from cfmf.report.strings import languages, missing, number, raw, shown
 
 log = logging.getLogger(__name__)
 
-KINDS = {"embedded", "svg", "folded"}
+KINDS = {"embedded", "svg", "collapsed"}
 """Of figures; see `render_pages`."""
 EMBEDDED_LIMIT = 1_500_000
 """Bytes of a page that Snakemake's report.html still shows, with room to spare."""
@@ -58,7 +58,7 @@ def render_pages(
         The HTML files, which load nothing from outside, and the kind of figures of each.
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
         figures as static SVG, without collapsed figures and the longest collapsed tables, for pages
-        that must stay under 1.5 MB. `folded`: those collapsed figures only, as static SVG.
+        that must stay under 1.5 MB. `collapsed`: those collapsed figures only, as static SVG.
     language
         `en` or `zh`: the catalogue in report/strings that is shown first; a reader can change to
         the others.
@@ -72,7 +72,7 @@ def render_pages(
     """
     for kind in pages.values():
         if kind not in KINDS:
-            raise ValueError(f"figures are 'embedded', 'svg' or 'folded', not {kind!r}")
+            raise ValueError(f"figures are 'embedded', 'svg' or 'collapsed', not {kind!r}")
     order = dict.fromkeys([language, *languages()])
     catalogues = {name: catalogue(name, extensions) for name in order}
     words = Words(catalogues)
@@ -109,18 +109,17 @@ def _log_size(output: Path, size: int, kind: str) -> None:
 def _parts(parts: list[Section], words: Words, kind: str) -> list[Section]:
     if kind == "svg":
         return [replace(part, blocks=light(part.blocks, words)) for part in parts]
-    return further(parts, words) if kind == "folded" else parts
+    return further(parts, words) if kind == "collapsed" else parts
 
 
 def further(parts: Sequence[Section], words: Words) -> list[Section]:
     """The figures that `light` leaves out, by section, after a sentence on what they are."""
     found = []
     for part in parts:
-        folds = [block for block in part.blocks if isinstance(block, Fold)]
         blocks: list[Block] = []
-        for fold in folds:
-            if figures := plots([fold]):
-                blocks += [Heading(fold.title), *figures]
+        for block in part.blocks:
+            if isinstance(block, Collapsed) and (figures := plots([block])):
+                blocks += [Heading(block.title), *figures]
         if blocks:
             found.append(replace(part, blocks=blocks))
     said = Text(words("page.further" if found else "page.no_further"))
@@ -131,7 +130,7 @@ def light(blocks: Sequence[Block], words: Words) -> list[Block]:
     """The blocks without what is collapsed and heavy: figures, and tables of many rows."""
     kept: list[Block] = []
     for block in blocks:
-        if not isinstance(block, Fold):
+        if not isinstance(block, Collapsed):
             kept.append(block)
             continue
         inner: list[Block] = []

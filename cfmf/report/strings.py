@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Catalogue:
 
 def raw(value: object) -> str:
     """A number as the tables write it: nine significant digits, integers whole."""
-    if isinstance(value, float):
+    if isinstance(value, Real) and not isinstance(value, Integral):
         return f"{value:.9g}"
     return str(value)
 
@@ -178,6 +179,11 @@ FORMATS = {
 def number(value: object, kind: str = "") -> Markup:
     """A number in running text, its raw value kept in the element `data`."""
     return Markup('<data value="{}">{}</data>').format(raw(value), shown(value, kind))
+
+
+def amounts(kind: str, **values: object) -> dict[str, Markup]:
+    """Several numbers of one kind, by the names of their placeholders in a text."""
+    return {name: number(value, kind) for name, value in values.items()}
 
 
 def code(text: object) -> Markup:

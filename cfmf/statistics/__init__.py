@@ -1,1 +1,1 @@
-"""What the errors say: the battery as published, the corrected tests, and a verdict."""
+"""Inference from the errors: intervals, tests whose unit is the fold, and their assumptions."""

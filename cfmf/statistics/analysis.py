@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
@@ -18,7 +19,7 @@ from cfmf.selection import chosen_rows
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.names import BLOCKED, E1, E2, E3
 from cfmf.statistics.results import Analysis, Family, Result, Row, adjust, of_family
-from cfmf.tables import COLUMNS
+from cfmf.tables import COLUMNS, where
 
 NEEDED = (
     *("control", "primary", "estimands", "alpha", "ci_level", "margin", "rope", "power"),
@@ -57,7 +58,7 @@ class Measured:
 
     def chosen(self) -> pd.DataFrame:
         """The chosen settings, with their RMSE on test averaged over seeds."""
-        rows = self.selected[self.selected["split"].eq("test") & self.selected["metric"].eq("rmse")]
+        rows = where(self.selected, split="test", metric="rmse")
         test = rows.groupby(["fold", "method"])["value"].mean().rename("test_rmse")
         return self.selection.merge(test.reset_index(), "left")
 
@@ -139,14 +140,8 @@ def _not_tested(
 
 
 def _stopped(test: str, family: Family, stopped: int, runs: int, method: str = "") -> Result:
-    return Result(
-        test,
-        family=family,
-        group_a=method,
-        n_obs=runs,
-        note="runs_stopped",
-        note_value=stopped,
-    )
+    known: dict[str, Any] = {"family": family, "group_a": method, "n_obs": runs}
+    return Result(test, note="runs_stopped", note_value=stopped, **known)
 
 
 def _levels_of_k(
@@ -179,18 +174,16 @@ def medians(runs: pd.DataFrame, arm: str, method: str) -> list[Row]:
 
     The interquartile mean is that of the middle half: without a quarter of the runs at either end.
     """
+    measures: dict[str, Callable[[NDArray[np.float64]], Any]] = {
+        "median": np.median,
+        "mean": np.mean,
+        "interquartile_mean": lambda values: stats.trim_mean(values, 0.25),
+        "minimum": np.min,
+        "maximum": np.max,
+    }
     rows = [
-        {
-            "arm": arm,
-            "method": method,
-            "k": k,
-            "n": values.size,
-            "median": float(np.median(values)),
-            "mean": float(values.mean()),
-            "interquartile_mean": float(stats.trim_mean(values, 0.25)),
-            "minimum": float(values.min()),
-            "maximum": float(values.max()),
-        }
+        {"arm": arm, "method": method, "k": k, "n": values.size}
+        | {name: float(measure(values)) for name, measure in measures.items()}
         for k, values in blocks.grouped(runs).items()
     ]
     return sorted(rows, key=lambda row: row["median"])
@@ -245,7 +238,7 @@ def best_per_family(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, s
     The test folds have no part in the choice, so a contrast of the two needs no correction for it.
     None where one of the two families was not run.
     """
-    rows = selected[(selected["split"] == "validation") & (selected["metric"] == "rmse")]
+    rows = where(selected, split="validation", metric="rmse")
     means = rows[rows["method"].isin(table.columns)].groupby("method")["value"].mean()
     kinds = means.index.map(kind)
     neighbours, factorizations = (means[kinds == x] for x in ("neighbours", "factorization"))
@@ -255,7 +248,7 @@ def best_per_family(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, s
 
 
 def roles(table: pd.DataFrame, block: Mapping[str, Any]) -> tuple[str, str]:
-    """Control and primary method: those of the config or, where they were not run, stand-ins."""
+    """Control and primary method: those of the config or, where they were not run, substitutes."""
     held = [str(name) for name in table.columns]
     neighbours = [name for name in held if kind(name) == "neighbours"]
     control = next(name for name in (block["control"], *neighbours, *held) if name in held)

@@ -21,9 +21,11 @@ RATIO = 2.0
 """Largest over smallest variance from which variances count as unequal: a rule of thumb."""
 EPSILON = 0.75
 """Greenhouse & Geisser's ε up to which sphericity counts as violated."""
-NORMALITY = {
+FUNCTIONS = {
     "shapiro_wilk": "scipy.stats.shapiro",
     "lilliefors": "statsmodels.stats.diagnostic.lilliefors",
+    "bartlett": "scipy.stats.bartlett",
+    "brown_forsythe": "scipy.stats.levene",
 }
 
 
@@ -31,26 +33,29 @@ def normality(values: NDArray[np.float64], alpha: float, group: str) -> list[Che
     """Shapiro-Wilk and Lilliefors of one sample."""
     known: dict[str, Any] = {"group": group, "n": values.size}
     if values.size < 4 or np.ptp(values) < 1e-12:
-        return [Check(name, note="needs_four_different_values", **known) for name in NORMALITY]
-    shapiro = stats.shapiro(values)
+        names = ("shapiro_wilk", "lilliefors")
+        return [Check(name, note="needs_four_different_values", **known) for name in names]
+    shapiro = _tested("shapiro_wilk", "W", stats.shapiro(values), alpha, **known)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # p outside the table's range: it is clipped, and noted
         distance, p = lilliefors(values)
-    clipped = p in (0.001, 0.2) or p > 0.99
-    found = [("W", shapiro.statistic, shapiro.pvalue, ""), ("D", distance, p, clipped)]
-    return [
-        Check(
-            *of,
-            stat_name=name,
-            stat=float(statistic),
-            p_value=float(p),
-            threshold=alpha,
-            violation=bool(p < alpha),
-            note="p_at_end_of_table" if at_end else "",
-            **known,
-        )
-        for of, (name, statistic, p, at_end) in zip(NORMALITY.items(), found, strict=True)
-    ]
+    note = "p_at_end_of_table" if p in (0.001, 0.2) or p > 0.99 else ""
+    return [shapiro, _tested("lilliefors", "D", (distance, p), alpha, note=note, **known)]
+
+
+def _tested(name: str, statistic: str, found: Any, alpha: float, **known: Any) -> Check:
+    """A check that is a test: its statistic and p."""
+    value, p = found
+    return Check(
+        name,
+        FUNCTIONS[name],
+        stat_name=statistic,
+        stat=float(value),
+        p_value=float(p),
+        threshold=alpha,
+        violation=bool(p < alpha),
+        **known,
+    )
 
 
 def equal_variances(groups: list[NDArray[np.float64]], alpha: float) -> list[Check]:
@@ -74,21 +79,8 @@ def equal_variances(groups: list[NDArray[np.float64]], alpha: float) -> list[Che
             note="rule_of_thumb",
             **known,
         ),
-        *(
-            Check(
-                *of,
-                stat_name=name,
-                stat=float(found.statistic),
-                p_value=float(found.pvalue),
-                threshold=alpha,
-                violation=bool(found.pvalue < alpha),
-                **known,
-            )
-            for of, name, found in (
-                (("bartlett", "scipy.stats.bartlett"), "T", bartlett),
-                (("brown_forsythe", "scipy.stats.levene"), "W", brown_forsythe),
-            )
-        ),
+        _tested("bartlett", "T", bartlett, alpha, **known),
+        _tested("brown_forsythe", "W", brown_forsythe, alpha, **known),
     ]
 
 

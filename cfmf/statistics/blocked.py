@@ -382,7 +382,7 @@ def least_friedman_p(blocks: int, levels: int) -> float:
 
 
 def ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank of every level in its block, 1 for the least value; ties share their mean rank."""
+    """Rank of every level in its block, 1 for the lowest value; ties share their mean rank."""
     found = stats.rankdata(table.to_numpy(dtype=np.float64), axis=1)
     return pd.DataFrame(found, index=table.index, columns=table.columns)
 

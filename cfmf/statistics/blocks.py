@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.selection import best, edge
+from cfmf.tables import where
 
 CELL = ["k", "reg", "fold", "seed"]
 
@@ -31,11 +32,8 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
         If a cell of point × fold × seed is missing or not finite: tests between folds need complete
         runs, and points with holes would be a selection.
     """
-    rows = metrics[
-        (metrics["method"] == method)
-        & (metrics["metric"] == "rmse")
-        & metrics["split"].isin(["validation", "test"])
-    ]
+    rows = where(metrics, method=method, metric="rmse")
+    rows = rows[rows["split"].isin(["validation", "test"])]
     cells = rows.pivot_table(index=CELL, columns="split", values="value", sort=False)
     cells = cells.reindex(columns=["validation", "test"])
     values = [sorted(rows[name].unique(), key=number) for name in CELL]
@@ -44,9 +42,9 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     full = cells.reindex(every[every.droplevel(["fold", "seed"]).isin(tried)])
     holes = full.index[~np.isfinite(full.to_numpy()).all(axis=1)]
     if len(holes):
-        where = ", ".join(f"{name}={value}" for name, value in zip(CELL, holes[0], strict=True))
+        first = ", ".join(f"{name}={value}" for name, value in zip(CELL, holes[0], strict=True))
         raise ValueError(
-            f"the grid of {method} lacks {len(holes)} of {len(full)} cells (the first is {where});"
+            f"the grid of {method} lacks {len(holes)} of {len(full)} cells (the first is {first});"
             " train them to convergence, or take the values off the config: only complete grids are"
             " compared"
         )
@@ -74,7 +72,7 @@ def complete(cells: pd.DataFrame) -> pd.DataFrame:
 
 def stopped(metrics: pd.DataFrame) -> pd.DataFrame:
     """How many runs the time budget stopped: columns method, stopped, runs."""
-    rows = metrics[(metrics["split"] == "fit") & (metrics["metric"] == "out_of_time")]
+    rows = where(metrics, split="fit", metric="out_of_time")
     found = rows.groupby("method", sort=False)["value"].agg(stopped="sum", runs="size")
     return found.astype(int).reset_index()
 
@@ -153,7 +151,7 @@ def averaged(cells: pd.DataFrame) -> pd.DataFrame:
 
 def of_methods(selected: pd.DataFrame) -> pd.DataFrame:
     """E3: columns fold, method, seed, value (RMSE on test at each method's chosen setting)."""
-    rows = selected[(selected["metric"] == "rmse") & (selected["split"] == "test")]
+    rows = where(selected, metric="rmse", split="test")
     return rows[["fold", "method", "seed", "value"]].reset_index(drop=True)
 
 

@@ -60,8 +60,8 @@ def error_behind(
 
     Returns
     -------
-    The standard error; NaN where no difference but 0 has a p above 0, which leaves nothing to tell
-    it from.
+    The standard error; NaN where no difference but 0 has a p above 0, so that it cannot be
+    computed.
     """
     sizes = np.abs(differences)
     usable = np.flatnonzero((sizes > 0) & (p > 1e-100))
@@ -81,7 +81,7 @@ def resampled(
 ) -> list[Interval]:
     """Percentile intervals of one effect or several, by `scipy.stats.bootstrap`.
 
-    The number of units bounds what resampling can tell: with 5 folds there are 126 different
+    The number of units limits what resampling can show: with 5 folds there are 126 different
     resamples, and the intervals are rough and too narrow. Where all resamples give the same, as of
     a share that is 1 in every fold, there is no interval.
 

@@ -68,7 +68,7 @@ class Result:
     """One test, estimate or effect: a row of the `tests` table, whose columns its fields are.
 
     `note` has the keys of remarks, joined by semicolons, and `note_value` the number that one of
-    them is about. A result without `function` was not computed; its note says why.
+    them is about. A result without `function` was not computed; its note gives the reason.
     """
 
     test: str

@@ -34,7 +34,7 @@ RENAMED = {
 
 
 class ConfigError(ValueError):
-    """A config is not valid; the message says where, what, and what to do."""
+    """A config is not valid; the message names the place, the fault and the remedy."""
 
 
 def schema() -> dict[str, Any]:

@@ -134,7 +134,7 @@ def check_cuda() -> None:
         visible = os.environ.get(VARIABLE)
         raise DeviceError(
             f"torch {torch.__version__} sees no GPU; compare its CUDA {torch.version.cuda} with"
-            " what nvidia-smi says the driver supports"
+            " what nvidia-smi reports as supported"
             + ("" if visible is None else f", and note that {VARIABLE} is '{visible}'")
         )
     try:
@@ -149,7 +149,7 @@ def check_cuda() -> None:
 
 
 def of_job(snakemake: Any, work: Callable[[str], Result]) -> Result:
-    """`run_on_device` as a job's resources and its `params.device` say.
+    """`run_on_device` as a job's resources and its `params.device` specify.
 
     Snakemake scales a job's request to 0 under `--resources gpu=0`: then no GPU may be used.
     """
@@ -186,7 +186,7 @@ def run_on_device(
             except DeviceError as error:
                 if not fallback:
                     raise DeviceError(
-                        f"{error}. The config says `device: cuda`: with `device: auto` the CPU"
+                        f"{error}. The config sets `device: cuda`: with `device: auto` the CPU"
                         " would be used, with `device: cpu` no GPU is requested"
                     ) from error
                 log.warning("%s; using the CPU, as `device: auto` allows", error)

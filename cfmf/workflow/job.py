@@ -1,4 +1,4 @@
-"""What every job does besides its work: a log, a check of its inputs, hashes of its outputs."""
+"""What every job does in addition to its work: a log, checked inputs, hashes of its outputs."""
 
 from __future__ import annotations
 

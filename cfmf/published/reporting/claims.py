@@ -6,30 +6,25 @@ from markupsafe import Markup
 
 from cfmf.published.reporting.judgements import CLAIMS, EXPERIMENT, judge
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Heading, Table, Text
+from cfmf.report.page import Block, Heading, Text, tabulated
 from cfmf.report.strings import Catalogue
 
 BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
+COLUMNS = "claim status=judged evidence"
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """One row a claim, then one row a conclusion of the experiment."""
-    columns = [
-        Column("family", words.plain("column.family_of")),
-        Column("claim", words.plain("column.claim"), "html"),
-        Column("status", words.plain("column.judged"), "html"),
-        Column("evidence", words.plain("column.evidence"), "html"),
-    ]
     rows = _rows(study, CLAIMS, words)
     for claim, row in zip(CLAIMS, rows, strict=True):
         row["family"] = words.plain(f"discussion.{claim[:2]}")
-    concluded = _rows(study, EXPERIMENT, words)
+    concluded, title = _rows(study, EXPERIMENT, words), words("discussion.experiment_table")
     return [
         Text(words("discussion.text")),
-        Table("claims", words("discussion.table"), columns, rows),
+        tabulated(words, "claims", words("discussion.table"), rows, "family=family_of", COLUMNS),
         Heading(words("discussion.experiment")),
         Text(words("discussion.experiment_text")),
-        Table("conclusions", words("discussion.experiment_table"), columns[1:], concluded),
+        tabulated(words, "conclusions", title, concluded, COLUMNS),
     ]
 
 
@@ -47,11 +42,6 @@ def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, o
             )
             kind = "measured" if judged.measured else "evidence"
             evidence = words(f"discussion.{kind}_{claim}", **judged.values) + " " + link
-        rows.append(
-            {
-                "claim": words(f"discussion.claim_{claim}"),
-                "status": badge,
-                "evidence": evidence,
-            }
-        )
+        shown = words(f"discussion.claim_{claim}")
+        rows.append({"claim": shown, "status": badge, "evidence": evidence})
     return rows

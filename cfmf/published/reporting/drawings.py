@@ -7,16 +7,32 @@ import math
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from scipy import stats
 
-from cfmf.report.figures.curves import DASHES
-from cfmf.report.figures.style import ON_BAR, PALETTE, Words, colour, figure, thinned, ticks
+from cfmf.report.figures.style import (
+    BOX,
+    DASHES,
+    PALETTE,
+    Words,
+    at,
+    bars,
+    colour,
+    figure,
+    plot,
+    thinned,
+    ticks,
+)
+from cfmf.tables import where
 
 STEPS = ["#5c636a", "#3c73ad", "#17548c", "#0b3055"]
-"""Colours of a sign plot, from not told apart to p < .001; white letters are readable on all."""
+"""Colours of a sign plot, from not distinguishable to p < 0.001; white letters are readable."""
 
 
 LEVELS = (0.05, 0.01, 0.001)
+MARKS = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
+"""Symbol and colour of the runs of a state."""
+HOVER = "%{x}: %{y:.4f}"
 
 
 def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
@@ -24,49 +40,37 @@ def side_by_side(points: pd.DataFrame, words: Words) -> go.Figure:
     drawn = figure(340, barmode="group", bargap=0.3)
     for variant, rows in points.groupby("variant", sort=False):
         rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
-        drawn.add_bar(
-            x=[f"k {k}" for k in rows["k"]],
-            y=rows["mean"].tolist(),
-            error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
-            marker_color=colour(str(variant)),
-            text=[f"{value:.3f}" for value in rows["mean"]],
-            textfont={"color": ON_BAR},
-            textposition="inside",
-            insidetextanchor="start",
-            name=rows["label"].iloc[0],
-            hovertemplate="%{x}: %{y:.4f}",
-        )
+        error = {"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2}
+        text = [f"{value:.3f}" for value in rows["mean"]]
+        style = {"error_y": error, "text": text, "textposition": "inside"}
+        style |= {"insidetextanchor": "start", "name": rows["label"].iloc[0]}
+        names = [f"k {k}" for k in rows["k"]]
+        bars(drawn, names, rows["mean"], colour(str(variant)), **style, hovertemplate=HOVER)
     drawn.update_xaxes(type="category")
     drawn.update_yaxes(title_text=words("axis.test_rmse"))
     return drawn
 
 
+def _mark(state: str, size: int, words: Words) -> dict[str, object]:
+    """Marks of the runs of a state, and its name."""
+    symbol, ink = MARKS.get(state, ("square", PALETTE[6]))
+    marker = {"symbol": symbol, "color": ink, "size": size}
+    return {"marker": marker, "name": words(f"series.{state.lower()}")}
+
+
 def search_history(trials: pd.DataFrame, words: Words, value: str = "axis.value") -> go.Figure:
-    """Value of every trial of a search, and the least so far of the complete ones.
+    """Value of every trial of a search, and the lowest so far of the complete ones.
 
     `trials` has `number value state`; `value` is the key of what the values are called.
     """
     drawn = figure(360)
-    marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
     for state, rows in trials.groupby("state", sort=True):
-        mark, ink = marks.get(str(state), ("square", PALETTE[6]))
-        drawn.add_scatter(
-            x=rows["number"].tolist(),
-            y=rows["value"].tolist(),
-            mode="markers",
-            marker={"symbol": mark, "color": ink, "size": 8},
-            name=words(f"series.{str(state).lower()}"),
-            hovertemplate="%{x}: %{y:.4f}",
-        )
-    complete = trials[trials["state"] == "COMPLETE"].sort_values("number")
-    drawn.add_scatter(
-        x=complete["number"].tolist(),
-        y=complete["value"].cummin().tolist(),
-        mode="lines",
-        line={"color": PALETTE[0], "shape": "hv", "width": 1.5},
-        name=words("series.best"),
-        hovertemplate="%{x}: %{y:.4f}",
-    )
+        style = _mark(str(state), 8, words)
+        plot(drawn, rows["number"], rows["value"], "markers", **style, hovertemplate=HOVER)
+    complete = where(trials, state="COMPLETE").sort_values("number")
+    style = {"line": {"color": PALETTE[0], "shape": "hv", "width": 1.5}}
+    style |= {"name": words("series.best"), "hovertemplate": HOVER}
+    plot(drawn, complete["number"], complete["value"].cummin(), "lines", **style)
     drawn.update_xaxes(title_text=words("axis.trial"))
     drawn.update_yaxes(title_text=words(value))
     return drawn
@@ -87,26 +91,15 @@ def search_reports(reports: pd.DataFrame, words: Words, value: str = "axis.value
             # A gap, so that one trace holds all trials of a k.
             x += [*(kept["step"] + 1).tolist(), None]
             y += [*kept["value"].round(5).tolist(), None]
-        drawn.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            line={"color": ink, "dash": dash, "width": 1.2},
-            name=f"k {k}",
-            hovertemplate="%{x}: %{y:.4f}",
-        )
+        style = {"line": {"color": ink, "dash": dash, "width": 1.2}, "name": f"k {k}"}
+        plot(drawn, x, y, "lines", **style, hovertemplate=HOVER)
     ends = reports.sort_values("step").groupby("trial").tail(1)
-    cut = ends[ends["state"] == "PRUNED"]
+    cut = where(ends, state="PRUNED")
     if len(cut):
-        drawn.add_scatter(
-            x=(cut["step"] + 1).tolist(),
-            y=cut["value"].round(5).tolist(),
-            mode="markers",
-            marker={"symbol": "diamond-open", "color": PALETTE[6], "size": 8},
-            name=words("series.pruned"),
-            customdata=cut["trial"].tolist(),
-            hovertemplate="%{customdata}: %{y:.4f}",
-        )
+        style = {"marker": {"symbol": "diamond-open", "color": PALETTE[6], "size": 8}}
+        style |= {"name": words("series.pruned"), "customdata": cut["trial"].tolist()}
+        style["hovertemplate"] = "%{customdata}: %{y:.4f}"
+        plot(drawn, cut["step"] + 1, cut["value"].round(5), "markers", **style)
     drawn.update_xaxes(
         title_text=words("axis.epoch"), type="log", **ticks(1, float(reports["step"].max()) + 1)
     )
@@ -117,14 +110,9 @@ def search_reports(reports: pd.DataFrame, words: Words, value: str = "axis.value
 def importances(shares: pd.DataFrame, words: Words) -> go.Figure:
     """Bars of the importance of each parameter; `shares` has `parameter value`."""
     drawn = figure(260, bargap=0.5, showlegend=False)
-    drawn.add_bar(
-        x=shares["parameter"].tolist(),
-        y=shares["value"].tolist(),
-        text=[f"{value:.2f}" for value in shares["value"]],
-        textfont={"color": ON_BAR},
-        marker_color=PALETTE[0],
-        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
-    )
+    text, hover = [f"{value:.2f}" for value in shares["value"]], "%{x}: %{y:.3f}<extra></extra>"
+    known = {"text": text, "hovertemplate": hover}
+    bars(drawn, shares["parameter"], shares["value"], PALETTE[0], **known)
     drawn.update_xaxes(type="category")
     drawn.update_yaxes(title_text=words("axis.importance"))
     return drawn
@@ -133,31 +121,18 @@ def importances(shares: pd.DataFrame, words: Words) -> go.Figure:
 def scatter_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
     """RMSE of every run against k on a logarithmic axis; `points` has `k value state`.
 
-    Runs stand a little apart in order of appearance, so that equal values do not hide each other.
+    Runs are drawn slightly apart in order of appearance, so that equal values do not hide each
+    other.
     """
     drawn = figure(380)
     sizes = points["k"].astype(float)
     place = points.groupby("k").cumcount() / points.groupby("k")["value"].transform("size")
     x = sizes * 2.0 ** (0.5 * (place - 0.5))
-    marks = {"COMPLETE": ("circle", PALETTE[0]), "PRUNED": ("diamond-open", PALETTE[1])}
     for state, rows in points.groupby("state", sort=True):
-        mark, ink = marks.get(str(state), ("square", PALETTE[6]))
-        drawn.add_scatter(
-            x=x[rows.index].round(4).tolist(),
-            y=rows["value"].tolist(),
-            mode="markers",
-            marker={"symbol": mark, "color": ink, "size": 7},
-            name=words(f"series.{str(state).lower()}"),
-            customdata=rows["k"].tolist(),
-            hovertemplate="k %{customdata}: %{y:.4f}",
-        )
-    values = sorted(set(sizes))
-    drawn.update_xaxes(
-        title_text=words("axis.k"),
-        type="log",
-        tickvals=values,
-        ticktext=[f"{value:g}" for value in values],
-    )
+        known = {"customdata": rows["k"].tolist(), "hovertemplate": "k %{customdata}: %{y:.4f}"}
+        style = _mark(str(state), 7, words)
+        plot(drawn, x[rows.index].round(4), rows["value"], "markers", **style, **known)
+    drawn.update_xaxes(title_text=words("axis.k"), **at(sizes))
     drawn.update_yaxes(title_text=words("axis.rmse"))
     return drawn
 
@@ -174,17 +149,14 @@ def sign_plot(pairs: pd.DataFrame, words: Words) -> go.Figure:
     text = [["" for _ in names] for _ in names]
     columns = (pairs[name].tolist() for name in ("first", "second", "p", "effect"))
     for first, second, p, effect in zip(*columns, strict=True):
-        told = sum(p < level for level in LEVELS)
+        step = sum(p < level for level in LEVELS)
         signs = ("−", "+") if effect < 0 else ("+", "−")
         for a, b, sign in zip((first, second), (second, first), signs, strict=True):
-            steps[place[a], place[b]] = told
-            text[place[a]][place[b]] = f"{sign} {p:.3g}" if told else f"{p:.3g}"
+            steps[place[a], place[b]] = step
+            text[place[a]][place[b]] = f"{sign} {p:.3g}" if step else f"{p:.3g}"
     drawn = figure(130 + 40 * len(names))
-    scale = [
-        [edge, ink]
-        for number, ink in enumerate(STEPS)
-        for edge in (number / len(STEPS), (number + 1) / len(STEPS))
-    ]
+    size = len(STEPS)
+    scale = [[(n + end) / size, ink] for n, ink in enumerate(STEPS) for end in (0, 1)]
     drawn.add_heatmap(
         x=names,
         y=names,
@@ -214,39 +186,26 @@ def density_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
     edges = np.linspace(low, high, 21) if high > low else np.array([low - 0.5, high + 0.5])
     beyond = (high - low) / 8
     line = np.linspace(low - beyond, high + beyond, 120)
+    width, middle = float(edges[1] - edges[0]), ((edges[:-1] + edges[1:]) / 2).round(5).tolist()
+
+    def density(values: NDArray[np.float64], **style: object) -> None:
+        if len(values) > 2 and np.ptp(values) > 0:
+            height = stats.gaussian_kde(values)(line) * (len(values) * width)
+            plot(drawn, line.round(5).tolist(), height.round(5).tolist(), "lines", **style)
+
     for ink, k in zip(PALETTE, sorted(points["k"].unique(), key=float), strict=False):
         values = points.loc[points["k"] == k, "value"].to_numpy(float)
         counts, _ = np.histogram(values, edges)
-        drawn.add_bar(
-            x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(),
-            y=counts.tolist(),
-            width=float(edges[1] - edges[0]),
-            marker_color=ink,
-            opacity=0.55,
-            name=f"k {k}",
-            hovertemplate="%{x:.4f}: %{y}",
-        )
-        if len(values) > 2 and np.ptp(values) > 0:
-            height = stats.gaussian_kde(values)(line) * len(values) * (edges[1] - edges[0])
-            drawn.add_scatter(
-                x=line.round(5).tolist(),
-                y=height.round(5).tolist(),
-                mode="lines",
-                line={"color": ink, "width": 2},
-                showlegend=False,
-                hoverinfo="skip",
-            )
-    everything = points["value"].to_numpy(float)
-    if len(everything) > 2 and np.ptp(everything) > 0:
-        width = len(everything) * (edges[1] - edges[0])
-        drawn.add_scatter(
-            x=line.round(5).tolist(),
-            y=(stats.gaussian_kde(everything)(line) * width).round(5).tolist(),
-            mode="lines",
-            line={"color": PALETTE[8], "width": 2.5, "dash": "dash"},
-            name=words("series.all"),
-            hoverinfo="skip",
-        )
+        style = {
+            "width": width,
+            "opacity": 0.55,
+            "name": f"k {k}",
+            "hovertemplate": "%{x:.4f}: %{y}",
+        }
+        bars(drawn, middle, counts.tolist(), ink, **style)
+        density(values, line={"color": ink, "width": 2}, showlegend=False)
+    dashed = {"color": PALETTE[8], "width": 2.5, "dash": "dash"}
+    density(points["value"].to_numpy(float), line=dashed, name=words("series.all"))
     drawn.update_xaxes(title_text=words("axis.rmse"))
     drawn.update_yaxes(title_text=words("axis.trials"))
     return drawn
@@ -257,18 +216,8 @@ def box_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
     drawn = figure(360, showlegend=False)
     for ink, k in zip(PALETTE, sorted(points["k"].unique(), key=float), strict=False):
         values = points.loc[points["k"] == k, "value"]
-        drawn.add_box(
-            y=values.tolist(),
-            x=[f"k {k}"] * len(values),
-            boxpoints="all",
-            pointpos=0,
-            jitter=0.4,
-            marker={"color": ink, "size": 6},
-            line={"width": 1.2},
-            fillcolor="rgba(128,128,128,0.12)",
-            name=f"k {k}",
-            hovertemplate="%{y:.4f}",
-        )
+        style = {"marker": {"color": ink, "size": 6}, "hovertemplate": "%{y:.4f}", **BOX}
+        drawn.add_box(y=values.tolist(), x=[f"k {k}"] * len(values), name=f"k {k}", **style)
     drawn.update_xaxes(type="category")
     drawn.update_yaxes(title_text=words("axis.rmse"))
     return drawn

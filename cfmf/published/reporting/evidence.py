@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
+from cfmf.published.keys import KRUSKAL, UNBLOCKED
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting.search_as_run import medians, order
 from cfmf.published.reporting.user_cf_as_run import leaked
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.sections.factors import watched_phase
-from cfmf.report.strings import code, number
-from cfmf.statistics.names import KRUSKAL, UNBLOCKED
+from cfmf.report.strings import amounts, code, number
+from cfmf.tables import where
 
-Values = dict[str, object]
+Values = Mapping[str, object]
 
 
 def _double_root(study: Study) -> Values | None:
     printed = printed_numbers()
-    return {
-        "train": number(printed["trial_0_train"]),
-        "loss": number(printed["trial_0_loss"]),
-        "root": number(float(np.sqrt(printed["trial_0_loss"])), "rmse"),
-    }
+    loss = printed["trial_0_loss"]
+    root = number(float(np.sqrt(loss)), "rmse")
+    return amounts("", train=printed["trial_0_train"], loss=loss) | {"root": root}
 
 
 def _untrained(study: Study, method: str = "mf-published") -> dict[int, float]:
-    """RMSE before the first step at each k, where the learning curves tell it."""
+    """RMSE before the first step at each k, where the learning curves have it."""
     found = {}
     for (name, k, _), history in study.histories.items():
         first = history.iloc[0]
@@ -51,16 +51,12 @@ def _untrained_medians(study: Study) -> Values | None:
 
 def searched(study: Study) -> Values | None:
     """Orders of k by the medians of the repeated search, with and without its pruned trials."""
-    frame = study.added.get("frame")
-    if frame is None:
+    frame = study.table("frame")
+    if frame.empty:
         return None
     table = medians(frame)
-    return {
-        "pruned": number(int(table["pruned"].sum())),
-        "trials": number(int(table["trials"].sum())),
-        "all": order(table, "all"),
-        "complete": order(table, "complete"),
-    }
+    counts = amounts("", **table[["pruned", "trials"]].sum().astype(int))
+    return counts | {column: order(table, column) for column in ("all", "complete")}
 
 
 def _initial(study: Study) -> Values | None:
@@ -69,36 +65,26 @@ def _initial(study: Study) -> Values | None:
         return None
     low, high = min(start), max(start)
     small = f"{min(ours.values()):.4f}–{max(ours.values()):.4f}" if ours else "–"
-    return {
-        "low": number(low),
-        "high": number(high),
-        "at_low": number(start[low], "rmse"),
-        "at_high": number(start[high], "rmse"),
-        "ours": small,
-    }
+    at = amounts("rmse", at_low=start[low], at_high=start[high])
+    return {**amounts("", low=low, high=high), **at, "ours": small}
 
 
 def _listed(values: list[float]) -> Markup:
     return Markup(", ").join(number(value, "rmse") for value in values)
 
 
+def _mf_on_test(study: Study) -> pd.DataFrame:
+    return where(study.tables["metrics"], method="mf", metric="rmse", split="test")
+
+
 def _test_as_validation(study: Study) -> Values | None:
     """How much lower the test RMSE would look had it chosen the setting itself."""
-    rows = study.tables["metrics"]
-    rows = rows[(rows["method"] == "mf") & (rows["metric"] == "rmse") & (rows["split"] == "test")]
-    if rows.empty:
+    each = _mf_on_test(study).groupby(["fold", "k", "reg"])["value"].mean()
+    unbiased = where(numbers.errors_on_test(study), method="mf")["value"].mean()
+    if each.empty or np.isnan(unbiased):
         return None
-    each = rows.groupby(["fold", "k", "reg"])["value"].mean()
-    peeked = float(each.groupby("fold").min().mean())
-    errors = numbers.errors_on_test(study)
-    honest = errors.loc[errors["method"] == "mf", "value"]
-    if honest.empty:
-        return None
-    return {
-        "peeked": number(peeked, "rmse"),
-        "honest": number(float(honest.mean()), "rmse"),
-        "gain": number(float(honest.mean()) - peeked, "rmse"),
-    }
+    peeked = each.groupby("fold").min().mean()
+    return amounts("rmse", peeked=peeked, honest=unbiased, gain=unbiased - peeked)
 
 
 def _straw_man(study: Study) -> Values | None:
@@ -106,19 +92,16 @@ def _straw_man(study: Study) -> Values | None:
     errors = numbers.errors_on_test(study).groupby("method")["value"].mean()
     if plain is None or "user-knn" not in errors:
         return None
-    return {"plain": number(plain, "rmse"), "tuned": number(float(errors["user-knn"]), "rmse")}
+    return amounts("rmse", plain=plain, tuned=errors["user-knn"])
 
 
 def _design(study: Study) -> Values | None:
-    rows = study.tables["metrics"]
-    rows = rows[(rows["method"] == "mf") & (rows["metric"] == "rmse") & (rows["split"] == "test")]
+    rows = _mf_on_test(study)
     if rows.empty:
         return None
-    return {
-        "folds": number(rows["fold"].nunique()),
-        "settings": number(len(rows[["k", "reg"]].drop_duplicates())),
-        "seeds": number(rows["seed"].nunique()),
-    }
+    settings = len(rows[["k", "reg"]].drop_duplicates())
+    sizes = rows[["fold", "seed"]].nunique()
+    return amounts("", folds=sizes["fold"], seeds=sizes["seed"], settings=settings)
 
 
 def _stopping(study: Study) -> Values | None:
@@ -129,18 +112,16 @@ def _stopping(study: Study) -> Values | None:
     ]
     if not ends:
         return None
-    return {
-        "least": number(min(int(end["epoch"]) for end in ends), "count"),
-        "most": number(max(int(end["epoch"]) for end in ends), "count"),
-        "delta": number(float(f"{max(abs(float(end['delta_loss'])) for end in ends):.3g}")),
-    }
+    epochs = [int(end["epoch"]) for end in ends]
+    delta = number(float(f"{max(abs(float(end['delta_loss'])) for end in ends):.3g}"))
+    return amounts("count", least=min(epochs), most=max(epochs)) | {"delta": delta}
 
 
 def _self(study: Study) -> Values | None:
     left_out, with_own = numbers.measure(study, "user-cf-published", "train"), leaked(study)
     if left_out is None or with_own is None:
         return None
-    return {"left_out": number(left_out, "rmse"), "leaked": number(with_own, "rmse")}
+    return amounts("rmse", left_out=left_out, leaked=with_own)
 
 
 def _broadcast(study: Study) -> Values | None:
@@ -158,26 +139,18 @@ def _decay(study: Study) -> Values | None:
     grid = numbers.grid(study, "mf")
     if grid.empty or grid["reg"].nunique() < 2:
         return None
-    spread = grid.groupby("k")["value"].agg(lambda values: values.max() - values.min())
-    return {"spread": number(float(spread.max()), "rmse"), "k": number(int(str(spread.idxmax())))}
+    spread = grid.groupby("k")["value"].agg(np.ptp)
+    return {"spread": number(spread.max(), "rmse"), "k": number(int(str(spread.idxmax())))}
 
 
 def _normality(study: Study) -> Values | None:
-    rows = study.table("assumptions")
-    if rows is None:
-        return None
-    rows = rows[rows["design"].astype(str) == UNBLOCKED]
-    judged = rows[rows["violation"].notna()]
-    failed = judged[judged["violation"].astype(bool)]
-    return {"failed": number(len(failed)), "judged": number(len(judged))} if len(judged) else None
+    judged = where(study.table("assumptions"), design=UNBLOCKED)["violation"].dropna()
+    failed = int(judged.astype(bool).sum())
+    return amounts("", failed=failed, judged=len(judged)) if len(judged) else None
 
 
 def _kruskal(study: Study) -> Values | None:
-    tests = study.table("tests")
-    if tests is None:
-        return None
-    rows = tests[(tests["design"] == UNBLOCKED) & (tests["test"] == KRUSKAL)]
-    rows = rows[rows["effect"].notna()]
+    rows = where(study.table("tests"), design=UNBLOCKED, test=KRUSKAL).dropna(subset=["effect"])
     if rows.empty:
         return None
     row = rows.iloc[0]
@@ -188,7 +161,7 @@ def _train_by_k(study: Study) -> Values | None:
     table = numbers.tuned_by_k(study, "train")
     if table.empty:
         table = numbers.tuned_by_k(study, "fit")
-    table = table[table["method"] == "mf-published"]
+    table = where(table, method="mf-published")
     if table["k"].nunique() < 2:
         return None
     means = table.groupby("k")["value"].mean()
@@ -210,12 +183,9 @@ def _two_losses(study: Study) -> Values | None:
         jax, torch = (watched_phase(curve).iloc[-1] for curve in (history, other))
         return {
             "k": number(int(k)),
-            "torch_epochs": number(int(torch["epoch"]), "count"),
-            "jax_epochs": number(int(jax["epoch"]), "count"),
-            "torch_loss": number(float(torch["loss"]), "rmse"),
-            "jax_loss": number(float(jax["loss"]), "rmse"),
-            "torch": number(float(torch["test_rmse"]), "rmse"),
-            "jax": number(float(jax["test_rmse"]), "rmse"),
+            **amounts("count", torch_epochs=int(torch["epoch"]), jax_epochs=int(jax["epoch"])),
+            **amounts("rmse", torch_loss=torch["loss"], jax_loss=jax["loss"]),
+            **amounts("rmse", torch=torch["test_rmse"], jax=jax["test_rmse"]),
         }
     return None
 
@@ -230,41 +200,32 @@ def _one_key(study: Study) -> Values | None:
     return {
         "k": number(k),
         "rows": number(min(len(study.users), len(study.items)), "count"),
-        "two": number(_untrained(study)[k], "rmse"),
-        "one": number(one[k], "rmse"),
+        **amounts("rmse", two=_untrained(study)[k], one=one[k]),
     }
 
 
 def _speed(study: Study) -> Values | None:
-    rows = study.added.get("backends")
-    if rows is None or not {"torch", "jax"} <= set(rows["backend"]):
+    rows = study.table("backends")
+    if not {"torch", "jax"} <= set(rows["backend"]):
         return None
-    seconds = rows.set_index("backend")["epoch_seconds"]
-    return {
-        **{name: number(float(seconds[name]), "seconds") for name in ("torch", "jax")},
-        "repeats": number(int(rows["repeats"].max())),
-    }
+    seconds = rows.set_index("backend")["epoch_seconds"][["torch", "jax"]]
+    return amounts("seconds", **seconds) | {"repeats": number(int(rows["repeats"].max()))}
 
 
 def _generators(study: Study) -> Values | None:
-    rows = study.added.get("generators")
-    if rows is None:
+    rows = study.table("generators")
+    if rows.empty:
         return None
-    return {
-        "tests": number(len(rows)),
-        "below": number(int((rows["p_raw"] < 0.05).sum())),
-        "adjusted": number(float(rows["p_adj"].min()), "p"),
-    }
+    counts = amounts("", tests=len(rows), below=int((rows["p_raw"] < 0.05).sum()))
+    return counts | {"adjusted": number(rows["p_adj"].min(), "p")}
 
 
 def _similarity_time(study: Study) -> Values | None:
     found = study.similarity
     if found is None or found.seconds is None or study.users is None:
         return None
-    return {
-        "seconds": number(found.seconds, "seconds"),
-        "users": number(len(study.users), "count"),
-    }
+    seconds, users = number(found.seconds, "seconds"), number(len(study.users), "count")
+    return {"seconds": seconds, "users": users}
 
 
 def _duplicates(study: Study) -> Values | None:

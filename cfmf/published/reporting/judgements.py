@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup, escape
 
 from cfmf.methods.registry import family, of_published
 from cfmf.published.printed import printed_numbers
@@ -16,67 +17,50 @@ from cfmf.report.context import Study
 from cfmf.report.sections.cold_start import by_level, levels_of
 from cfmf.report.sections.comparison import contrasts
 from cfmf.report.sections.cost import fits
-from cfmf.report.strings import code, number
+from cfmf.report.strings import amounts, code, number
+from cfmf.tables import where
 
 STATUSES = ("supported", "contradicted", "undecided", "untestable")
-
 CLAIMS = [f"cf{place}" for place in range(1, 8)] + [f"mf{place}" for place in range(1, 6)]
-
-
 EXPERIMENT = [f"v{place}" for place in range(1, 6)]
 """What the study concludes from its own experiment."""
-
-
 UNTUNED = {"k": 50.0, "reg": 0.01}
 """The study's first setting, of its learning curves."""
-
-
 OF_ITEMS = "item_ratings"
-
-
 RARE = ("1-9", "10-19")
 """Levels of that slice whose items are rarely rated."""
-
-
 ENDS = {"rmse": "value", "low": "low", "high": "high"}
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a rule says of a claim.
+    """What a rule finds of a claim: one of `STATUSES`, with its evidence.
 
     Attributes
     ----------
-    status
-        One of `STATUSES`.
     values
         For the text of the evidence.
     section
-        Where the evidence stands.
+        The section of the report that has the evidence.
     measured
         Whether the evidence is from the tables that are measured of each method, which has a text
         of its own (`discussion.measured_…`).
     """
 
     status: str
-    values: dict[str, object]
+    values: Mapping[str, object]
     section: str
     measured: bool = False
 
 
 def judge(study: Study, claims: Iterable[str]) -> dict[str, Judgement | None]:
-    """What the rules say of every claim; None where this run cannot tell."""
+    """The judgement of every claim; None where this run has no evidence."""
     return {claim: RULES[claim](study) if claim in RULES else None for claim in claims}
 
 
-def _shown(kind: str, **values: float) -> dict[str, object]:
-    """Numbers of one kind, for the text of the evidence."""
-    return {name: number(float(value), kind) for name, value in values.items()}
-
-
-def _folds(difference: pd.Series) -> dict[str, object]:
+def _folds(difference: pd.Series) -> dict[str, Markup]:
     """In how many folds a difference is positive, and of how many."""
-    return {"folds": number(int((difference > 0).sum())), "of": number(len(difference))}
+    return amounts("", folds=int((difference > 0).sum()), of=len(difference))
 
 
 def _status(supported: bool, contradicted: bool) -> str:
@@ -90,72 +74,60 @@ def _best(study: Study, wanted: str) -> str | None:
 
 def _explained(study: Study) -> Judgement | None:
     """How much of a recommendation its three strongest parts carry; no rule judges readers."""
-    rows, factorization = study.extra.get("explanations"), _best(study, "factorization")
-    if rows is None or factorization is None:
-        return None
+    rows, other = study.table("explanations"), _best(study, "factorization")
     carried = rows.groupby(["method", "user", "rank"])["share"].sum().groupby("method").mean()
-    if not {"user-knn", factorization} <= set(carried.index):
+    if other is None or not {"user-knn", other} <= set(carried.index):
         return None
-    return Judgement(
-        "untestable",
-        {
-            **_shown("percent", share=carried["user-knn"], other=carried[factorization]),
-            "method": code(factorization),
-        },
-        "explanations",
-        measured=True,
-    )
+    values = amounts("percent", share=carried["user-knn"], other=carried[other])
+    return Judgement("untestable", {**values, "method": code(other)}, "explanations", measured=True)
 
 
 def _space(study: Study) -> Judgement | None:
     """Bytes of the full similarity matrix against those of the factors, in float32."""
-    selected = study.tables["selected"]
     method = _best(study, "factorization")
     if study.users is None or study.items is None or method is None:
         return None
-    k = int(selected.loc[selected["method"] == method, "k"].astype(int).max())
+    k = int(where(study.tables["selected"], method=method)["k"].astype(int).max())
     m, n = len(study.users), len(study.items)
     matrix, factors = 4.0 * m * m, 4.0 * (m + n) * k
-    values = _shown("bytes", matrix=matrix, factors=factors, top=8.0 * m * 100) | {"k": number(k)}
-    return Judgement("supported" if matrix > factors else "contradicted", values, "similarity")
+    values = amounts("bytes", matrix=matrix, factors=factors, top=8.0 * m * 100)
+    status = _status(matrix > factors, matrix <= factors)
+    return Judgement(status, values | {"k": number(k)}, "similarity")
 
 
 def _bytes_kept(study: Study) -> tuple[str, float, float, float] | None:
     """The best factorization, bytes of its model, of what user-knn keeps, and of the matrix."""
     table, method = fits(study), _best(study, "factorization")
-    if table.empty or study.users is None or method is None:
-        return None
-    kept = table.set_index("method")["bytes"]
-    if not {"user-knn", method} <= set(kept.index):
+    kept = dict(zip(table["method"], table["bytes"], strict=True)) if len(table) else {}
+    if study.users is None or method is None or not {"user-knn", method} <= kept.keys():
         return None
     return method, float(kept[method]), float(kept["user-knn"]), 4.0 * len(study.users) ** 2
 
 
-def _similarities_stored(study: Study) -> Judgement | None:
-    """Supported where the matrix takes more than the factors do; the ratings alone may do."""
-    found, plain = _bytes_kept(study), _space(study)
-    if found is None or plain is None:
-        return plain
-    method, factors, ratings, matrix = found
-    return Judgement(
-        "supported" if matrix > max(factors, ratings) else "contradicted",
-        _shown("bytes", matrix=matrix, ratings=ratings, factors=factors) | {"method": code(method)},
-        "cost",
-        measured=True,
-    )
-
-
-def _less_space(study: Study) -> Judgement | None:
-    """Supported below what user-knn keeps, contradicted above the matrix, open between them."""
+def _judged_bytes(study: Study, rule: Callable[[float, float, float], str]) -> Judgement | None:
+    """A rule of the bytes of factors, ratings and the matrix; `_space` where none were measured."""
     found = _bytes_kept(study)
     if found is None:
         return _space(study)
     method, factors, ratings, matrix = found
-    return Judgement(
-        "contradicted" if factors > matrix else _status(factors < ratings, False),
-        _shown("bytes", factors=factors, ratings=ratings, matrix=matrix) | {"method": code(method)},
-        "cost",
-        measured=True,
+    values = amounts("bytes", factors=factors, ratings=ratings, matrix=matrix)
+    status = rule(factors, ratings, matrix)
+    return Judgement(status, values | {"method": code(method)}, "cost", measured=True)
+
+
+def _similarities_stored(study: Study) -> Judgement | None:
+    """Supported where the matrix takes more than the factors do; the ratings alone may do."""
+
+    def rule(factors: float, ratings: float, matrix: float) -> str:
+        return "supported" if matrix > max(factors, ratings) else "contradicted"
+
+    return _judged_bytes(study, rule) if _space(study) else None
+
+
+def _less_space(study: Study) -> Judgement | None:
+    """Supported below what user-knn keeps, contradicted above the matrix, open between them."""
+    return _judged_bytes(
+        study, lambda factors, ratings, matrix: _status(factors < ratings, factors > matrix)
     )
 
 
@@ -164,12 +136,7 @@ def _coldest(study: Study, name: str, method: str) -> pd.DataFrame | None:
 
     Columns level (the coldest), cold, rest; the rest is pooled by the number of test ratings.
     """
-    slices = study.table("slices")
-    if slices is None:
-        return None
-    rows = slices[
-        (slices["slice"] == name) & (slices["method"] == method) & (slices["metric"] == "rmse")
-    ]
+    rows = where(study.table("slices"), slice=name, method=method, metric="rmse")
     if rows["level"].unique().size < 2:
         return None
     level = by_level(rows, name)["level"].iloc[0]
@@ -189,11 +156,7 @@ def _rarely_rated(study: Study, method: str) -> pd.Series | None:
 
     Items without a rating in train do not count: no method knows anything of them.
     """
-    slices = study.table("slices")
-    if slices is None:
-        return None
-    rows = slices[(slices["slice"] == OF_ITEMS) & (slices["method"] == method)]
-    rows = rows[rows["metric"] == "rmse"]
+    rows = where(study.table("slices"), slice=OF_ITEMS, method=method, metric="rmse")
     found = _pooled(rows[rows["level"].isin(RARE) & (rows["n"] > 0)])
     return found if len(found) and set(found.index) == set(rows["fold"]) else None
 
@@ -205,24 +168,18 @@ def _by_folds(difference: pd.Series) -> str:
 
 def _cut_short(study: Study) -> Judgement | None:
     """The error of user-knn with the shortest history against that with the whole one."""
-    trimmed, other = study.extra.get("cold_start"), _best(study, "factorization")
-    if trimmed is None or other is None or not {"user-knn", other} <= set(trimmed["method"]):
+    trimmed, other = study.table("cold_start"), _best(study, "factorization")
+    if not {"user-knn", other} <= set(trimmed["method"]):
         return None
     rows = levels_of(trimmed)
-    ours, theirs = (rows[rows["method"] == method] for method in ("user-knn", other))
+    ours, theirs = (where(rows, method=method) for method in ("user-knn", other))
     cold, whole, length = ours.iloc[0], ours.iloc[-1], str(ours["level"].iloc[0])
     ends = {name: cold[key] for name, key in ENDS.items()}
     ends |= {f"whole_{name}": whole[key] for name, key in ENDS.items()}
-    return Judgement(
-        _status(cold["low"] > whole["high"], cold["high"] < whole["low"]),
-        {
-            "length": length,
-            **_shown("rmse", **ends, other=theirs["value"].iloc[0]),
-            "method": code(other),
-        },
-        "cold-start",
-        measured=True,
-    )
+    status = _status(cold["low"] > whole["high"], cold["high"] < whole["low"])
+    values = amounts("rmse", **ends, other=theirs["value"].iloc[0])
+    values |= {"length": escape(length), "method": code(other)}
+    return Judgement(status, values, "cold-start", measured=True)
 
 
 def _new_users(study: Study) -> Judgement | None:
@@ -233,16 +190,9 @@ def _new_users(study: Study) -> Judgement | None:
     if found is None:
         return None
     worse = found["cold"] - found["rest"]
-    return Judgement(
-        _by_folds(worse),
-        {
-            "method": code("user-knn"),
-            **_shown("rmse", cold=found["cold"].mean(), warm=found["rest"].mean()),
-            "level": str(found["level"].iloc[0]),
-            **_folds(worse),
-        },
-        "cold-start",
-    )
+    values = amounts("rmse", cold=found["cold"].mean(), warm=found["rest"].mean())
+    values |= {"method": code("user-knn"), "level": escape(found["level"].iloc[0])}
+    return Judgement(_by_folds(worse), values | _folds(worse), "cold-start")
 
 
 def _cold_items(study: Study) -> Judgement | None:
@@ -252,19 +202,13 @@ def _cold_items(study: Study) -> Judgement | None:
     if ours is None or theirs is None:
         return None
     worse = ours - theirs
-    return Judgement(
-        _by_folds(worse),
-        {
-            **_shown("rmse", cold=ours.mean(), other=theirs.mean()),
-            "method": code(other),
-            "level": f"{RARE[0].split('-')[0]}-{RARE[-1].split('-')[-1]}",
-            **_folds(worse),
-        },
-        "cold-start",
-    )
+    values = amounts("rmse", cold=ours.mean(), other=theirs.mean())
+    level = f"{RARE[0].split('-')[0]}-{RARE[-1].split('-')[-1]}"
+    values |= {"method": code(other), "level": escape(level)}
+    return Judgement(_by_folds(worse), values | _folds(worse), "cold-start")
 
 
-def between(study: Study, first: str, second: str) -> tuple[str, dict[str, object]] | None:
+def between(study: Study, first: str, second: str) -> tuple[str, dict[str, Markup]] | None:
     """Whether `first` has the lower test RMSE: by the interval if there is one, else by all folds.
 
     Returns `supported`, `contradicted` or `undecided`, and the numbers it rests on.
@@ -276,88 +220,70 @@ def between(study: Study, first: str, second: str) -> tuple[str, dict[str, objec
     low, high = float(difference.min()), float(difference.max())
     found = contrasts(study)
     for a, b, sign in ((first, second, 1.0), (second, first, -1.0)):
-        rows = found[(found["group_a"] == a) & (found["group_b"] == b)] if len(found) else found
+        rows = where(found, group_a=a, group_b=b)
         if len(rows):
             ends = sorted(sign * float(rows.iloc[0][name]) for name in ("ci_low", "ci_high"))
             low, high = ends
-    return _status(high < 0, low > 0), {
-        **_shown("signed", difference=difference.mean(), low=low, high=high),
-        "first": code(first),
-        "second": code(second),
-    }
+    values = amounts("signed", difference=difference.mean(), low=low, high=high)
+    return _status(high < 0, low > 0), values | {"first": code(first), "second": code(second)}
 
 
 def _finds_what_is_hot(study: Study) -> Judgement | None:
     """Whether the items that user-knn puts first have more ratings than a factorization's."""
-    ranking, other = study.extra.get("ranking"), _best(study, "factorization")
-    if ranking is None or other is None or not {"user-knn", other} <= set(ranking["method"]):
+    rows, other = where(study.table("ranking"), metric="popularity"), _best(study, "factorization")
+    if not {"user-knn", other} <= set(rows["method"]):
         return None
-    rows = ranking[ranking["metric"] == "popularity"]
-    ours, theirs = (rows[rows["method"] == method].iloc[0] for method in ("user-knn", other))
-    counts = _shown("count", ours=round(ours["value"]), theirs=round(theirs["value"]))
-    return Judgement(
-        _status(ours["ci_low"] > theirs["ci_high"], ours["ci_high"] < theirs["ci_low"]),
-        {"top": str(ours["level"]), "method": code(other), **counts},
-        "comparison",
-        measured=True,
-    )
+    ours, theirs = (where(rows, method=method).iloc[0] for method in ("user-knn", other))
+    status = _status(ours["ci_low"] > theirs["ci_high"], ours["ci_high"] < theirs["ci_low"])
+    values = amounts("count", ours=round(ours["value"]), theirs=round(theirs["value"]))
+    values |= {"top": escape(ours["level"]), "method": code(other)}
+    return Judgement(status, values, "comparison", measured=True)
 
 
 def _combines(study: Study) -> Judgement | None:
     """Whether the Bayesian factorization gains by a further source joined to its vectors."""
     found = between(study, "gibbs-implicit", "gibbs")
-    return Judgement(found[0], found[1], "comparison", measured=True) if found else None
+    return Judgement(*found, "comparison", measured=True) if found else None
 
 
 def _items_before_users(study: Study) -> Judgement | None:
     found = between(study, "item-knn", "user-knn")
-    return Judgement(found[0], found[1], "comparison") if found else None
+    return Judgement(*found, "comparison") if found else None
 
 
 def _generalises(study: Study) -> Judgement | None:
     ours, theirs = _best(study, "factorization"), _best(study, "neighbours")
     found = between(study, ours, theirs) if ours and theirs else None
-    return Judgement(found[0], found[1], "comparison") if found else None
+    return Judgement(*found, "comparison") if found else None
 
 
 def _overfits(study: Study) -> Judgement | None:
     """Whether the largest k is worse than the best k in every fold, reg tuned for each."""
-    points = numbers.tuned_by_k(study)
-    points = points[points["method"] == "mf"]
+    points = where(numbers.tuned_by_k(study), method="mf")
     if points["k"].nunique() < 2:
         return None
     wide = points.pivot_table(index="fold", columns="k", values="value")
     largest, best = max(wide.columns, key=float), wide.mean().idxmin()
     worse = wide[largest] - wide[best]
-    return Judgement(
-        _status(best != largest and bool((worse > 0).all()), best == largest),
-        {
-            "best": number(int(str(best))),
-            "largest": number(int(largest)),
-            **_shown("rmse", at_best=wide[best].mean(), at_largest=wide[largest].mean()),
-            **_folds(worse),
-        },
-        "factorization",
-    )
+    status = _status(best != largest and bool((worse > 0).all()), best == largest)
+    values = amounts("", best=int(str(best)), largest=int(largest))
+    values |= amounts("rmse", at_best=wide[best].mean(), at_largest=wide[largest].mean())
+    return Judgement(status, values | _folds(worse), "factorization")
 
 
 def _nearest_untuned(study: Study) -> tuple[str, str] | None:
     """The k and reg of mf-published nearest to the study's 50 and .01, by ratio."""
-    rows = study.tables["metrics"]
-    points = rows.loc[rows["method"] == "mf-published", ["k", "reg"]].drop_duplicates()
-    if points.empty:
-        return None
+    points = where(study.tables["metrics"], method="mf-published")[["k", "reg"]].drop_duplicates()
     far = [
         (abs(math.log(float(k) / UNTUNED["k"])), abs(math.log(float(reg) / UNTUNED["reg"])), k, reg)
         for k, reg in points.itertuples(index=False)
     ]
-    return min(far)[2:]
+    return min(far)[2:] if far else None
 
 
 def _on_test(study: Study, method: str) -> pd.DataFrame:
     """RMSE on test of every setting of a method: columns fold, k, reg, value (mean over seeds)."""
-    rows = study.tables["metrics"]
-    rows = rows[(rows["method"] == method) & (rows["split"] == "test") & (rows["metric"] == "rmse")]
+    rows = where(study.tables["metrics"], method=method, split="test", metric="rmse")
     return rows.groupby(["fold", "k", "reg"], sort=False)["value"].mean().reset_index()
 
 
@@ -369,49 +295,33 @@ def _wins_untuned(study: Study) -> Judgement | None:
     if point is None or theirs.empty:
         return None
     k, reg = point
-    ours = rows[(rows["k"] == k) & (rows["reg"] == reg)].set_index("fold")["value"]
+    ours = where(rows, k=k, reg=reg).set_index("fold")["value"]
     gain = (theirs - ours).dropna()
     if gain.empty:
         return None
-    return Judgement(
-        _by_folds(gain),
-        {
-            "method": code("mf-published"),
-            "other": code("user-cf-published"),
-            "k": number(int(k)),
-            "reg": number(float(reg)),
-            **_shown("rmse", ours=ours.mean(), theirs=theirs.mean()),
-            **_folds(gain),
-        },
-        "errata",
-    )
+    values = {"method": code("mf-published"), "other": code("user-cf-published")}
+    values |= amounts("", k=int(k), reg=float(reg)) | _folds(gain)
+    values |= amounts("rmse", ours=ours.mean(), theirs=theirs.mean())
+    return Judgement(_by_folds(gain), values, "errata")
 
 
 def _similarity_slowest(study: Study) -> Judgement | None:
     """Seconds of the similarities of one fold against those of one training as published."""
-    costs, point = study.table("costs"), _nearest_untuned(study)
-    found = study.similarity.seconds if study.similarity else None
-    if costs is None or point is None or found is None or study.similarity is None:
+    point, similarity = _nearest_untuned(study), study.similarity
+    if point is None or similarity is None or similarity.seconds is None:
         return None
     k, reg = point
-    rows = costs[(costs["method"] == "mf-published") & (costs["measure"] == "seconds")]
-    rows = rows[(rows["k"] == k) & (rows["reg"] == reg)]
-    stage = "refit" if "refit" in set(rows["stage"]) else "fit"
-    training = rows.loc[rows["stage"] == stage, "value"].mean()
+    costs = where(study.table("costs"), method="mf-published", measure="seconds", k=k, reg=reg)
+    stage = "refit" if "refit" in set(costs["stage"]) else "fit"
+    training = where(costs, stage=stage)["value"].mean()
     if pd.isna(training):
         return None
-    return Judgement(
-        "supported" if found > training else "contradicted",
-        {
-            "fold": code(study.similarity.fold),
-            "similarity": number(found, "seconds"),
-            "training": number(float(training), "seconds"),
-            "method": code("mf-published"),
-            "k": number(int(k)),
-            "published": number(printed_numbers()["similarity_seconds"], "seconds"),
-        },
-        "similarity",
-    )
+    seconds = {"similarity": similarity.seconds, "training": training}
+    seconds["published"] = printed_numbers()["similarity_seconds"]
+    values = amounts("seconds", **seconds) | {"k": number(int(k))}
+    values |= {"fold": code(similarity.fold), "method": code("mf-published")}
+    status = "supported" if similarity.seconds > training else "contradicted"
+    return Judgement(status, values, "similarity")
 
 
 def _moves(study: Study, method: str) -> pd.DataFrame | None:
@@ -436,12 +346,12 @@ def _reg_hardly_matters(study: Study) -> Judgement | None:
     means = dict(ours.mean())
     if published is not None:
         means |= published.mean().add_suffix("_published").to_dict()
-    values = _shown("rmse", **means) | _folds(less)
+    values = amounts("rmse", **means) | _folds(less)
     return Judgement(_by_folds(less), values, "factorization", measured=published is not None)
 
 
 def _best_k(rows: pd.DataFrame, claimed: str) -> Judgement | None:
-    """Whether a k has the least RMSE: in every fold, in none, or in some of them.
+    """Whether a k has the lowest RMSE: in every fold, in none, or in some of them.
 
     `rows` has fold, k and value, one row each; None where the claimed k or another is not there.
     """
@@ -451,16 +361,9 @@ def _best_k(rows: pd.DataFrame, claimed: str) -> Judgement | None:
     others = wide.drop(columns=claimed)
     ahead = others.min(axis=1) - wide[claimed]
     best = str(wide.mean().idxmin())
-    return Judgement(
-        _by_folds(ahead),
-        {
-            "claimed": number(int(claimed)),
-            "best": number(int(best)),
-            **_shown("rmse", at_claimed=wide[claimed].mean(), at_best=wide[best].mean()),
-            **_folds(ahead),
-        },
-        "factorization",
-    )
+    values = amounts("", claimed=int(claimed), best=int(best)) | _folds(ahead)
+    values |= amounts("rmse", at_claimed=wide[claimed].mean(), at_best=wide[best].mean())
+    return Judgement(_by_folds(ahead), values, "factorization")
 
 
 def _compromise(study: Study) -> Judgement | None:
@@ -473,8 +376,7 @@ def _compromise(study: Study) -> Judgement | None:
 
 def _best_tuned(study: Study) -> Judgement | None:
     """Whether k = 16 is best with reg chosen on validation for each k."""
-    points = numbers.tuned_by_k(study)
-    return _best_k(points[points["method"] == "mf"], "16")
+    return _best_k(where(numbers.tuned_by_k(study), method="mf"), "16")
 
 
 RULES: dict[str, Callable[[Study], Judgement | None]] = {

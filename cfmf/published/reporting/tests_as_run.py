@@ -1,4 +1,4 @@
-"""The published battery: each table and figure, the erratum that touches it, the corrected one."""
+"""The published tests: each table and figure, its erratum, and the corrected one."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.methods.registry import of_published
+from cfmf.published import keys
 from cfmf.published.reporting import drawings, search_as_run
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Heading, Note, Plot, Text
+from cfmf.report.page import Block, Heading, Note, Plot, Text, plotted
 from cfmf.report.sections import tests
 from cfmf.report.sections.inference import families
 from cfmf.report.strings import Catalogue, code
 from cfmf.statistics import names
+from cfmf.tables import where
 
 PARTS = {
     "anova": (
-        {names.ONE_WAY, names.SUM_OF_SQUARES, names.EFFECT_SIZE, names.WELCH, names.TUKEY},
+        {keys.ONE_WAY, keys.SUM_OF_SQUARES, names.EFFECT_SIZE, keys.WELCH, keys.TUKEY},
         {names.ANOVA, names.GREENHOUSE_GEISSER, names.SHARED_ANOVA, names.MIXED_MODEL},
     ),
-    "kruskal": ({names.KRUSKAL}, {names.FRIEDMAN, names.IMAN_DAVENPORT, names.MEAN_RANK}),
-    "dunn": ({names.DUNN}, {names.CORRECTED_T}),
+    "kruskal": ({keys.KRUSKAL}, {names.FRIEDMAN, names.IMAN_DAVENPORT, names.MEAN_RANK}),
+    "dunn": ({keys.DUNN}, {names.CORRECTED_T}),
 }
 """The published tests of each part, and those that correct them."""
-MEDIANS = (names.ALL_TRIALS, names.GRID, names.ARMS[names.E1])
-BEST = (names.SEARCH_ON_TEST, names.GRID_ON_TEST, names.REG_ON_VALIDATION)
+MEDIANS = (keys.ALL_TRIALS, keys.GRID, names.ARMS[names.E1])
+BEST = (keys.SEARCH_ON_TEST, keys.GRID_ON_TEST, names.REG_ON_VALIDATION)
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Figures, checks, tests, medians and best rows, published and corrected by turns."""
     found = study.table("tests")
-    if found is None or not (found["design"] == names.UNBLOCKED).any():
+    unblocked = where(found, design=keys.UNBLOCKED)
+    if unblocked.empty:
         return []
     family, method = _families(found)
-    published = _of(found, *family)
-    right = _of(found, names.OF_K, method)
-    right = right[right["estimand"] == names.E1]
+    published = where(found, family=family[0], method=family[1])
+    right = where(found, family=names.OF_K, method=method, estimand=names.E1)
     return [
         Heading(words("published.heading")),
         Note("erratum", words("published.label")),
@@ -47,7 +49,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_signs(study, words, published, right, method),
         *_side(study, words, "medians", MEDIANS, method),
         *_side(study, words, "best_rows", BEST, method),
-        *families("published", found[found["design"] == names.UNBLOCKED], words),
+        *families("published", unblocked, words),
     ]
 
 
@@ -56,30 +58,26 @@ def _families(found: pd.DataFrame) -> tuple[tuple[str, str], str]:
 
     A family is its key and its method.
     """
-    rows = found[found["design"] == names.UNBLOCKED]
-    of_search = rows[rows["family"] == f"published_{names.ALL_TRIALS}"]
+    rows = where(found, design=keys.UNBLOCKED)
+    of_search = where(rows, family=f"published_{keys.ALL_TRIALS}")
     first = (of_search if len(of_search) else rows).iloc[0]
-    corrected = found.loc[found["family"] == names.OF_K, "method"].astype(str).unique()
+    corrected = where(found, family=names.OF_K)["method"].astype(str).unique()
     right = [name for name in corrected if not of_published(name)]
     return (first["family"], first["method"]), next(iter([*right, *corrected]), "mf")
 
 
-def _of(rows: pd.DataFrame, family: str, method: str) -> pd.DataFrame:
-    return rows[(rows["family"] == family) & (rows["method"] == method)]
-
-
 def runs(study: Study) -> tuple[str, pd.DataFrame]:
-    """Runs as the published battery takes them, each a sample of its own.
+    """Runs as the published tests take them, each a sample of its own.
 
     Returns where they come from (`search`, or the method of a grid) and columns k (text), value,
     state. The published search is taken with its pruned trials where it was repeated.
     """
-    frame = study.added.get("frame")
-    if frame is not None:
+    frame = study.table("frame")
+    if len(frame):
         kept = frame.dropna(subset=["value"]).reset_index(drop=True)
         return "search", kept[["value", "state"]].assign(k=kept["params_k"].astype(int).astype(str))
-    rows = study.tables["metrics"]
-    rows = rows[(rows["metric"] == "rmse") & (rows["split"] == "test") & (rows["k"] != "")]
+    rows = where(study.tables["metrics"], metric="rmse", split="test")
+    rows = rows[rows["k"] != ""]
     for method in ("mf", *rows["method"].unique()):
         chosen = rows.loc[rows["method"] == method, ["k", "value"]].assign(state="COMPLETE")
         if chosen["k"].unique().size > 1:
@@ -108,10 +106,9 @@ def _figures(study: Study, words: Catalogue, method: str) -> list[Block]:
         ("box", drawings.box_by_k),
         ("density", drawings.density_by_k),
     ):
-        title = words(f"published.{kind}_title")
-        caption = words(f"published.{kind}_caption", runs=whose)
+        drawn = draw(published, words.plain)
         found += [
-            Plot(f"{kind}-by-k", title, caption, draw(published, words.plain)),
+            plotted(words, f"{kind}-by-k", f"published.{kind}", drawn, runs=whose),
             Note("erratum", _erratum(study, kind, words)),
         ]
         if len(corrected):
@@ -130,7 +127,7 @@ BY_CAUSE = ("box", "dunn", "medians")
 
 
 def _erratum(study: Study, part: str, words: Catalogue) -> Markup:
-    """What is wrong with a part; where pruning is not what makes the order here, that is told."""
+    """The erratum of a part; another one where pruning does not cause this run's order of k."""
     if part in BY_CAUSE and search_as_run.cause(study) == "recipe":
         return words(f"published.erratum_{part}_recipe", **search_as_run.orders(study))
     return words(f"published.erratum_{part}")
@@ -138,10 +135,8 @@ def _erratum(study: Study, part: str, words: Catalogue) -> Markup:
 
 def _checks(study: Study, words: Catalogue, family: tuple[str, str], method: str) -> list[Block]:
     rows = study.table("assumptions")
-    if rows is None:
-        return []
-    published, corrected = _of(rows, *family), _of(rows, names.OF_K, method)
-    corrected = corrected[corrected["estimand"] == names.E1]
+    published = where(rows, family=family[0], method=family[1])
+    corrected = where(rows, family=names.OF_K, method=method, estimand=names.E1)
     found: list[Block] = []
     if len(published):
         found.append(tests.checks("published-checks", words("published.checks"), published, words))
@@ -156,11 +151,10 @@ def _tests(
     study: Study, words: Catalogue, published: pd.DataFrame, right: pd.DataFrame, method: str
 ) -> list[Block]:
     made: list[Block] = []
-    of_h = published["effect_name"].isin({names.EPSILON_H, names.ETA_H})
+    of_h = published["effect_name"].isin({keys.EPSILON_H, keys.ETA_H})
     for key, (before, after) in PARTS.items():
-        rows = published[published["test"].isin(before) & ~of_h]
-        if key == "kruskal":
-            rows = published[published["test"].isin(before) | of_h]
+        named = published["test"].isin(before)
+        rows = published[named | of_h if key == "kruskal" else named & ~of_h]
         if rows.empty:
             continue
         made.append(tests.table(f"published-{key}", words(f"published.{key}"), rows, words))
@@ -178,20 +172,14 @@ def _signs(
     """The sign plot of Dunn's p, and that of the corrected t."""
     made: list[Block] = []
     for name, rows in (
-        ("published", published[published["test"] == names.DUNN]),
-        ("corrected", right[right["test"] == names.CORRECTED_T]),
+        ("published", where(published, test=keys.DUNN)),
+        ("corrected", where(right, test=names.CORRECTED_T)),
     ):
-        rows = rows[rows["p_adj"].notna()]
+        rows = rows.dropna(subset=["p_adj"])
         if rows.empty:
             continue
-        pairs = pd.DataFrame(
-            {
-                "first": rows["group_a"].map(_text),
-                "second": rows["group_b"].map(_text),
-                "p": rows["p_adj"],
-                "effect": rows["effect"],
-            }
-        )
+        sides = {"first": rows["group_a"].map(_text), "second": rows["group_b"].map(_text)}
+        pairs = rows[["effect"]].assign(**sides, p=rows["p_adj"])
         title = words(f"published.sign_{name}", method=code(method))
         caption = words(f"published.sign_{name}_caption")
         drawn = drawings.sign_plot(pairs, words.plain)
@@ -203,8 +191,7 @@ def _signs(
 
 def _text(level: object) -> str:
     """A level as the config writes it; tables read from files may have 4.0 for 4."""
-    text = str(level)
-    return text.removesuffix(".0")
+    return str(level).removesuffix(".0")
 
 
 def _side(
@@ -212,8 +199,6 @@ def _side(
 ) -> list[Block]:
     """Medians or best rows: of the search, else of a grid, as published; erratum; corrected."""
     rows = study.table(kind)
-    if rows is None:
-        return []
     searched, gridded, corrected = (rows[rows["arm"] == arm] for arm in arms)
     gridded = gridded[gridded["method"] == gridded["method"].iloc[0]] if len(gridded) else gridded
     published = searched if len(searched) else gridded

@@ -1,4 +1,4 @@
-"""The study's trainings beside the corrected ones, and the variants that it promised."""
+"""The study's trainings compared with the corrected ones, and the variants that it promised."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting import drawings
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Fold, Heading, Note, Plot, Points, Table, Text, records
+from cfmf.report.page import Block, Collapsed, Heading, Note, Points, Text, plotted, tabulated
 from cfmf.report.sections.factors import curve, curve_choice, watched_phase
-from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.strings import Catalogue, amounts, code, number
+from cfmf.tables import where
 
 PUBLISHED, PUBLISHED_JAX, CORRECTED = "mf-published", "mf-published-jax", "mf"
-
-
 ITERATIONS = {PUBLISHED: "torch_iterations", PUBLISHED_JAX: "jax_iterations"}
-
-
 ENDS = 5
 """First and last epochs of a history that are shown."""
-
-
 VARIANTS = ("mf-bounded", "mf-cubic")
 
 
@@ -49,7 +44,7 @@ def _curves(study: Study, words: Catalogue) -> list[Block]:
         found += _history(study, shown, words)
         others = [curve(study, point, words) for point in chosen if point != shown]
         if others:
-            found.append(Fold(words("factorization.more_curves", method=code(method)), others))
+            found.append(Collapsed(words("factorization.more_curves", method=code(method)), others))
     return [Heading(words("factorization.curves_published")), *found] if found else []
 
 
@@ -58,39 +53,26 @@ def _side_by_side(points: pd.DataFrame, words: Catalogue) -> list[Block]:
     if both["method"].nunique() < 2:
         return []
     table = numbers.over_folds(both, ["method", "k"]).rename(columns={"method": "variant"})
-    table["label"] = table["variant"].map(
-        lambda variant: words(f"factorization.variant_{variant}").striptags()
-    )
+    table["label"] = [words.plain(f"factorization.variant_{one}") for one in table["variant"]]
     wide = table.pivot_table(index="k", columns="variant", values="mean").dropna()
     if wide.empty:
         return []
     wide = wide.loc[sorted(wide.index, key=float)]
     wide["difference"] = wide[CORRECTED] - wide[PUBLISHED]
     wide = wide.reset_index().assign(k=lambda rows: rows["k"].astype(int))
-    columns = [
-        Column("k", "k", "count"),
-        Column(PUBLISHED, words.plain("factorization.variant_mf-published"), "rmse"),
-        Column(CORRECTED, words.plain("factorization.variant_mf"), "rmse"),
-        Column("difference", words.plain("column.difference"), "signed"),
-    ]
-    worst = numbers.least(wide, "difference")
+    sides = (f"{side}=factorization.variant_{side}:rmse" for side in (PUBLISHED, CORRECTED))
+    worst, name = numbers.least(wide, "difference"), "published-corrected"
+    spreads = {"published": np.ptp(wide[PUBLISHED]), "corrected": np.ptp(wide[CORRECTED])}
+    values = amounts("rmse", published=worst[PUBLISHED], corrected=worst[CORRECTED])
+    values |= amounts("rmse", **{f"spread_{side}": spread for side, spread in spreads.items()})
+    values["k"] = number(int(worst["k"]))
+    title = words("factorization.both_title")
+    drawn = drawings.side_by_side(table[table["k"].isin(wide["k"].astype(str))], words.plain)
     return [
         Heading(words("factorization.both_heading")),
         Text(words("factorization.both_text")),
-        Plot(
-            "published-corrected",
-            words("factorization.both_title"),
-            words(
-                "factorization.both_caption",
-                k=number(int(worst["k"])),
-                published=number(float(worst[PUBLISHED]), "rmse"),
-                corrected=number(float(worst[CORRECTED]), "rmse"),
-                spread_published=number(float(np.ptp(wide[PUBLISHED])), "rmse"),
-                spread_corrected=number(float(np.ptp(wide[CORRECTED])), "rmse"),
-            ),
-            drawings.side_by_side(table[table["k"].isin(wide["k"].astype(str))], words.plain),
-        ),
-        Table("published-corrected", words("factorization.both_title"), columns, records(wide)),
+        plotted(words, name, "factorization.both", drawn, **values),
+        tabulated(words, name, title, wide, "k", *sides, "difference"),
     ]
 
 
@@ -105,7 +87,7 @@ def _variants(study: Study, words: Catalogue) -> list[Block]:
     metrics = study.tables["metrics"]
     rows = []
     for name in [CORRECTED, *variants]:
-        points = metrics.loc[metrics["method"] == name, ["k", "reg"]].drop_duplicates()
+        points = where(metrics, method=name)[["k", "reg"]].drop_duplicates()
         gain = errors[name] - errors[CORRECTED]
         rows.append(
             {
@@ -116,31 +98,24 @@ def _variants(study: Study, words: Catalogue) -> list[Block]:
                 "folds": int((gain < 0).sum()),
             }
         )
-    told = [
+    plain = rows[0]
+    said = [
         words(
             f"factorization.told_{row['method']}",
-            rmse=number(row["mean"], "rmse"),
-            plain=number(rows[0]["mean"], "rmse"),
+            **amounts("rmse", rmse=row["mean"], plain=plain["mean"]),
             difference=number(row["difference"], "signed"),
-            better=number(row["folds"], "count"),
-            folds=number(len(errors), "count"),
-            trials=number(row["trials"], "count"),
-            plain_trials=number(rows[0]["trials"], "count"),
+            **amounts("count", better=row["folds"], folds=len(errors)),
+            **amounts("count", trials=row["trials"], plain_trials=plain["trials"]),
         )
         for row in rows[1:]
     ]
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("trials", words.plain("column.trials"), "count"),
-        Column("mean", words.plain("column.test_rmse"), "rmse"),
-        Column("difference", words.plain("column.difference"), "signed"),
-        Column("folds", words.plain("column.better_folds"), "count"),
-    ]
+    columns = "method trials mean=test_rmse difference folds=better_folds"
+    heading = words("factorization.variants_heading")
     return [
-        Heading(words("factorization.variants_heading")),
+        Heading(heading),
         Text(words("factorization.variants_text")),
-        Points(told),
-        Table("variants", words("factorization.variants_heading"), columns, rows),
+        Points(said),
+        tabulated(words, "variants", heading, rows, columns),
     ]
 
 
@@ -149,17 +124,13 @@ def _stop_note(study: Study, point: tuple[str, str, str], words: Catalogue) -> l
     if len(history) < 2:
         return []
     last = history.iloc[-1]
-    return [
-        Note(
-            "erratum",
-            words(
-                "factorization.stop_note",
-                delta=number(float(f"{abs(last['delta_loss']):.3g}")),
-                epoch=number(int(last["epoch"]), "count"),
-                step=number(float(f"{np.spacing(np.float32(last['loss'])):.2g}")),
-            ),
-        )
-    ]
+    note = words(
+        "factorization.stop_note",
+        delta=number(float(f"{abs(last['delta_loss']):.3g}")),
+        epoch=number(int(last["epoch"]), "count"),
+        step=number(float(f"{np.spacing(np.float32(last['loss'])):.2g}")),
+    )
+    return [Note("erratum", note)]
 
 
 def _history(study: Study, point: tuple[str, str, str], words: Catalogue) -> list[Block]:
@@ -178,13 +149,7 @@ def _history(study: Study, point: tuple[str, str, str], words: Catalogue) -> lis
         published=number(printed_numbers()[ITERATIONS[method]]),
     )
     ends = history if len(history) <= 2 * ENDS else pd.concat([history[:ENDS], history[-ENDS:]])
-    columns = [
-        Column("epoch", words.plain("axis.epoch"), "count"),
-        Column("loss", words.plain("column.loss"), "loss"),
-        Column("train_rmse", words.plain("column.train_rmse"), "loss"),
-        Column("test_rmse", words.plain("column.test_rmse"), "loss"),
-        Column("delta_loss", words.plain("column.delta_loss"), "value"),
-    ]
+    columns = "epoch=axis.epoch loss:loss train_rmse:loss test_rmse:loss delta_loss"
     title = words("factorization.history_title", **named)
-    table = Table(f"history-{method}", title, columns, records(ends))
-    return [Fold(title, [Text(text), table])]
+    table = tabulated(words, f"history-{method}", title, ends, columns)
+    return [Collapsed(title, [Text(text), table])]

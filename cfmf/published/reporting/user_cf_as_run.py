@@ -5,8 +5,9 @@ from __future__ import annotations
 from cfmf.published.printed import printed_numbers
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Heading, Note, Table, Text, records
-from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.page import Block, Heading, Note, Text, tabulated
+from cfmf.report.strings import Catalogue, amounts, code
+from cfmf.tables import where
 
 PUBLISHED = "user-cf-published"
 
@@ -18,8 +19,8 @@ def leaked(study: Study) -> float | None:
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Errors as published and without the leak, then the first predictions."""
-    metrics = study.tables["metrics"]
-    rows = metrics[(metrics["method"] == PUBLISHED) & metrics["metric"].str.startswith("rmse")]
+    rows = where(study.tables["metrics"], method=PUBLISHED)
+    rows = rows[rows["metric"].str.startswith("rmse")]
     if rows.empty:
         return []
     table = numbers.over_folds(rows, ["split", "metric"])
@@ -29,37 +30,23 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         for row in table.itertuples()
     ]
     table["split"] = words.terms("split", table["split"])
-    columns = [
-        Column("split", words.plain("column.split")),
-        Column("metric", words.plain("column.metric"), "code"),
-        Column("mean", words.plain("column.rmse"), "rmse"),
-        Column("sd", words.plain("column.sd"), "rmse"),
-        Column("reading", words.plain("column.reading")),
-    ]
+    columns, title = "split metric mean=rmse sd reading", words("neighbours.published_table")
     found: list[Block] = [
         Heading(words("neighbours.published")),
         Text(words("neighbours.published_text")),
-        Table("user-cf-published", words("neighbours.published_table"), columns, records(table)),
+        tabulated(words, "user-cf-published", title, table, columns),
     ]
     left_out, with_own = numbers.measure(study, PUBLISHED, "train"), leaked(study)
     if left_out is not None and with_own is not None:
-        found.append(
-            Note(
-                "erratum",
-                words(
-                    "neighbours.self",
-                    left_out=number(left_out, "rmse"),
-                    leaked=number(with_own, "rmse"),
-                ),
-            )
-        )
+        both = amounts("rmse", left_out=left_out, leaked=with_own)
+        found.append(Note("erratum", words("neighbours.self", **both)))
     return [*found, *_quotients(study, words)]
 
 
 def _quotients(study: Study, words: Catalogue) -> list[Block]:
     """First predictions by the study's quotients, and what its loop would take."""
-    found, predicted = study.similarity, study.added.get("first_row")
-    if found is None or predicted is None or study.items is None:
+    found, predicted = study.similarity, study.table("first_row")
+    if found is None or predicted.empty or study.items is None:
         return []
     items = study.items.set_index("item")
     known = printed_numbers()
@@ -71,28 +58,15 @@ def _quotients(study: Study, words: Catalogue) -> list[Block]:
         }
         for place, row in enumerate(predicted.head(3).itertuples())
     ]
-    columns = [
-        Column("item", words.plain("column.item_id"), "code"),
-        *(Column(name, words.plain(f"column.{name}"), "rmse") for name in ("wrong", "right")),
-        *(
-            Column(f"{name}_published", words.plain(f"column.{name}_published"), "rmse")
-            for name in ("wrong", "right")
-        ),
-    ]
+    columns = "item=item_id wrong:rmse right:rmse wrong_published:rmse right_published:rmse"
+    title = words("neighbours.first_row", fold=code(found.fold))
     blocks: list[Block] = [
-        Table("first-row", words("neighbours.first_row", fold=code(found.fold)), columns, rows),
+        tabulated(words, "first-row", title, rows, columns),
         Note("erratum", words("neighbours.quotients")),
     ]
-    loop = study.added.get("loop")
-    if loop is not None and found.seconds is not None:
-        blocks.append(
-            Text(
-                words(
-                    "neighbours.loop",
-                    loop=number(float(loop["value"].iloc[0]), "seconds"),
-                    similarity=number(found.seconds, "seconds"),
-                    published=number(known["similarity_seconds"], "seconds"),
-                )
-            )
-        )
+    loop = study.table("loop")
+    if len(loop) and found.seconds is not None:
+        seconds = {"loop": loop["value"].iloc[0], "similarity": found.seconds}
+        seconds["published"] = known["similarity_seconds"]
+        blocks.append(Text(words("neighbours.loop", **amounts("seconds", **seconds))))
     return blocks

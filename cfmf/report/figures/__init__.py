@@ -1,1 +1,1 @@
-"""Figures: functions of a table, drawn by Plotly, and still by Matplotlib."""
+"""Figures: functions of a table, drawn by Plotly, and as static SVG by Matplotlib."""

@@ -1,4 +1,4 @@
-"""Figures that set the methods against each other."""
+"""Figures that compare the methods."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.methods.registry import family, of_published
-from cfmf.report.figures.curves import DASHES
-from cfmf.report.figures.style import PALETTE, Words, colour, figure, symbol, ticks
+from cfmf.report.figures.style import (
+    BOX,
+    DASHES,
+    PALETTE,
+    Words,
+    at,
+    colour,
+    figure,
+    look,
+    plot,
+    symbol,
+    ticks,
+)
 
 
 def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
@@ -23,18 +34,23 @@ def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
             y=[method] * len(rows),
             text=rows["fold"].tolist(),
             orientation="h",
-            boxpoints="all",
-            pointpos=0,
-            jitter=0.4,
             marker={"color": colour(method), "symbol": symbol(method), "size": 7},
-            line={"width": 1.2},
-            fillcolor="rgba(128,128,128,0.12)",
             name=method,
             hovertemplate="%{text}: %{x:.4f}",
+            **BOX,
         )
     drawn.update_xaxes(title_text=words("axis.test_rmse"))
     drawn.update_yaxes(type="category")
     return drawn
+
+
+def interval(
+    low: pd.Series, value: pd.Series, high: pd.Series, **style: object
+) -> dict[str, object]:
+    """Error bars of intervals; none where an end is missing."""
+    above, below = ((high - value).fillna(0), (value - low).fillna(0))
+    ends = {"array": above.tolist(), "arrayminus": below.tolist()}
+    return {"type": "data", "symmetric": False, **ends, **style}
 
 
 def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> go.Figure:
@@ -46,26 +62,13 @@ def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> 
     rows = effects.iloc[::-1]
     drawn = figure(100 + 30 * len(rows), showlegend=False)
     decided = (rows["ci_high"] < 0) | (rows["ci_low"] > 0)
-    drawn.add_scatter(
-        x=rows["effect"].tolist(),
-        y=rows["label"].tolist(),
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": (rows["ci_high"] - rows["effect"]).tolist(),
-            "arrayminus": (rows["effect"] - rows["ci_low"]).tolist(),
-            "thickness": 1.8,
-            "color": PALETTE[0],
-        },
-        mode="markers",
-        marker={
-            "size": 9,
-            "symbol": ["diamond" if clear else "diamond-open" for clear in decided],
-            "color": PALETTE[0],
-        },
-        customdata=rows[["ci_low", "ci_high"]].to_numpy().tolist(),
-        hovertemplate="%{y}: %{x:.4f} [%{customdata[0]:.4f}, %{customdata[1]:.4f}]<extra></extra>",
-    )
+    ink = {"color": PALETTE[0]}
+    marks = ["diamond" if clear else "diamond-open" for clear in decided]
+    ends = interval(rows["ci_low"], rows["effect"], rows["ci_high"], thickness=1.8, **ink)
+    hover = "%{y}: %{x:.4f} [%{customdata[0]:.4f}, %{customdata[1]:.4f}]<extra></extra>"
+    known = {"customdata": rows[["ci_low", "ci_high"]].to_numpy().tolist(), "hovertemplate": hover}
+    style = {"error_x": ends, "marker": {"size": 9, "symbol": marks, **ink}}
+    plot(drawn, rows["effect"], rows["label"], "markers", **style, **known)
     if margin:
         drawn.add_vrect(
             x0=-margin, x1=margin, fillcolor="rgba(128,128,128,0.2)", line_width=0, layer="below"
@@ -77,7 +80,7 @@ def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> 
 
 
 def foremost(slices: pd.DataFrame, each: int = 2) -> list[str]:
-    """Methods to draw with intervals, so that these can be told apart: the best of every family.
+    """Methods to draw with intervals, so that these are distinguishable: the best of every family.
 
     Published methods count only where there are no others. `slices` has `method value`.
     """
@@ -94,7 +97,7 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
     """RMSE of every method at the levels of a slice.
 
     `slices` has `method level value low high`, levels in the order to draw; `low` and `high` are
-    the ends of the interval, NaN where there is none. `foremost` stand side by side at a level, so
+    the ends of the interval, NaN where there is none. `foremost` are side by side at a level, so
     that their intervals do not cover each other; the others are thin lines without intervals.
     """
     drawn = figure(400)
@@ -105,28 +108,12 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
         rows = slices[slices["method"] == method]
         first = method in shown
         shift = 0.09 * (shown.index(method) - (len(shown) - 1) / 2) if first else 0.0
-        bars = {
-            "type": "data",
-            "symmetric": False,
-            "array": (rows["high"] - rows["value"]).fillna(0).tolist(),
-            "arrayminus": (rows["value"] - rows["low"]).fillna(0).tolist(),
-            "thickness": 1.1,
-        }
-        drawn.add_scatter(
-            x=[round(levels.index(level) + shift, 3) for level in rows["level"]],
-            y=rows["value"].tolist(),
-            error_y=bars if first else None,
-            mode="lines+markers",
-            line={
-                "color": colour(method),
-                "dash": DASHES[number % len(DASHES)],
-                "width": 2 if first else 1,
-            },
-            marker={"symbol": symbol(method), "size": 7 if first else 4},
-            name=method,
-            customdata=rows["level"].tolist(),
-            hovertemplate="%{customdata}: %{y:.4f}",
-        )
+        style = look(method, number, 2, 7) if first else look(method, number, 1, 4)
+        if first:
+            style["error_y"] = interval(rows["low"], rows["value"], rows["high"], thickness=1.1)
+        x = [round(levels.index(level) + shift, 3) for level in rows["level"]]
+        known = {"customdata": rows["level"].tolist(), "hovertemplate": "%{customdata}: %{y:.4f}"}
+        plot(drawn, x, rows["value"], "lines+markers", **style, name=method, **known)
     drawn.update_xaxes(
         title_text=axis_title, tickvals=list(range(len(levels))), ticktext=levels, showgrid=False
     )
@@ -137,34 +124,23 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
 def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
     """Test RMSE against seconds (logarithmic); `points` has `method seconds rmse frontier`.
 
-    The line joins the methods that no other beats in both.
+    The line joins the Pareto-optimal methods.
     """
     drawn = figure(400, showlegend=False)
     front = points[points["frontier"]].sort_values("seconds")
-    drawn.add_scatter(
-        x=front["seconds"].tolist(),
-        y=front["rmse"].tolist(),
-        mode="lines",
-        line={"color": "rgba(128,128,128,0.8)", "dash": "dot", "shape": "hv", "width": 1.5},
-        hoverinfo="skip",
-    )
+    line = {"color": "rgba(128,128,128,0.8)", "dash": "dot", "shape": "hv", "width": 1.5}
+    plot(drawn, front["seconds"], front["rmse"], "lines", line=line)
     places = list(zip(points["method"], points["seconds"], points["rmse"], strict=True))
     near = 0.12 * (points["rmse"].max() - points["rmse"].min())
     for method, seconds, rmse in places:
         crowded = any(
             abs(math.log10(x / seconds)) < 0.25 and 0 < y - rmse < near for _, x, y in places
         )
-        drawn.add_scatter(
-            x=[seconds],
-            y=[rmse],
-            mode="markers+text",
-            text=[method],
-            textposition="bottom center" if crowded else "top center",
-            marker={"color": colour(method), "symbol": symbol(method), "size": 11},
-            cliponaxis=False,
-            name=method,
-            hovertemplate="%{x:.3g} s, %{y:.4f}",
-        )
+        place = "bottom center" if crowded else "top center"
+        marker = {"color": colour(method), "symbol": symbol(method), "size": 11}
+        style = {"marker": marker, "text": [method], "textposition": place, "cliponaxis": False}
+        known = {"name": method, "hovertemplate": "%{x:.3g} s, %{y:.4f}"}
+        plot(drawn, [seconds], [rmse], "markers+text", **style, **known)
     low, high = points["seconds"].min(), points["seconds"].max()
     drawn.update_xaxes(title_text=words("axis.seconds"), type="log", **ticks(low, high))
     drawn.update_yaxes(title_text=words("axis.test_rmse"))
@@ -174,36 +150,19 @@ def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
 def growth(points: pd.DataFrame, size_title: str, words: Words) -> go.Figure:
     """CPU seconds against size, both logarithmic; `points` has `method size seconds fitted`.
 
-    Marks are measured; lines, `fitted`, have the slope that the table of exponents tells.
+    Marks are measured; lines, `fitted`, have the slope in the table of exponents.
     """
     drawn = figure(420)
     for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
         method, rows = str(name), rows.sort_values("size")
+        style, group = look(method, number, width=1.2), {"legendgroup": method}
         mark = {"symbol": symbol(method), "size": 7, "color": colour(method)}
-        line = {"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 1.2}
-        size = rows["size"].tolist()
-        drawn.add_scatter(
-            x=size,
-            y=rows["seconds"].tolist(),
-            mode="markers",
-            marker=mark,
-            name=method,
-            legendgroup=method,
-            hovertemplate="%{x}: %{y:.3g} s",
-        )
-        drawn.add_scatter(
-            x=size,
-            y=rows["fitted"].tolist(),
-            mode="lines",
-            line=line,
-            legendgroup=method,
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    drawn.update_xaxes(
-        title_text=size_title, type="log", **ticks(points["size"].min(), points["size"].max())
-    )
-    seconds = points["seconds"]
+        known = {"name": method, "hovertemplate": "%{x}: %{y:.3g} s"}
+        plot(drawn, rows["size"], rows["seconds"], "markers", marker=mark, **group, **known)
+        line = {"line": style["line"], "showlegend": False}
+        plot(drawn, rows["size"], rows["fitted"], "lines", **line, **group)
+    size, seconds = points["size"], points["seconds"]
+    drawn.update_xaxes(title_text=size_title, type="log", **ticks(size.min(), size.max()))
     drawn.update_yaxes(
         title_text=words("axis.cpu_seconds"), type="log", **ticks(seconds.min(), seconds.max())
     )
@@ -215,24 +174,11 @@ def trials_by_setting(points: pd.DataFrame, x_title: str, words: Words) -> go.Fi
     drawn = figure(380)
     for number, (line, rows) in enumerate(points.groupby("line", sort=False)):
         rows = rows.sort_values("x")
-        drawn.add_scatter(
-            x=rows["x"].tolist(),
-            y=rows["value"].tolist(),
-            mode="lines+markers",
-            line={
-                "color": PALETTE[number % len(PALETTE)],
-                "dash": DASHES[number % len(DASHES)],
-                "width": 2,
-            },
-            name=str(line),
-            hovertemplate="%{x}: %{y:.4f}",
-        )
-    values = sorted(set(points["x"]))
-    drawn.update_xaxes(
-        title_text=x_title,
-        type="log" if min(values) > 0 else "linear",
-        tickvals=values,
-        ticktext=[f"{value:g}" for value in values],
-    )
+        ink, dash = PALETTE[number % len(PALETTE)], DASHES[number % len(DASHES)]
+        style = {"line": {"color": ink, "dash": dash, "width": 2}, "name": str(line)}
+        hover = "%{x}: %{y:.4f}"
+        plot(drawn, rows["x"], rows["value"], "lines+markers", **style, hovertemplate=hover)
+    kind = "log" if points["x"].min() > 0 else "linear"
+    drawn.update_xaxes(title_text=x_title, **at(points["x"], kind))
     drawn.update_yaxes(title_text=words("axis.validation_rmse"))
     return drawn

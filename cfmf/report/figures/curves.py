@@ -8,17 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.methods.registry import of_published
-from cfmf.report.figures.style import (
-    PALETTE,
-    SEQUENTIAL,
-    Words,
-    colour,
-    figure,
-    symbol,
-    thinned,
-)
-
-DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
+from cfmf.report.figures.style import PALETTE, SEQUENTIAL, Words, at, figure, look, plot, thinned
 
 
 def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
@@ -37,30 +27,14 @@ def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
             ink = next(inks)
             shown = values.notna() & ((values > 0) | (axis == "y2"))
             if shown.any():
-                drawn.add_scatter(
-                    x=kept.loc[shown, "epoch"].tolist(),
-                    y=[float(f"{value:.5g}") for value in values[shown]],
-                    yaxis=axis,
-                    mode="lines",
-                    line={"color": ink, "dash": dash, "width": 2},
-                    name=words(f"series.{name}"),
-                )
-    drawn.update_layout(
-        xaxis={"title": {"text": words("axis.epoch")}},
-        yaxis={
-            "title": {"text": words("axis.loss")},
-            "type": "log",
-            "exponentformat": "power",
-            "dtick": 1,
-        },
-        yaxis2={
-            "title": {"text": words("axis.rmse")},
-            "overlaying": "y",
-            "side": "right",
-            "showgrid": False,
-            "tickmode": "auto",
-        },
-    )
+                style = {"yaxis": axis, "line": {"color": ink, "dash": dash, "width": 2}}
+                y = [float(f"{value:.5g}") for value in values[shown]]
+                epochs = kept.loc[shown, "epoch"]
+                plot(drawn, epochs, y, "lines", **style, name=words(f"series.{name}"))
+    second = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
+    drawn.update_xaxes(title_text=words("axis.epoch"))
+    drawn.update_yaxes(title_text=words("axis.loss"), type="log", exponentformat="power", dtick=1)
+    drawn.update_layout(yaxis2={"title": {"text": words("axis.rmse")}, **second})
     return drawn
 
 
@@ -75,24 +49,16 @@ def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
     for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
         method = str(name)
         rows = rows.assign(size=rows["k"].astype(float)).sort_values("size")
-        drawn.add_scatter(
-            x=rows["size"].tolist(),
-            y=rows["mean"].tolist(),
-            error_y={"type": "data", "array": rows["sd"].fillna(0).tolist(), "thickness": 1.2},
-            mode="lines+markers",
-            line={"color": colour(method), "dash": DASHES[number % len(DASHES)], "width": 2},
-            marker={"symbol": symbol(method), "size": 8},
-            name=method,
-            visible="legendonly" if of_published(method) and not alone else True,
-            hovertemplate="k %{x}: %{y:.4f}",
-        )
-    sizes = sorted(set(points["k"].astype(float)))
-    drawn.update_xaxes(
-        title_text=words("axis.k"),
-        type="log",
-        tickvals=sizes,
-        ticktext=[f"{size:g}" for size in sizes],
-    )
+        style = look(method, number)
+        style["error_y"] = {
+            "type": "data",
+            "array": rows["sd"].fillna(0).tolist(),
+            "thickness": 1.2,
+        }
+        style["visible"] = "legendonly" if of_published(method) and not alone else True
+        known = {"name": method, "hovertemplate": "k %{x}: %{y:.4f}"}
+        plot(drawn, rows["size"], rows["mean"], "lines+markers", **style, **known)
+    drawn.update_xaxes(title_text=words("axis.k"), **at(points["k"].astype(float)))
     drawn.update_yaxes(title_text=words("axis.test_rmse"))
     return drawn
 
@@ -105,15 +71,9 @@ def search_progress(points: pd.DataFrame, x: str, words: Words) -> go.Figure:
     drawn = figure(400)
     for (name, by), rows in points.groupby(["method", "by"], sort=False):
         method = str(name)
-        drawn.add_scatter(
-            x=rows[x].tolist(),
-            y=rows["value"].tolist(),
-            mode="lines+markers",
-            line={"color": colour(method), "dash": "solid" if by == "grid" else "dot", "width": 2},
-            marker={"symbol": symbol(method), "size": 6},
-            name=f"{method}, {words(f'effort.by_{by}')}",
-            hovertemplate="%{x}: %{y:.4f}",
-        )
+        style = look(method, 0 if by == "grid" else 2, size=6)
+        known = {"name": f"{method}, {words(f'effort.by_{by}')}", "hovertemplate": "%{x}: %{y:.4f}"}
+        plot(drawn, rows[x], rows["value"], "lines+markers", **style, **known)
     drawn.update_xaxes(title_text=words(f"axis.search_{x}"))
     drawn.update_yaxes(title_text=words("axis.validation_rmse"))
     return drawn
@@ -150,8 +110,8 @@ def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
 def surface(points: pd.DataFrame, words: Words) -> go.Figure:
     """RMSE over k and reg as a surface of contour lines; `points` has `k reg value`, all finite.
 
-    Values stand evenly on both axes, as the grid lists them. A surface in space would need WebGL,
-    which neither paper nor every browser has.
+    Values are evenly spaced on both axes, as the grid lists them. A three-dimensional surface would
+    need WebGL, which neither paper nor every browser has.
     """
     grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
     rows = sorted(grid.index, key=float)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.report.figures.style import PALETTE, Words, colour, figure, symbol
+from cfmf.report.figures.style import PALETTE, Words, colour, figure, plot, symbol
 
 
 def cliques(ranks: list[float], critical: float) -> list[tuple[int, int]]:
-    """First and last place of every longest run of sorted ranks that lies within `critical`."""
+    """First and last place of every longest run of sorted ranks that is within `critical`."""
     found: list[tuple[int, int]] = []
     for first, rank in enumerate(ranks):
         last = max(place for place, other in enumerate(ranks) if other - rank <= critical)
@@ -24,7 +22,7 @@ def critical_difference(ranks: pd.DataFrame, critical: float | None, words: Word
     """Critical-difference diagram (Demšar 2006, fig. 1); `ranks` has `method rank`, 1 is best.
 
     A bar joins methods whose mean ranks differ by less than `critical`: Nemenyi's test does not
-    tell them apart. Without it there are no bars.
+    distinguish them. Without it there are no bars.
     """
     rows = ranks.sort_values("rank", kind="stable").reset_index(drop=True)
     places = rows["rank"].tolist()
@@ -36,10 +34,13 @@ def critical_difference(ranks: pd.DataFrame, critical: float | None, words: Word
     _leaders(drawn, rows, depth)
     for number, (first, last) in enumerate(joined):
         ends, height = [places[first] - 0.04, places[last] + 0.04], -0.35 - 0.3 * number
-        _line(drawn, ends, [height] * 2, {"color": PALETTE[0], "width": 5})
+        plot(drawn, ends, [height] * 2, "lines", line={"color": PALETTE[0], "width": 5})
     if critical:
-        mark = {"marker": {"symbol": "square", "size": 5}, "mode": "lines+markers"}
-        _line(drawn, [1, 1 + critical], [0.6] * 2, {"color": PALETTE[1], "width": 2}, **mark)
+        ruler = {
+            "line": {"color": PALETTE[1], "width": 2},
+            "marker": {"symbol": "square", "size": 5},
+        }
+        plot(drawn, [1, 1 + critical], [0.6] * 2, "lines+markers", **ruler)
         _letters(drawn, 1 + critical / 2, 0.6, words("axis.critical"), "top center")
     drawn.update_xaxes(
         title_text=words("axis.mean_rank"),
@@ -60,27 +61,15 @@ def _leaders(drawn: go.Figure, rows: pd.DataFrame, depth: float) -> None:
         low = -depth - (place if left else len(rows) - 1 - place) - 0.6
         side = 0.8 if left else len(rows) + 0.2
         grey = {"color": "rgba(128,128,128,0.9)", "width": 1}
-        _line(drawn, [rank, rank, side], [0, low, low], grey)
+        plot(drawn, [rank, rank, side], [0, low, low], "lines", line=grey)
         text = f"{method} {rank:.2f}" if left else f"{rank:.2f} {method}"
         _letters(drawn, side, low, text, "middle left" if left else "middle right")
-        drawn.add_scatter(
-            x=[rank],
-            y=[0],
-            mode="markers",
-            marker={"size": 9, "color": colour(method), "symbol": symbol(method)},
-            name=method,
-            hovertemplate="%{x:.2f}",
-        )
-
-
-def _line(
-    drawn: go.Figure, x: list[float], y: list[float], line: dict[str, Any], **how: Any
-) -> None:
-    drawn.add_scatter(x=x, y=y, line=line, hoverinfo="skip", **{"mode": "lines", **how})
+        mark = {"size": 9, "color": colour(method), "symbol": symbol(method)}
+        plot(drawn, [rank], [0], "markers", marker=mark, name=method, hovertemplate="%{x:.2f}")
 
 
 def _letters(drawn: go.Figure, x: float, y: float, text: str, place: str) -> None:
-    drawn.add_scatter(x=[x], y=[y], mode="text", text=[text], textposition=place, hoverinfo="skip")
+    plot(drawn, [x], [y], "text", text=[text], textposition=place)
 
 
 def split_schemes(points: pd.DataFrame, words: Words) -> go.Figure:
@@ -90,24 +79,13 @@ def split_schemes(points: pd.DataFrame, words: Words) -> go.Figure:
     """
     rows = points.sort_values("first", ascending=False)
     drawn = figure(120 + 30 * len(rows))
-    for method, first, second in zip(rows["method"], rows["first"], rows["second"], strict=True):
-        drawn.add_scatter(
-            x=[first, second],
-            y=[method, method],
-            mode="lines",
-            line={"color": "rgba(128,128,128,0.8)", "width": 1.5},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    for number, (side, mark) in enumerate((("first", "circle"), ("second", "diamond"))):
-        drawn.add_scatter(
-            x=rows[side].tolist(),
-            y=rows["method"].tolist(),
-            mode="markers",
-            marker={"symbol": mark, "color": PALETTE[number], "size": 9},
-            name=words("series.random" if side == "first" else "series.temporal"),
-            hovertemplate="%{y}: %{x:.4f}",
-        )
+    grey = {"color": "rgba(128,128,128,0.8)", "width": 1.5}
+    for method, *ends in rows[["method", "first", "second"]].itertuples(index=False):
+        plot(drawn, ends, [method, method], "lines", line=grey, showlegend=False)
+    marks = {"first": ("circle", "series.random"), "second": ("diamond", "series.temporal")}
+    for ink, (side, (mark, name)) in zip(PALETTE, marks.items(), strict=False):
+        shown = {"marker": {"symbol": mark, "color": ink, "size": 9}, "name": words(name)}
+        plot(drawn, rows[side], rows["method"], "markers", **shown, hovertemplate="%{y}: %{x:.4f}")
     drawn.update_xaxes(title_text=words("axis.test_rmse"))
     drawn.update_yaxes(type="category")
     return drawn

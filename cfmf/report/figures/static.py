@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable
 from io import StringIO
+from itertools import chain
 from typing import Any
 
 import matplotlib as mpl
@@ -24,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 INK, GRID = "#010203", "#040506"
-"""Stand-ins for the page's colours, told apart from all others and replaced in the SVG."""
+"""Placeholders for the page's colours, different from all others and replaced in the SVG."""
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "cfmf",
     "svg.fonttype": "none",
@@ -63,8 +64,7 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
     name
         A word that no other figure of the page has: it begins every id of the SVG.
     labelled_by
-        Id of the element of the page that says what the figure shows, for readers who do not see
-        it.
+        Id of the element of the page that describes the figure, for readers who do not see it.
 
     Raises
     ------
@@ -77,7 +77,10 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         page = Figure(figsize=(8.6, (drawn.layout.height or 380) / 88), layout="constrained")
         canvas = FigureCanvasSVG(page)
         axes = page.add_subplot()
-        twin = _twin(axes) if any(trace.yaxis == "y2" for trace in _with_axes(drawn)) else None
+        twin = None
+        if any(trace.type == "scatter" and trace.yaxis == "y2" for trace in drawn.data):
+            twin = axes.twinx()
+            twin.grid(False)
         shown = [trace for trace in drawn.data if trace.visible != "legendonly"]
         for number, trace in enumerate(shown):
             draw = DRAW.get(trace.type)
@@ -96,16 +99,6 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
     return _inline(text.getvalue(), name, labelled_by)
 
 
-def _with_axes(drawn: go.Figure) -> list[Any]:
-    return [trace for trace in drawn.data if trace.type == "scatter"]
-
-
-def _twin(axes: Axes) -> Axes:
-    twin = axes.twinx()
-    twin.grid(False)
-    return twin
-
-
 def _inline(svg: str, name: str, labelled_by: str) -> str:
     """An SVG document as an element of a page: own ids, page colours, a label."""
     svg = svg[svg.index("<svg") :]
@@ -114,17 +107,16 @@ def _inline(svg: str, name: str, labelled_by: str) -> str:
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
     svg = svg.replace("url(#", f"url(#{name}-")
     svg = svg.replace(INK, "var(--ink)").replace(GRID, "var(--grid)")
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    for side in ("width", "height"):
+        svg = re.sub(rf'(<svg[^>]*?) {side}="[^"]*"', r"\1", svg, count=1)
     return svg.replace("<svg", f'<svg role="img" aria-labelledby="{labelled_by}"', 1)
 
 
 def _scatter(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
     mode, line, marker = trace.mode or "lines", trace.line, trace.marker
-    ink = line.color or (marker.color if isinstance(marker.color, str) else None)
-    ink = _colour(ink)
-    errors = {
-        side: _error(bars)
+    ink = _colour(line.color or (marker.color if isinstance(marker.color, str) else None))
+    errors: dict[str, Any] = {
+        side: bars.array if bars.arrayminus is None else [bars.arrayminus, bars.array]
         for side, bars in (("xerr", trace.error_x), ("yerr", trace.error_y))
         if bars.array is not None
     }
@@ -156,8 +148,9 @@ def _mark(marker: Any) -> str:
 
 def _points(axes: Axes, x: Any, y: Any, marker: Any, label: str | None) -> None:
     """Points one by one where colour or symbol differs, all at once where they do not."""
-    symbols, colours = _each(marker.symbol, len(x)), _each(marker.color, len(x))
-    for place, (mark, ink) in enumerate(zip(symbols, colours, strict=True)):
+    looks = (marker.symbol, marker.color)
+    each = (look if isinstance(look, (list, tuple)) else [look] * len(x) for look in looks)
+    for place, (mark, ink) in enumerate(zip(*each, strict=True)):
         axes.plot(
             [x[place]],
             [y[place]],
@@ -168,16 +161,6 @@ def _points(axes: Axes, x: Any, y: Any, marker: Any, label: str | None) -> None:
             markersize=6,
             label=label if place == 0 else None,
         )
-
-
-def _each(value: Any, n: int) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value] * n
-
-
-def _error(bars: Any) -> Any:
-    if bars.arrayminus is None:
-        return bars.array
-    return [bars.arrayminus, bars.array]
 
 
 def _bar(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
@@ -216,17 +199,16 @@ def _box(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
     lying = trace.orientation == "h"
     values = np.asarray(trace.x if lying else trace.y, dtype=float)
     ink = _colour(trace.marker.color)
+    parts = ("box", "whisker", "cap", "median")
+    props: dict[str, Any] = {f"{part}props": {"color": ink} for part in parts}
     axes.boxplot(
         values,
         positions=[number],
         orientation="horizontal" if lying else "vertical",
         widths=0.5,
         showfliers=False,
-        boxprops={"color": ink},
-        whiskerprops={"color": ink},
-        capprops={"color": ink},
-        medianprops={"color": ink},
         manage_ticks=False,
+        **props,
     )
     spread = np.linspace(-0.12, 0.12, len(values)) + number
     mark = {"linestyle": "none", "marker": _mark(trace.marker), "color": ink, "markersize": 4}
@@ -311,11 +293,8 @@ def _label(trace: Any, drawn: go.Figure) -> str | None:
 
 
 def _legend(page: Figure, all_axes: list[Axes], drawn: go.Figure) -> None:
-    handles, labels = [], []
-    for axes in all_axes:
-        found = axes.get_legend_handles_labels()
-        handles += found[0]
-        labels += found[1]
+    found = [axes.get_legend_handles_labels() for axes in all_axes]
+    handles, labels = ([*chain(*each)] for each in zip(*found, strict=True))
     if len(handles) > 1:
         page.legend(handles, labels, loc="outside lower left", ncols=5, fontsize=8.5)
 

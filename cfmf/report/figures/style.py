@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import plotly.graph_objects as go
@@ -32,6 +32,15 @@ PALETTE = [
     "#a0763f",
 ]
 GREY = "#7f8790"
+BOX = {
+    "boxpoints": "all",
+    "pointpos": 0,
+    "jitter": 0.4,
+    "line": {"width": 1.2},
+    "fillcolor": "rgba(128,128,128,0.12)",
+}
+"""A box with all its points."""
+DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
 HUE_STEP = 0.381966
 """Share of the colour circle from one method to the next (the golden angle): hues stay far apart
 however many methods there are."""
@@ -116,9 +125,43 @@ def ticks(low: float, high: float) -> dict[str, object]:
     return {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
 
 
+def at(values: Iterable[float], kind: str = "log") -> dict[str, object]:
+    """An axis of some kind with ticks at all values."""
+    shown = sorted(set(values))
+    return {"type": kind, "tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
+
+
 def figure(height: int = 380, **layout: object) -> go.Figure:
     """An empty figure in the report's style; `height` in pixels."""
     return go.Figure(layout={"template": TEMPLATE, "height": height, **layout})
+
+
+def plot(
+    drawn: go.Figure, x: Iterable[object], y: Iterable[object], mode: str, **how: object
+) -> None:
+    """Add lines, marks or text to a figure; `mode` and `how` as Plotly's scatter traces have them.
+
+    Where nothing is said of what the pointer shows, it shows nothing.
+    """
+    silent = {} if {"hovertemplate", "yaxis"} & how.keys() else {"hoverinfo": "skip"}
+    drawn.add_scatter(x=list(x), y=list(y), mode=mode, **silent, **how)
+
+
+def bars(
+    drawn: go.Figure, x: Iterable[object], y: Iterable[object], ink: str, **how: object
+) -> None:
+    """Add bars of one colour to a figure; a text, if any, is black and inside them."""
+    letters = {"textfont": {"color": ON_BAR}} if "text" in how else {}
+    drawn.add_bar(x=list(x), y=list(y), marker_color=ink, **letters, **how)
+
+
+def look(method: str, number: int, width: float = 2, size: float = 8) -> dict[str, object]:
+    """Line and marks of a method that is the number-th of a figure."""
+    ink = colour(method)
+    return {
+        "line": {"color": ink, "dash": DASHES[number % len(DASHES)], "width": width},
+        "marker": {"symbol": symbol(method), "size": size},
+    }
 
 
 def thinned(n: int, most: int = 400) -> list[int]:

@@ -10,38 +10,39 @@ from cfmf.methods.registry import of_published
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
-from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
-from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.page import Block, Collapsed, Column, Plot, Table, Text, tabulated
+from cfmf.report.strings import Catalogue, amounts, code, number
+from cfmf.tables import where
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """The trimming experiment if run; RMSE by what train holds of the user and of the item."""
     found: list[Block] = []
-    trimmed = study.extra.get("cold_start")
-    if trimmed is not None:
+    trimmed, slices = study.table("cold_start"), study.table("slices")
+    if len(trimmed):
         found += _trimmed(trimmed, words)
-    pooled, slices = study.extra.get("intervals"), study.table("slices")
-    if pooled is not None:
+    pooled = study.table("intervals")
+    if len(pooled):
         pooled = pooled[pooled["slice"] != EACH_USER]
         names = list(map(str, pooled["slice"].unique()))
         found += [_plot(name, pooled, words) for name in names]
         apart = [_as_published(name, pooled, words) for name in names if _two_scales(pooled)]
         if apart:
-            found.append(Fold(words("cold-start.far"), apart))
+            found.append(Collapsed(words("cold-start.far"), apart))
         title = words("cold-start.intervals_table")
-        found.append(Fold(title, [_intervals("intervals", title, pooled, words)]))
-    if slices is not None:
-        found.append(Fold(words("cold-start.table"), [_table(slices, words)]))
+        found.append(Collapsed(title, [_intervals("intervals", title, pooled, words)]))
+    if len(slices):
+        found.append(Collapsed(words("cold-start.table"), [_table(slices, words)]))
     return [Text(words("cold-start.text")), *found] if found else []
 
 
-def by_level(slices: pd.DataFrame, name: str, metric: str = "rmse") -> pd.DataFrame:
-    """One slice's measure over folds: columns method, level, value, low, high, n.
+def by_level(slices: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One slice's RMSE over folds: columns method, level, value, low, high, n.
 
-    `value` is the mean over folds, `low` and `high` the least and the largest of them; `n` the
+    `value` is the mean over folds, `low` and `high` the lowest and the highest of them; `n` the
     number of test ratings in all folds. Levels keep the order of their counts.
     """
-    rows = slices[(slices["slice"] == name) & (slices["metric"] == metric)]
+    rows = where(slices, slice=name, metric="rmse")
     grouped = rows.groupby(["method", "level"], sort=False)
     table = grouped.agg(
         value=("value", "mean"), low=("value", "min"), high=("value", "max"), n=("n", "sum")
@@ -54,13 +55,13 @@ def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
 
 
-def levels_of(rows: pd.DataFrame, metric: str = "rmse") -> pd.DataFrame:
-    """One measure of an `intervals` table, as `figures.by_level` takes it.
+def levels_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The RMSE of an `intervals` table, as `figures.by_level` takes it.
 
     Columns method, level (text), value, low, high, users, n; levels keep the order of their counts,
     and one that is not a number is last.
     """
-    rows = rows[rows["metric"] == metric].rename(columns={"ci_low": "low", "ci_high": "high"})
+    rows = where(rows, metric="rmse").rename(columns={"ci_low": "low", "ci_high": "high"})
     rows = rows.assign(level=rows["level"].astype(str))
     first = rows["level"].str.extract(r"(\d+)")[0].astype(float)
     order = rows.assign(order=first).sort_values(["order", "level"], kind="stable")
@@ -92,13 +93,12 @@ def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
     """One slice's errors of the methods as published, on a scale of their own."""
     rows = levels_of(rows[(rows["slice"] == name) & rows["method"].map(of_published)])
     what = words.otherwise(f"slice.{name}", name)
+    shown = rows.assign(level=words.terms("group", rows["level"]))
     return Plot(
         f"published-{_slug(name)}",
         words("cold-start.far_title", what=what),
         words("cold-start.far_caption"),
-        figures.by_level(
-            rows.assign(level=words.terms("group", rows["level"])), what.striptags(), words.plain
-        ),
+        figures.by_level(shown, what.striptags(), words.plain),
     )
 
 
@@ -112,11 +112,8 @@ def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
         what=what,
         level=words.term("group", best["level"]),
         method=code(best["method"]),
-        rmse=number(float(best["value"]), "rmse"),
-        low=number(float(best["low"]), "rmse"),
-        high=number(float(best["high"]), "rmse"),
-        n=number(int(best["n"]), "count"),
-        users=number(int(best["users"]), "count"),
+        **amounts("rmse", rmse=best["value"], low=best["low"], high=best["high"]),
+        **amounts("count", n=int(best["n"]), users=int(best["users"])),
     )
     shown = _on_one_scale(rows.assign(level=words.terms("group", rows["level"])))
     return Plot(
@@ -127,41 +124,24 @@ def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
     )
 
 
+def _slices(rows: pd.DataFrame, words: Catalogue) -> list[str]:
+    return [words.otherwise(f"slice.{one}", one).striptags() for one in rows["slice"]]
+
+
 def _intervals(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
     """An `intervals` table with everything it has."""
-    shown = rows.assign(
-        slice=[words.otherwise(f"slice.{one}", one).striptags() for one in rows["slice"]],
-        level=words.terms("group", rows["level"]),
-    )
-    columns = [
-        Column("slice", words.plain("column.slice")),
-        Column("level", words.plain("column.level")),
-        Column("method", words.plain("column.method"), "code"),
-        Column("metric", words.plain("column.metric"), "code"),
-        Column("users", words.plain("column.users"), "count"),
-        Column("n", words.plain("column.test_ratings"), "count"),
-        Column("value", words.plain("column.value"), "rmse"),
-        Column("ci_low", words.plain("column.low"), "rmse"),
-        Column("ci_high", words.plain("column.high"), "rmse"),
-    ]
-    return Table(name, title, columns, records(shown))
+    shown = rows.assign(slice=_slices(rows, words), level=words.terms("group", rows["level"]))
+    columns = "slice level method metric users n=test_ratings value:rmse ci_low=low ci_high=high"
+    return tabulated(words, name, title, shown, columns)
 
 
 def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
     tables = [by_level(slices, str(name)).assign(slice=name) for name in slices["slice"].unique()]
     rows = pd.concat(tables, ignore_index=True)
-    rows["slice"] = [words.otherwise(f"slice.{name}", name).striptags() for name in rows["slice"]]
+    rows["slice"] = _slices(rows, words)
     rows["level"] = words.terms("group", rows["level"])
-    columns = [
-        Column("slice", words.plain("column.slice")),
-        Column("level", words.plain("column.level")),
-        Column("method", words.plain("column.method"), "code"),
-        Column("n", words.plain("column.test_ratings"), "count"),
-        Column("value", words.plain("column.test_rmse"), "rmse"),
-        Column("low", words.plain("column.least_fold"), "rmse"),
-        Column("high", words.plain("column.largest_fold"), "rmse"),
-    ]
-    return Table("slices", words("cold-start.table"), columns, records(rows))
+    columns = "slice level method n=test_ratings value=test_rmse low=least_fold high=largest_fold"
+    return tabulated(words, "slices", words("cold-start.table"), rows, columns)
 
 
 def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
@@ -172,12 +152,11 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     best = numbers.least(first, "value")
     caption = words(
         "cold-start.trimmed_caption",
-        users=number(int(rows["users"].max()), "count"),
-        least=number(int(first["users"].min()), "count"),
+        **amounts("count", users=rows["users"].max(), least=first["users"].min()),
         length=lengths[0],
         method=code(best["method"]),
-        rmse=number(float(best["value"]), "rmse"),
-        level=number(float(trimmed["ci_level"].iloc[0]), "percent"),
+        rmse=number(best["value"], "rmse"),
+        level=number(trimmed["ci_level"].iloc[0], "percent"),
     )
     shown = _on_one_scale(rows.assign(level=words.terms("group", rows["level"])))
     found: list[Block] = [
@@ -191,16 +170,15 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     if _two_scales(rows):
         found.append(_as_published(str(rows["slice"].iloc[0]), trimmed, words))
     title = words("cold-start.trimmed_table")
-    fold = Fold(title, [_intervals("trimmed", title, trimmed, words)])
+    fold = Collapsed(title, [_intervals("trimmed", title, trimmed, words)])
     return [*found, _by_length(rows, lengths, words), fold]
 
 
 def _by_length(rows: pd.DataFrame, lengths: list[str], words: Catalogue) -> Table:
     """RMSE of every method, a column for each length of the history, best first at the shortest."""
     wide = rows.pivot_table(index="method", columns="level", values="value")
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        *(Column(length, words.term("group", length).striptags(), "rmse") for length in lengths),
-    ]
+    headings = zip(lengths, words.terms("group", lengths), strict=True)
+    columns = [Column(length, heading, "rmse") for length, heading in headings]
     shown = wide.sort_values(lengths[0]).reset_index()
-    return Table("trimmed-rmse", words("cold-start.trimmed_rmse"), columns, records(shown))
+    title = words("cold-start.trimmed_rmse")
+    return tabulated(words, "trimmed-rmse", title, shown, "method", *columns)

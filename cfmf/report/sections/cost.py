@@ -8,7 +8,7 @@ import pandas as pd
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
-from cfmf.report.page import Block, Column, Fold, Plot, Table, Text, records
+from cfmf.report.page import Block, Collapsed, Plot, Text, plotted, tabulated
 from cfmf.report.sections import effort
 from cfmf.report.strings import Catalogue, code
 
@@ -34,14 +34,8 @@ def _pareto(study: Study, words: Catalogue) -> list[Block]:
         return []
     points = points.assign(frontier=numbers.frontier(points))
     best = points[points["frontier"]].sort_values("seconds")["method"]
-    return [
-        Plot(
-            "pareto",
-            words("cost.pareto_title"),
-            words("cost.pareto_caption", methods=code(", ".join(best))),
-            figures.pareto(points, words.plain),
-        )
-    ]
+    drawn = figures.pareto(points, words.plain)
+    return [plotted(words, "pareto", "cost.pareto", drawn, methods=code(", ".join(best)))]
 
 
 def fits(study: Study) -> pd.DataFrame:
@@ -49,11 +43,11 @@ def fits(study: Study) -> pd.DataFrame:
 
     Columns method, fit and predict (CPU seconds), micro (microseconds a predicted pair), memory
     (peak of the method's job, mebibytes), numbers and bytes of the model, joules (of the fit; NaN
-    where the machine does not tell).
+    where it could not be measured).
     """
-    rows = study.extra.get("fit_costs")
-    if rows is None:
-        return pd.DataFrame()
+    rows = study.table("fit_costs")
+    if rows.empty:
+        return rows
     wide = rows.pivot_table(index="method", columns=["stage", "measure"], values="value")
     nothing = pd.Series(float("nan"), index=wide.index)
     table = pd.DataFrame(
@@ -77,53 +71,32 @@ def _fits(study: Study, words: Catalogue) -> list[Block]:
     table = fits(study)
     if table.empty:
         return []
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("fit", words.plain("column.fit_seconds"), "seconds"),
-        Column("micro", words.plain("column.micro"), "value"),
-        Column("memory", words.plain("column.memory"), "mb"),
-        Column("numbers", words.plain("column.model_numbers"), "count"),
-        Column("bytes", words.plain("column.model_bytes"), "bytes"),
-        Column("joules", words.plain("column.joules"), "value"),
-    ]
-    columns = [column for column in columns if column.key in table]
-    told = table["joules"].notna().any()
-    columns = [column for column in columns if told or column.key != "joules"]
-    text = words("cost.fits_text") + " " + words("cost.energy" if told else "cost.no_energy")
-    return [Text(text), Table("fits", words("cost.fits"), columns, records(table))]
+    known = table["joules"].notna().any()
+    columns = "method fit=fit_seconds micro" + (" memory" if "memory" in table else "")
+    columns += " numbers=model_numbers bytes=model_bytes" + (" joules" if known else "")
+    text = words("cost.fits_text") + " " + words("cost.energy" if known else "cost.no_energy")
+    return [Text(text), tabulated(words, "fits", words("cost.fits"), table, columns)]
 
 
 def _scaling(study: Study, words: Catalogue) -> list[Block]:
-    rows = study.extra.get("scaling")
-    if rows is None:
+    rows = study.table("scaling")
+    if rows.empty:
         return []
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("axis", words.plain("column.axis")),
-        Column("smallest", words.plain("column.smallest"), "count"),
-        Column("largest", words.plain("column.largest"), "count"),
-        Column("exponent", words.plain("column.exponent"), "exponent"),
-        Column("se", words.plain("column.se"), "exponent"),
-        Column("theoretical", words.plain("column.theoretical"), "exponent"),
-    ]
+    columns = "method axis smallest largest exponent se theoretical"
     shown = rows.assign(axis=[words.plain(f"axis.size_{axis}") for axis in rows["axis"]])
     title = words("cost.scaling")
-    table = Table("scaling", title, columns, records(shown))
-    return [Fold(title, [Text(words("cost.scaling_text")), table, *_growth(study, words)])]
+    table = tabulated(words, "scaling", title, shown, columns)
+    return [Collapsed(title, [Text(words("cost.scaling_text")), table, *_growth(study, words)])]
 
 
 def _growth(study: Study, words: Catalogue) -> list[Plot]:
     """What was measured, a figure for each thing that grows, with the lines of the exponents."""
-    points = fitted(study)
-    return [
-        Plot(
-            f"growth-{axis}",
-            words("cost.growth_title", what=words(f"axis.size_{axis}")),
-            words("cost.growth_caption"),
-            figures.growth(rows, words.plain(f"axis.size_{axis}"), words.plain),
-        )
-        for axis, rows in points.groupby("axis", sort=False)
-    ]
+    found = []
+    for axis, rows in fitted(study).groupby("axis", sort=False):
+        what = words(f"axis.size_{axis}")
+        drawn = figures.growth(rows, what.striptags(), words.plain)
+        found.append(plotted(words, f"growth-{axis}", "cost.growth", drawn, what=what))
+    return found
 
 
 def fitted(study: Study) -> pd.DataFrame:
@@ -132,10 +105,10 @@ def fitted(study: Study) -> pd.DataFrame:
     Columns method, axis, size, seconds, fitted; without samples too short for the clock, as where
     the exponents were fitted.
     """
-    timings, scaling = study.extra.get("timings"), study.extra.get("scaling")
+    timings, scaling = study.table("timings"), study.table("scaling")
     keys = ["dataset", "fold", "method", "axis"]
     names = ["method", "axis", "size", "seconds", "fitted"]
-    if timings is None or scaling is None:
+    if timings.empty or scaling.empty:
         return pd.DataFrame(columns=names)
     points = timings[timings["seconds"] > 0].merge(scaling[[*keys, "exponent"]], on=keys)
     logs = points[["size", "seconds"]].astype(float).apply(np.log)
@@ -147,24 +120,15 @@ def fitted(study: Study) -> pd.DataFrame:
 
 def _stages(study: Study, words: Catalogue) -> list[Block]:
     costs = study.table("costs")
-    if costs is None:
+    if costs.empty:
         return []
     keys = ["method", "k", "reg", "stage", "measure"]
     rows = costs.groupby(keys, sort=False)["value"].agg(mean="mean", total="sum", n="size")
     shown = rows.reset_index()
     shown = shown.assign(**{key: words.terms(key, shown[key]) for key in ("stage", "measure")})
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("k", "k", "text"),
-        Column("reg", "reg", "text"),
-        Column("stage", words.plain("column.stage")),
-        Column("measure", words.plain("column.measure")),
-        Column("n", words.plain("column.runs"), "count"),
-        Column("mean", words.plain("column.mean"), "value"),
-        Column("total", words.plain("column.sum"), "value"),
-    ]
+    columns = "method k:text reg stage measure n=runs mean:value total=sum:value"
     title = words("cost.stages")
-    return [Fold(title, [Table("costs", title, columns, records(shown))])]
+    return [Collapsed(title, [tabulated(words, "costs", title, shown, columns)])]
 
 
 def jobs(benchmarks: pd.DataFrame) -> pd.DataFrame:
@@ -179,11 +143,5 @@ def jobs(benchmarks: pd.DataFrame) -> pd.DataFrame:
 def _jobs(study: Study, words: Catalogue) -> list[Block]:
     if study.benchmarks is None:
         return []
-    columns = [
-        Column("rule", words.plain("column.rule"), "code"),
-        Column("jobs", words.plain("column.jobs"), "count"),
-        Column("total", words.plain("column.sum"), "seconds"),
-        Column("longest", words.plain("column.longest"), "seconds"),
-        Column("memory", words.plain("column.memory"), "mb"),
-    ]
-    return [Table("jobs", words("cost.jobs"), columns, records(jobs(study.benchmarks)))]
+    columns = "rule jobs total=sum longest memory"
+    return [tabulated(words, "jobs", words("cost.jobs"), jobs(study.benchmarks), columns)]

@@ -7,7 +7,7 @@ import pandas as pd
 from cfmf.evaluation.data_sets import independent, pairs_of_schemes, side_by_side
 from cfmf.report.context import Study
 from cfmf.report.figures import ranks as figures
-from cfmf.report.page import Block, Column, Fold, Heading, Plot, Points, Table, Text, records
+from cfmf.report.page import Block, Collapsed, Column, Heading, Plot, Points, Table, Text, tabulated
 from cfmf.report.sections.summary import sentence
 from cfmf.report.sections.tests import table as test_table
 from cfmf.report.strings import Catalogue, number
@@ -16,9 +16,10 @@ from cfmf.statistics.names import CRITICAL_DIFFERENCE
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Every method on every data set, ranks over them, and the same ratings split in two ways."""
-    table, tests = study.extra.get("across_errors"), study.extra.get("across_tests")
-    if table is None or tests is None:
+    table, tests = study.table("across_errors"), study.table("across_tests")
+    if table.empty or tests.empty:
         return []
+    title = words("datasets.tests")
     said = [sentence(one, words) for one in study.across_verdict]
     return [
         Text(words("datasets.text")),
@@ -26,10 +27,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         _every(study, table, words),
         *_ranks(table, tests, words),
         *_schemes(study, table, words),
-        Fold(
-            words("datasets.tests"),
-            [test_table("tests-datasets", words("datasets.tests"), tests, words)],
-        ),
+        Collapsed(title, [test_table("tests-datasets", title, tests, words)]),
     ]
 
 
@@ -38,10 +36,9 @@ def _every(study: Study, table: pd.DataFrame, words: Catalogue) -> Table:
     wide = table.pivot_table(index="method", columns="dataset", values="rmse", sort=False)
     wide = wide.assign(mean=wide.mean(axis="columns")).sort_values("mean")
     names = [str(name) for name in wide.columns if name != "mean"]
-    columns = [Column("method", words.plain("column.method"), "code")]
-    columns += [Column(name, study.label(name), "rmse") for name in names]
-    title = words("datasets.every")
-    return Table("datasets", title, columns, records(wide.drop(columns="mean").reset_index()))
+    columns = [Column(name, study.label(name), "rmse") for name in names]
+    title, shown = words("datasets.every"), wide.drop(columns="mean").reset_index()
+    return tabulated(words, "datasets", title, shown, "method", *columns)
 
 
 def _ranks(table: pd.DataFrame, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
@@ -63,19 +60,11 @@ def _schemes(study: Study, table: pd.DataFrame, words: Catalogue) -> list[Block]
         labels = study.label(first), study.label(second)
         names = dict(zip(("random", "temporal"), labels, strict=True))
         title = words("datasets.scheme_title", **names)
-        columns = [
-            Column("method", words.plain("column.method"), "code"),
-            Column("first", labels[0], "rmse"),
-            Column("second", labels[1], "rmse"),
-            Column("difference", words.plain("column.difference"), "signed"),
-        ]
+        sides = zip(("first", "second"), labels, strict=True)
+        columns = [Column(side, label, "rmse") for side, label in sides]
+        name, caption = f"split-schemes-{place}", words("datasets.scheme_caption", **names)
         found += [
-            Plot(
-                f"split-schemes-{place}",
-                title,
-                words("datasets.scheme_caption", **names),
-                figures.split_schemes(both, words.plain),
-            ),
-            Table(f"split-schemes-{place}", title, columns, records(both)),
+            Plot(name, title, caption, figures.split_schemes(both, words.plain)),
+            tabulated(words, name, title, both, "method", *columns, "difference"),
         ]
     return [Heading(words("datasets.scheme_heading")), *found] if found else []

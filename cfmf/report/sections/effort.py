@@ -1,4 +1,4 @@
-"""What tuning was allowed and what it took: trials and wall-clock time, method by method."""
+"""The budget of tuning and what it used: trials and wall-clock time of each method."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.figures import curves as figures
-from cfmf.report.page import Block, Column, Fold, Heading, Note, Plot, Points, Table, Text, records
-from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.page import Block, Collapsed, Heading, Note, Plot, Points, Table, Text, tabulated
+from cfmf.report.strings import Catalogue, amounts, code, number
+from cfmf.tables import where
 
 TUNING = {"tune", "fit"}
 """Stages of the costs that choose a setting; what follows the choice is not tuning."""
@@ -22,28 +23,19 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         return []
     budget = float(table["budget"].iloc[0])
     stopped = table[table["stopped"] > 0]
-    told = words("effort.none_stopped", budget=number(budget, "seconds"))
-    if len(stopped):
-        told = words(
-            "effort.stopped",
-            budget=number(budget, "seconds"),
-            runs=number(int(stopped["stopped"].sum()), "count"),
-            methods=", ".join(stopped["method"]),
-        )
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("trials", words.plain("column.trials_fold"), "count"),
-        Column("runs", words.plain("column.runs_all"), "count"),
-        Column("stopped", words.plain("column.stopped"), "count"),
-        Column("seconds", words.plain("column.seconds_mean"), "seconds"),
-        Column("most", words.plain("column.seconds_most"), "seconds"),
-        Column("budget", words.plain("column.budget"), "seconds"),
-    ]
+    note = words(
+        "effort.stopped" if len(stopped) else "effort.none_stopped",
+        budget=number(budget, "seconds"),
+        runs=number(int(stopped["stopped"].sum()), "count"),
+        methods=", ".join(stopped["method"]),
+    )
+    columns = "method trials=trials_fold runs=runs_all stopped seconds=seconds_mean"
+    columns += " most=seconds_most budget"
     return [
         Heading(words("effort.heading")),
         Text(words("effort.text")),
-        Table("effort", words("effort.title"), columns, records(table)),
-        Note("hint", told),
+        tabulated(words, "effort", words("effort.title"), table, columns),
+        Note("hint", note),
         *_searched(study, words),
     ]
 
@@ -57,9 +49,9 @@ def effort(study: Study) -> pd.DataFrame:
     """
     budget = study.provenance.get("config", {}).get("tuning", {}).get("seconds")
     costs = study.table("costs")
-    if budget is None or costs is None:
+    if budget is None or costs.empty:
         return pd.DataFrame()
-    spent = costs[costs["stage"].isin(TUNING) & (costs["measure"] == "seconds")]
+    spent = where(costs[costs["stage"].isin(TUNING)], measure="seconds")
     seconds = spent.groupby(["method", "fold"], sort=False)["value"].sum().groupby("method")
     counts = pd.concat([_neighbours(study), _factorizations(study)])
     table = counts.join(pd.DataFrame({"seconds": seconds.mean(), "most": seconds.max()}))
@@ -97,45 +89,33 @@ def _factorizations(study: Study) -> pd.DataFrame:
 
 
 def _searched(study: Study, words: Catalogue) -> list[Block]:
-    """What the search of `tuning.search` chose, beside what the grids chose."""
+    """What the search of `tuning.search` chose, and what the grids chose."""
     table = searched(study)
     if table.empty:
         return []
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("by", words.plain("column.chosen_by")),
-        Column("folds", words.plain("column.folds"), "count"),
-        Column("trials", words.plain("column.trials_fold"), "count"),
-        Column("complete", words.plain("column.complete"), "count"),
-        Column("seconds", words.plain("column.seconds_mean"), "seconds"),
-        Column("validation", words.plain("column.validation_rmse"), "rmse"),
-        Column("test", words.plain("column.test_rmse"), "rmse"),
-    ]
+    columns = "method by=chosen_by folds trials=trials_fold complete seconds=seconds_mean"
+    columns += " validation=validation_rmse test=test_rmse"
     shown = table.assign(by=[words.plain(f"effort.by_{by}") for by in table["by"]])
     found: list[Block] = [
         Heading(words("effort.search_heading")),
         Text(words("effort.search_text")),
-        Table("searched", words("effort.search_title"), columns, records(shown)),
+        tabulated(words, "searched", words("effort.search_title"), shown, columns),
     ]
     said = _differences(table, words)
     title = words("effort.search_trials")
     found += [Points(said)] if said else []
-    return [*found, *_progress(study, words), Fold(title, [_trials(study, words)])]
+    return [*found, *_progress(study, words), Collapsed(title, [_trials(study, words)])]
 
 
 def _progress(study: Study, words: Catalogue) -> list[Block]:
     """The lowest validation RMSE so far of both searches, against trials and against seconds."""
-    points = progress(study)
-    return [
-        Plot(
-            f"search-by-{x}",
-            words(f"effort.progress_{x}"),
-            words("effort.progress_caption"),
-            figures.search_progress(points.dropna(subset=[x]), x, words.plain),
-        )
-        for x in ("trials", "seconds")
-        if points[x].notna().any()
-    ]
+    points, caption = progress(study), words("effort.progress_caption")
+    found: list[Block] = []
+    for x in ("trials", "seconds"):
+        if points[x].notna().any():
+            drawn = figures.search_progress(points.dropna(subset=[x]), x, words.plain)
+            found.append(Plot(f"search-by-{x}", words(f"effort.progress_{x}"), caption, drawn))
+    return found
 
 
 def progress(study: Study) -> pd.DataFrame:
@@ -167,9 +147,9 @@ def progress(study: Study) -> pd.DataFrame:
 def _tried_in_one_job(study: Study) -> pd.DataFrame:
     """Columns method, fold, trial, state, value, seconds."""
     rows, costs = study.neighbour_trials, study.table("costs")
-    if rows is None or costs is None:
+    if rows is None or costs.empty:
         return pd.DataFrame()
-    whole = costs[costs["stage"] == "tune"].groupby(["method", "fold"])["value"].sum()
+    whole = where(costs, stage="tune").groupby(["method", "fold"])["value"].sum()
     shares = whole / rows.groupby(["method", "fold"]).size()
     return rows.merge(shares.rename("seconds").reset_index(), how="left")
 
@@ -178,10 +158,10 @@ def _tried_points(study: Study) -> pd.DataFrame:
     """Columns method, fold, trial, state, value, seconds, in job order; means over seeds."""
     metrics, costs = study.tables["metrics"], study.table("costs")
     keys = ["method", "fold", "k", "reg"]
-    rows = metrics[(metrics["metric"] == "rmse") & (metrics["split"] == "validation")]
+    rows = where(metrics, metric="rmse", split="validation")
     found = rows[rows["k"] != ""].groupby(keys, sort=False)["value"].mean().reset_index()
-    if costs is not None:
-        seconds = costs[costs["stage"] == "fit"].groupby(keys)["value"].sum().rename("seconds")
+    if len(costs):
+        seconds = where(costs, stage="fit").groupby(keys)["value"].sum().rename("seconds")
         found = found.merge(seconds.reset_index(), how="left")
     found["trial"] = found.groupby(["method", "fold"]).cumcount()
     return found.assign(state="COMPLETE")
@@ -196,7 +176,7 @@ def _differences(table: pd.DataFrame, words: Catalogue) -> list[Markup]:
     gaps = (sides["search"] - sides["grid"]).reindex(sides["search"].index).dropna()
     found = []
     for method, *values in gaps.itertuples():
-        both = {name: number(value, "signed") for name, value in zip(splits, values, strict=True)}
+        both = amounts("signed", **dict(zip(splits, values, strict=True)))
         found.append(words("effort.search_said", method=code(method), **both))
     return found
 
@@ -204,20 +184,14 @@ def _differences(table: pd.DataFrame, words: Catalogue) -> list[Markup]:
 def _trials(study: Study, words: Catalogue) -> Table:
     """Every trial of the searches."""
     trials = study.adaptive["trials"].rename(columns={"value": "validation"})
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("fold", words.plain("column.fold")),
-        Column("trial", words.plain("column.trial"), "count"),
-        Column("state", words.plain("column.state")),
-        Column("setting", words.plain("column.what"), "code"),
-        Column("validation", words.plain("column.validation_rmse"), "rmse"),
-    ]
+    columns = "method fold:text trial state setting=what:code validation=validation_rmse"
     shown = trials.assign(state=words.terms("state", trials["state"]))
-    return Table("searched-trials", words("effort.search_trials"), columns, records(shown))
+    title = words("effort.search_trials")
+    return tabulated(words, "searched-trials", title, shown, columns)
 
 
 def searched(study: Study) -> pd.DataFrame:
-    """The search beside the grid, method by method: means over folds; empty without a search.
+    """The search and the grid of each method: means over folds; empty without a search.
 
     Columns method, by (grid or search), folds, trials and complete (of one fold, the most), seconds
     (of tuning, mean over folds), validation, test (RMSE of what was chosen). A method that was not

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Fold, Table, Text, records
+from cfmf.report.page import Block, Collapsed, Column, Table, Text, records
 from cfmf.report.strings import Catalogue
 
 TABLES = ("recommendations", "explanations", "factors", "similar_titles")
@@ -22,26 +22,26 @@ HIDDEN = ("dataset", "fold", "item")
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """The tables of explanations that the run made, as they stand; none if it made none."""
+    """The tables of explanations that the run made; none if it made none."""
     found: list[Block] = []
     for name in TABLES:
-        rows = study.extra.get(name)
-        if rows is not None and len(rows):
+        rows = study.table(name)
+        if len(rows):
             title = words(f"explanations.{name}")
-            found.append(Fold(title, [as_it_stands(name, rows, words)]))
+            found.append(Collapsed(title, [useful_columns(name, rows, words)]))
     return [Text(words("explanations.text")), *found] if found else []
 
 
-def as_it_stands(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
-    """A table with every column that says something to a reader."""
+def useful_columns(name: str, rows: pd.DataFrame, words: Catalogue) -> Table:
+    """A table with every column that is useful to a reader."""
     rows = rows.drop(columns=[name for name in HIDDEN if name in rows])
     rows = rows.loc[:, rows.notna().any()]
     for key in ("kind", "end"):
         if key in rows:
-            told = [
+            texts = [
                 words.otherwise(f"explanations.{key}_{one}", one).striptags() for one in rows[key]
             ]
-            rows = rows.assign(**{key: told})
+            rows = rows.assign(**{key: texts})
     columns = [
         Column(
             str(key),

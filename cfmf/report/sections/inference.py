@@ -6,17 +6,18 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Fold, Heading, Note, Text
+from cfmf.report.page import Block, Collapsed, Heading, Note, Text
 from cfmf.report.sections import simulated
 from cfmf.report.sections.tests import checks, family_title, plain_table, table
-from cfmf.report.strings import Catalogue, number
+from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.statistics.names import CORRECTED_ARMS, ESTIMANDS, POWER, SUPPORTED
+from cfmf.tables import where
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Blocked tests, power, simulated rates of the tests, assumptions, medians and best rows."""
     tests = study.table("tests")
-    if tests is None:
+    if tests.empty:
         return []
     supported = tests[tests["design"].isin(SUPPORTED)]
     return [
@@ -50,33 +51,27 @@ def families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     groups = tests.groupby([keys["family"], keys["method"]], sort=False)
     for place, ((family, method), rows) in enumerate(groups, start=1):
         title = family_title(str(family), str(method), words)
-        found.append(Fold(title, [table(f"{name}-{place}", title, rows, words)]))
+        found.append(Collapsed(title, [table(f"{name}-{place}", title, rows, words)]))
     return found
 
 
 def _power(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
-    rows = tests[(tests["test"] == POWER) & tests["stat"].notna() & (tests["factor"] == "method")]
+    rows = where(tests, test=POWER, factor="method").dropna(subset=["stat"])
     if rows.empty:
         return []
-    return [
-        Note(
-            "hint",
-            words(
-                "statistics.power",
-                blocks=number(int(rows["n_blocks"].max())),
-                least=number(float(rows["effect"].min()), "rmse"),
-                most=number(float(rows["effect"].max()), "rmse"),
-                low=number(float(rows["stat"].min()), "share"),
-                high=number(float(rows["stat"].max()), "share"),
-                margin=number(float(rows["margin"].iloc[0]), "rmse"),
-            ),
-        )
-    ]
+    effect, power, margin = rows["effect"], rows["stat"], rows["margin"].iloc[0]
+    text = words(
+        "statistics.power",
+        blocks=number(int(rows["n_blocks"].max())),
+        **amounts("rmse", least=effect.min(), most=effect.max(), margin=margin),
+        **amounts("share", low=power.min(), high=power.max()),
+    )
+    return [Note("hint", text)]
 
 
 def _assumptions(study: Study, words: Catalogue) -> list[Block]:
     rows = study.table("assumptions")
-    if rows is None:
+    if rows.empty:
         return []
     rows = rows[rows["design"].isin(SUPPORTED)]
     judged = rows["violation"].dropna()
@@ -86,19 +81,17 @@ def _assumptions(study: Study, words: Catalogue) -> list[Block]:
         judged=number(len(judged)),
     )
     title = words("statistics.assumptions")
-    return [Fold(title, [Text(text), checks("assumptions", title, rows, words)])]
+    return [Collapsed(title, [Text(text), checks("assumptions", title, rows, words)])]
 
 
 def _side_tables(study: Study, words: Catalogue) -> list[Block]:
     """Medians and best rows of the corrected analysis."""
     found: list[Block] = []
     for name in ("medians", "best_rows"):
-        rows = study.table(name)
-        if rows is None:
-            continue
+        rows, title = study.table(name), words(f"statistics.{name}")
         rows = rows[rows["arm"].isin(CORRECTED_ARMS)]
-        if rows.empty:
-            continue
-        title = words(f"statistics.{name}")
-        found.append(Fold(title, [plain_table(name.replace("_", "-"), title, rows, words)]))
+        if len(rows):
+            found.append(
+                Collapsed(title, [plain_table(name.replace("_", "-"), title, rows, words)])
+            )
     return found

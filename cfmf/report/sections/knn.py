@@ -9,9 +9,10 @@ from cfmf.methods.registry import family
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
-from cfmf.report.page import Block, Column, Fold, Heading, Plot, Table, Text, records
+from cfmf.report.page import Block, Collapsed, Heading, Plot, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.selection import setting_parts
+from cfmf.tables import where
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -22,12 +23,9 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def trial_points(trials: pd.DataFrame) -> pd.DataFrame:
     """Mean validation RMSE over folds of every setting: columns method, setting, value, folds."""
-    rows = trials[(trials["metric"] == "validation_rmse") & trials["setting"].notna()]
-    return (
-        rows.groupby(["method", "setting"], sort=False)["value"]
-        .agg(value="mean", folds="size")
-        .reset_index()
-    )
+    rows = where(trials, metric="validation_rmse").dropna(subset=["setting"])
+    grouped = rows.groupby(["method", "setting"], sort=False)["value"]
+    return grouped.agg(value="mean", folds="size").reset_index()
 
 
 def _tuned(study: Study, words: Catalogue) -> list[Block]:
@@ -41,27 +39,22 @@ def _tuned(study: Study, words: Catalogue) -> list[Block]:
             if (plot := _trials_figure(str(method), rows, words)) is not None
         ]
         found += [plot for plot in plots if plot.name != "trials-baseline"]
-        folded: list[Block] = [plot for plot in plots if plot.name == "trials-baseline"]
-        columns = [
-            Column("method", words.plain("column.method"), "code"),
-            Column("setting", words.plain("column.setting"), "code"),
-            Column("value", words.plain("column.validation_rmse"), "rmse"),
-            Column("folds", words.plain("column.folds"), "count"),
-        ]
-        title = words("neighbours.trials")
-        rows = records(points.sort_values(["method", "value"]))
-        found.append(Fold(title, [*folded, Table("neighbour-trials", title, columns, rows)]))
-    settings = study.table("selection")
-    if settings is not None:
-        chosen = settings[settings["method"].map(family).ne("factorization")]
-        chosen = chosen[chosen["setting"].notna()]
-        if len(chosen):
-            found.append(Fold(words("neighbours.chosen"), [_chosen(chosen, words)]))
+        collapsed: list[Block] = [plot for plot in plots if plot.name == "trials-baseline"]
+        title, rows = words("neighbours.trials"), points.sort_values(["method", "value"])
+        columns = "method setting value=validation_rmse folds"
+        table = tabulated(words, "neighbour-trials", title, rows, columns)
+        found.append(Collapsed(title, [*collapsed, table]))
+    chosen = study.table("selection").dropna(subset=["setting"])
+    chosen = chosen[chosen["method"].map(family).ne("factorization")]
+    if len(chosen):
+        title, columns = words("neighbours.chosen"), "method fold setting"
+        table = tabulated(words, "neighbour-settings", title, chosen, columns)
+        found.append(Collapsed(title, [table]))
     return [Heading(words("neighbours.tuned")), *found] if found else []
 
 
 def profile(rows: pd.DataFrame) -> tuple[str, str, pd.DataFrame] | None:
-    """Two parts of the settings to draw, and the least validation RMSE for each of their values.
+    """Two parts of the settings to draw, and the lowest validation RMSE for each of their values.
 
     Returns the numeric part with most values, the other part that moves the error most (empty
     where only one part varies), and columns x, line, value; None where no numeric part varies.
@@ -94,23 +87,8 @@ def _trials_figure(method: str, rows: pd.DataFrame, words: Catalogue) -> Plot | 
             named = words.otherwise(f"axis.{line}", line).striptags()
         points["line"] = named + " " + points["line"].str.removeprefix(line + " ")
     best = numbers.least(rows, "value")
-    return Plot(
-        f"trials-{method}",
-        words("neighbours.trials_title", method=code(method)),
-        words(
-            "neighbours.trials_caption",
-            settings=number(len(rows)),
-            setting=code(best["setting"]),
-            rmse=number(float(best["value"]), "rmse"),
-        ),
-        figures.trials_by_setting(points, words.otherwise(f"axis.{x}", x).striptags(), words.plain),
-    )
-
-
-def _chosen(rows: pd.DataFrame, words: Catalogue) -> Table:
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("fold", words.plain("column.fold"), "code"),
-        Column("setting", words.plain("column.setting"), "code"),
-    ]
-    return Table("neighbour-settings", words("neighbours.chosen"), columns, records(rows))
+    axis = words.otherwise(f"axis.{x}", x).striptags()
+    drawn = figures.trials_by_setting(points, axis, words.plain)
+    values = {"method": code(method), "setting": code(best["setting"])}
+    values |= {"settings": number(len(rows)), "rmse": number(best["value"], "rmse")}
+    return plotted(words, f"trials-{method}", "neighbours.trials", drawn, **values)

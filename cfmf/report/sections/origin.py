@@ -8,7 +8,7 @@ import yaml
 from markupsafe import Markup
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Fold, Table, Text
+from cfmf.report.page import Block, Collapsed, Table, Text, tabulated
 from cfmf.report.strings import Catalogue, code
 
 
@@ -29,7 +29,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     if known.get("config"):
         text = yaml.safe_dump(known["config"], allow_unicode=True, sort_keys=False)
         block = Markup('<code class="block">{}</code>').format(text)
-        found.append(Fold(words("provenance.config"), [Text(block)]))
+        found.append(Collapsed(words("provenance.config"), [Text(block)]))
     return found
 
 
@@ -39,11 +39,8 @@ def _facts(known: dict[str, Any], words: Catalogue) -> Table:
         for name, value in known.get(group, {}).items():
             label = words.otherwise(f"provenance.{name}", name).striptags()
             rows.append({"what": label, "value": _said(value, words)})
-    columns = [
-        Column("what", words.plain("column.what_fact")),
-        Column("value", words.plain("column.value")),
-    ]
-    return Table("facts", words("provenance.facts"), columns, rows)
+    columns = "what=what_fact value:text"
+    return tabulated(words, "facts", words("provenance.facts"), rows, columns)
 
 
 def _said(value: object, words: Catalogue) -> str:
@@ -56,11 +53,7 @@ def _said(value: object, words: Catalogue) -> str:
     return "" if value is None else str(value)
 
 
-def _pairs(name: str, pairs: dict[str, Any], words: Catalogue) -> Fold:
+def _pairs(name: str, pairs: dict[str, Any], words: Catalogue) -> Collapsed:
     title = words(f"provenance.{name}")
-    columns = [
-        Column("name", words.plain("column.name"), "code"),
-        Column("value", words.plain("column.value"), "code"),
-    ]
     rows: list[dict[str, object]] = [{"name": k, "value": str(v)} for k, v in pairs.items()]
-    return Fold(title, [Table(name, title, columns, rows)])
+    return Collapsed(title, [tabulated(words, name, title, rows, "name value:code")])

@@ -15,7 +15,8 @@ from cfmf.report.sections.cold_start import levels_of
 from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import jobs
 from cfmf.report.sections.summary import CONTRASTS, FOLDS, sentence
-from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.strings import Catalogue, amounts, code, number
+from cfmf.tables import where
 
 HISTORY = "user_ratings"
 QUICK = 0.1
@@ -114,20 +115,19 @@ def _cost(study: Study, words: Catalogue) -> Markup | None:
 
 
 def _new_users(study: Study, words: Catalogue) -> Markup | None:
-    """From the histories that were cut; else from the users who have least of it."""
-    trimmed = study.extra.get("cold_start")
-    if trimmed is not None:
+    """From shortened histories; otherwise from the users with the shortest histories."""
+    trimmed = study.table("cold_start")
+    if len(trimmed):
         return _cut(levels_of(trimmed), words)
-    pooled = study.extra.get("intervals")
-    if pooled is None or HISTORY not in set(pooled["slice"]):
+    rows = levels_of(where(study.table("intervals"), slice=HISTORY))
+    if rows.empty:
         return None
-    rows = levels_of(pooled[pooled["slice"] == HISTORY])
     best = numbers.least(rows[rows["level"] == rows["level"].iloc[0]], "value")
     everyone = numbers.errors_on_test(study).groupby("method")["value"].mean()
     return words(
         "questions.new_users_answer",
         level=words.term("group", best["level"]),
-        all=number(float(everyone[best["method"]]), "rmse"),
+        all=number(everyone[best["method"]], "rmse"),
         n=number(int(best["n"]), "count"),
         **_least(best),
     )
@@ -147,10 +147,9 @@ def _cut(rows: pd.DataFrame, words: Catalogue) -> Markup:
 
 
 def _least(best: pd.Series) -> dict[str, Markup]:
-    """The method with the least error, and that error with its interval, for a sentence."""
-    values = {"rmse": "value", "low": "low", "high": "high"}
-    found = {name: number(float(best[key]), "rmse") for name, key in values.items()}
-    return {"method": code(best["method"]), **found}
+    """The method with the lowest error, and that error with its interval, for a sentence."""
+    ends = amounts("rmse", rmse=best["value"], low=best["low"], high=best["high"])
+    return {"method": code(best["method"]), **ends}
 
 
 ANSWERS: dict[str, tuple[Callable[[Study, Catalogue], Markup | None], list[str]]] = {

@@ -10,8 +10,10 @@ from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.figures import distributions as figures
-from cfmf.report.page import Block, Column, Fold, Heading, Plot, Table, Text, records
-from cfmf.report.strings import Catalogue, code, number
+from cfmf.report.page import Block, Collapsed, Heading, Table, Text, plotted, tabulated
+from cfmf.report.strings import Catalogue, amounts, code, number
+
+PARTS = "fit", "validation", "test"
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -19,7 +21,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     found: list[Block] = [Text(_sizes(study, words)), *_source(study, words), *_audit(study, words)]
     if study.ratings is not None:
         found += _figures(study.ratings, words)
-        found.append(Fold(words("data.head"), [_head(study, words)]))
+        found.append(Collapsed(words("data.head"), [_head(study, words)]))
     if study.folds:
         found.append(_folds(study, words))
     return found
@@ -27,18 +29,13 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def _sizes(study: Study, words: Catalogue) -> Markup:
     audit = study.audit
-    text = words(
-        "data.rows",
-        **{
-            name: number(audit.get(f"rows_{name}"), "count") for name in ("read", "kept", "refused")
-        },
-    )
+    counts = {name: audit.get(f"rows_{name}") for name in ("read", "kept", "refused")}
+    text = words("data.rows", **amounts("count", **counts))
     if study.ratings is not None and study.users is not None and study.items is not None:
         n, m, items = len(study.ratings), len(study.users), len(study.items)
         text += " " + words(
             "data.sizes",
-            users=number(m, "count"),
-            items=number(items, "count"),
+            **amounts("count", users=m, items=items),
             density=number(n / (m * items), "share"),
             mean=number(float(study.ratings["rating"].mean()), "rmse"),
         )
@@ -60,29 +57,22 @@ def _source(study: Study, words: Catalogue) -> list[Block]:
             break
     files = manifest.get("files")
     if isinstance(files, dict) and files:
-        columns = [
-            Column("file", words.plain("column.file"), "code"),
-            Column("bytes", words.plain("column.bytes"), "bytes"),
-            Column("sha256", "SHA-256", "code"),
-        ]
         rows: list[dict[str, object]] = [
             {"file": name, "bytes": about.get("bytes"), "sha256": about.get("sha256")}
             for name, about in files.items()
         ]
         title = words("data.files")
-        found.append(Fold(title, [Table("raw-files", title, columns, rows)]))
+        table = tabulated(words, "raw-files", title, rows, "file bytes sha256=SHA-256")
+        found.append(Collapsed(title, [table]))
     return found
 
 
 def _genuine(manifest: dict[str, Any], words: Catalogue) -> Markup:
-    """Which files are those of the source by a known hash; of made-up ratings, the least error."""
+    """Which files have the source's checksum; of synthetic ratings, the lowest possible error."""
     truth = manifest.get("truth") or {}
     if "best_rmse" in truth:
-        return words(
-            "data.best_rmse",
-            best=number(truth["best_rmse"], "rmse"),
-            oracle=number(truth["oracle_rmse"], "rmse"),
-        )
+        lowest = amounts("rmse", best=truth["best_rmse"], oracle=truth["oracle_rmse"])
+        return words("data.best_rmse", **lowest)
     files, known = set(manifest.get("files") or ()), set(manifest.get("genuine") or ())
     archives = [
         name for name, about in (manifest.get("archives") or {}).items() if about["genuine"]
@@ -102,47 +92,36 @@ def _served(manifest: dict[str, Any], source: str, words: Catalogue) -> Markup:
 
 
 def _audit(study: Study, words: Catalogue) -> list[Block]:
-    """Rows by file and the count of every check, as they stand in audit.json."""
-    counts = ("rows_read", "rows_kept", "rows_refused")
+    """Rows by file and the count of every check, as audit.json has them."""
+    counts = "rows_read", "rows_kept", "rows_refused"
     files = [
         {"file": name, "shape": _times(about), **{count: about.get(count) for count in counts}}
         for name, about in study.audit.get("files", {}).items()
     ]
-    file_columns = [
-        Column("file", words.plain("column.file"), "code"),
-        Column("shape", words.plain("column.shape")),
-    ]
-    file_columns += [Column(count, words.plain(f"column.{count}"), "count") for count in counts]
-    checks = [
-        {"check": name, **about} if isinstance(about, dict) else {"check": name, "count": about}
+    checks = {
+        name: about if isinstance(about, dict) else {"count": about}
         for name, about in study.audit.get("checks", {}).items()
-    ]
-    check_columns = [
-        Column("check", words.plain("column.check"), "code"),
-        Column("count", words.plain("column.count"), "count"),
-        Column("policy", words.plain("column.policy"), "code"),
-        Column("meaning", words.plain("column.meaning")),
-    ]
+    }
     rows: list[dict[str, object]] = [
         {
-            "check": about["check"],
+            "check": name,
             "count": about.get("count"),
             "policy": about.get("policy", ""),
-            "meaning": words.otherwise(
-                f"check.{about['check']}", about.get("meaning", "")
-            ).unescape(),
+            "meaning": words.otherwise(f"check.{name}", about.get("meaning", "")).unescape(),
         }
-        for about in checks
+        for name, about in checks.items()
     ]
     tables: list[Block] = []
     if files:
-        tables.append(Table("audit-files", words("data.audit_files"), file_columns, files))
+        title, of_file = words("data.audit_files"), "file shape rows_read rows_kept rows_refused"
+        tables.append(tabulated(words, "audit-files", title, files, of_file))
     if rows:
-        tables.append(Table("audit-checks", words("data.audit_checks"), check_columns, rows))
+        title, of_check = words("data.audit_checks"), "check:code count policy meaning"
+        tables.append(tabulated(words, "audit-checks", title, rows, of_check))
     title = words("data.audit_overlap")
     tables += _overlap("audit-overlap", title, study.audit.get("overlap") or {}, words)
     tables += _heads(study, words)
-    return [Fold(words("data.audit_fold"), tables)] if tables else []
+    return [Collapsed(words("data.audit_fold"), tables)] if tables else []
 
 
 def _times(about: dict[str, Any]) -> str:
@@ -155,13 +134,12 @@ def _overlap(
 ) -> list[Block]:
     """Distinct users and items of the train and the test part, as the study published them."""
     kinds = ("train", "test", "intersection", "union")
-    columns = [Column("what", words.plain("column.distinct"))]
-    columns += [Column(kind, words.plain(f"column.in_{kind}"), "count") for kind in kinds]
+    columns = "what=distinct", *(f"{kind}=in_{kind}:count" for kind in kinds)
     rows: list[dict[str, object]] = [
         {"what": words.plain(f"data.{what}"), **{kind: sizes.get(kind) for kind in kinds}}
         for what, sizes in overlap.items()
     ]
-    return [Table(name, title, columns, rows)] if rows else []
+    return [tabulated(words, name, title, rows, *columns)] if rows else []
 
 
 def _heads(study: Study, words: Catalogue) -> list[Block]:
@@ -171,50 +149,32 @@ def _heads(study: Study, words: Catalogue) -> list[Block]:
         for name, about in study.audit.get("files", {}).items()
         for place, values in enumerate(about.get("head", ()), 1)
     ]
-    columns = [
-        Column("file", words.plain("column.file"), "code"),
-        Column("row", words.plain("column.row"), "count"),
-        Column("content", words.plain("column.content"), "code"),
-    ]
-    return [Table("audit-heads", words("data.audit_heads"), columns, rows)] if rows else []
+    title = words("data.audit_heads")
+    return [tabulated(words, "audit-heads", title, rows, "file row content")] if rows else []
 
 
 def _figures(ratings: pd.DataFrame, words: Catalogue) -> list[Block]:
     counts = ratings.groupby("rating").size().rename("count").reset_index()
     per_user = np.bincount(ratings["user"])
     per_item = np.bincount(ratings["item"])
+    middle = {"user": np.median(per_user[per_user > 0]), "item": np.median(per_item[per_item > 0])}
+    drawn = figures.activity(per_user, per_item, words.plain)
     found: list[Block] = [
         Heading(words("data.spread")),
-        Plot(
+        plotted(
+            words,
             "ratings",
-            words("data.ratings_title"),
-            words(
-                "data.ratings_caption",
-                mean=number(float(ratings["rating"].mean()), "rmse"),
-                mode=number(float(counts["rating"].iloc[int(counts["count"].to_numpy().argmax())])),
-            ),
+            "data.ratings",
             figures.rating_distribution(counts, words.plain),
+            mean=number(float(ratings["rating"].mean()), "rmse"),
+            mode=number(float(counts["rating"].iloc[int(counts["count"].argmax())])),
         ),
-        Plot(
-            "activity",
-            words("data.activity_title"),
-            words(
-                "data.activity_caption",
-                user=number(float(np.median(per_user[per_user > 0])), "count"),
-                item=number(float(np.median(per_item[per_item > 0])), "count"),
-            ),
-            figures.activity(per_user, per_item, words.plain),
-        ),
+        plotted(words, "activity", "data.activity", drawn, **amounts("count", **middle)),
     ]
     periods = by_period(ratings)
     if periods is not None:
         found.append(
-            Plot(
-                "over-time",
-                words("data.time_title"),
-                words("data.time_caption"),
-                figures.over_time(periods, words.plain),
-            )
+            plotted(words, "over-time", "data.time", figures.over_time(periods, words.plain))
         )
     return found
 
@@ -241,30 +201,18 @@ def _head(study: Study, words: Catalogue) -> Table:
         titles = study.items.set_index("item")["title"]
         head["title"] = study.ratings.head(8)["item"].map(titles).fillna("").astype(str)
     head["date"] = head["date"].astype(str).replace("NaT", "") if "date" in head else ""
-    columns = [
-        Column("user", words.plain("column.user_id"), "code"),
-        Column("item", words.plain("column.item_id"), "code"),
-        Column("title", words.plain("column.title")),
-        Column("rating", words.plain("column.rating"), "value"),
-        Column("date", words.plain("column.date")),
-    ]
-    return Table("head", words("data.head"), columns, records(head))
+    columns = "user=user_id item=item_id title rating date"
+    return tabulated(words, "head", words("data.head"), head, columns)
 
 
 def _folds(study: Study, words: Catalogue) -> Block:
     rows = fold_sizes(study.folds)
-    columns = [
-        Column("fold", words.plain("column.fold"), "code"),
-        *(
-            Column(part, words.plain(f"term.split.{part}"), "count")
-            for part in ("fit", "validation", "test")
-        ),
-    ]
+    columns = "fold", *(f"{part}=term.split.{part}:count" for part in PARTS)
     blocks: list[Block] = [Text(words("data.folds_text"))]
     if rows:
-        blocks.append(Table("folds", words("data.folds"), columns, rows))
+        blocks.append(tabulated(words, "folds", words("data.folds"), rows, *columns))
     blocks += _matrices(study, words)
-    return Fold(words("data.folds"), blocks)
+    return Collapsed(words("data.folds"), blocks)
 
 
 def _matrices(study: Study, words: Catalogue) -> list[Block]:
@@ -272,19 +220,11 @@ def _matrices(study: Study, words: Catalogue) -> list[Block]:
     found = study.matrices
     if found is None:
         return []
-    columns = [
-        Column("part", words.plain("column.split")),
-        Column("rows", words.plain("data.users"), "count"),
-        Column("columns", words.plain("data.items"), "count"),
-        Column("storage", words.plain("column.storage"), "code"),
-        Column("dtype", words.plain("column.dtype"), "code"),
-        Column("stored", words.plain("column.stored"), "count"),
-    ]
+    columns = "part=split rows=data.users columns=data.items storage dtype stored"
     kinds = found.kinds.assign(part=words.terms("split", found.kinds["part"]))
     fold = code(found.fold)
-    tables: list[Block] = [
-        Table("matrices", words("data.matrices", fold=fold), columns, records(kinds))
-    ]
+    title = words("data.matrices", fold=fold)
+    tables: list[Block] = [tabulated(words, "matrices", title, kinds, columns)]
     if not study.audit.get("overlap"):
         title = words("data.fold_overlap", fold=fold)
         tables += _overlap("fold-overlap", title, found.overlap, words)
@@ -298,6 +238,6 @@ def fold_sizes(folds: dict[str, Any]) -> list[dict[str, object]]:
     rows = []
     for name, about in entries:
         sizes = about.get("sizes", about) if isinstance(about, dict) else {}
-        if isinstance(sizes, dict) and {"fit", "validation", "test"} <= set(sizes):
-            rows.append({"fold": name, **{p: sizes[p] for p in ("fit", "validation", "test")}})
+        if isinstance(sizes, dict) and set(PARTS) <= set(sizes):
+            rows.append({"fold": name, **{part: sizes[part] for part in PARTS}})
     return rows

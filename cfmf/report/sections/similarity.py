@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from cfmf.report.context import Study
 from cfmf.report.figures import distributions as figures
-from cfmf.report.page import Block, Column, Plot, Table, Text
+from cfmf.report.page import Block, Column, Plot, Text, tabulated
 from cfmf.report.strings import Catalogue, code, number
 
 
@@ -25,20 +23,16 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
             "similarity",
             words("similarity.figure_title"),
             words(caption, mean=number(round(mean, 3)), fold=fold, kept=number(found.kept)),
-            figures.similarity_distribution(
-                np.append(histogram["low"], histogram["high"].iloc[-1]),
-                histogram["count"].to_numpy(),
-                words.plain,
-            ),
+            figures.similarity_distribution(histogram, words.plain),
         ),
     ]
     if found.corner is None:
         return [*blocks, Text(words("similarity.kept", kept=number(found.kept)))]
-    columns = [Column("user", words.plain("column.user"), "code")]
-    columns += [Column(str(other), str(other), "similarity") for other in range(len(found.corner))]
+    columns = [Column(str(other), str(other), "similarity") for other in range(len(found.corner))]
     rows: list[dict[str, object]] = [
         {"user": row, **{str(other): float(value) for other, value in enumerate(values)}}
         for row, values in enumerate(found.corner)
     ]
     title = words("similarity.corner", fold=fold)
-    return [*blocks, Table("similarity-corner", title, columns, rows)]
+    table = tabulated(words, "similarity-corner", title, rows, "user", *columns)
+    return [*blocks, table]

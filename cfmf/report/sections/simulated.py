@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.report.page import Block, Column, Fold, Heading, Points, Table, Text, records
-from cfmf.report.strings import Catalogue, number
+from cfmf.report.page import Block, Collapsed, Column, Heading, Points, Table, Text, tabulated
+from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.statistics import names
 from cfmf.statistics.rates import iman_davenport_rate, least_p, signed_rank_rate
 
@@ -50,17 +50,16 @@ def blocks(words: Catalogue) -> list[Block]:
     told = words(
         "simulated.text",
         repeats=number(int(rows["repeats"].min()), "count"),
-        **{f"{key}_least": number(shared.min()[test], "share") for key, test in NAMED.items()},
-        **{f"{key}_most": number(shared.max()[test], "share") for key, test in NAMED.items()},
-        margin=number(others["margin"], "share"),
-        users=number(others["users"], "share"),
+        **amounts("share", **{f"{key}_least": shared.min()[test] for key, test in NAMED.items()}),
+        **amounts("share", **{f"{key}_most": shared.max()[test] for key, test in NAMED.items()}),
+        **amounts("share", margin=others["margin"], users=others["users"]),
     )
     title = words("simulated.title")
     return [
         Heading(words("simulated.heading")),
         Text(told),
         *_deviations(rows, words),
-        Fold(title, [_table(of_levels, title, words)]),
+        Collapsed(title, [_table(of_levels, title, words)]),
     ]
 
 
@@ -69,14 +68,13 @@ def _table(rows: pd.DataFrame, title: Markup, words: Catalogue) -> Table:
     wide = rows.assign(column=rows["null"] + "_" + rows["folds"].astype(str)).pivot_table(
         index="test", columns="column", values="share", sort=False
     )
-    columns = [Column("test", words.plain("column.test"))]
+    columns = []
     for name in wide.columns:
         null, folds = str(name).split("_")
         heading = words(f"simulated.null_{null}", folds=folds).striptags()
         columns.append(Column(str(name), heading, "share"))
-    return Table(
-        "type-one-error", title, columns, records(wide.assign(test=words.terms("test", wide.index)))
-    )
+    shown = wide.assign(test=words.terms("test", wide.index))
+    return tabulated(words, "type-one-error", title, shown, "test", *columns)
 
 
 def reason(null: str, test: str, folds: int, levels: int, repeats: int, share: float) -> str:

@@ -11,15 +11,16 @@ from cfmf.methods.registry import label
 from cfmf.metrics import METRICS
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Fold, Note, Points, Table, Text, records
+from cfmf.report.page import Block, Collapsed, Column, Note, Points, Table, Text, columns, tabulated
 from cfmf.report.sections.tests import edges
 from cfmf.report.strings import Catalogue, code, number
+from cfmf.tables import where
 
 Message = dict[str, Any]
 CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]
 FOLDS = ["few_runs", "few_folds", "one_fold"]
 HEADLINE = [["refused"], ["best"], ["order_reversed", "order_same"], FOLDS]
-"""Of each list, the first sentence whose key comes first stands on top."""
+"""Of each list, the first message whose key comes first is among the key findings."""
 KINDS = {
     **dict.fromkeys(("size", "low", "high", "difference", "detectable", "value"), "rmse"),
     **dict.fromkeys(("equivalence_low", "equivalence_high"), "rmse"),
@@ -33,7 +34,7 @@ KEYS = {"why": "note", "role": "role", "arm": "arm"}
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Verdict in words, then a table to read in a minute."""
+    """The verdict in words, then a table of all methods."""
     table = numbers.summary(study)
     return [
         *_verdict(study, words),
@@ -45,7 +46,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 
 def _verdict(study: Study, words: Catalogue) -> list[Block]:
-    """The sentences that answer the question, the others folded."""
+    """The sentences that answer the question; the others are collapsed."""
     if not study.verdict:
         return [Note("missing", words("summary.no_verdict"))]
     first = headline(study.verdict)
@@ -53,7 +54,7 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
     found: list[Block] = [Points([sentence(said, words) for said in first])]
     if rest:
         found.append(
-            Fold(words("summary.more"), [Points([sentence(said, words) for said in rest])])
+            Collapsed(words("summary.more"), [Points([sentence(said, words) for said in rest])])
         )
     return found
 
@@ -119,55 +120,36 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
         for name, metric in METRICS.items()
         if metric.in_summary and name != "rmse"
     ]
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("rmse", words.plain("column.test_rmse"), "rmse"),
-        Column("sd", words.plain("column.sd"), "rmse"),
-        *scored,
-        Column("coverage", words.plain("column.coverage"), "share"),
-        Column("seconds", words.plain("column.seconds_fold"), "seconds"),
-        Column("search", words.plain("column.seconds_all"), "seconds"),
-        Column("what", words.plain("column.what")),
-    ]
+    costs = "coverage seconds=seconds_fold search=seconds_all what"
     what = [words.otherwise(f"method.{name}", label(name)).striptags() for name in table["method"]]
-    columns = [c for c in columns if c.key in {"method", "what"} or table[c.key].notna().any()]
+    table = table.assign(what=what)
+    every = columns(words, "method rmse=test_rmse sd", *scored, costs)
+    kept = [column for column in every if table[column.key].notna().any()]
     title = words("summary.table", folds=number(int(table["folds"].max())))
-    return Table("summary", title, columns, records(table.assign(what=what)))
+    return tabulated(words, "summary", title, table, *kept)
 
 
 def _of_users(study: Study, words: Catalogue) -> list[Block]:
-    """Mean and median of the users' own RMSE with their intervals, folded."""
+    """Mean and median of the users' own RMSE with their intervals, collapsed."""
     rows = numbers.of_users(study)
     if rows.empty:
         return []
-    sides = [
-        rows[rows["metric"] == f"user_rmse_{what}"]
-        .set_index("method")[["value", "ci_low", "ci_high"]]
-        .add_prefix(f"{what}_")
-        for what in ("mean", "median")
-    ]
-    table = pd.concat(sides, axis=1).sort_values("mean_value").reset_index()
-    columns = [Column("method", words.plain("column.method"), "code")]
+    sides, columns = [], "method"
     for what in ("mean", "median"):
-        columns += [
-            Column(f"{what}_value", words.plain(f"column.{what}"), "rmse"),
-            Column(f"{what}_ci_low", words.plain("column.low"), "rmse"),
-            Column(f"{what}_ci_high", words.plain("column.high"), "rmse"),
-        ]
+        side = where(rows, metric=f"user_rmse_{what}").set_index("method")
+        sides.append(side[["value", "ci_low", "ci_high"]].add_prefix(f"{what}_"))
+        columns += f" {what}_value={what}:rmse {what}_ci_low=low {what}_ci_high=high"
+    table = pd.concat(sides, axis=1).sort_values("mean_value").reset_index()
     title = words("summary.users_table")
     level = number(float(rows["ci_level"].iloc[0]), "percent")
     users = number(int(rows["users"].max()), "count")
     text = Text(words("summary.users_text", users=users, level=level))
-    return [Fold(title, [text, Table("users", title, columns, records(table))])]
+    return [Collapsed(title, [text, tabulated(words, "users", title, table, columns)])]
 
 
 def _settings(table: pd.DataFrame, words: Catalogue) -> list[Block]:
     rows = table[table["setting"] != ""]
     if rows.empty:
         return []
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("setting", words.plain("column.setting"), "code"),
-    ]
     title = words("summary.settings")
-    return [Fold(title, [Table("chosen-settings", title, columns, records(rows))])]
+    return [Collapsed(title, [tabulated(words, "chosen-settings", title, rows, "method setting")])]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.report.page import Column, Table, records
+from cfmf.report.page import Column, Table, columns, tabulated
 from cfmf.report.strings import Catalogue, code, shown
 from cfmf.selection import edge_parts
 
@@ -19,30 +19,13 @@ KINDS = {
 }
 KEYS = ["test", "estimand", "stat_name", "effect_name"]
 """Columns of tests.tsv whose keys the catalogues name."""
+SHOWN = (
+    "test estimand groups n_blocks=blocks stat_name=statistic stat=value df1 df2 p_raw=p p_adj"
+    " effect_name effect ci_low=low:value ci_high=high:value ci_method note"
+)
+"""The columns of the tests that a reader needs; the rest is in tests.tsv."""
 NOTED = ["note_value", "n_blocks", "n_obs", "family_size", "threshold"]
 """Columns of numbers that a note may hold."""
-
-
-def columns(words: Catalogue) -> list[Column]:
-    """The columns of the tests that a reader needs; the rest is in tests.tsv."""
-    return [
-        Column("test", words.plain("column.test")),
-        Column("estimand", words.plain("column.estimand")),
-        Column("groups", words.plain("column.groups"), "code"),
-        Column("n_blocks", words.plain("column.blocks"), "count"),
-        Column("stat_name", words.plain("column.statistic")),
-        Column("stat", words.plain("column.value"), "value"),
-        Column("df1", words.plain("column.df1"), "value"),
-        Column("df2", words.plain("column.df2"), "value"),
-        Column("p_raw", words.plain("column.p"), "p"),
-        Column("p_adj", words.plain("column.p_adj"), "p"),
-        Column("effect_name", words.plain("column.effect_name")),
-        Column("effect", words.plain("column.effect"), "value"),
-        Column("ci_low", words.plain("column.low"), "value"),
-        Column("ci_high", words.plain("column.high"), "value"),
-        Column("ci_method", words.plain("column.ci_method")),
-        Column("note", words.plain("column.note")),
-    ]
 
 
 def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
@@ -60,11 +43,11 @@ def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Tab
     rows["groups"] = pair.where(rows["group_b"] != "", rows["group_a"])
     kept = [
         column
-        for column in columns(words)
+        for column in columns(words, SHOWN)
         if (rows[column.key].notna() & (rows[column.key].astype(str) != "")).any()
         and not (column.key == "estimand" and rows["estimand"].unique().size == 1)
     ]
-    return Table(name, title, kept, records(rows))
+    return tabulated(words, name, title, rows, *kept)
 
 
 def _note(row: Mapping[Any, Any], words: Catalogue) -> str:
@@ -84,24 +67,9 @@ def family_title(family: str, method: str, words: Catalogue) -> Markup:
 
 def checks(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
     """Rows of assumptions.tsv as a table."""
-    columns = [
-        Column("family", words.plain("column.family")),
-        Column("estimand", words.plain("column.estimand")),
-        Column("design", words.plain("column.design")),
-        Column("group", words.plain("column.groups"), "code"),
-        Column("check", words.plain("column.check")),
-        Column("n", "n", "count"),
-        Column("stat_name", words.plain("column.statistic")),
-        Column("stat", words.plain("column.value"), "value"),
-        Column("p_value", words.plain("column.p"), "p"),
-        Column("threshold", words.plain("column.threshold"), "value"),
-        Column("violation", words.plain("column.violation")),
-        Column("note", words.plain("column.note")),
-    ]
     keys = ["estimand", "design", "group", "check", "stat_name", "violation"]
     rows = _as_text(rows, [*keys, "family", "method", "note", "function"])
-    if len(set(zip(rows["family"], rows["method"], rows["estimand"], strict=True))) == 1:
-        columns = columns[3:]
+    one = len(rows[["family", "method", "estimand"]].drop_duplicates()) == 1
     rows["family"] = [
         family_title(*pair, words).striptags()
         for pair in zip(rows["family"], rows["method"], strict=True)
@@ -109,7 +77,9 @@ def checks(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Ta
     for key in keys:
         rows[key] = words.terms(key, rows[key])
     rows["note"] = [_note(row, words) for row in rows.to_dict("records")]
-    return Table(name, title, columns, records(rows))
+    of_check = "group=groups check n stat_name=statistic stat=value p_value=p threshold"
+    columns = "" if one else "family estimand design", of_check, "violation note"
+    return tabulated(words, name, title, rows, *columns)
 
 
 def plain_table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
@@ -124,7 +94,7 @@ def plain_table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) 
         rows[key] = words.terms(key, rows[key])
     if "edge" in rows:
         rows["edge"] = [edges(edge_parts(edge), words).striptags() for edge in rows["edge"]]
-    return Table(name, title, columns, records(rows))
+    return tabulated(words, name, title, rows, *columns)
 
 
 def edges(ends: Iterable[Sequence[str]], words: Catalogue) -> Markup:

@@ -1,37 +1,30 @@
-"""How the trainings went: epochs, starts, and whether they converged, method by method."""
+"""Epochs, starts and convergence of the trainings of each method."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Heading, Table, Text, records
-from cfmf.report.strings import Catalogue, number
+from cfmf.report.page import Block, Heading, Text, tabulated
+from cfmf.report.strings import Catalogue, amounts
 
 RUN = ["method", "k", "reg", "fold", "seed"]
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """A row a method; nothing of a run whose tables do not tell."""
+    """A row a method; nothing where the tables have no starts."""
     table = trainings(study.tables["metrics"])
     if table.empty:
         return []
-    columns = [
-        Column("method", words.plain("column.method"), "code"),
-        Column("runs", words.plain("column.trained_twice"), "count"),
-        Column("epochs", words.plain("column.epochs_median"), "count"),
-        Column("most", words.plain("column.epochs_most"), "count"),
-        Column("several", words.plain("column.several_starts"), "count"),
-        Column("restarted", words.plain("column.restarted"), "count"),
-        Column("unconverged", words.plain("column.unconverged"), "count"),
-        Column("ratio", words.plain("column.largest_ratio"), "rmse"),
-    ]
-    counts = {name: number(int(table[name].sum()), "count") for name in ("runs", "restarted")}
-    unconverged = number(int(table["unconverged"].sum()), "count")
+    columns = "method runs=trained_twice:count epochs=epochs_median:count most=epochs_most:count"
+    columns += " several=several_starts:count restarted:count unconverged:count"
+    columns += " ratio=largest_ratio:rmse"
+    counts = {name: int(table[name].sum()) for name in ("runs", "restarted", "unconverged")}
+    title = words("factorization.trainings_title")
     return [
         Heading(words("factorization.trainings_heading")),
-        Text(words("factorization.trainings_text", **counts, unconverged=unconverged)),
-        Table("trainings", words("factorization.trainings_title"), columns, records(table)),
+        Text(words("factorization.trainings_text", **amounts("count", **counts))),
+        tabulated(words, "trainings", title, table, columns),
     ]
 
 
@@ -59,16 +52,9 @@ def trainings(metrics: pd.DataFrame) -> pd.DataFrame:
             "ratio": wide["train rmse"] / wide["fit rmse"],
         }
     )
-    return (
-        runs.groupby("method", sort=False)
-        .agg(
-            runs=("epochs", "size"),
-            epochs=("epochs", "median"),
-            most=("epochs", "max"),
-            several=("several", "sum"),
-            restarted=("restarted", "sum"),
-            unconverged=("unconverged", "sum"),
-            ratio=("ratio", "max"),
-        )
-        .reset_index()
+    grouped = runs.groupby("method", sort=False)
+    table = grouped.agg(
+        runs=("epochs", "size"), epochs=("epochs", "median"), most=("epochs", "max")
     )
+    counts = grouped[["several", "restarted", "unconverged"]].sum()
+    return table.join(counts).assign(ratio=grouped["ratio"].max()).reset_index()

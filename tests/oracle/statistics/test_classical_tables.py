@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.published import battery as published
+from cfmf.published import unblocked as published
 from cfmf.statistics import assumptions, blocked, effects
 from cfmf.statistics.results import Analysis, Family, adjust
 
@@ -131,7 +131,7 @@ def test_rounding_times():
 
 
 def test_plant_growth():
-    rows, checks = published.battery(runs(PLANTS), Family("plants"), 0.05, RESAMPLING)
+    rows, checks = published.tests_of(runs(PLANTS), Family("plants"), 0.05, RESAMPLING)
     anova, welch = one(rows, test="one_way_anova"), one(rows, test="welch_anova")
     close(anova.stat, 6, 4.846088)
     close(anova.p_raw, 6, 0.015910)
@@ -166,7 +166,7 @@ def test_plant_growth_residuals():
 
 
 def test_insect_sprays():
-    rows, checks = published.battery(runs(SPRAYS), Family("sprays"), 0.05, RESAMPLING)
+    rows, checks = published.tests_of(runs(SPRAYS), Family("sprays"), 0.05, RESAMPLING)
     kruskal = one(rows, test="kruskal_wallis")
     close(kruskal.stat, 6, 54.691345)
     assert kruskal.p_raw == pytest.approx(1.5108e-10, rel=3.4e-5)

@@ -8,7 +8,7 @@ import pytest
 from statsmodels.stats.anova import AnovaRM
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.published import battery as published
+from cfmf.published import unblocked as published
 from cfmf.statistics import blocked, blocks
 
 RESAMPLING = Resampling(repeats=200)

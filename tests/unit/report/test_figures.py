@@ -43,7 +43,9 @@ FIGURES = {
     "time": distributions.over_time(
         pd.DataFrame({"period": ["1997", "1998"], "count": [4, 5]}), words
     ),
-    "similarity": distributions.similarity_distribution(np.linspace(0, 1, 6), np.arange(5), words),
+    "similarity": distributions.similarity_distribution(
+        pd.DataFrame({"low": np.arange(5), "high": np.arange(1, 6), "count": range(5)}), words
+    ),
     "curves": curves.learning_curves(history(), words),
     "by-k": curves.rmse_by_k(
         pd.DataFrame(

@@ -10,7 +10,7 @@ import pytest
 
 from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report.extension import catalogue
-from cfmf.report.page import Fold, Plot, Points, Table
+from cfmf.report.page import Collapsed, Plot, Points, Table
 from cfmf.report.sections import inference, sections
 from cfmf.report.sections.summary import probability, sentence
 from cfmf.report.strings import CATALOGUES, Catalogue, languages
@@ -38,7 +38,7 @@ def shape(blocks):
     """What blocks hold apart from words: their kinds and names, and the numbers of tables."""
     for block in blocks:
         yield type(block).__name__, getattr(block, "name", "")
-        if isinstance(block, Fold):
+        if isinstance(block, Collapsed):
             yield from shape(block.blocks)
         if isinstance(block, Points):
             yield len(block.items)

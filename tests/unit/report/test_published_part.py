@@ -21,7 +21,7 @@ from cfmf.published.reporting import (
 from cfmf.published.reporting.evidence import EVIDENCE
 from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report.extension import catalogue
-from cfmf.report.page import Fold, Note, Plot, Table
+from cfmf.report.page import Collapsed, Note, Plot, Table
 from cfmf.report.sections.factors import curve_choice
 
 WORDS = catalogue("en", [EXTENSION])
@@ -347,7 +347,7 @@ def test_every_published_part_is_followed_by_its_erratum_and_the_correction(stud
 
 def test_tables_of_the_search_are_followed_by_their_erratum_and_the_correction(study):
     blocks = search_as_run.blocks(study, WORDS)
-    (fold,) = (block for block in blocks if isinstance(block, Fold))
+    (fold,) = (block for block in blocks if isinstance(block, Collapsed))
     for name, found in (("search-best", blocks), ("search-trials", fold.blocks)):
         names = [getattr(block, "name", block.__class__.__name__) for block in found]
         at = names.index(name)

@@ -32,7 +32,7 @@ from cfmf.selection import setting_parts
 from cfmf.statistics.names import ESTIMANDS
 from cfmf.workflow.layout import Results
 
-LIMIT = {"embedded": 8e6, "svg": 1.5e6, "folded": 1.5e6}
+LIMIT = {"embedded": 8e6, "svg": 1.5e6, "collapsed": 1.5e6}
 
 
 @pytest.mark.parametrize("key", ESTIMANDS)
@@ -194,7 +194,7 @@ def test_files_are_called_genuine_only_if_known_to_be(known, said, unsaid):
 def test_titles_of_the_data_stay_text(pages):
     for (_, kind), html in pages.items():
         assert "<script>alert" not in html
-        if kind != "folded":  # which holds figures alone
+        if kind != "collapsed":  # which holds figures alone
             assert "&lt;script&gt;alert" in html
 
 
@@ -210,7 +210,7 @@ def test_figures_json_cannot_leave_its_element(pages):
         assert json.loads(text)["data"]
 
 
-@pytest.mark.parametrize("kind", ["embedded", "svg", "folded"])
+@pytest.mark.parametrize("kind", ["embedded", "svg", "collapsed"])
 def test_size_and_self_containment(pages, kind):
     html = pages["en", kind]
     assert len(html.encode()) < LIMIT[kind]
@@ -300,14 +300,14 @@ def words_of(figure, key=""):
 
 
 def test_light_pages_hold_every_figure_between_them(pages):
-    every, still, folded = (
+    every, still, collapsed = (
         set(re.findall('<figure id="([^"]+)"', pages["en", kind]))
-        for kind in ("embedded", "svg", "folded")
+        for kind in ("embedded", "svg", "collapsed")
     )
-    assert folded
-    assert still | folded == every
-    assert not still & folded
-    for kind in ("svg", "folded"):
+    assert collapsed
+    assert still | collapsed == every
+    assert not still & collapsed
+    for kind in ("svg", "collapsed"):
         drawn = re.findall("<figure .*?</figure>", pages["en", kind], re.DOTALL)
         assert all("<path" in figure for figure in drawn)
 
@@ -405,7 +405,7 @@ def test_damaged_file_is_named(results, tmp_path):
 
 
 def test_unknown_kind_of_figure_is_refused(study, tmp_path):
-    with pytest.raises(ValueError, match="'embedded', 'svg' or 'folded'"):
+    with pytest.raises(ValueError, match="'embedded', 'svg' or 'collapsed'"):
         render(study, tmp_path / "x.html", plotly="png")
 
 

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from cfmf.report.page import Fold, Points
+from cfmf.report.page import Collapsed, Points
 from cfmf.report.sections import simulated
 from cfmf.report.strings import Catalogue
 
@@ -34,7 +34,7 @@ def test_null_of_unequal_runs_has_words_and_columns(language, tmp_path, monkeypa
     pd.concat([rows[rows["null"] != "unequal"], like]).to_csv(path, sep="\t", index=False)
     monkeypatch.setattr(simulated, "SIMULATED", path)
     words = Catalogue(language)
-    (fold,) = (block for block in simulated.blocks(words) if isinstance(block, Fold))
+    (fold,) = (block for block in simulated.blocks(words) if isinstance(block, Collapsed))
     told = [column.heading for column in fold.blocks[0].columns]
     assert words("simulated.null_unequal", folds=10).striptags() in told
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from cfmf import selection, verdict
+from cfmf.published import keys
 from cfmf.published import uncorrected as published
 from cfmf.statistics import analysis, blocks, contrasts, names
 from cfmf.tables import COLUMNS
@@ -53,7 +54,7 @@ def test_published_rows_cannot_be_taken_for_results(results):
         published = table["design"] == "unblocked"
         assert published.any()
         assert (table["family"].str.startswith("published") == published).all()
-    assert set(results.medians["arm"]) == {names.GRID, *names.ARMS.values()}
+    assert set(results.medians["arm"]) == {keys.GRID, *names.ARMS.values()}
 
 
 def test_trials_of_the_search_are_told_by_the_recipe_that_made_them(small, block):
@@ -71,14 +72,14 @@ def test_trials_of_the_search_are_told_by_the_recipe_that_made_them(small, block
     found = analysed(small(), block, search=trials)
     arms = found.medians[found.medians["arm"].str.startswith("search")]
     assert set(arms["method"]) == {"mf-published-jax"}
-    pruned = arms[arms["arm"] == names.ALL_TRIALS].set_index("k")
+    pruned = arms[arms["arm"] == keys.ALL_TRIALS].set_index("k")
     medians = trials.groupby("params_k")["value"].median()
     assert pruned.loc["16", "median"] == pytest.approx(medians[16])
     assert (pruned["n"] == 10).all()
     [order] = [one for one in found.verdict if one["key"] == "order_published"]
     numbers = order["numbers"]
     assert (numbers["method"], numbers["order"]) == ("mf-published-jax", ["16", "4"])
-    best = found.best_rows[found.best_rows["arm"] == names.SEARCH_ON_TEST]
+    best = found.best_rows[found.best_rows["arm"] == keys.SEARCH_ON_TEST]
     assert set(best["method"]) == {"mf-published-jax"}
 
 
@@ -341,7 +342,7 @@ def test_best_rows_choose_as_their_arm_says(results, make_study):
     metrics, _ = make_study()
     rows = results.best_rows
     test = metrics[(metrics["split"] == "test") & (metrics["method"] == "mf")]
-    published = rows[(rows["arm"] == names.GRID_ON_TEST) & (rows["method"] == "mf")]
+    published = rows[(rows["arm"] == keys.GRID_ON_TEST) & (rows["method"] == "mf")]
     assert published["test_rmse"].tolist() == [
         *(test.loc[test["k"] == k, "value"].min() for k in ("1", "4", "16", "64"))
     ]

@@ -11,7 +11,7 @@ from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.oneway import confint_noncentrality
 
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.published import battery as published
+from cfmf.published import unblocked as published
 from cfmf.statistics import analysis, blocked, effects, intervals
 from cfmf.statistics.results import Interval
 

@@ -9,6 +9,7 @@ import pytest
 import cfmf.published
 import cfmf.statistics
 import cfmf.verdict
+from cfmf.published import keys
 from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report.extension import catalogue
 from cfmf.report.strings import languages
@@ -20,7 +21,7 @@ SYMBOLS = {"F", "H", "z", "t", "W", "D", "T"}
 """Statistics that are letters in any language."""
 POSITIONAL = {"interval": ("ci_method", 3, ""), "within": ("ci_method", 4, ""),
               "no_interval": ("ci_method", 0, "none_"), "Result": ("test", 0, ""),
-              "Check": ("check", 0, "")}  # fmt: skip
+              "Check": ("check", 0, ""), "_tested": ("check", 0, "")}  # fmt: skip
 """Functions whose argument at this place is a key of a column, after a prefix."""
 
 
@@ -30,8 +31,9 @@ def constants(node):
         return [part for part in node.value.split(";") if part]
     if isinstance(node, ast.IfExp):
         return constants(node.body) + constants(node.orelse)
-    if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "names":
-        return [getattr(names, node.attr)]
+    module = {"names": names, "keys": keys}.get(getattr(getattr(node, "value", None), "id", ""))
+    if isinstance(node, ast.Attribute) and module is not None:
+        return [getattr(module, node.attr)]
     return []
 
 
@@ -71,7 +73,7 @@ def test_every_key_in_the_source_has_words(language):
     more += [("ci_method", f"none_{unit}_all_equal") for unit in ("folds", "blocks", "runs")]
     more += [("stat_name", f"ss_{source}") for source in ("between", "within", "total")]
     more += [("test", test) for test in (names.SEEDS_AS_BLOCKS, *names.ONE_PAIR.values())]
-    more += [("estimand", estimand) for estimand in (*names.ESTIMANDS, names.PUBLISHED)]
+    more += [("estimand", estimand) for estimand in (*names.ESTIMANDS, keys.PUBLISHED)]
     lacking = {
         f"{column}.{key}"
         for column, key in (*written(), *more)

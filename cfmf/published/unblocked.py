@@ -1,8 +1,8 @@
-"""The published study's battery of tests, as published: every run a sample of its own.
+"""The published study's tests, as published: every run a sample of its own.
 
 None of these p-values has a design behind it: runs of one fold share their ratings, the runs of a
-search are chosen one after the other, and a search's pruned trials are not even trained. The rows
-say so in `design`; the corrected tests are in the other modules of this package.
+search are chosen one after the other, and a search's pruned trials are not even trained. The
+column `design` of their rows is `unblocked`; the corrected tests are in `cfmf.statistics`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from statsmodels.stats.oneway import (
 )
 
 from cfmf.evaluation.bootstrap import Resampling
+from cfmf.published import keys
 from cfmf.statistics import names
 from cfmf.statistics.assumptions import equal_variances, normality
 from cfmf.statistics.blocks import grouped
@@ -36,7 +37,7 @@ ADDED = "added_for_comparison"
 """Not among the published tests."""
 
 
-def battery(
+def tests_of(
     runs: pd.DataFrame, family: Family, alpha: float, resampling: Resampling
 ) -> tuple[list[Result], list[Check]]:
     """All published tests of runs grouped by k, and their checks.
@@ -65,14 +66,14 @@ def battery(
 
 
 def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result]:
-    """One-way analysis of variance with its sums of squares and effects, and Welch's beside it.
+    """One-way analysis of variance with its sums of squares and effects, and Welch's in addition.
 
     η², ω² and ε² estimate one share of the population and so have one interval, of this level.
     """
     size = sum(values.size for values in groups.values())
     spread = [np.ptp(values) for values in groups.values() if values.size > 1]
     if len(groups) < 2 or not spread or max(spread) < 1e-12 or size <= len(groups):
-        return [Result(names.ONE_WAY, n_obs=size, note="no_runs_to_compare")]
+        return [Result(keys.ONE_WAY, n_obs=size, note="no_runs_to_compare")]
     found = stats.f_oneway(*groups.values())
     f = float(found.statistic)
     df1, df2 = len(groups) - 1, size - len(groups)
@@ -92,7 +93,7 @@ def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result
     degrees = {"between": df1, "within": df2, "total": df1 + df2}
     squares = [
         Result(
-            names.SUM_OF_SQUARES,
+            keys.SUM_OF_SQUARES,
             "statsmodels.stats.anova.anova_lm",
             n_obs=size,
             stat_name=f"ss_{source}",
@@ -103,7 +104,7 @@ def one_way(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result
     ]
     tested: dict[str, Any] = {"stat_name": "F", "stat": f, "df1": df1, "df2": df2}
     tested |= {"function": "scipy.stats.f_oneway", "p_raw": float(found.pvalue)}
-    rows = [replace(plain, test=names.ONE_WAY, **tested), *squares, *others]
+    rows = [replace(plain, test=keys.ONE_WAY, **tested), *squares, *others]
     varied = len(spread) == len(groups) and min(spread) > 1e-12
     return [*rows, _welch(groups, size, level)] if varied else rows
 
@@ -115,7 +116,7 @@ def _welch(groups: dict[str, NDArray[np.float64]], size: int, level: float) -> R
     moments = [[v.mean() for v in samples], [v.var(ddof=1) for v in samples]]
     signal = effectsize_oneway(*moments, np.array([v.size for v in samples]), use_var="unequal")
     return Result(
-        names.WELCH,
+        keys.WELCH,
         "statsmodels.stats.oneway.anova_oneway",
         n_obs=size,
         stat_name="F",
@@ -150,7 +151,7 @@ def kruskal(groups: dict[str, NDArray[np.float64]], resampling: Resampling) -> l
     samples = list(groups.values())
     size = sum(values.size for values in samples)
     if len(groups) < 2 or size <= len(groups) or np.ptp(np.concatenate(samples)) == 0:
-        return [Result(names.KRUSKAL, n_obs=size, note="no_runs_to_compare")]
+        return [Result(keys.KRUSKAL, n_obs=size, note="no_runs_to_compare")]
     found = stats.kruskal(*samples)
     effects = kruskal_effects(float(found.statistic), len(groups), size)
 
@@ -161,23 +162,23 @@ def kruskal(groups: dict[str, NDArray[np.float64]], resampling: Resampling) -> l
     epsilon, eta = resampled(samples, resampled_effects, resampling, "runs")
     return [
         Result(
-            names.KRUSKAL,
+            keys.KRUSKAL,
             "scipy.stats.kruskal",
             n_obs=size,
             stat_name="H",
             stat=float(found.statistic),
             df1=len(groups) - 1,
             p_raw=float(found.pvalue),
-            effect_name=names.EPSILON_H,
-            effect=float(effects[names.EPSILON_H]),
+            effect_name=keys.EPSILON_H,
+            effect=float(effects[keys.EPSILON_H]),
             interval=epsilon,
         ),
         Result(
             names.EFFECT_SIZE,
             "cfmf.statistics.effects.kruskal_effects",
             n_obs=size,
-            effect_name=names.ETA_H,
-            effect=float(effects[names.ETA_H]),
+            effect_name=keys.ETA_H,
+            effect=float(effects[keys.ETA_H]),
             interval=eta,
         ),
     ]
@@ -190,7 +191,7 @@ def dunn(runs: pd.DataFrame, level: float) -> list[Result]:
     this level, is that of z: its standard error is the one that it has under equal distributions.
     """
     if runs["k"].nunique() < 2 or np.ptp(runs["value"]) == 0:
-        return [Result(names.DUNN, n_obs=len(runs), note="no_runs_to_compare")]
+        return [Result(keys.DUNN, n_obs=len(runs), note="no_runs_to_compare")]
     found = scikit_posthocs.posthoc_dunn(runs, val_col="value", group_col="k")
     ranked = runs.assign(rank=runs["value"].rank()).groupby("k")["rank"].agg(["mean", "size"])
     pairs = list(itertools.combinations(grouped(runs), 2))
@@ -202,7 +203,7 @@ def dunn(runs: pd.DataFrame, level: float) -> list[Result]:
     halves = stats.norm.isf((1 - level) / 2) * error * scales
     return [
         Result(
-            names.DUNN,
+            keys.DUNN,
             "scikit_posthocs.posthoc_dunn",
             group_a=a,
             group_b=b,
@@ -240,7 +241,7 @@ def tukey(groups: dict[str, NDArray[np.float64]], level: float) -> list[Result]:
     levels = list(groups)
     return [
         Result(
-            names.TUKEY,
+            keys.TUKEY,
             "scipy.stats.tukey_hsd",
             group_a=levels[i],
             group_b=levels[j],
