@@ -107,12 +107,12 @@ class PenalizedMethod(FactorizationMethod):
     can = FactorizationMethod.can | {"fold_in"}
     several_starts = True
 
-    k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], step=4, search=(1, 256), ge=1)
+    k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], step=4, search=(1, 128), ge=1)
     reg: float = setting(
         0.15,
         "Strength λ of the penalty, a pseudo-rating's share of the mean number of ratings of a user"
         " or item, for ratings of standard deviation 1.",
-        grid=[0.05, 0.1, 0.15, 0.2, 0.3],
+        grid=[0.1, 0.2],
         step=1.5,
         search=(0.01, 10),
         ge=0,

@@ -23,7 +23,7 @@ class Gibbs(FactorizationMethod):
     stops_on_validation = False
     implicit: ClassVar[str] = "none"  # whose implicit feedback the model has
 
-    k: int = setting(16, "Number of factors.", grid=[4, 8, 16], step=2, search=(1, 128), ge=1)
+    k: int = setting(16, "Number of factors.", grid=[8, 16], step=2, search=(1, 128), ge=1)
     sweeps: int = setting(
         300, "Sweeps in all; predictions are means over those after the burn-in.", ge=2
     )

@@ -42,15 +42,15 @@ class KNN(Method):
         100.0,
         "β in s·c/(c + β), where c is the number of ratings that two neighbours share; 0 leaves"
         " similarities unchanged.",
-        grid=[50, 200],
-        step=3,
-        search=(1, 10000),
+        grid=[10, 100],
+        step=4,
+        search=(2.5, 10000),
         ge=0,
     )
     neighbours: int = setting(
         40,
         "K, how many of the most similar users (or items) with a rating are averaged.",
-        grid=[20, 40, 80],
+        grid=[20, 80],
         step=2,
         search=(5, 640),
         ge=1,
@@ -59,7 +59,7 @@ class KNN(Method):
         0.1,
         "γ in Σ s·deviation / (γ + Σ s), a weight for no deviation at all; 0 is the plain weighted"
         " mean. With raw predictions it pulls towards 0, so leave it at 0 there.",
-        grid=[0, 0.1],
+        grid=[0.1],
         step=4,
         search=(0.025, 100),
         ge=0,

@@ -16,7 +16,7 @@ class MFSGD(PenalizedMethod):
     reg: float = setting(
         0.05,
         "Strength λ of the penalty, as for mf.",
-        grid=[0.03, 0.06, 0.1, 0.15],
+        grid=[0.05, 0.1],
         step=1.5,
         search=(0.01, 10),
         ge=0,
