@@ -33,11 +33,19 @@ from cfmf.data.audit import (
 )
 from cfmf.data.columns import Columns
 from cfmf.data.dates import NO_DATE, likely_unit
-from cfmf.data.layouts import OTHER_LINES, RatingFile, fixed_file, rating_files, title_file
+from cfmf.data.layouts import (
+    OTHER_LINES,
+    UNRATED_LINES,
+    RatingFile,
+    fixed_file,
+    rating_files,
+    title_file,
+)
 from cfmf.data.lines import (
     BLANK,
     ITEM_LINE,
     OFF_SCALE,
+    UNRATED,
     Block,
     Layout,
     Rows,
@@ -161,10 +169,7 @@ def read(raw: Path, dataset: Mapping[str, Any], threads: int = 1) -> Parsed:
             for index in (table.user, table.item)
         ]
     if listed is not None and not (subset["users"] or subset["minimum_ratings"]["user"]):
-        # Users without a rating have a row of the matrix too.
-        if len(listed) > len(table.user_ids):
-            table.user = np.searchsorted(listed, table.user_ids).astype(np.int32)[table.user]
-        table.user_ids = listed
+        table.take_users(listed)
     audit = _completed(audit, table, dataset["scale"], seen, checks)
     return Parsed(*_frames(table, titles), audit, sorted(checks.refused))
 
@@ -185,6 +190,12 @@ class Table:
         items, item = dense_index(self.item[chosen])
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return Table(user, item, self.user_ids[users], self.item_ids[items], columns)
+
+    def take_users(self, listed: NDArray[Any]) -> None:
+        """Number the users among listed ones: those without a rating have a matrix row too."""
+        if len(listed) > len(self.user_ids):
+            self.user = np.searchsorted(listed, self.user_ids).astype(np.int32)[self.user]
+        self.user_ids = listed
 
 
 def _frames(table: Table, titles: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -270,7 +281,7 @@ def _read_file(
         for row, fault in rows.rejected:
             file.other_rows.append(block.first + row)
             _reject(file, checks, fault, block, row)
-        if block.first == 0 and file.header is not None and file.other_rows[:1] != [0]:
+        if block.first == 0 and file.header is not None and list(file.other_rows[:1]) != [0]:
             raise ValueError(
                 f"{file.name}: the first line {file.header!r} should be a header but is a row;"
                 " set `table.header` to false"
@@ -291,7 +302,7 @@ def _account(name: str, facts: Mapping[str, int]) -> None:
     RuntimeError
         If not, as rows would be lost without notice.
     """
-    others = sum(facts[kind] for kind in OTHER_LINES)
+    others = sum(facts[kind] for kind in OTHER_LINES) + facts.get(UNRATED_LINES, 0)
     known = facts["rows_kept"] + facts["rows_refused"]
     if facts["rows_read"] != known or facts["lines"] != facts["rows_read"] + others:
         raise RuntimeError(
@@ -302,6 +313,9 @@ def _account(name: str, facts: Mapping[str, int]) -> None:
 
 def _reject(file: RatingFile, checks: Checks, fault: int, block: Block, row: int) -> None:
     """Count a line without an accepted row, and refuse it if it should be a row."""
+    if fault == UNRATED:
+        file.lines[UNRATED_LINES] = file.lines.get(UNRATED_LINES, 0) + 1
+        return
     line, text = block.place(row)
     if fault == BLANK:
         file.lines["blank_lines"] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import io
 import tarfile
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +54,7 @@ MOVIELENS_100K_TITLES = {
 ROWS_COMPARED = 100
 # Lines that are not rows, or further lines of a row.
 OTHER_LINES = ("header_lines", "item_lines", "blank_lines", "continuation_lines")
+UNRATED_LINES = "unrated_lines"
 
 
 @dataclass
@@ -80,7 +82,7 @@ class RatingFile:
     rows_kept: int = 0
     rows_refused: int = 0
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("lines", *OTHER_LINES), 0))
-    other_rows: list[int] = field(default_factory=list)
+    other_rows: array[int] = field(default_factory=partial(array, "q"))
     padded: dict[str, str] = field(default_factory=dict)
     read: Callable[[], Iterator[Block]] | None = None
 
@@ -378,6 +380,7 @@ def _structured(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -
         dates,
         text_ids=table["ids"] == "text",
         decimal=table["decimal"],
+        unrated=tuple(table["unrated"]),
         declared=True,
     )
     return RatingFile(
@@ -421,6 +424,7 @@ def _table(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> Rat
         quoted=dialect.quoted,
         escape=dialect.escape,
         decimal=table["decimal"],
+        unrated=tuple(table["unrated"]),
         declared=True,
     )
     known_dates = table["dates"] in ("iso", *UNITS) or "date" not in wanted

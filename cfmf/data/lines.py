@@ -40,7 +40,7 @@ LARGEST_ID = np.uint64(2**63 - 1)
 
 # Faults of a line without an accepted row; the first four are those of the fields.
 FIELDS = ("user", "item", "rating", "date")
-USER, ITEM, RATING, DATE, COLUMNS, OFF_SCALE, NO_ITEM, BLANK, ITEM_LINE = range(1, 10)
+USER, ITEM, RATING, DATE, COLUMNS, OFF_SCALE, NO_ITEM, BLANK, ITEM_LINE, UNRATED = range(1, 11)
 REASONS = {
     USER: "the user is not a whole number below 2^63",
     ITEM: "the item is not a whole number below 2^63",
@@ -84,6 +84,8 @@ class Layout:
         As of `cfmf.data.text.Dialect`.
     decimal
         Decimal mark of ratings, "." or ",".
+    unrated
+        Numbers in the column of ratings that mean that there is none.
     declared
         Whether the layout is that of the config's `table`, so that reasons name its keys.
     """
@@ -96,6 +98,7 @@ class Layout:
     quoted: bool = False
     escape: str = ""
     decimal: str = "."
+    unrated: tuple[float, ...] = ()
     declared: bool = False
 
     @property
@@ -292,9 +295,9 @@ def parse_block(
     if misfits:
         short = _columns([_fields(block, row, layout) for row in misfits], layout)
         faults = _checked(short, layout, scale, codes)[1]
-        fault[misfits] = np.where((faults == 0) | (faults == OFF_SCALE), COLUMNS, faults)
+        fault[misfits] = np.where(np.isin(faults, (0, OFF_SCALE, UNRATED)), COLUMNS, faults)
     named: dict[int, int] = {}
-    for row in np.flatnonzero(fault).tolist():
+    for row in np.flatnonzero((fault != 0) & (fault != UNRATED)).tolist():
         text = block.place(row)[1]
         if not text:
             fault[row] = BLANK
@@ -422,6 +425,7 @@ def _checked(
             missing = column.is_null().to_numpy(zero_copy_only=False)[bad]
             faults[bad] = np.where(missing, COLUMNS, FIELDS.index(name) + 1)
     if "rating" in columns:
+        faults[np.isin(values["rating"], layout.unrated) & (faults == 0)] = UNRATED
         faults[scale.misses(values["rating"]) & (faults == 0)] = OFF_SCALE
     values["rating"] = values["rating"].astype(np.float32)
     return values, faults

@@ -154,3 +154,27 @@ def test_a_few_ratings_are_divided_or_refused_in_words(rows, rule):
         return
     for fold in folds.values():
         assert all(len(part) for part in (fold.fit, fold.validation, fold.test))
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_numbers_that_mean_no_rating_are_left_out_and_counted(dataset, tmp_path, quoted):
+    rows = [*GRID, (0, 7, 0), (8, 1, 99), (9, 2, 0)]
+    source = tmp_path / "mine"
+    source.mkdir()
+    lines = "".join(f"{user},{item},{rating}\n" for user, item, rating in rows)
+    (source / "ratings.csv").write_text("user,item,rating\n" + lines + "5,9,7\n")
+    block = dataset(
+        source="table",
+        folder=str(source),
+        table={"unrated": [0, 99], "quoted": quoted},
+        audit={"off_scale": "drop"},
+    )
+    retrieve(block, tmp_path / "raw")
+    audit = parse(tmp_path / "raw", block, tmp_path)
+    facts = audit["files"]["ratings.csv"]
+    assert (facts["unrated_lines"], facts["rows_kept"], facts["rows_refused"]) == (3, 30, 1)
+    assert (audit["users"], audit["items"]) == (6, 5)
+    refused = pd.read_csv(tmp_path / "refused.tsv", sep="\t")
+    assert refused[["line", "reason"]].to_numpy().tolist() == [
+        [35, "the rating is not on the scale"]
+    ]

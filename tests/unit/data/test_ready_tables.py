@@ -21,6 +21,43 @@ PAIRS = [(user, item) for user in range(USERS) for item in range(ITEMS) if (user
 REAL = {"movietweetings": "movietweetings"}
 
 
+def amazon():
+    rows = [
+        f"AG{user:026d},B00{item:07d},{1 + (user * item) % 5}.0,{1_452_647_382_123 + 1000 * item}"
+        for user, item in PAIRS
+    ]
+    rows.append(f"AG{0:026d},B00{1:07d},5.0,1600000000000")  # the pair once more, later
+    rows += [f"AG{99:026d},B00{item:07d},1.0,1452647382000" for item in range(3)]  # too few
+    return {"Video_Games.csv": "\n".join(["user_id,parent_asin,rating,timestamp", *rows, ""])}
+
+
+def book_crossing():
+    rows = [
+        f'"{276700 + user}";"{item:09d}X";"{1 + (user * item) % 10}"\r\n' for user, item in PAIRS
+    ]
+    rows.insert(7, '"276700";"000000019X";"0"\r\n')
+    books = [
+        f'"{item:09d}X";"Caf\xe9 \\"{item}\\"; a Novel";"X";"{1990 + item}"'
+        for item in range(ITEMS)
+    ]
+    ratings = '"User-ID";"ISBN";"Book-Rating"\r\n' + "".join(rows)
+    titles = "\r\n".join(['"ISBN";"Book-Title";"Book-Author";"Year-Of-Publication"', *books, ""])
+    return {
+        "BX-Book-Ratings.csv": ratings.encode("iso-8859-1"),
+        "BX-Books.csv": titles.encode("iso-8859-1"),
+    }
+
+
+def goodreads():
+    rows = [f"{user},{item},1,{1 + (user * item) % 5},0" for user, item in PAIRS]
+    rows += [f"{user},{item},0,0,0" for user in range(USERS) for item in range(ITEMS, ITEMS + 9)]
+    return {
+        "goodreads_interactions.csv": "\n".join(
+            ["user_id,book_id,is_read,rating,is_reviewed", *rows, ""]
+        )
+    }
+
+
 def movietweetings():
     ratings = [
         f"{user}::{item:07d}::{(user * item) % 11}::{1365029107 + item}" for user, item in PAIRS
@@ -64,6 +101,9 @@ def netflix_kaggle():
 
 # Files of the shape, and the number of ratings that the study has of them.
 SHAPES = {
+    "amazon-reviews": (amazon, len(PAIRS)),
+    "book-crossing": (book_crossing, len(PAIRS)),
+    "goodreads": (goodreads, len(PAIRS)),
     "movietweetings": (movietweetings, len(PAIRS)),
     "jester": (jester, len(PAIRS)),
     "train-test": (train_test, len(PAIRS)),
