@@ -190,6 +190,23 @@ def test_a_truncated_chunked_answer_is_no_file(tmp_path):
     assert (path.read_bytes(), len(asked)) == (OLD, 2)
 
 
+def test_progress_is_logged_by_time(tmp_path, monkeypatch, caplog):
+    def script(*_):
+        yield answer("200 OK", b"", Content_Length=len(OLD))
+        for start in range(0, len(OLD), 5000):
+            time.sleep(0.05)
+            yield OLD[start : start + 5000]
+
+    caplog.set_level("INFO")
+    for seconds, often in ((0.1, True), (5.0, False)):
+        caplog.clear()
+        monkeypatch.setattr(downloads, "SAY_EVERY", seconds)
+        with answering(script) as (port, _):
+            download(Download(f"http://127.0.0.1:{port}/r.csv", "r.csv"), tmp_path)
+        lines = [one for one in caplog.messages if f"of {len(OLD):,}" in one]
+        assert (1 <= len(lines) <= 6) == often, lines
+
+
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory):
     """A self-signed certificate for this machine: the file, and a server's TLS context."""

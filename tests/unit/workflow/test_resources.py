@@ -68,3 +68,9 @@ def test_raw_files_that_are_not_there_yet_are_asked_for_again(inputs):
     inputs["raw"] += "-none"
     with pytest.raises(FileNotFoundError):
         resources.parse_megabytes(DRAWN)(JOB, input=inputs, attempt=1)
+
+
+def test_parquet_counts_for_more_than_its_bytes(tmp_path):
+    for name in ("ratings.parquet", "titles.csv"):
+        (tmp_path / name).write_bytes(bytes(1_000_000))
+    assert resources.raw_megabytes(str(tmp_path)) == 7
