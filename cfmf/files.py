@@ -50,7 +50,7 @@ def _abandoned(begun: Path) -> bool:
         return True
     try:
         return time.time() - begun.stat().st_mtime > ABANDONED_SECONDS
-    except FileNotFoundError:  # done meanwhile
+    except FileNotFoundError:  # its writer has finished
         return False
 
 
@@ -92,7 +92,7 @@ class DamagedError(ValueError):
 
 
 def quarantine(path: str | Path) -> None:
-    """Rename a file or folder to its name followed by `.damaged`, in the place of an older one."""
+    """Rename a file or folder to its name followed by `.damaged`, replacing an older one."""
     path = Path(path)
     damaged = path.with_name(f"{path.name}.damaged")
     if damaged.is_dir():

@@ -6,7 +6,7 @@ import sys
 
 
 def use_threads(threads: int) -> None:
-    """Let numba, and torch where it is loaded, use so many cores in this process.
+    """Let numba, and torch where it is loaded, use this number of cores in this process.
 
     Not all solvers need torch, which takes a second and a half to load.
     """

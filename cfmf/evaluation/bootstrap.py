@@ -20,7 +20,7 @@ BATCH = 4_000_000
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made: so many resamples of users, a seed, and the level of the interval."""
+    """How intervals are made: number of resamples of users, seed, and level of the interval."""
 
     repeats: int = 2000
     seed: int = 1

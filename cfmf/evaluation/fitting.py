@@ -102,7 +102,7 @@ class Setting:
         return None if method is None else replace(self, method=method, k=str(k) if self.k else "")
 
     def shortened(self, passes: int) -> Setting:
-        """The setting with exactly so many passes; itself of a method that trains in none."""
+        """The setting with exactly this number of passes; unchanged for a method without passes."""
         method = self.method.shortened(passes)
         return replace(self, method=method, epochs=passes if method.iterates == "epochs" else None)
 

@@ -22,7 +22,7 @@ def measured(powercap: Path = POWERCAP) -> Iterator[dict[str, float]]:
     """Yield a dictionary that holds `seconds`, `cpu_seconds` and perhaps `joules` after the block.
 
     `cpu_seconds` are those of this process, all threads together. `joules` are those of the
-    processor packages, whatever ran on them meanwhile; they are left out where the machine does not
+    processor packages, including other processes; they are left out where the machine does not
     measure them (see `energy_counters`).
     """
     found: dict[str, float] = {}
@@ -37,7 +37,7 @@ def measured(powercap: Path = POWERCAP) -> Iterator[dict[str, float]]:
 
 
 def energy_counters(powercap: Path = POWERCAP) -> dict[str, int]:
-    """Microjoules that each processor package has used so far; empty where nobody may read them.
+    """Microjoules that each processor package has used so far; empty where they cannot be read.
 
     These are the zones `intel-rapl:N` of Linux's powercap (Intel and AMD), not their subzones,
     which the packages include.
@@ -55,7 +55,7 @@ def energy_counters(powercap: Path = POWERCAP) -> dict[str, int]:
 def joules_since(before: Mapping[str, int], powercap: Path = POWERCAP) -> float | None:
     """Joules used since the counters were read; None where they could not be.
 
-    A counter that starts again from 0 meanwhile is taken to have done so once.
+    A counter that wrapped around is assumed to have done so once.
     """
     now = energy_counters(powercap)
     if not before or set(before) != set(now):

@@ -76,7 +76,7 @@ def relevance_threshold(scale: tuple[float, float]) -> float:
 def ranked_users(
     test: sparse.csr_array, threshold: float, users: int, seed: int
 ) -> NDArray[np.int64]:
-    """At most so many users, drawn from those with a test rating of at least the threshold."""
+    """At most `users` users, drawn from those with a test rating at or above the threshold."""
     rows = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
     able = np.unique(rows[test.data >= threshold])
     return np.sort(np.random.default_rng(seed).permutation(able)[:users])

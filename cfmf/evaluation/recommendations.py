@@ -112,7 +112,7 @@ def pairs_of(
 def typical_users(train: sparse.csr_array, test: sparse.csr_array) -> list[int]:
     """Of the users with ratings in both parts, the one with most in train, then with fewest.
 
-    Of equals the first; one user where there is no other, none where there is none.
+    Ties go to the first; one user where there is no other, none where there is none.
     """
     counts = np.diff(train.indptr)
     able = np.flatnonzero((counts > 0) & (np.diff(test.indptr) > 0))
@@ -131,7 +131,7 @@ def known_items(train: sparse.csr_array) -> NDArray[np.intp]:
 def best_items(
     predictions: Floats, items: NDArray[np.integer], popularity: NDArray[np.integer], top: int
 ) -> NDArray[np.intp]:
-    """Places of the highest predictions; of equals the item with more ratings, then the first."""
+    """Places of the highest predictions; ties go to the item with more ratings, then the first."""
     return np.lexsort((items, -popularity[items], -predictions))[:top]
 
 
@@ -267,6 +267,6 @@ def similar_titles(
 
 
 def typical_items(train: sparse.csr_array, count: int = 3) -> list[int]:
-    """The items with most training ratings; of equals the first."""
+    """The items with most training ratings; ties go to the first."""
     counts = np.bincount(train.indices, minlength=train.shape[1])
     return [int(item) for item in np.argsort(-counts, kind="stable")[:count]]

@@ -41,7 +41,7 @@ class Sample:
 def limited(
     train: sparse.csr_array, test: sparse.csr_array, ratings: int, seed: int
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Both matrices for as many users, drawn at random, as have so many training ratings."""
+    """Both matrices for users drawn at random until they have this number of training ratings."""
     order = np.random.default_rng(seed).permutation(train.shape[0])
     until = np.cumsum(np.diff(train.indptr)[order])
     kept = np.sort(order[: max(1, int(np.searchsorted(until, ratings, side="right")))])

@@ -5,7 +5,7 @@ method is fitted once, to training ratings of which every sampled user keeps as 
 group's length and all other users keep all; rounds rotate the groups through the lengths (rows of
 a cyclic Latin square). What a user keeps at a short length is kept at every longer one.
 
-Groups differ by chance in how hard their users are to predict, which the errors of the same users
+Groups differ by chance in how predictable their users are, which the errors of the same users
 with their whole history show. The error at a length is therefore a ratio estimate (Cochran, 1977,
 *Sampling Techniques*, ch. 6): the mean error of all sampled users with their whole history, times
 what the cut multiplied the error of the group by. With as many rounds as lengths every user is seen
@@ -91,7 +91,7 @@ def design(
 
 
 def trim(train: sparse.csr_array, kept: NDArray[np.int64], seed: int) -> sparse.csr_array:
-    """The training ratings with so many left of each user, drawn at random.
+    """The training ratings with a given number left of each user, drawn at random.
 
     Parameters
     ----------

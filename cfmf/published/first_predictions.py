@@ -27,7 +27,7 @@ def first_row(train: sparse.csr_array, items: int = 3) -> pd.DataFrame:
 
     Returns
     -------
-    Columns item (its place), wrong, right, float64; NaN where nobody like the user rated it.
+    Columns item (its place), wrong, right, float64; NaN where no similar user rated it.
     """
     weights = similarities(train, 0)
     columns = train[:, :items].tocsc().astype(np.float64)

@@ -235,7 +235,7 @@ def _methods(
 def best_per_family(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, str] | None:
     """The factorization and the neighbour method of lowest mean RMSE on validation.
 
-    The test folds have no part in the choice, so a contrast of the two needs no correction for it.
+    Test folds are not used for the choice, so a contrast of the two needs no correction for it.
     None where one of the two families was not run.
     """
     rows = where(selected, split="validation", metric="rmse")

@@ -24,7 +24,7 @@ Number = float | np.floating | NDArray[np.float64]
 
 
 def interval(low: Number, high: Number, level: float, method: str, resamples: int = 0) -> Interval:
-    """An interval made by `method`, of so many resamples if any; none without finite ends."""
+    """An interval by `method`, with its number of resamples if any; none without finite ends."""
     if not (np.isfinite(low) and np.isfinite(high)):
         return no_interval("not_finite")
     return Interval(method, float(low), float(high), level, resamples or math.nan)

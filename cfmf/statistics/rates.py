@@ -11,13 +11,13 @@ from scipy import special, stats
 
 
 def least_p(folds: int) -> float:
-    """Least two-sided p of the signed-rank test of so many pairs without ties: 2/2ᴶ."""
+    """Lowest two-sided p of the signed-rank test of J pairs without ties: 2/2ᴶ."""
     return 2.0 ** (1 - folds)
 
 
 @cache
 def signed_rank_rate(pairs: int, nominal: float) -> float:
-    """Share of true nulls that the two-sided signed-rank test of so many pairs rejects.
+    """Share of true nulls that the two-sided signed-rank test of some pairs rejects.
 
     The largest p that differences without ties attain at most at `nominal`, 0 where there is none:
     the share of sign patterns whose p is no larger is that p itself.

@@ -99,7 +99,7 @@ def own_device(folder: Path = LOCKS) -> Iterator[str | None]:
 
 
 def _first_free(folder: Path, names: list[str]) -> tuple[int, str]:
-    """Lock, as an open file, and name of the first GPU that nobody holds."""
+    """Lock, as an open file, and name of the first free GPU."""
     logged = False
     while True:
         for name in names:

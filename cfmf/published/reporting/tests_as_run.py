@@ -31,7 +31,7 @@ BEST = (keys.SEARCH_ON_TEST, keys.GRID_ON_TEST, names.REG_ON_VALIDATION)
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Figures, checks, tests, medians and best rows, published and corrected by turns."""
+    """Figures, checks, tests, medians and best rows, published and corrected alternately."""
     found = study.table("tests")
     unblocked = where(found, design=keys.UNBLOCKED)
     if unblocked.empty:

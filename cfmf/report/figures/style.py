@@ -72,7 +72,7 @@ def colour(method: str) -> str:
 
 @cache
 def generated(number: int) -> str:
-    """The colour of a number: hues a golden angle apart, in two luminances by turns."""
+    """The colour of a number: hues a golden angle apart, with two alternating luminances."""
     hue, wanted = (0.56 + number * HUE_STEP) % 1, LUMINANCE[number % 2]
     low, high = 0.0, 1.0
     while high - low > 1e-4:
@@ -116,7 +116,7 @@ TEMPLATE = go.layout.Template(
 def ticks(low: float, high: float) -> dict[str, object]:
     """Ticks of a logarithmic axis from `low` to `high`: 1, 2, 5, or powers of ten where many.
 
-    Plotly's own carry small digits that nobody can read.
+    Plotly's own ticks have minor digits too small to read.
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) <= 4 else (1,)

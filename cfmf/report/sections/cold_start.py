@@ -1,4 +1,4 @@
-"""Errors where little is known of a user or an item, and in the course of time."""
+"""Errors for users and items with few ratings, and over time."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
 
 
 def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
-    """The experiment that leaves each user so many ratings."""
+    """The experiment that truncates the users' histories."""
     rows = levels_of(trimmed)
     lengths = list(dict.fromkeys(rows["level"]))
     first = rows[rows["level"] == lengths[0]]

@@ -24,7 +24,7 @@ QUICK = 0.1
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """The questions that this run can answer; a sentence in the place of an answer it lacks."""
+    """The questions that this run can answer; a sentence instead of an answer that is missing."""
     items = []
     for name, (answer, sections) in ANSWERS.items():
         text = answer(study, words) or words(f"questions.{name}_unknown")

@@ -80,9 +80,9 @@ def _table(rows: pd.DataFrame, title: Markup, words: Catalogue) -> Table:
 def reason(null: str, test: str, folds: int, levels: int, repeats: int, share: float) -> str:
     """Why a share is not nominal: the ending of a text of the catalogue, empty where it is.
 
-    `unexplained` is none of the known reasons. `approximate` is what the exact rate and the chance
-    of so many repeats, three standard errors as there are many shares, explain together;
-    `discrete` is between the exact rate of one pair and the sum of all pairs' rates.
+    `unexplained` is none of the known reasons. `approximate`: at most three standard errors above
+    the exact rate (three, because there are many shares). `discrete`: between the exact rate of one
+    pair and the sum of all pairs' rates.
     """
     low, high = KEPT
     if low <= share <= high:
