@@ -17,17 +17,17 @@
     remember.set(root.dataset.theme);
   });
 
-  // Folds: all at once, or the ones that hold what a link points at.
-  const unfold = document.getElementById("unfold");
-  unfold.hidden = false;
-  unfold.addEventListener("click", () => {
-    const open = unfold.getAttribute("aria-pressed") !== "true";
-    all("details.fold").forEach((fold) => { fold.open = open; });
-    unfold.setAttribute("aria-pressed", String(open));
+  // Collapsed parts: all at once, or those that contain the target of a link.
+  const expand = document.getElementById("expand");
+  expand.hidden = false;
+  expand.addEventListener("click", () => {
+    const open = expand.getAttribute("aria-pressed") !== "true";
+    all("details.collapsed").forEach((part) => { part.open = open; });
+    expand.setAttribute("aria-pressed", String(open));
   });
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    for (let part = target && target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
     if (target && location.hash !== "#main") target.scrollIntoView();
   };
   addEventListener("hashchange", reveal);

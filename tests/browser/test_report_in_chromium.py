@@ -67,7 +67,7 @@ def page(reports):
 def test_no_error_no_request_no_sideways_scroll(reports, name, width, dark):
     with Page(width, dark=dark) as opened:
         opened.open(reports[name])
-        opened.run("document.getElementById('unfold').click()")
+        opened.run("document.getElementById('expand').click()")
         opened.run("report.drawAll()")
         assert opened.console == []
         outside = [
@@ -83,11 +83,11 @@ def test_no_error_no_request_no_sideways_scroll(reports, name, width, dark):
 
 
 def test_every_figure_is_drawn(page):
-    page.run("document.getElementById('unfold').click()")
+    page.run("document.getElementById('expand').click()")
     page.run("report.drawAll()")
     assert page.run(NOT_DRAWN) == []
     assert page.run("document.querySelectorAll('.plot').length") > 15
-    page.run("document.getElementById('unfold').click()")
+    page.run("document.getElementById('expand').click()")
 
 
 @pytest.mark.parametrize("emptied", ["figure", "trace"])
@@ -109,14 +109,14 @@ def test_figures_without_their_data_are_noticed(reports, tmp_path, emptied):
     (tmp_path / "emptied.html").write_text(html, encoding="utf-8")
     with Page(1400) as opened:
         opened.open(tmp_path / "emptied.html")
-        opened.run("document.getElementById('unfold').click(); report.drawAll()")
+        opened.run("document.getElementById('expand').click(); report.drawAll()")
         assert len(opened.run(NOT_DRAWN)) == figures
 
 
 def test_waiting_lines_are_shown_by_keyboard(reports):
     with Page(1400) as opened:
         opened.open(reports["report"])
-        opened.run("document.getElementById('unfold').click(); report.drawAll()")
+        opened.run("document.getElementById('expand').click(); report.drawAll()")
         button = "document.querySelector('[data-show-all]')"
         plot = f"document.getElementById({button}.dataset.showAll)"
         lines = f"{plot}.querySelectorAll('.scatterlayer .trace').length"
@@ -240,11 +240,11 @@ def test_prints_without_tools(page):
 def test_language_switch_gives_the_page_that_was_made_in_that_language(reports, name):
     with Page(1400) as other:
         other.open(reports["chinese" if name == "report" else "static-chinese"])
-        other.run("document.getElementById('unfold').click(); report.drawAll()")
+        other.run("document.getElementById('expand').click(); report.drawAll()")
         expected = other.run(SAID)
     with Page(1400) as opened:
         opened.open(reports[name])
-        opened.run("document.getElementById('unfold').click(); report.drawAll()")
+        opened.run("document.getElementById('expand').click(); report.drawAll()")
         before = opened.run(SAID)
         opened.run(SPEAK.format("zh"))
         assert opened.run("location.hash") == "#zh"
@@ -323,7 +323,7 @@ def test_all_can_be_reached_and_used_by_keyboard(reports):
         opened.press("Enter")
         assert opened.run(outline) == "solid"
         assert opened.run(f"{heading}.parentElement.ariaSort") == "ascending"
-        fold = "document.querySelector('details.fold')"
+        fold = "document.querySelector('details.collapsed')"
         opened.run(f"{fold}.querySelector('summary').focus()")
         opened.press("Enter")
         assert opened.run(f"{fold}.open")
@@ -344,7 +344,7 @@ def test_axe_finds_no_serious_violation(reports, name, width, dark):
         pytest.skip("axe-core is not there: npm ci --prefix tests/browser")
     with Page(width, dark=dark) as opened:
         opened.open(reports[name])
-        opened.run("document.getElementById('unfold').click()")
+        opened.run("document.getElementById('expand').click()")
         opened.run("report.drawAll()")
         opened.run(AXE_FILE.read_text(encoding="utf-8") + "; true")
         for language in ("en", "zh"):

@@ -121,7 +121,7 @@ def _audit(study: Study, words: Catalogue) -> list[Block]:
     title = words("data.audit_overlap")
     tables += _overlap("audit-overlap", title, study.audit.get("overlap") or {}, words)
     tables += _heads(study, words)
-    return [Collapsed(words("data.audit_fold"), tables)] if tables else []
+    return [Collapsed(words("data.audit_details"), tables)] if tables else []
 
 
 def _times(about: dict[str, Any]) -> str:
