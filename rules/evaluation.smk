@@ -7,7 +7,7 @@ RESAMPLING = ("bootstrap_repeats", "seed", "ci_level")
 
 
 checkpoint extend_search:
-    """The points beside those that validation chooses so far, which are trained next; none at the end."""
+    """The points next to those that validation has chosen so far; none when the search ends."""
     input:
         metrics=lambda job: plan.points(
             job.dataset, "metrics.tsv", job.method, before=int(job.round)
@@ -70,23 +70,25 @@ rule evaluate_methods:
         code=code("evaluate_methods"),
     output:
         metrics=table(
-            result("evaluation", table="metrics"), "Evaluation", "every setting"
+            result("evaluation", table="metrics"),
+            "Evaluation",
+            "metrics of every setting",
         ),
         selected=table(
             result("evaluation", table="selected"),
             "Evaluation",
-            "settings chosen on validation",
+            "metrics of the chosen settings",
         ),
         selection=table(
             result("evaluation", table="selection"),
             "Evaluation",
-            "the settings that were chosen",
+            "settings chosen on validation",
         ),
-        costs=table(result("evaluation", table="costs"), "Cost", "seconds of every run"),
+        costs=table(result("evaluation", table="costs"), "Cost", "time of every run"),
         slices=table(
             result("evaluation", table="slices"),
             "Evaluation",
-            "errors by history, popularity and date, fold by fold",
+            "errors by history, popularity and date, by fold",
         ),
         intervals=table(
             result("evaluation", table="intervals"),
@@ -167,7 +169,7 @@ rule measure_scaling:
         scaling=table(
             result("evaluation", table="scaling"),
             "Cost",
-            "how the time of a fit grows",
+            "scaling of the fit time",
         ),
     log:
         log_of("measure_scaling"),
@@ -198,15 +200,15 @@ rule gather_measurements:
         factors=table(
             result("evaluation", table="factors"),
             "Explanations",
-            "factors and the titles at their ends",
+            "factors and titles with extreme loadings",
         ),
         similar_titles=table(
             result("evaluation", table="similar_titles"),
             "Explanations",
-            "nearest titles",
+            "most similar titles",
         ),
         fit_costs=table(
-            result("evaluation", table="fit_costs"), "Cost", "what one fit takes"
+            result("evaluation", table="fit_costs"), "Cost", "cost of one fit"
         ),
         recommendations=table(
             result("evaluation", table="recommendations"),
@@ -216,17 +218,17 @@ rule gather_measurements:
         explanations=table(
             result("evaluation", table="explanations"),
             "Explanations",
-            "why they are recommended",
+            "explanations of recommendations",
         ),
         cold_start=table(
             result("evaluation", table="cold_start"),
             "Evaluation",
-            "histories cut short",
+            "truncated histories",
         ),
         ranking=table(
             result("evaluation", table="ranking"),
             "Evaluation",
-            "order of unrated items",
+            "ranking of unrated items",
         ),
     log:
         log_of("gather_measurements"),

@@ -1,4 +1,4 @@
-"""The published study, repeated beside the corrected one; included where the config enables it."""
+"""The published study, repeated in addition to the corrected one; included where the config enables it."""
 
 from cfmf.published import SEARCHED
 
@@ -47,7 +47,7 @@ rule search_published:
         log_of("search_published"),
     benchmark:
         benchmark_of("search_published")
-    # It runs long and alone: better beside the others than after them.
+    # It takes long on one core: better in parallel with the others than after them.
     priority: 10
     conda:
         "../envs/search.yaml"
@@ -81,7 +81,7 @@ rule compare_backends:
         benchmark_of("compare_backends")
     conda:
         "../envs/jax.yaml"
-    # It takes times: nothing else should run beside it.
+    # It measures times: nothing else should run at the same time.
     threads: workflow.resource_settings.cores or 1
     resources:
         # JAX gathers the factors of every rating: see training_megabytes.

@@ -46,13 +46,13 @@ rule render_report:
         code=code("render_report"),
     output:
         interactive=result("report"),
-        still=report(
+        static=report(
             result("report_static"),
             caption="../report/captions/report.rst",
             category="Report",
             labels={
                 "data set": "{dataset}",
-                "page": "the whole report, still figures",
+                "page": "whole report, static figures",
             },
         ),
         further=report(
@@ -61,10 +61,10 @@ rule render_report:
             category="Report",
             labels={
                 "data set": "{dataset}",
-                "page": "further figures, those that the report folds",
+                "page": "additional figures, collapsed in the report",
             },
         ),
-        provenance=table(result("provenance"), "Report", "what the run was made with"),
+        provenance=table(result("provenance"), "Report", "provenance of the run"),
         crate=result("crate"),
     log:
         log_of("render_report"),

@@ -32,7 +32,7 @@ rule test_statistics:
         best_rows=table(
             result("statistics", table="best_rows"),
             "Tests",
-            "best row of each k",
+            "best run for each k",
         ),
         verdict=table(result("verdict"), "Tests", "verdict"),
     log:

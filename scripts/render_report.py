@@ -32,7 +32,7 @@ with job(snakemake) as (log, params):
     study = load_extended(results, extensions)
     pages = {
         Path(snakemake.output.interactive): "embedded",
-        Path(snakemake.output.still): "svg",
+        Path(snakemake.output.static): "svg",
         Path(snakemake.output.further): "collapsed",
     }
     render_pages(study, pages, params.language, extensions)

@@ -47,7 +47,7 @@ def measure(
     resampling: Resampling,
     scale: tuple[float, float],
 ) -> dict[str, pd.DataFrame]:
-    """Fit a method again, to all of train and to train with histories cut short, and measure it.
+    """Fit a method again, to all of train and to train with truncated histories, and measure it.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def measure(
 def _cold_start(
     setting: Setting, on: Measured, options: Mapping[str, Any], resampling: Resampling
 ) -> pd.DataFrame:
-    """Errors with histories cut short; an empty table where no round of it is wanted."""
+    """Errors with truncated histories; an empty table where no round of it is wanted."""
     if not options["trimming"]["rounds"]:
         return pd.DataFrame(columns=COLUMNS["intervals"])
     plan = trimming.design(on.train, on.test, **options["trimming"], seed=options["seed"])

@@ -88,8 +88,8 @@ class Layout:
 def block_rows(rows: int, ratings: int) -> int:
     """Rows of a block: a power of two that depends only on the size of the matrix.
 
-    A block takes no more than so many bytes for each rating, so that many rows with few ratings
-    need little memory.
+    A block takes a limited number of bytes for each rating, so that many rows with few ratings need
+    little memory.
     """
     allowed = min(BLOCK_BYTES, RATING_BYTES * ratings)
     fitting = max(allowed // (4 * rows), 1)

@@ -78,7 +78,7 @@ def stopped(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def stopped_choices(metrics: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
-    """The same for the runs at the settings that were chosen, where there are any.
+    """The same for the runs at the chosen settings, where there are any.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from cfmf.report.strings import Catalogue, code
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Effort of tuning, accuracy against cost, what one fit takes and how it grows, jobs."""
+    """Tuning effort, accuracy against cost, cost and scaling of one fit, jobs."""
     found = [
         *effort.blocks(study, words),
         *_pareto(study, words),
