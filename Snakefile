@@ -27,11 +27,6 @@ if config["published"]["enabled"]:
     include: "rules/published.smk"
 
 
-def of_points(dataset, method):
-    """An input function: the metrics of every point of a method on a data set."""
-    return lambda _: plan.points(dataset, "metrics.tsv", method)
-
-
 EVERY_POINT = [
     of_points(dataset, method)
     for dataset in plan.datasets

@@ -100,6 +100,11 @@ def of_settings(file, *methods):
     ]
 
 
+def of_points(dataset, method):
+    """An input function: the metrics of every point of a method on a data set."""
+    return lambda _: plan.points(dataset, "metrics.tsv", method)
+
+
 def of_adaptive(*files):
     """An input function: these files of every adaptive search."""
     return of_folds("adaptive", method=plan.adaptive, file=files)
