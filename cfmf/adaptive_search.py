@@ -155,7 +155,7 @@ def _trials(study: optuna.Study, keys: Mapping[str, str]) -> pd.DataFrame:
     for trial in study.get_trials(deepcopy=False):
         state = "OUT_OF_TIME" if trial.user_attrs.get(OUT_OF_TIME) else trial.state.name
         setting = trial.user_attrs["setting"]
-        text = " ".join(f"{name}={plain(value)}" for name, value in setting.items())
+        text = " ".join(f"{name}={plain(x)}" for name, x in setting.items() if x is not None)
         of_trial = {**keys, "trial": trial.number, "state": state, "setting": text}
         rows.append({**of_trial, "metric": ERROR, "value": trial.value})
     return pd.DataFrame(rows, columns=COLUMNS["trials"])

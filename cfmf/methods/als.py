@@ -19,7 +19,7 @@ class ALS(PenalizedMethod):
         0.15,
         "Strength λ of the penalty, as for mf; above 0, or rows with few ratings have no unique"
         " solution.",
-        grid=[0.1, 0.2],
+        grid=[0.15, 0.2],
         step=1.5,
         search=(0.01, 10),
         gt=0,

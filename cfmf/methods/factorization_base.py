@@ -112,7 +112,7 @@ class PenalizedMethod(FactorizationMethod):
         0.15,
         "Strength λ of the penalty, a pseudo-rating's share of the mean number of ratings of a user"
         " or item, for ratings of standard deviation 1.",
-        grid=[0.1, 0.2],
+        grid=[0.15, 0.2],
         step=1.5,
         search=(0.01, 10),
         ge=0,
