@@ -304,7 +304,9 @@ def records(lines: Iterable[str], dialect: Dialect, name: str, limit: int = -1) 
         except StopIteration:
             return
         except csv.Error as error:
-            fields, reason = [], f"it cannot be divided into fields ({error})"
+            fields = []
+            # Without the advice for programmers that may follow.
+            reason = f"it cannot be divided into fields ({str(error).split(' - ')[0]})"
             if len(consumed) > 1:
                 raise _open_quote(name, first, consumed, error, dialect.key) from None
         if len(consumed) > 1 and _are_rows(consumed, dialect.separator, len(fields)):
