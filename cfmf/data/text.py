@@ -163,8 +163,9 @@ def _wide(sample: bytes) -> str:
     pairs = np.frombuffer(sample[: len(sample) // 2 * 2], np.uint8).reshape(-1, 2)
     zero = (pairs == 0).mean(axis=0) if len(pairs) else np.zeros(2)
     high = int(zero.argmax())
-    # A field may have zero bytes in any encoding; in UTF-16 every digit and line feed has one.
-    plain = np.isin(pairs[:, 1 - high], np.frombuffer(b"0123456789,;|\t\n", np.uint8))
+    # A field may have zero bytes in any encoding; in UTF-16 every digit and separator has one.
+    signs = np.frombuffer(b"0123456789,;:|\t\r\n .-", np.uint8)
+    plain = np.isin(pairs[:, 1 - high], signs)
     paired = (pairs[plain, high] == 0).mean() > 0.5 if plain.any() else zero.max() > 0.4
     if not paired or zero.max() < 0.1 or zero.min() > 0.1 * zero.max():
         return ""
