@@ -1,5 +1,6 @@
 """Studies of several data sets; apart from test_study.py, so that another worker can run them."""
 
+import hashlib
 import json
 
 import pandas as pd
@@ -106,3 +107,23 @@ def test_a_rerun_keeps_what_is_good_also_offline(checkout):
         assert status != 0
         status, output = run(url)
         assert (status, raw.read_text().endswith(rows)) == (0, True), output
+
+
+def test_files_laid_into_the_raw_folder_are_used_if_a_checksum_confirms_them(checkout):
+    rows = "".join(f"{user},{item},{1 + user % 5}\n" for user in range(12) for item in range(9))
+    content = f"user,item,rating\n{rows}".encode()
+    raw = checkout.folder / "results/mine/raw"
+    raw.mkdir(parents=True)
+    urls = [
+        {"url": "http://127.0.0.1:9/ratings.csv", "sha256": hashlib.sha256(content).hexdigest()}
+    ]
+    config = {"study": {"datasets": ["mine"]}}
+    config["datasets"] = {"mine": {"source": "table", "urls": urls}}
+    (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    (raw / "ratings.csv").write_bytes(content + b"1,99,3\n")
+    status, output = checkout.run("ratings", "--configfile", "mine.yaml")
+    assert status != 0
+    assert "set it as `folder` of the data set" in output
+    (raw / "ratings.csv").write_bytes(content)
+    status, output = checkout.run("ratings", "--configfile", "mine.yaml")
+    assert (status, jobs_run(output)) == (0, ["parse_ratings"]), output
