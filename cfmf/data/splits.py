@@ -242,10 +242,11 @@ def _check_ties(date: NDArray[np.datetime64], rule: Mapping[str, Any], windows: 
     most = int(counts.argmax())
     raise ValueError(
         f"the folds {', '.join(empty)} of split.kind timeline have an empty part because of ties:"
-        f" the {len(date):,} ratings have {len(distinct):,} distinct dates, {counts[most]:,} of"
-        f" them {str(distinct[most]).removesuffix('T00:00:00.000000')}, and ratings of the same"
-        " date are never divided between train and test. Set split.folds lower or split.test"
-        " higher, use dates with the time of day, or set split.kind to kfold"
+        f" {counts[most]:,} of the {len(date):,} ratings have the same date,"
+        f" {str(distinct[most]).removesuffix('T00:00:00.000000')}, there are {len(distinct):,} in"
+        " all, and ratings of one date are never divided between train and test. Use dates with"
+        " the time of day, set split.kind to kfold, or, if there are several dates, set"
+        " split.folds lower or split.test higher"
     )
 
 

@@ -119,9 +119,7 @@ def test_leave_last_leaves_every_user_the_first_rating_to_learn_from(leave, size
 @pytest.mark.parametrize("days", [1, 2, 3])
 def test_a_timeline_of_few_days_says_that_dates_are_tied(ratings, days):
     tied = ratings.assign(date=(np.arange(1000) % days * 86_400).astype("datetime64[s]"))
-    with pytest.raises(
-        ValueError, match=rf"because of ties: the 1,000 ratings have {days} distinct"
-    ):
+    with pytest.raises(ValueError, match=rf"because of ties: .* there are {days} in all"):
         split(tied, rule("timeline", folds=4))
 
 
