@@ -38,6 +38,7 @@ from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.model import Factorization, Posterior, rated_rows
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
 from cfmf.kernels.solve import draw_links, inner_products, solve_rows
+from cfmf.neighbours.biases import fit_biases, tuned_regs
 from cfmf.observed import root_mean_square
 from cfmf.progress import progress
 from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
@@ -239,6 +240,10 @@ class _Sampling:
             *task.train.shape, k, settings.initial_scale / k**0.5, task.seed
         )
         left, right = side_by_side(users.astype(settings.dtype), items.astype(settings.dtype))
+        # From biases of zero, whose precision is then drawn as in the thousands, a chain on sparse
+        # ratings takes hundreds of sweeps to those that the ratings support.
+        biases = fit_biases(task.train, *tuned_regs(task.train))
+        left[:, k], right[:, k + 1] = biases.user, biases.item
         by_item = sparse.csr_array(task.train.T.tocsr())
         self.users = Side(task.train, left, k, k, settings.implicit in ("users", "both"))
         self.items = Side(by_item, right, k, k + 1, settings.implicit == "both")
