@@ -63,7 +63,7 @@ class SGD(Solver):
     learning_rate: float = 0.06
     decay: float = 0.5
     max_epochs: int = 100
-    patience: int | None = 5
+    patience: int | None = 20
     initial_scale: float = 0.1
     device: str = "cpu"
     dtype: type = np.float32

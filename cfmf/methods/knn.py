@@ -30,7 +30,7 @@ class KNN(Method):
         " minus their user's mean, both with norms over all ratings; pearson is the correlation"
         " over the ratings that the two share, pearson-baseline the same of residuals of the"
         " baseline predictor, uncentred.",
-        grid=["adjusted-cosine", "pearson", "pearson-baseline"],
+        grid=["adjusted-cosine", "pearson-baseline"],
     )
     prediction: Literal["raw", "centred", "baseline"] = setting(
         "baseline",

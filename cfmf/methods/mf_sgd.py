@@ -25,7 +25,7 @@ class MFSGD(PenalizedMethod):
     decay: float = setting(0.5, "Steps of epoch t are learning_rate / (1 + decay · t) long.", ge=0)
     max_epochs: int = setting(100, "Epochs at most.", ge=1)
     patience: int = setting(
-        5,
+        20,
         "Stops when the validation RMSE has not improved for so many epochs, and the best epoch is"
         " kept.",
         ge=1,
