@@ -170,4 +170,4 @@ def _bound(metadata: Iterable[Any], name: str, none: float) -> float:
 def _moved(parts: Mapping[str, str], name: str, value: float | None) -> str | None:
     if value is None:
         return None
-    return " ".join(f"{key}={plain(x)}" for key, x in (parts | {name: value}).items())
+    return " ".join(f"{key}={plain(x)}" for key, x in {**parts, name: value}.items())

@@ -50,14 +50,16 @@ class Standard:
 
     def task(self, task: Task) -> Task:
         """The task in standard ratings; its report is given those of the rating scale."""
-        parts = {name: self.matrix(part)[0] for name, part in task.parts().items()}
-        bounds = task.bounds and tuple((end - self.centre) / self.unit for end in task.bounds)
+        moved: dict[str, Any] = {name: self.matrix(part)[0] for name, part in task.parts().items()}
+        moved["bounds"] = task.bounds and tuple(
+            (end - self.centre) / self.unit for end in task.bounds
+        )
         report = task.report and self.reporting(task.report)
         start = task.start
         if isinstance(start, Factorization):
             start = start.reordered(self.users, self.items)
             start = start.rescaled(1 / self.unit, -self.centre / self.unit)
-        return replace(task, **parts, bounds=bounds, report=report, start=start)
+        return replace(task, **moved, report=report, start=start)
 
     def matrix(self, part: sparse.csr_array) -> tuple[sparse.csr_array, Order]:
         """A part in standard ratings, float32, and the place in `part` of each of its entries."""
