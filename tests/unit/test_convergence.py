@@ -99,6 +99,18 @@ def test_few_factors_are_fitted_from_several_starts(run, monkeypatch, name):
     assert value_of(many, "fit", "starts") == 1
 
 
+@pytest.mark.parametrize("name", [*SEVERAL, *({"mf-jax"} & set(METHODS))])
+def test_training_begins_where_it_is_told(run, name):
+    """The loss of a start is the loss that the training which found it ended with."""
+    method = METHODS[name](k=3, reg=0.1, max_epochs=60, scale=(-10, 10))
+    [first] = method.fit_tasks([Task(run.train, 2, epochs=20)])
+    [again] = method.fit_tasks([Task(run.train, 2, start=first.model, epochs=0)])
+    np.testing.assert_allclose(again.predictions["train"], first.predictions["train"], atol=1e-5)
+    assert again.history["loss"].item() == pytest.approx(first.history["loss"].iloc[-1], rel=1e-5)
+    [on] = method.fit_tasks([Task(run.train, 2, start=first.model, epochs=20)])
+    assert on.history["loss"].iloc[on.epochs] == on.history["loss"].min()
+
+
 def test_a_setting_chosen_by_validation_is_fitted_from_the_start_that_was_kept(run, monkeypatch):
     method = made("als", 2)
     stall(monkeypatch, lambda start: start == 0)

@@ -8,7 +8,7 @@ from benchmarks import defaults, simulation
 from benchmarks.common import RESULTS
 from benchmarks.development import RANK, SHAPES, synthetic
 
-SMALL = {"users": 300, "items": 120, "train": 12_000, "test": 3000}
+SMALL = {"users": 250, "items": 100, "train": 9000, "test": 2500}
 GRIDS = {
     "baseline": {},
     "item-knn": {"similarity": ["pearson-baseline"], "neighbours": [20], "shrinkage": [20, 2000]},
