@@ -44,12 +44,12 @@ TRUTHS: dict[str, dict[str, Any]] = {
     "rank 0": {**SHAPES["usual"], **RANK, "rank": 0},
     "rank 10": {**SHAPES["usual"], **RANK},
 }
-PENALIZED = {"k": [1, 4, 16], "reg": [0.05, 0.15, 0.5, 1.5, 5]}
+PENALIZED = {"k": [4, 10], "reg": [0.1, 0.3, 1, 5]}
 KNN = {
     "similarity": ["pearson-baseline"],
-    "neighbours": [20, 80],
+    "neighbours": [40],
     "shrinkage": [20, 200, 2000],
-    "damping": [0.1, 1, 10],
+    "damping": [0.1, 10],
 }
 GRIDS: dict[str, Mapping[str, Any]] = {
     "baseline": {},
@@ -57,7 +57,7 @@ GRIDS: dict[str, Mapping[str, Any]] = {
     "item-knn": KNN,
     "mf": PENALIZED,
     "als": PENALIZED,
-    "gibbs": {"k": [4, 10, 16]},
+    "gibbs": {"k": [4, 10]},
 }
 BASELINE = "baseline"
 
