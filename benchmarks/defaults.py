@@ -8,10 +8,10 @@ MovieTweetings and MovieLens 1M (600 of its users).
 A default is to be changed where a value lowers the RMSE by more than `MATTERS` on average over the
 data sets, and raises it by more than that on none.
 
-    python -m benchmarks.defaults [--data FOLDER] [--folds 1] [--method NAME …]
+    python -m benchmarks.defaults [--data FOLDER] [--folds 1] [--method NAME …] [--setting NAME …]
 
-prints the table and writes benchmarks/results/defaults.tsv; with `--method`, the rows of other
-methods stay as they are.
+prints the table and writes benchmarks/results/defaults.tsv; rows of other methods and settings stay
+as they are.
 """
 
 from __future__ import annotations
@@ -103,8 +103,10 @@ def errors(
     }
 
 
-def table_of(name: str, data: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """Every value of every setting of a method, with columns `COLUMNS`.
+def table_of(
+    name: str, data: Mapping[str, Sequence[Run]], settings: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Every value of these settings of a method, or of all, with columns `COLUMNS`.
 
     `change` is the RMSE over that of the default, minus 1, mean over folds, and `se` the standard
     error of that mean (empty of one fold); the rows of the data set `all` are means over data sets.
@@ -112,7 +114,12 @@ def table_of(name: str, data: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     method = registry.method(name)()
     usual = errors(name, {}, data)
     rows: list[list[Any]] = []
-    trials = [(setting, value) for setting, values in VALUES[name].items() for value in values]
+    trials = [
+        (setting, value)
+        for setting, values in VALUES[name].items()
+        for value in values
+        if not settings or setting in settings
+    ]
     for setting, value in progress(trials, f"{name}: values"):
         default = getattr(method, setting)
         found = usual if value == default else errors(name, {setting: value}, data)
@@ -145,14 +152,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("CFMF_REAL_DATA"))
     parser.add_argument("--folds", type=int, default=1, help="of each data set")
     parser.add_argument("--method", nargs="+", choices=list(VALUES), default=list(VALUES))
+    known = sorted({setting for values in VALUES.values() for setting in values})
+    parser.add_argument("--setting", nargs="+", choices=known, default=[])
     options = parser.parse_args(arguments)
     data = development(options.data and Path(options.data), options.folds)
-    kept = pd.read_csv(TABLE, sep="\t") if TABLE.exists() else pd.DataFrame(columns=COLUMNS)
-    tables = dict(list(kept.groupby("method")))
+    found = pd.read_csv(TABLE, sep="\t") if TABLE.exists() else pd.DataFrame(columns=COLUMNS)
     for name in options.method:
-        tables[name] = table_of(name, data)
-        print(tables[name][tables[name]["dataset"] == ALL].to_string(index=False), flush=True)
-        found = pd.concat([tables[one] for one in VALUES if one in tables])
+        table = table_of(name, data, options.setting)
+        print(table[table["dataset"] == ALL].to_string(index=False), flush=True)
+        again = (found["method"] == name) & found["setting"].isin(table["setting"])
+        found = pd.concat([found[~again], table]) if len(found) else table
+        order = found["method"].map(list(VALUES).index)
+        found = found.iloc[np.argsort(order, kind="stable")]
         found.to_csv(TABLE, sep="\t", index=False, float_format="%.5f", lineterminator="\n")
     changes = better(found)
     print(changes.to_string(index=False) if len(changes) else "No default is to be changed.")

@@ -59,7 +59,8 @@ def test_whole_simulation_is_the_committed_table(truth):
     if truth in ("dense", "rank 10"):
         assert found.loc[factors, "test_rmse"].max() < found.drop(factors)["test_rmse"].min()
     else:
-        assert (others["difference"] < 2 * others["se"]).all()  # no worse than the biases
+        gap = others["test_rmse"] - found.loc["baseline", "test_rmse"]
+        assert ((gap <= 0.001) | (others["difference"] < 2 * others["se"])).all()
 
 
 def test_defaults_of_settings_are_measured_and_the_rule_chooses():
