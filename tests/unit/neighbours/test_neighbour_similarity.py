@@ -88,6 +88,23 @@ def test_pearson_feels_neither_shift_nor_scale_of_a_user(seed, shift, scale):
     np.testing.assert_allclose(before, after, atol=2e-4)
 
 
+@pytest.mark.parametrize("by", AXES)
+@pytest.mark.parametrize("factor", [1e3, 1e6, 1e9])
+def test_pearson_of_light_raters_is_exact_beside_huge_counts(by, factor):
+    """Some rows hold counts up to `factor` times as large, as play counts do."""
+    rng = np.random.default_rng(6)
+    table = rng.integers(1, 6, (12, 40)).astype(float)
+    table[:4] = np.round(table[:4] * factor * rng.lognormal(size=(4, 40)))
+    expected = np.corrcoef(table)
+    rows, columns = np.indices(table.shape).reshape(2, -1)
+    ratings = matrix_of(rows, columns, table.ravel(), table.shape)
+    if by == "items":
+        ratings = sparse.csr_array(ratings.T.tocsr())
+    found = scatter.full_similarity(compare(ratings, by, "pearson"), 0.0)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @given(seed=st.integers(0, 2**16), kind=st.sampled_from(SIMILARITIES))
 @settings(max_examples=25, deadline=None)
 def test_is_symmetric_and_bounded(seed, kind):
