@@ -91,8 +91,15 @@ def costs(study: Study) -> pd.DataFrame:
 
 
 def least(table: pd.DataFrame, column: str) -> pd.Series:
-    """The row with the lowest value in a column; missing values do not count."""
-    return table.iloc[int(np.nanargmin(table[column].to_numpy(dtype=float)))]
+    """The row with the lowest value in a column; the first one where all values are missing."""
+    values = table[column].to_numpy(dtype=float)
+    return table.iloc[int(np.argmin(np.where(np.isnan(values), np.inf, values)))]
+
+
+def equal_ratings(study: Study) -> int:
+    """The number of ratings where all are equal, so that no method can be told from another."""
+    about = study.audit.get("checks", {}).get("constant", {})
+    return int(about.get("count", 0)) if isinstance(about, dict) else 0
 
 
 def tuned_by_k(study: Study, split: str = "test") -> pd.DataFrame:

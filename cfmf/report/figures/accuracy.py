@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.methods.registry import family, of_published
+from cfmf.methods.registry import of_published
 from cfmf.report.figures.style import (
     BOX,
     DASHES,
@@ -16,6 +16,7 @@ from cfmf.report.figures.style import (
     at,
     colour,
     figure,
+    kind,
     look,
     plot,
     symbol,
@@ -88,7 +89,7 @@ def foremost(slices: pd.DataFrame, each: int = 2) -> list[str]:
     methods = [str(method) for method in means.index if not of_published(str(method))]
     found: list[str] = []
     for method in methods or [str(method) for method in means.index]:
-        if sum(family(other) == family(method) for other in found) < each:
+        if sum(kind(other) == kind(method) for other in found) < each:
             found.append(method)
     return [method for method in dict.fromkeys(slices["method"]) if method in found]
 

@@ -55,14 +55,19 @@ SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b344
 SYMBOLS = dict(zip(FAMILIES, ("square", "circle", "diamond"), strict=True))
 
 
+def kind(method: str) -> str:
+    """The family of a method; empty of one that is no longer installed."""
+    return family(method) if method in methods() else ""
+
+
 def symbol(method: str) -> str:
     """The mark of a method's family, so that colour is not the only sign."""
-    return SYMBOLS[family(method)]
+    return SYMBOLS.get(kind(method), "x")
 
 
 def colour(method: str) -> str:
     """The colour of a method, the same in every figure: by its family and place in the registry."""
-    if family(method) == FAMILIES[0]:
+    if kind(method) == FAMILIES[0]:
         return GREY
     known = list(methods())
     # A method that is no longer installed gets a colour from its letters.

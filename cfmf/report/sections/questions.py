@@ -26,8 +26,12 @@ QUICK = 0.1
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """The questions that this run can answer; a sentence instead of an answer that is missing."""
     items = []
+    equal = numbers.equal_ratings(study)
     for name, (answer, sections) in ANSWERS.items():
-        text = answer(study, words) or words(f"questions.{name}_unknown")
+        if equal and name != "cost":
+            text = words("questions.equal_ratings", count=number(equal, "count"))
+        else:
+            text = answer(study, words) or words(f"questions.{name}_unknown")
         items.append((_asked(name, study, words), text, links(sections, words)))
     return [Answers(items)]
 

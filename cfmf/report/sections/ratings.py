@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import distributions as figures
 from cfmf.report.page import Block, Collapsed, Heading, Table, Text, plotted, tabulated
@@ -31,6 +32,8 @@ def _sizes(study: Study, words: Catalogue) -> Markup:
     audit = study.audit
     counts = {name: audit.get(f"rows_{name}") for name in ("read", "kept", "refused")}
     text = words("data.rows", **amounts("count", **counts))
+    if equal := numbers.equal_ratings(study):
+        text += " " + words("data.equal_ratings", count=number(equal, "count"))
     if study.ratings is not None and study.users is not None and study.items is not None:
         n, m, items = len(study.ratings), len(study.users), len(study.items)
         text += " " + words(
