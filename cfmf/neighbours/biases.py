@@ -15,9 +15,11 @@ REGS = (10.0, 5.0)
 """Weights of the squared biases of users and of items where nothing tunes them."""
 LIMITS = 0.5, 10_000.0
 """Lowest and highest weight that `tuned_regs` tries."""
+STEPS = 2.0, 2**0.5
+"""Factors by which it changes a weight, one after the other."""
 PARTS, ENOUGH = 10, 10_000
 """It holds out a tenth of the ratings, and another one until there are about so many."""
-TUNING_SWEEPS = 4
+TUNING_SWEEPS = 6
 GAIN = 1e-5  # share of the RMSE that a step of its search must gain
 
 
@@ -86,8 +88,8 @@ def tuned_regs(train: sparse.csr_array) -> tuple[float, float]:
 
     They are held out of `train` itself, so that the weights are a function of the training ratings
     alone: a model whose biases have them needs no validation part, and is the same whoever trains
-    it. From `REGS` on, one weight at a time is doubled or halved while that lowers the error. Which
-    ratings are held out depends on neither unit nor order.
+    it. From `REGS` on, one weight at a time is doubled or halved while that lowers the error, and
+    then changed by smaller factors. Which ratings are held out depends on neither unit nor order.
 
     Returns
     -------
@@ -104,14 +106,16 @@ def tuned_regs(train: sparse.csr_array) -> tuple[float, float]:
         return known[regs]
 
     best = REGS
-    while splits:
-        user, item = best
-        around = [(user * by, item) for by in (2, 0.5)] + [(user, item * by) for by in (2, 0.5)]
-        around = [regs for regs in around if LIMITS[0] <= min(regs) and max(regs) <= LIMITS[1]]
-        nearby = min(around, key=error)
-        if not error(nearby) < error(best) * (1 - GAIN):
-            break
-        best = nearby
+    for step in STEPS if splits else ():
+        while True:
+            user, item = best
+            around = [(user * by, item) for by in (step, 1 / step)]
+            around += [(user, item * by) for by in (step, 1 / step)]
+            around = [regs for regs in around if LIMITS[0] <= min(regs) and max(regs) <= LIMITS[1]]
+            nearby = min(around, key=error)
+            if not error(nearby) < error(best) * (1 - GAIN):
+                break
+            best = nearby
     return best
 
 
