@@ -43,6 +43,17 @@ def test_ties_go_to_the_simpler_model():
     assert (best["k"], best["reg"]) == ("4", "0.1")
 
 
+@pytest.mark.parametrize(("excess", "chosen"), [(0.0004, "4"), (0.0006, "16")])
+def test_a_difference_that_validation_cannot_tell_is_a_tie(excess, chosen):
+    validation = {("16", "0.1"): [2.0], ("4", "0.1"): [2.0 * (1 + excess)], ("64", "0.1"): [2.0]}
+    assert selection.choose(grid(validation)).iloc[0]["k"] == chosen
+
+
+def test_of_equally_simple_settings_the_lower_error_counts():
+    found = selection.choose_trial(trials(["reg_user=1", "reg_user=2"], [0.9001, 0.9]))
+    assert found.iloc[0]["setting"] == "reg_user=2"
+
+
 @pytest.mark.parametrize(
     ("best", "edge"),
     [
