@@ -63,17 +63,22 @@ def samples(
     ks: Sequence[int],
     seed: int,
 ) -> Iterator[Sample]:
-    """Every point to measure of a method; the whole matrix at the chosen setting ends two axes."""
+    """Every point to measure of a method; the whole matrix at the chosen setting ends two axes.
+
+    A sample without training or test ratings, as tiny data may have, is left out.
+    """
+    found = []
     order = np.random.default_rng(seed).permutation(train.shape[0])
     for share in SHARES:
         thin = thinned(train, share, seed)
-        yield Sample("ratings", thin.nnz, setting, thin, test)
+        found.append(Sample("ratings", thin.nnz, setting, thin, test))
     for share in SHARES:
         kept = np.sort(order[: max(1, round(share * len(order)))])
-        yield Sample("users", len(kept), setting, train[kept], test[kept])
+        found.append(Sample("users", len(kept), setting, train[kept], test[kept]))
     for k in ks:
         if sized := setting.with_size(k):
-            yield Sample("k", k, sized, train, test)
+            found.append(Sample("k", k, sized, train, test))
+    yield from (one for one in found if one.train.nnz and one.queried.nnz)
 
 
 def measure(

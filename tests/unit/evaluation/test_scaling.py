@@ -24,6 +24,14 @@ def test_samples_are_nested(ratings, setting_of):
     assert [sample.setting.k for sample in found if sample.axis == "k"] == ["2", "8"]
 
 
+def test_samples_without_ratings_are_left_out(setting_of):
+    train = sparse.csr_array(np.array([[4.0, 0], [0, 2]], np.float32))
+    test = sparse.csr_array(np.array([[0, 3.0], [0, 0]], np.float32))
+    found = list(scaling.samples(setting_of("mf"), train, test, [1], seed=3))
+    assert {sample.axis for sample in found} == {"ratings", "users", "k"}
+    assert all(sample.train.nnz and sample.queried.nnz for sample in found)
+
+
 def test_exponent_of_a_known_law_is_found(ratings, setting_of):
     train, test = ratings
     seconds = {"ratings": 1.5, "users": 2.0, "k": 0.5}
