@@ -75,9 +75,8 @@ def samples(
     for share in SHARES:
         kept = np.sort(order[: max(1, round(share * len(order)))])
         found.append(Sample("users", len(kept), setting, train[kept], test[kept]))
-    for k in ks:
-        if sized := setting.with_size(k):
-            found.append(Sample("k", k, sized, train, test))
+    sized = [(k, setting.with_size(k)) for k in ks]
+    found += [Sample("k", k, one, train, test) for k, one in sized if one]
     yield from (one for one in found if one.train.nnz and one.queried.nnz)
 
 
