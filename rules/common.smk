@@ -91,11 +91,11 @@ def of_methods(*files):
     return filled(result("neighbours"), method=plan.in_area("neighbours"), file=files)
 
 
-def of_settings(file, *methods):
+def of_settings(file, methods=None):
     """An input function: a file of every setting of these methods, by default of the job's."""
     return lambda job: [
         path
-        for method in methods or [job.method]
+        for method in ([job.method] if methods is None else methods)
         for path in plan.of_method(job.dataset, method, file)
     ]
 

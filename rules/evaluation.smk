@@ -56,11 +56,11 @@ rule select_settings:
 
 rule evaluate_methods:
     input:
-        metrics=of_settings("metrics.tsv", *EVERY_METHOD),
+        metrics=of_settings("metrics.tsv", EVERY_METHOD),
         # of every setting; only those of the chosen ones are read
-        predictions=of_settings("predictions.parquet", *EVERY_METHOD),
+        predictions=of_settings("predictions.parquet", EVERY_METHOD),
         tuning_costs=of_methods("tuning_costs.tsv"),
-        costs=of_settings("costs.tsv", *EVERY_METHOD),
+        costs=of_settings("costs.tsv", EVERY_METHOD),
         settings=plan.selection(),
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),

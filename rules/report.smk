@@ -17,7 +17,7 @@ rule render_report:
         similarity=of_first_fold("similarity"),
         seconds=of_first_fold("similarity_costs"),
         trials=of_methods("trials.tsv"),
-        history=of_settings("history.parquet", *plan.in_area("factorization")),
+        history=of_settings("history.parquet", plan.in_area("factorization")),
         evaluated=filled(
             result("evaluation"),
             table=["metrics", "selected", "selection", "costs", "slices", "intervals"],

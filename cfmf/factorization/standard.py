@@ -45,7 +45,10 @@ class Standard:
     def of(cls, train: sparse.csr_array) -> Standard:
         """That of training ratings, users × items."""
         values = train.data.astype(np.float64)
-        users, items = (np.argsort(keys, kind="stable") for keys in row_keys(train))
+        counts = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
+        # Most ratings first: a chain's links mix faster if those of much-rated rows are drawn first.
+        sides = zip(row_keys(train), counts, strict=True)
+        users, items = (np.lexsort((keys, -count)) for keys, count in sides)
         return cls(float(values.mean()), float(values.std()) or 1.0, users, items)
 
     def task(self, task: Task) -> Task:

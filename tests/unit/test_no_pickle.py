@@ -24,7 +24,7 @@ class Trap:
 
 def folds(path):
     """Read `path` as folds whose folds.json vouches for it."""
-    facts = {"sha256": sha256(path), "folds": {"f1": {}}}
+    facts = {"sha256": sha256(path), "rule": {"kind": "kfold"}, "folds": {"f1": {}}}
     (path.parent / "folds.json").write_text(json.dumps(facts))
     return splits.load(path.parent, "f1")
 

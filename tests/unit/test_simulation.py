@@ -27,7 +27,7 @@ def compared(**settings):
 def test_factors_win_where_there_are_some():
     table = compared(**{**SMALL, **RANK, "rank": 3, "signal": 0.8})
     assert set(table.index[:2]) == {"als", "gibbs"}
-    assert table["above_oracle"].iloc[0] < 0.06
+    assert table["above_oracle"].iloc[0] < 0.7 * table.loc["baseline", "above_oracle"]
     gap = table.loc[["als", "gibbs"], "difference"] / table.loc[["als", "gibbs"], "se"]
     assert (gap < -4).all()
 

@@ -50,7 +50,7 @@ def test_temporal_track_fetches_no_rating_twice(checkout):
 def test_an_edited_file_of_a_local_folder_is_read_again(checkout):
     mine = checkout.folder / "mine"
     mine.mkdir()
-    rows = [f"{user},{item},3" for user in range(10) for item in range(10)]
+    rows = [f"{user},{item},{1 + item % 5}" for user in range(10) for item in range(10)]
     config = {"study": {"datasets": ["mine"]}}
     config["datasets"] = {"mine": {"source": "table", "folder": "mine"}}
     (checkout.folder / "mine.yaml").write_text(yaml.safe_dump(config))

@@ -75,7 +75,8 @@ def test_noise_floor_of_low_rank_ratings_is_reached(name):
     noise = root_mean_square(truth[pairs(test)] - test.data)
     biases = not name.startswith("mf-published")
     floor = noise * np.sqrt(1 + (FACTORS + biases) * (m + n) / train.nnz)
-    found = SOLVERS[name].fit(train, validation, test)
+    task = Task(train, 1, validation, test, bounds=(1.0, 5.0))
+    [found] = SOLVERS[name].fit_tasks([task])
     rmse = root_mean_square(found.predictions["test"] - test.data)
     assert noise < rmse < 1.01 * floor
     assert floor < 1.02 * noise < 0.8 * root_mean_square(test.data - train.data.mean())
