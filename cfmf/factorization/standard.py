@@ -46,7 +46,7 @@ class Standard:
         """That of training ratings, users × items."""
         values = train.data.astype(np.float64)
         counts = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
-        # Most ratings first: a chain's links mix faster if those of much-rated rows are drawn first.
+        # Most ratings first: the links of a chain mix faster if they are drawn in this order.
         sides = zip(row_keys(train), counts, strict=True)
         users, items = (np.lexsort((keys, -count)) for keys, count in sides)
         return cls(float(values.mean()), float(values.std()) or 1.0, users, items)
