@@ -24,7 +24,7 @@ def power_of_t(effect: float, pairs: int, alpha: float) -> float:
 
     Notes
     -----
-    P(|T| > t) of the noncentral t with `pairs` - 1 degrees of freedom and noncentrality
+    P(abs(T) > t) of the noncentral t with `pairs` - 1 degrees of freedom and noncentrality
     effect·√pairs (Cohen 1988, ch. 2). Where the far tail vanishes SciPy answers NaN; it counts as
     0.
     """
