@@ -25,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy import sparse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +34,7 @@ from benchmarks.common import COLUMNS, peak_megabytes  # noqa: E402
 from cfmf.data.formats import read  # noqa: E402
 from cfmf.data.matrices import build_matrix  # noqa: E402
 from cfmf.data.sources import retrieve  # noqa: E402
+from cfmf.workflow.config import completed  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "data.tsv"
 THREADS = 2
@@ -59,23 +59,10 @@ SIZES = {
 }
 
 
-def completed(block: dict, schema: dict) -> dict:
-    """A config block with the defaults of its schema."""
-    block = dict(block)
-    for key, one in schema["properties"].items():
-        if key not in block and "default" in one:
-            block[key] = one["default"]
-        if one.get("type") == "object":
-            block[key] = completed(block[key], one)
-    return block
-
-
 @cache
 def dataset(**synthetic: int) -> dict:
     """Block of a synthetic data set."""
-    schema = yaml.safe_load((ROOT / "schemas/dataset.schema.yaml").read_text("utf-8"))
-    block = {"source": "synthetic", "synthetic": synthetic}
-    return completed(block, schema["$defs"]["dataset"])
+    return completed({"source": "synthetic", "synthetic": synthetic})
 
 
 def matrices(raw: Path, threads: int) -> int:

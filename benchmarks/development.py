@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from cfmf.data.formats import read
 from cfmf.data.matrices import fold_matrices
 from cfmf.data.sources import retrieve
 from cfmf.data.splits import split
-from cfmf.imports import ROOT
 from cfmf.training import Run
+from cfmf.workflow.config import completed
 
 VALIDATION, SEED = 0.1, 42
 SHAPES: dict[str, dict[str, Any]] = {
@@ -51,9 +50,7 @@ def synthetic(seed: int = 1, **settings: Any) -> Synthetic:
     settings
         Of the `synthetic` block of a config: users, items, train, test, rank, signal, bias, noise.
     """
-    schema = yaml.safe_load((ROOT / "schemas/dataset.schema.yaml").read_text("utf-8"))
-    block = {"source": "synthetic", "synthetic": {**settings, "seed": seed}}
-    block = completed(block, schema["$defs"]["dataset"])
+    block = completed({"source": "synthetic", "synthetic": {**settings, "seed": seed}})
     with tempfile.TemporaryDirectory() as temporary:
         facts = retrieve(block, Path(temporary) / "raw")
         parsed = read(Path(temporary) / "raw", block)
@@ -90,14 +87,3 @@ def runs(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> list[Run]:
         Run(name, 1, **dict(fold_matrices(ratings, fold, *shape)))
         for name, fold in split(ratings, rule).items()
     ]
-
-
-def completed(block: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A config block with the defaults of its schema."""
-    block = dict(block)
-    for key, one in schema["properties"].items():
-        if key not in block and "default" in one:
-            block[key] = one["default"]
-        if one.get("type") == "object":
-            block[key] = completed(block[key], one)
-    return block

@@ -34,8 +34,9 @@ import pandas as pd
 from benchmarks.common import RESULTS
 from benchmarks.development import RANK, Synthetic, synthetic
 from cfmf.methods import registry
-from cfmf.methods.base import Method
+from cfmf.methods.base import Method, text_parts
 from cfmf.observed import rmse
+from cfmf.selection import ERROR, best
 from cfmf.tasks import Task
 from cfmf.training import Run, train_point
 
@@ -67,13 +68,16 @@ BASELINE = "baseline"
 
 
 def tuned(name: str, run: Run, grid: Mapping[str, Any]) -> tuple[Method, float]:
-    """The candidate of a grid with the lowest RMSE on validation, and that RMSE."""
-    found = []
-    for candidate in registry.method(name).candidates(grid, (1.0, 5.0)):
+    """The candidate of a grid that validation chooses, and its RMSE there."""
+    candidates = registry.method(name).candidates(grid, (1.0, 5.0))
+    rows = []
+    for trial, candidate in enumerate(candidates):
         [fitted] = candidate.fit_tasks([Task(run.fit, run.seed, run.validation)])
-        found.append((rmse(fitted.predictions["validation"], run.validation.data), candidate))
-    error, best = min(found, key=lambda one: one[0])
-    return best, error
+        error = rmse(fitted.predictions["validation"], run.validation.data)
+        parts = text_parts(candidate.chosen_text())
+        rows.append({**parts, "method": name, "trial": trial, ERROR: error})
+    [chosen] = best(pd.DataFrame(rows), ["method"]).to_dict("records")
+    return candidates[chosen["trial"]], chosen[ERROR]
 
 
 def compare(

@@ -18,7 +18,7 @@ import pandas as pd
 
 from cfmf.hyperband import keep_study, new_study
 from cfmf.methods import registry
-from cfmf.methods.base import Method, Prediction, plain
+from cfmf.methods.base import Method, Prediction, text_of
 from cfmf.observed import pairs, rmse
 from cfmf.prediction import score_fold
 from cfmf.selection import ERROR, best_trials
@@ -155,7 +155,7 @@ def _trials(study: optuna.Study, keys: Mapping[str, str]) -> pd.DataFrame:
     for trial in study.get_trials(deepcopy=False):
         state = "OUT_OF_TIME" if trial.user_attrs.get(OUT_OF_TIME) else trial.state.name
         setting = trial.user_attrs["setting"]
-        text = " ".join(f"{name}={plain(x)}" for name, x in setting.items() if x is not None)
+        text = text_of({name: x for name, x in setting.items() if x is not None})
         of_trial = {**keys, "trial": trial.number, "state": state, "setting": text}
         rows.append({**of_trial, "metric": ERROR, "value": trial.value})
     return pd.DataFrame(rows, columns=COLUMNS["trials"])

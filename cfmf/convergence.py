@@ -45,7 +45,7 @@ def best_starts(method: Method, tasks: Sequence[Task], train: Train) -> list[Fit
     The kept training of each task, with the number of its start and of all starts.
     """
     found = train(tasks, "fit")
-    if not method.several_starts or getattr(method, "k", np.inf) > SMALL_K:
+    if not method.several_starts or method.model_dump()["k"] > SMALL_K:
         return found
     losses = [[_loss(one)] for one in found]
     spent = [_seconds(one) for one in found]

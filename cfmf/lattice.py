@@ -19,7 +19,7 @@ from itertools import pairwise
 from math import inf, log
 from typing import Any
 
-from cfmf.methods.base import Method, plain, text_parts
+from cfmf.methods.base import Method, text_of, text_parts
 
 DIGITS = 2
 """Significant digits of a value that the config does not list."""
@@ -170,4 +170,4 @@ def _bound(metadata: Iterable[Any], name: str, none: float) -> float:
 def _moved(parts: Mapping[str, str], name: str, value: float | None) -> str | None:
     if value is None:
         return None
-    return " ".join(f"{key}={plain(x)}" for key, x in {**parts, name: value}.items())
+    return text_of({**parts, name: value})

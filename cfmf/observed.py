@@ -75,26 +75,6 @@ def pairs(matrix: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32
     return row_numbers(matrix), matrix.indices
 
 
-def check_pairs(
-    users: ArrayLike, items: ArrayLike, shape: tuple[int, int]
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Users and items of queried pairs as arrays.
-
-    Raises
-    ------
-    ValueError
-        If their lengths differ or one is outside a matrix of this shape.
-    """
-    found = np.atleast_1d(users), np.atleast_1d(items)
-    if len(found[0]) != len(found[1]):
-        raise ValueError(f"{len(found[0])} users but {len(found[1])} items; give one of each")
-    for numbers, size, what in zip(found, shape, ("user", "item"), strict=True):
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < size:
-            outside = numbers[(numbers < 0) | (numbers >= size)][0]
-            raise ValueError(f"there is no {what} {outside}; the model knows 0 to {size - 1}")
-    return found
-
-
 def overlap(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> dict[str, int]:
     """How many users (or items) are in train, in test, in both and in either; a mark for each."""
     return {

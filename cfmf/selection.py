@@ -7,7 +7,6 @@ regularization or shrinkage, then the lowest RMSE, then the first of the grid.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cfmf.lattice import Axis, missing, open_ends
+from cfmf.methods.base import text_of, text_parts
 from cfmf.tables import COLUMNS, read_table
 
 FEWER = ("k", "neighbours")
@@ -25,12 +25,11 @@ FOLD = ["dataset", "fold", "method"]
 POINT = [*FOLD, "k", "reg"]
 Axes = Mapping[str, Sequence[Axis]]
 """The axes of each method whose search grows."""
-TIE = 0.0005
+TIE = 0.0001
 """Share of the lowest RMSE by which another one may exceed it and count as equal.
 
-A tenth of MovieLens 100K as validation part cannot tell smaller differences from chance: the
-difference of two settings of one method varies from fold to fold by 0.0003 to 0.002 of the RMSE.
-With no tolerance a search follows them to ever more factors.
+With none, a search follows differences without meaning to ever more factors. The largest of those
+that cost nothing on the validation parts of the other folds: benchmarks/tie.py.
 """
 NEAR = 0.05
 """Proportion of a searched range, in the logarithm, that counts as its edge."""
@@ -191,7 +190,7 @@ def further_points(
     tried = {_point_text(row) for row in errors[["k", "reg"]].to_dict("records")}
     found = best(errors.dropna(subset=[ERROR]), FOLD).to_dict("records")
     texts = missing(map(_point_text, found), tried, axes, limit - len(tried))
-    parts = [setting_parts(text) for text in texts]
+    parts = [text_parts(text) for text in texts]
     return [(one["k"], one.get("reg", "")) for one in parts]
 
 
@@ -259,7 +258,7 @@ def search_edges(trials: pd.DataFrame, ranges: Mapping[str, Sequence[float]]) ->
     Columns fold, method, edge; one row for each fold and method with a complete trial.
     """
     found = best_trials(trials)
-    found["edge"] = [_near(setting_parts(text), ranges) for text in found["setting"]]
+    found["edge"] = [_near(text_parts(text), ranges) for text in found["setting"]]
     return found[["fold", "method", "edge"]]
 
 
@@ -268,22 +267,17 @@ def edge_parts(text: str) -> list[tuple[str, str]]:
     return [(name, end) for name, _, end in (one.partition("=") for one in text.split(";")) if end]
 
 
-def setting_parts(text: object) -> dict[str, str]:
-    """The parts of a setting such as `neighbours=40 shrinkage=100`; none of a missing one."""
-    return dict(re.findall(r"([\w-]+)\s*[=:~]\s*([^,;\s]+)", text)) if isinstance(text, str) else {}
-
-
 def _edges(chosen: str, tried: Iterable[str], axes: Sequence[Axis]) -> str:
     """`edge` along settings that stay as listed, and `open_ends` along those that grow."""
     texts = list(tried)
-    settings = pd.DataFrame([setting_parts(text) for text in texts])
+    settings = pd.DataFrame([text_parts(text) for text in texts])
     fixed = settings.drop(columns=[axis.name for axis in axes], errors="ignore")
-    ends = [edge(setting_parts(chosen), fixed), open_ends(chosen, set(texts), axes)]
+    ends = [edge(text_parts(chosen), fixed), open_ends(chosen, set(texts), axes)]
     return ";".join(filter(None, ends))
 
 
 def _point_text(row: Mapping[Any, Any]) -> str:
-    return " ".join(f"{name}={row[name]}" for name in ("k", "reg") if row[name])
+    return text_of({name: row[name] for name in ("k", "reg") if row[name]})
 
 
 def _choose_points(metrics: pd.DataFrame, axes: Axes) -> pd.DataFrame:
@@ -323,7 +317,7 @@ def _complete(trials: pd.DataFrame) -> pd.DataFrame:
     rows = trials[(trials["metric"] == ERROR) & (trials["state"] == "COMPLETE")]
     rows = rows.rename(columns={"value": ERROR}).reset_index(drop=True)
     rows["setting"] = rows["setting"].astype(object).fillna("")
-    parts = pd.DataFrame([setting_parts(text) for text in rows["setting"]], index=rows.index)
+    parts = pd.DataFrame([text_parts(text) for text in rows["setting"]], index=rows.index)
     return rows.join(parts.reindex(columns=[*FEWER, *STRONGER]))
 
 

@@ -63,3 +63,11 @@ def undisturbed(tmp_path_factory) -> Checkout:
     status, output = checkout.small("--resources", "gpu=0", env=kept | own)
     assert status == 0, output
     return checkout
+
+
+def pytest_make_parametrize_id(val):
+    """Long content has no place in a test's name, and archives contain the time of their making.
+
+    Names that differ between two processes of pytest-xdist would stop the whole run.
+    """
+    return "content" if isinstance(val, bytes | str) and len(val) > 60 else None

@@ -174,7 +174,9 @@ class _Training:
         self.steps = [torch.zeros((), device=settings.device) for _ in self.blocks]
         self.left_weights, self.right_weights = self.penalty_weights()
         regs = self.of_runs([bias_regs(task, settings.bias_reg) for task in tasks])
-        self.bias_weights = (regs / self.pairs.totals[:, None]).T[..., None]
+        # `bias_reg` is in ratings. Of a bias on the scale of the sum, `slope` of it is a rating.
+        slopes = self.of_runs([self.slope(task) for task in tasks])
+        self.bias_weights = (regs * (slopes**2 / self.pairs.totals)[:, None]).T[..., None]
         self.best = [block.clone() for block in self.blocks]
 
     @property
@@ -197,10 +199,16 @@ class _Training:
         mean = float(task.train.data.mean(dtype=np.float64))
         if not self.settings.bounded:
             return mean
-        low, high = bounds_of(task)
-        width = (high - low) or 1.0
-        share = min(max((mean - low) / width, 1e-3), 1 - 1e-3)
+        share = mean_share(task)
         return float(np.log(share / (1 - share)))
+
+    def slope(self, task: Task) -> float:
+        """How far a prediction at the mean rating moves with its sum."""
+        if not self.settings.bounded:
+            return 1.0
+        low, high = bounds_of(task)
+        share = mean_share(task)
+        return (high - low) * share * (1 - share)
 
     def start(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Normal factors and zero biases, or the tasks' own start.
@@ -380,3 +388,10 @@ def bounds_of(task: Task) -> tuple[float, float]:
     """Lowest and highest rating that a task's bounded output can give."""
     ratings = task.train.data
     return task.bounds or (float(ratings.min()), float(ratings.max()))
+
+
+def mean_share(task: Task) -> float:
+    """Where between a task's bounds its mean rating is, from 0 to 1 and at neither."""
+    low, high = bounds_of(task)
+    mean = float(task.train.data.mean(dtype=np.float64))
+    return min(max((mean - low) / ((high - low) or 1.0), 1e-3), 1 - 1e-3)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.models import Explanation, Floats, Indices, Model, Part, Prediction
-from cfmf.observed import check_pairs
+from cfmf.observed import checked_pairs
 
 CHUNK = 1 << 18  # pairs predicted at a time, so that the gathered factors stay small
 
@@ -70,7 +70,7 @@ class Factorization(Model):
 
     def predict(self, users: Indices, items: Indices) -> Prediction:
         """See `Model.predict`; a pair is a fallback if its user or item has no training rating."""
-        users, items = check_pairs(users, items, self.shape)
+        users, items = checked_pairs(users, items, self.shape)
         is_fallback = np.zeros(len(users), bool)
         if self.rated is not None:
             is_fallback = ~(self.rated[0][users] & self.rated[1][items])
@@ -215,7 +215,7 @@ class Posterior(Model):
 
     def predict(self, users: Indices, items: Indices) -> Prediction:
         """See `Model.predict`; values are predictive means."""
-        users, items = check_pairs(users, items, self.models[0].shape)
+        users, items = checked_pairs(users, items, self.models[0].shape)
         total = np.zeros(len(users))
         squares = np.zeros(len(users))
         for model, precision, of_user, of_item in zip(

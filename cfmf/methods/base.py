@@ -107,7 +107,8 @@ class Method(BaseModel):
         Whether validation decides how many passes the training on all training ratings takes.
     several_starts
         Whether what its training reaches depends on the random start, so that several are tried
-        where `cfmf.convergence` says so. Its solver can start from `Task.start`.
+        where `cfmf.convergence` says so. Its solver can start from `Task.start`; it needs a
+        setting `k`.
     watches_test
         Whether its learning curve shows the test RMSE of every pass, as the published study's did.
     on_gpu
@@ -336,8 +337,8 @@ class Method(BaseModel):
         ValueError
             If the text is of no setting of this method.
         """
-        text = text if isinstance(text, str) else ""
         parts = text_parts(text)
+        text = text if isinstance(text, str) else ""
         if list(parts) == list(cls.grids()):
             try:
                 [found] = cls.candidates(
@@ -353,12 +354,17 @@ class Method(BaseModel):
 
     def chosen_text(self) -> str:
         """Its searched settings as `name=value name=value`, numbers without exponents."""
-        return " ".join(f"{name}={plain(getattr(self, name))}" for name in self.grids())
+        return text_of({name: getattr(self, name) for name in self.grids()})
 
 
-def text_parts(text: str) -> dict[str, str]:
-    """The parts of what `Method.chosen_text` writes, by their names."""
-    return dict(part.split("=", 1) for part in text.split() if "=" in part)
+def text_of(parts: Mapping[str, Any]) -> str:
+    """Settings as every table writes them: `name=value name=value`."""
+    return " ".join(f"{name}={plain(value)}" for name, value in parts.items())
+
+
+def text_parts(text: object) -> dict[str, str]:
+    """The parts of what `text_of` writes, by their names; none of a missing text."""
+    return dict(part.split("=", 1) for part in text.split()) if isinstance(text, str) else {}
 
 
 def plain(value: Any) -> str:

@@ -81,6 +81,15 @@ def check(config: dict[str, Any]) -> None:
         raise ConfigError(f"The config is not valid: {fault}.")
 
 
+def completed(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The block of a data set with the defaults of what it leaves out; it is not checked."""
+    found = deepcopy(dict(block))
+    of_dataset = schema()["properties"]["datasets"]["additionalProperties"]
+    for _ in _Filling(of_dataset).iter_errors(found):
+        pass
+    return found
+
+
 def _refuse_renamed(config: Mapping[str, Any]) -> None:
     """Raise ConfigError if the config has a key under an old name."""
     for old, new in RENAMED.items():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cfmf import selection
 from cfmf.lattice import Axis, axes, lattice, missing, open_ends
-from cfmf.methods.base import Method, plain, setting
+from cfmf.methods.base import Method, plain, setting, text_parts
 
 K = lattice([4, 16], 4, (1, 256), whole=True)
 REG = lattice([0.1, 0.2], 2, (0.0125, 1.6))
@@ -22,7 +22,7 @@ def errors_of(function, texts, folds=("f1",)):
     """A `trials` table: an error of every setting on every fold; NaN where it is missing."""
     rows = [
         {"dataset": "d", "fold": fold, "method": "made", "trial": number, "setting": text,
-         "metric": "validation_rmse", "value": function(fold, selection.setting_parts(text))}
+         "metric": "validation_rmse", "value": function(fold, text_parts(text))}
         for fold in folds
         for number, text in enumerate(texts)
     ]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from cfmf.methods import registry
 from cfmf.methods.base import Method, setting
 from cfmf.models import Explanation, Model, Part, Prediction
-from cfmf.observed import check_pairs
+from cfmf.observed import checked_pairs
 from cfmf.testing import PropertyError, check_method, check_property, properties
 
 SHORT = {
@@ -34,7 +34,7 @@ class MeanModel(Model):
         self.users, self.means = users, means
 
     def predict(self, users, items):
-        users, items = check_pairs(users, items, (self.users, len(self.means)))
+        users, items = checked_pairs(users, items, (self.users, len(self.means)))
         return Prediction(self.means[items], np.ones(len(items), bool))
 
     def explain(self, user, item):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cfmf.methods.base import text_parts
 from cfmf.methods.registry import family
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Collapsed, Heading, Plot, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.selection import setting_parts
 from cfmf.tables import where
 
 
@@ -59,7 +59,7 @@ def profile(rows: pd.DataFrame) -> tuple[str, str, pd.DataFrame] | None:
     Returns the numeric part with most values, the other part that moves the error most (empty
     where only one part varies), and columns x, line, value; None where no numeric part varies.
     """
-    parts = pd.DataFrame([setting_parts(setting) for setting in rows["setting"]])
+    parts = pd.DataFrame([text_parts(setting) for setting in rows["setting"]])
     parts = parts.loc[:, [parts[name].unique().size > 1 for name in parts]].assign(
         value=rows["value"].to_numpy()
     )

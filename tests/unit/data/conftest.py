@@ -8,18 +8,9 @@ import yaml
 
 from cfmf.data.formats import read
 from cfmf.data.sources import retrieve
+from cfmf.workflow.config import completed
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "dataset.schema.yaml"
-
-
-def completed(block, schema):
-    block = dict(block)
-    for key, one in schema["properties"].items():
-        if key not in block and "default" in one:
-            block[key] = one["default"]
-        if one.get("type") == "object":
-            block[key] = completed(block[key], one)
-    return block
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +20,9 @@ def schema():
 
 
 @pytest.fixture(scope="session")
-def dataset(schema):
-    """Complete config block of a data set, as Snakemake's validation makes it."""
-    return lambda **block: completed(block, schema)
+def dataset():
+    """Complete config block of a data set, as the check of a config makes it."""
+    return lambda **block: completed(block)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from reading import read
 
+from cfmf.methods.base import text_parts
 from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report import numbers
 from cfmf.report.context import EXTRA, load
@@ -28,7 +29,6 @@ from cfmf.report.sections import (
 )
 from cfmf.report.sections.trainings import trainings
 from cfmf.report.strings import Catalogue
-from cfmf.selection import setting_parts
 from cfmf.statistics.names import ESTIMANDS
 from cfmf.workflow.layout import Results
 
@@ -410,7 +410,7 @@ def test_unknown_kind_of_figure_is_refused(study, tmp_path):
 
 
 def test_setting_is_taken_apart():
-    assert setting_parts("similarity=pearson-baseline neighbours=40, reg: 0.1") == {
+    assert text_parts("similarity=pearson-baseline neighbours=40 reg=0.1") == {
         "similarity": "pearson-baseline",
         "neighbours": "40",
         "reg": "0.1",
