@@ -70,4 +70,5 @@ def pytest_make_parametrize_id(val):
 
     Names that differ between two processes of pytest-xdist would stop the whole run.
     """
-    return "content" if isinstance(val, bytes | str) and len(val) > 60 else None
+    long = isinstance(val, str) and len(val) > 60
+    return "content" if long or isinstance(val, bytes) else None
