@@ -62,7 +62,8 @@ class AdamW(Solver):
         How the penalty of a row grows with its ratings (`row_weights`).
     bias_reg
         Strength of the biases' penalty where a task has none: about so many ratings' worth of
-        shrinkage to the mean.
+        shrinkage to the mean. Of a bounded output, a bias counts by how far it moves a prediction
+        at the mean rating.
     initial_scale, scale_by_k
         Standard deviation of the normal start of U and V, divided by √k or not. Biases start at 0.
     loss

@@ -32,10 +32,13 @@ def dense_loss(settings, x, mask, left, right):
     N = mask.sum()
     observed = x[mask]
     mean = observed.mean() if settings.biases else 0.0
+    slope = 1.0
     if settings.bounded:
         low, high = BOUNDS
         share = (mean - low) / (high - low)
-        mean = torch.log(share / (1 - share))
+        mean = torch.log(share / (1 - share)).detach().requires_grad_()
+        [slope] = torch.autograd.grad(low + (high - low) * torch.sigmoid(mean), mean)
+        mean = mean.detach()
     sums = mean + left[:, :k] @ right[:, :k].T
     if settings.biases:
         sums = sums + left[:, k, None] + right[None, :, k + 1]
@@ -51,7 +54,7 @@ def dense_loss(settings, x, mask, left, right):
         power = lengths / 2 if settings.penalty == "l2" else lengths**1.5 / 3
         loss = loss + settings.reg * (weights * power).sum() / N
         if settings.biases:
-            loss = loss + settings.bias_reg * (block[:, bias] ** 2).sum() / 2 / N
+            loss = loss + settings.bias_reg * ((slope * block[:, bias]) ** 2).sum() / 2 / N
     return loss
 
 
