@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.checkout import Checkout
 
@@ -12,6 +13,10 @@ from tests.checkout import Checkout
 os.environ.setdefault("NUMBA_CACHE_DIR", "")
 # Two workers' studies share the processors: threads that wait must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# The same examples in every run; `--hypothesis-profile default` looks for others.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLD = pytest.StashKey[list[str]]()

@@ -138,13 +138,20 @@ def _why_empty(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> str:
 def fewest_ratings(rule: Mapping[str, Any]) -> int:
     """The fewest ratings that folds of equal size can be drawn from, every part with one or more.
 
-    A share v of the train part is held out, rounded to the nearest number of ratings and at least
-    one, so that t ratings leave some to fit if t ≥ 2 and t (1 - v) > 0.5.
+    The share of the train part that is held out is rounded, so that t ratings leave some to fit
+    from about t = 0.5 / (1 - share) on.
     """
-    folds = int(rule["folds"])
-    train = max(2, math.floor(0.5 / (1 - rule["validation"])) + 1)
+    folds, share = int(rule["folds"]), rule["validation"]
+    train = max(2, math.floor(0.5 / (1 - share)) - 1)
+    while _held_out(share, train) >= train:
+        train += 1
     # The largest test part of n ratings has ⌈n / folds⌉.
     return max(folds, math.ceil(train * folds / (folds - 1)))
+
+
+def _held_out(share: float, train: int) -> int:
+    """How many of so many train ratings are the validation part, where it is drawn at random."""
+    return max(1, round(share * train))
 
 
 Divided = list[tuple[Rows, Rows]]
@@ -254,7 +261,7 @@ def _validation(
     ratings: pd.DataFrame, train: Rows, rule: Mapping[str, Any], rng: np.random.Generator
 ) -> Rows:
     """Rows of train to select settings with, chosen in the same way as the test part."""
-    size = max(1, round(rule["validation"] * len(train)))
+    size = _held_out(rule["validation"], len(train))
     if rule["kind"] == "timeline":
         by_date = train[np.argsort(_dates(ratings)[train], kind="stable")]
         return by_date[-size:]

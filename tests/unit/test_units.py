@@ -107,7 +107,8 @@ WIDE = {
     "mf": {"k": [1], "reg": REGS},
     "mf-cubic": {"k": [1], "reg": REGS},
     "mf-sgd": {"k": [1], "reg": REGS},
-    "gibbs": {"k": [1], "sweeps": 200, "burn_in": 30},
+    # A study's predictions are means over all counted sweeps; of other pairs, over the kept draws.
+    "gibbs": {"k": [1], "sweeps": 200, "burn_in": 30, "draws": 170},
     "user-knn": {"shrinkage": [10, 100], "neighbours": [40], "damping": [0.1, 1, 10, 100]},
     "item-knn": {"shrinkage": [10, 100], "neighbours": [40], "damping": [0.1, 1, 10, 100]},
 }
