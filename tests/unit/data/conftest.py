@@ -1,6 +1,5 @@
-"""Data set blocks completed from the schema, raw folders, and where the real files are."""
+"""Data set blocks completed from the schema, and raw folders."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,6 @@ def schema():
 def dataset():
     """Complete config block of a data set, as the check of a config makes it."""
     return lambda **block: completed(block)
-
-
-@pytest.fixture(scope="session")
-def real_data():
-    """Folder of the real files; the test is skipped, saying so, where there is none."""
-    folder = os.environ.get("CFMF_REAL_DATA")
-    if not folder:
-        pytest.skip("CFMF_REAL_DATA is not set")
-    return Path(folder)
 
 
 @pytest.fixture(scope="session")
