@@ -74,6 +74,7 @@ def jobs_run(output):
     return [rule for rule in TRIED if f"rule {rule}:" in output]
 
 
+@pytest.mark.slow
 def test_a_rerun_keeps_what_is_good_also_offline(checkout):
     """Edits of a label or a split fetch and parse nothing; a new fetch that fails loses nothing."""
     rows = "".join(f"{user},{item},{1 + user % 5}\n" for user in range(12) for item in range(9))

@@ -109,6 +109,7 @@ def name_of(page):
     return str(page.relative_to(ROOT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", with_commands(PAGES), ids=name_of)
 def test_commands_run(page, copy):
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

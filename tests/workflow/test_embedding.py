@@ -10,6 +10,8 @@ import yaml
 
 from tests.checkout import ROOT, Checkout
 
+pytestmark = pytest.mark.slow
+
 # Every stage in few jobs.
 BRIEF = {
     "study": {"datasets": ["tiny"], "methods": ["baseline", "mf"], "seeds": [1]},

@@ -12,6 +12,8 @@ from cfmf.published.reporting.extension import EXTENSION
 from cfmf.report.strings import Catalogue
 from tests.checkout import Checkout
 
+pytestmark = pytest.mark.slow
+
 STUDY = {
     "study": {
         "datasets": ["jokes"],

@@ -3,9 +3,12 @@
 import os
 
 import pandas as pd
+import pytest
 import yaml
 
 from tests.checkout import SMALL
+
+pytestmark = pytest.mark.slow
 
 # The optimum of at least one fold is beyond the one point that is listed.
 STUDY = {
