@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 OFFICIAL_ROWS = 100_000
 OFFICIAL_FOLDS = 5
+REPEATED = ("kfold", "kfold-per-user")
 PARTS = ("fit", "validation", "test")
 LONGEST_HEADER = 1 << 16  # of an array in folds.npz, in bytes
 Rows = NDArray[np.int64]
@@ -58,8 +59,17 @@ def fold_names(rule: Mapping[str, Any]) -> list[str]:
         return [f"u{number}" for number in range(1, folds + 1)]
     if kind in ("predefined", "leave-last"):
         return [kind]
-    prefix = {"kfold": "f", "kfold-per-user": "f", "timeline": "t"}[kind]
-    return [f"{prefix}{number}" for number in range(1, folds + 1)]
+    prefix = "t" if kind == "timeline" else "f"
+    names = [f"{prefix}{number}" for number in range(1, folds + 1)]
+    repeats = repeats_of(rule)
+    if repeats == 1:
+        return names
+    return [f"r{repeat}{name}" for repeat in range(1, repeats + 1) for name in names]
+
+
+def repeats_of(rule: Mapping[str, Any]) -> int:
+    """How many times a rule divides the ratings into folds: more than once only if at random."""
+    return int(rule.get("repeats", 1)) if rule["kind"] in REPEATED else 1
 
 
 def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
@@ -71,8 +81,8 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
         Columns user and item (dense int32), date (NaT where unknown) and part; rows in source
         order.
     rule
-        The `split` block of the data set's config: kind, folds, seed, validation, leave, test,
-        folder.
+        The `split` block of the data set's config: kind, folds, repeats, seed, validation, leave,
+        test, folder.
 
     Returns
     -------
@@ -97,8 +107,10 @@ def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:
     }[rule["kind"]](ratings, rule)
     folds: dict[str, Fold] = {}
     for name, (train, test) in zip(names, tests, strict=True):
-        # The fold's number is part of the seed: a fold is the same for any number of folds.
-        rng = np.random.default_rng([rule["seed"], len(folds)])
+        # The fold's number is part of the seed: a fold is the same for any number of folds. So is
+        # that of its repeat, from 0: the first is the same for any number of repeats.
+        repeat, number = divmod(len(folds), len(names) // repeats_of(rule))
+        rng = np.random.default_rng([rule["seed"], number, repeat])
         validation = _validation(ratings, train, rule, rng) if len(train) else train
         fit = np.setdiff1d(train, validation, assume_unique=True)
         folds[name] = Fold(np.sort(fit), np.sort(validation), np.sort(test))
@@ -184,19 +196,32 @@ def _predefined(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
 
 
 def _kfold(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
-    """Folds of equal size, give or take one, drawn over all ratings."""
-    order = np.random.default_rng(rule["seed"]).permutation(len(ratings))
-    return _each_tested_once(order % _at_least_two(rule), rule["folds"])
+    """Folds of equal size, give or take one, drawn over all ratings; anew for each repeat."""
+    divided: Divided = []
+    for rng in _of_repeats(rule):
+        order = rng.permutation(len(ratings))
+        divided += _each_tested_once(order % _at_least_two(rule), rule["folds"])
+    return divided
 
 
 def _kfold_per_user(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:
-    """Folds with an equal share of each user's ratings, give or take one."""
-    rng = np.random.default_rng(rule["seed"])
+    """Folds with an equal share of each user's ratings, give or take one; anew for each repeat."""
     user = ratings["user"].to_numpy()
-    rank = _rank_within_user(user, rng.permutation(len(user)))
-    # The fold of the first rating is drawn too, or the first folds would be larger.
-    first = rng.integers(rule["folds"], size=int(user.max()) + 1)
-    return _each_tested_once((rank + first[user]) % _at_least_two(rule), rule["folds"])
+    divided: Divided = []
+    for rng in _of_repeats(rule):
+        rank = _rank_within_user(user, rng.permutation(len(user)))
+        # The fold of the first rating is drawn too, or the first folds would be larger.
+        first = rng.integers(rule["folds"], size=int(user.max()) + 1)
+        fold_of = (rank + first[user]) % _at_least_two(rule)
+        divided += _each_tested_once(fold_of, rule["folds"])
+    return divided
+
+
+def _of_repeats(rule: Mapping[str, Any]) -> list[np.random.Generator]:
+    """A generator for each repeat; no fold's validation part has the number `folds` in its seed."""
+    seed, folds = rule["seed"], rule["folds"]
+    later = [[seed, folds, repeat] for repeat in range(1, repeats_of(rule))]
+    return [np.random.default_rng(each) for each in (seed, *later)]
 
 
 def _leave_last(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> Divided:

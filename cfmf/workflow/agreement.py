@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from cfmf.data.archives import decompressed_name
 from cfmf.data.catalogue import downloads_of
-from cfmf.data.splits import fold_names
+from cfmf.data.splits import REPEATED, fold_names
 from cfmf.methods import registry
 
 MOST_SETTINGS = 10_000
@@ -68,6 +68,11 @@ def _split(block: Block) -> Iterator[str]:
     kind, own = split["kind"], block["source"] == "table"
     if kind.startswith("kfold") and split["folds"] < 2:
         yield f"split.folds is {split['folds']}, but {kind} needs 2 or more"
+    if split["repeats"] > 1 and kind not in REPEATED:
+        yield (
+            f"split.repeats is {split['repeats']}, but folds of {kind} are not drawn at random; set"
+            f" it to 1, or split.kind to {' or '.join(REPEATED)}"
+        )
     if kind == "saved" and not split["folder"]:
         yield "split.folder is empty, but saved needs the folder of another run's folds"
     else:

@@ -74,6 +74,33 @@ def test_kfold_tests_each_rating_once_in_equal_shares(ratings, folds, seed, kind
     assert (shares.max(axis=1) - shares.min(axis=1)).max() <= 1
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 5), st.integers(1, 4), st.sampled_from(["kfold", "kfold-per-user"]))
+def test_every_repeat_is_a_partition_of_its_own_and_the_first_that_without_repeats(
+    ratings, folds, repeats, kind
+):
+    made = split(ratings, rule(kind, folds=folds, repeats=repeats))
+    assert list(made) == fold_names(rule(kind, folds=folds, repeats=repeats))
+    assert len(made) == folds * repeats
+    parts = [fold for _, fold in sorted(made.items())]
+    for first in range(0, len(parts), folds):
+        tested = np.concatenate([fold.test for fold in parts[first : first + folds]])
+        np.testing.assert_array_equal(np.sort(tested), np.arange(1000))
+    drawn = {(tuple(fold.test), tuple(fold.validation)) for fold in parts}
+    assert len(drawn) == folds * repeats
+    once = split(ratings, rule(kind, folds=folds))
+    assert list(once) == [f"f{number}" for number in range(1, folds + 1)]
+    for name, fold in once.items():
+        same = made[name if repeats == 1 else f"r1{name}"]
+        np.testing.assert_array_equal(fold.test, same.test)
+        np.testing.assert_array_equal(fold.validation, same.validation)
+
+
+def test_only_folds_drawn_at_random_are_repeated():
+    assert fold_names(rule("timeline", folds=2, repeats=3)) == ["t1", "t2"]
+    assert fold_names(rule("kfold", folds=2, repeats=2)) == ["r1f1", "r1f2", "r2f1", "r2f2"]
+
+
 def test_validation_is_the_share_of_train_in_the_rule(ratings):
     for kind in ("kfold", "kfold-per-user", "timeline"):
         fold = next(iter(split(ratings, rule(kind, validation=0.25)).values()))

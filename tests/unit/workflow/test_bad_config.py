@@ -56,6 +56,10 @@ TABLES = {
     "a split by time without dates": ("split: {kind: timeline}", "table.columns.date is empty"),
     "latest ratings without dates": ("split: {kind: leave-last}", "table.columns.date is empty"),
     "one fold": ("split: {folds: 1}", "split.folds is 1, but kfold needs 2 or more"),
+    "official folds drawn three times": (
+        "split: {kind: official, repeats: 3}",
+        "split.repeats is 3, but folds of official are not drawn at random",
+    ),
     "six official folds": ("split: {kind: official, folds: 6}", "there are 5 official folds"),
     "saved folds of nowhere": ("split: {kind: saved}", "split.folder is empty"),
     "half a fold": ("split: {folds: 2.5}", "split.folds: 2.5 is not of type 'integer'"),
