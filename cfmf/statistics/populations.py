@@ -1,0 +1,215 @@
+"""Difference of RMSE between two predictors, for three populations.
+
+new_ratings
+    Other ratings by the same users of the same items. The folds show how differences vary, and
+    the variance of their mean is that of Nadeau & Bengio (2003): s²(1/J + n_test/n_train).
+new_users
+    Other users, who bring their ratings of the same items. The errors of one user belong together,
+    so the variance is that of sums over users, the fitted models held fixed. What other training
+    ratings would change is added: s²·n_test/n_train, the part of the variance between folds that
+    more folds do not reduce.
+new_users_and_items
+    Other users and other items. Ratings that share a user or an item belong together: the variance
+    of sums over users plus that of sums over items, less that of single ratings, which both contain
+    (Cameron, Gelbach & Miller 2011, eq. 2.13). A bootstrap with product weights (Owen 2007) has
+    the same sums with the single ratings added instead, and so is conservative.
+
+All follow from the *influence* of a test rating on the RMSE of its fold, (e² - MSE)/(2·RMSE), whose
+sums over users, over items, and of products of two predictors are all that is kept: users × levels,
+items × levels and levels × levels, never users × items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse, stats
+
+from cfmf.metrics import errors
+from cfmf.observed import row_numbers
+from cfmf.statistics.results import Interval
+
+POPULATIONS = ("new_ratings", "new_users", "new_users_and_items")
+BATCH = 1 << 20
+"""Ratings whose products are summed at a time."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Influence:
+    """How the test ratings of all folds act on the RMSE of several predictors, the levels.
+
+    Attributes
+    ----------
+    rmse
+        Folds × levels, float64; mean over seeds.
+    users, items
+        Users × levels and items × levels, float64: sums over their test ratings of the influence on
+        the sum of the folds' RMSE.
+    products
+        Levels × levels, float64: sums over test ratings of the product of two levels' influence.
+    """
+
+    rmse: Floats
+    users: Floats
+    items: Floats
+    products: Floats
+
+    def __add__(self, other: Influence) -> Influence:
+        """The folds of both; their matrices have the same shape and their levels are the same."""
+        return Influence(
+            np.vstack([self.rmse, other.rmse]),
+            self.users + other.users,
+            self.items + other.items,
+            self.products + other.products,
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """RMSE of one level minus that of another, for a population.
+
+    (`value` - truth) / `error` is taken as Student's t with `df` degrees of freedom.
+    """
+
+    population: str
+    value: float
+    error: float
+    df: float
+
+    def interval(self, level: float) -> Interval:
+        """The two-sided interval of this level; its method is the name of the population."""
+        half = self.error * float(stats.t.isf((1 - level) / 2, self.df))
+        return Interval(self.population, self.value - half, self.value + half, level)
+
+    def p_value(self, null: float = 0.0) -> float:
+        """Two-sided p of the hypothesis that the difference is `null`."""
+        if not self.error:
+            return float(self.value == null)
+        return float(2 * stats.t.sf(abs(self.value - null) / self.error, self.df))
+
+
+def of_fold(predictions: Sequence[ArrayLike], test: sparse.csr_array) -> Influence:
+    """Influence of the test ratings of one fold.
+
+    Parameters
+    ----------
+    predictions
+        For each level the predictions of the stored entries of `test`, in CSR order: one row, or
+        one for each seed (seeds × entries), over which RMSE and influence are averaged.
+    test
+        Users × items, CSR; all folds have the same shape.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many predictions as ratings, no ratings, or one is not finite.
+    """
+    levels = len(predictions)
+    rmse = np.empty(levels)
+    each = np.empty((levels, test.nnz))
+    for place, values in enumerate(predictions):
+        squares = [np.square(errors(one, test.data)) for one in np.atleast_2d(np.asarray(values))]
+        means = [one.mean() for one in squares]
+        rmse[place] = np.mean(np.sqrt(means))
+        # Of a perfect predictor, whose errors are all 0, no rating has influence.
+        scaled = [
+            (one - mean) / (2 * np.sqrt(mean) or 1.0)
+            for one, mean in zip(squares, means, strict=True)
+        ]
+        each[place] = np.mean(scaled, axis=0) / test.nnz
+    products = np.zeros((levels, levels))
+    for start in range(0, test.nnz, BATCH):
+        part = each[:, start : start + BATCH]
+        products += part @ part.T
+    rows, (users, items) = row_numbers(test), test.shape
+    return Influence(
+        rmse[None, :],
+        np.stack([np.bincount(rows, one, users) for one in each], axis=1),
+        np.stack([np.bincount(test.indices, one, items) for one in each], axis=1),
+        products,
+    )
+
+
+def of_folds(folds: Iterable[tuple[Sequence[ArrayLike], sparse.csr_array]]) -> Influence:
+    """Influence of the test ratings of several folds, one after another; see `of_fold`."""
+    return reduce(Influence.__add__, (of_fold(*fold) for fold in folds))
+
+
+def differences(
+    influence: Influence, first: int, second: int, ratio: float, repeats: int = 1
+) -> dict[str, Difference]:
+    """RMSE of level `first` minus that of level `second`, mean over folds, for every population.
+
+    Parameters
+    ----------
+    influence
+        Of all folds.
+    first, second
+        Numbers of the levels.
+    ratio
+        Test ratings over train ratings of a fold.
+    repeats
+        How many times each rating is tested: of repeated cross-validation the number of its
+        repeats.
+
+    Returns
+    -------
+    By the names in `POPULATIONS`; empty with fewer than two folds, which do not show how results
+    vary with the training ratings.
+    """
+    d = influence.rmse[:, first] - influence.rmse[:, second]
+    folds = d.size
+    if folds < 2:
+        return {}
+    spread = float(d.var(ddof=1))
+    users = _clustered((influence.users[:, first] - influence.users[:, second]) / folds)
+    items = _clustered((influence.items[:, first] - influence.items[:, second]) / folds)
+    contrast = np.zeros(influence.products.shape[0])
+    contrast[[first, second]] = 1, -1
+    # The influence of a rating is nearly the same in every repeat.
+    single = float(contrast @ influence.products @ contrast) * repeats / folds**2
+    # The sum may be below its parts where neither users nor items matter.
+    both = max(users[0] + items[0] - single, users[0], items[0])
+    training = _of_folds(spread * ratio, folds)
+    parts = {
+        "new_ratings": [_of_folds(spread * (1 / folds + ratio), folds)],
+        "new_users": [users, training],
+        "new_users_and_items": [(both, users[1] + items[1]), training],
+    }
+    return {name: _difference(name, float(d.mean()), found) for name, found in parts.items()}
+
+
+def widest(found: Iterable[Difference], level: float) -> Difference:
+    """The difference whose interval of this level is widest; the first of equal ones."""
+    return max(found, key=lambda one: one.error * stats.t.isf((1 - level) / 2, one.df))
+
+
+def _clustered(sums: Floats) -> tuple[float, float]:
+    """Variance of the total of independent sums, and the variance of this estimate.
+
+    Sums of 0 belong to users or items without test ratings.
+    """
+    squares = np.square(sums[sums != 0])
+    n = squares.size
+    if n < 2:
+        return 0.0, 0.0
+    total = float(squares.sum())
+    return total * n / (n - 1), max(float(np.square(squares).sum()) - total**2 / n, 0.0)
+
+
+def _of_folds(variance: float, folds: int) -> tuple[float, float]:
+    """A multiple of the variance between folds, and the variance of this estimate."""
+    return variance, 2 * variance**2 / (folds - 1)
+
+
+def _difference(population: str, value: float, parts: list[tuple[float, float]]) -> Difference:
+    """A difference whose variance is a sum of parts; degrees of freedom by Satterthwaite (1946)."""
+    variance, uncertainty = (float(sum(column)) for column in zip(*parts, strict=True))
+    df = 2 * variance**2 / uncertainty if uncertainty else np.inf
+    return Difference(population, value, float(np.sqrt(variance)), max(df, 1.0))

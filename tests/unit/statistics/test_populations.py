@@ -1,0 +1,176 @@
+"""Variances for three populations, against resampling, statsmodels and the corrected t."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+from statsmodels.regression.linear_model import OLS
+
+from cfmf.statistics import contrasts, populations
+
+RATIO = 0.25
+
+
+def drawn(seed, users=60, items=40, folds=4, taste=0.5):
+    """Folds of test ratings and predictions of three levels; users and items share errors."""
+    rng = np.random.default_rng(seed)
+    cells = rng.permutation(users * items)[: folds * 150].reshape(folds, -1)
+    by_user, by_item = (rng.normal(0, taste, (3, size)) for size in (users, items))
+    found = []
+    for part in cells:
+        rows, columns = np.divmod(np.sort(part), items)
+        shape = (users, items)
+        test = sparse.csr_array(
+            (rng.integers(1, 6, part.size).astype("f4"), (rows, columns)), shape
+        )
+        noise = rng.normal(0, 0.6, (3, part.size))
+        wrong = noise + by_user[:, rows] + by_item[:, columns]
+        found.append(([*(test.data + wrong)], test))
+    return found
+
+
+def influences(folds, first, second):
+    """Users, items and influence on the mean difference of every test rating, one by one."""
+    rows = []
+    for predictions, test in folds:
+        users, items = test.tocoo().coords
+        sides = []
+        for values in (predictions[first], predictions[second]):
+            squared = (values - test.data) ** 2
+            sides.append((squared - squared.mean()) / (2 * np.sqrt(squared.mean())) / test.nnz)
+        both = (sides[0] - sides[1]) / len(folds)
+        rows.append(pd.DataFrame({"user": users, "item": items, "influence": both}))
+    return pd.concat(rows)
+
+
+def of_weights(folds, weight):
+    """Difference of the first two levels' mean RMSE, with a weight of every test rating."""
+    values = []
+    for predictions, test in folds:
+        w = weight(*test.tocoo().coords)
+        sides = [
+            np.sqrt(np.average((values - test.data) ** 2, weights=w)) for values in predictions[:2]
+        ]
+        values.append(sides[0] - sides[1])
+    return np.mean(values)
+
+
+def test_new_ratings_have_the_corrected_t():
+    folds = drawn(1)
+    found = populations.differences(populations.of_folds(folds), 0, 1, RATIO)["new_ratings"]
+    d = [
+        np.sqrt(np.mean((p[0] - t.data) ** 2)) - np.sqrt(np.mean((p[1] - t.data) ** 2))
+        for p, t in folds
+    ]
+    known = stats.ttest_1samp(contrasts.widened(d, RATIO), 0.0)
+    ends = known.confidence_interval(0.9)
+    interval = found.interval(0.9)
+    assert (interval.low, interval.high) == pytest.approx((ends.low, ends.high), rel=1e-9)
+    assert found.p_value() == pytest.approx(known.pvalue, rel=1e-9)
+    assert found.df == pytest.approx(len(folds) - 1)
+    assert interval.method == "new_ratings"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_have_the_variance_of_clustered_regression(seed):
+    """statsmodels' sandwich of a mean, clustered by user, and by user and item."""
+    folds = drawn(seed)
+    rows = influences(folds, 0, 2)
+    fit = OLS(rows["influence"], np.ones(len(rows)))
+    groups = {"new_users": rows["user"], "new_users_and_items": rows[["user", "item"]].to_numpy()}
+    found = populations.differences(populations.of_folds(folds), 0, 2, 0.0)
+    for name, group in groups.items():
+        known = fit.fit(cov_type="cluster", cov_kwds={"groups": group, "use_correction": False})
+        error = known.bse.iloc[0] * len(rows)
+        # n/(n - 1) of 60 users and 40 items
+        assert found[name].error == pytest.approx(error, rel=0.02)
+        assert found[name].error >= error
+
+
+def test_resampled_users_vary_as_much():
+    folds = drawn(5, users=200, items=60)
+    rng = np.random.default_rng(1)
+    values = []
+    for _ in range(600):
+        weights = rng.multinomial(200, np.full(200, 1 / 200))
+        values.append(of_weights(folds, lambda users, items, w=weights: w[users]))
+    found = populations.differences(populations.of_folds(folds), 0, 1, 0.0)["new_users"]
+    assert found.error == pytest.approx(np.std(values), rel=0.12)
+    assert found.value == pytest.approx(of_weights(folds, lambda users, items: np.ones(len(users))))
+
+
+def test_product_weights_vary_more_by_twice_the_single_ratings():
+    """Owen (2007): the bootstrap over users × items counts the variance of a rating three times."""
+    folds = drawn(6, users=150, items=150, folds=2)
+    rng = np.random.default_rng(2)
+    values = []
+    for _ in range(1500):
+        w, v = rng.exponential(1, 150), rng.exponential(1, 150)
+        values.append(of_weights(folds, lambda users, items, w=w, v=v: w[users] * v[items]))
+    found = populations.differences(populations.of_folds(folds), 0, 1, 0.0)
+    single = np.square(influences(folds, 0, 1)["influence"]).sum()
+    both = found["new_users_and_items"].error ** 2
+    assert both + 2 * single == pytest.approx(np.var(values), rel=0.2)
+    assert single > 0.2 * both
+
+
+def test_seeds_are_averaged():
+    folds = drawn(7, folds=3)
+    seeds = [([np.stack([p[0], p[1]]), np.stack([p[2], p[2]]), p[2]], test) for p, test in folds]
+    one, two = populations.of_folds(folds), populations.of_folds(seeds)
+    np.testing.assert_allclose(two.rmse[:, 0], one.rmse[:, :2].mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(two.users[:, 0], one.users[:, :2].mean(axis=1), atol=1e-15)
+    np.testing.assert_allclose(two.items[:, 1], one.items[:, 2], atol=1e-15)
+    same = populations.differences(two, 1, 2, RATIO)
+    assert {(found.value, found.error) for found in same.values()} == {(0.0, 0.0)}
+    assert all(found.p_value() == 1 for found in same.values())
+
+
+def test_batches_do_not_matter(monkeypatch):
+    folds = drawn(8)
+    whole = populations.of_folds(folds)
+    monkeypatch.setattr(populations, "BATCH", 7)
+    np.testing.assert_allclose(populations.of_folds(folds).products, whole.products, rtol=1e-10)
+
+
+def test_a_perfect_predictor_has_no_influence():
+    folds = [([test.data, p[1]], test) for p, test in drawn(9)]
+    found = populations.of_folds(folds)
+    assert not found.users[:, 0].any()
+    assert not found.rmse[:, 0].any()
+    assert populations.differences(found, 0, 1, RATIO)["new_users"].value < 0
+
+
+def test_repeats_of_the_same_test_ratings_add_no_users():
+    folds = drawn(10)
+    once = populations.of_folds(folds)
+    found = [
+        populations.differences(influence, 0, 1, 0.0, repeats)
+        for influence, repeats in ((once, 1), (once + once + once, 3))
+    ]
+    for name in ("new_users", "new_users_and_items"):
+        assert found[1][name].error == pytest.approx(found[0][name].error, rel=1e-9)
+
+
+def test_degrees_of_freedom_are_those_of_normal_sums():
+    rng = np.random.default_rng(3)
+    variance, uncertainty = populations._clustered(rng.normal(0, 1, 4000))
+    assert 2 * variance**2 / uncertainty == pytest.approx(4000, rel=0.1)
+    assert populations._clustered(np.array([1.0, -1.0, 0.0]))[0] == pytest.approx(4.0)
+
+
+def test_one_fold_has_no_interval_and_the_widest_is_chosen():
+    folds = drawn(11)
+    influence = populations.of_folds(folds)
+    assert populations.differences(populations.of_fold(*folds[0]), 0, 1, RATIO) == {}
+    found = populations.differences(influence, 0, 1, RATIO)
+    assert tuple(found) == populations.POPULATIONS
+    wide = populations.widest(found.values(), 0.95)
+    length = {name: one.interval(0.95).high for name, one in found.items()}
+    assert wide.population == max(length, key=length.get)
+
+
+def test_predictions_of_other_ratings_are_refused():
+    predictions, test = drawn(12)[0]
+    with pytest.raises(ValueError, match="one prediction for each stored entry"):
+        populations.of_fold([predictions[0][:-1]], test)
