@@ -189,30 +189,24 @@ def columns() -> str:
 
 def errata() -> str:
     """Every erratum, from the catalogue of the report's texts."""
-    from cfmf.published.reporting.errata import COUNT
+    from cfmf.published.printed import quotes
+    from cfmf.published.reporting.errata import quoted
     from cfmf.published.reporting.extension import EXTENSION
     from cfmf.report.extension import catalogue
 
     words = catalogue("en", [EXTENSION])
-    rows = [
-        (place, words(f"errata.published.e{place}"), words(f"errata.correct.e{place}"))
-        for place in range(1, COUNT + 1)
-    ]
+    rows = [(place, quoted(place, words), words(f"errata.correct.e{place}")) for place in quotes()]
     return table(["", "the study", "correct"], rows)
 
 
 def roots() -> str:
     """The published values that are roots of an RMSE, and their squares."""
     from cfmf.published.printed import printed_numbers
+    from cfmf.published.reporting import errata as section
     from cfmf.published.reporting.extension import EXTENSION
     from cfmf.report.extension import catalogue
 
-    words, printed = catalogue("en", [EXTENSION]), printed_numbers()
-    values = {
-        words("errata.root_jax"): printed["jax_test"],
-        words("errata.root_best"): printed["best_trial"],
-        **{words("errata.root_k", k=k): value for k, value in printed["best_by_k"].items()},
-    }
+    values = section.roots(printed_numbers(), catalogue("en", [EXTENSION]))
     rows = [(name, f"{value:.4f}", f"{value**2:.4f}") for name, value in values.items()]
     return table(["figure", "published", "true RMSE"], rows)
 
@@ -225,7 +219,7 @@ def figures() -> str:
 
     words = catalogue("en", [EXTENSION])
     rows = [
-        (words(f"errata.figure_{name}", k="the largest"), value)
+        (words(f"errata.figure_{name}"), value)
         for name, value in printed_numbers().items()
         if f"errata.figure_{name}" in words
     ]

@@ -1,6 +1,8 @@
 """The report that people keep."""
 
-PUBLISHED_TEXTS = ["cfmf/published/strings", "cfmf/published/printed.yaml"]
+PUBLISHED_TEXTS = [
+    f"cfmf/published/{name}" for name in ("strings", "printed.yaml", "quotes.yaml")
+]
 if not config["published"]["enabled"]:
     PUBLISHED_TEXTS = []
 

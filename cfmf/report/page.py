@@ -19,7 +19,7 @@ KINDS = {
         "count": "axis.epoch best_k better_folds blocks complete count data.items data.users folds"
         " jobs k largest largest_k model_numbers n number row rows_kept rows_read rows_refused runs"
         " runs_all seed smallest stopped stored test_ratings trial trials trials_fold users",
-        "rmse": "best_rmse high independent largest_fold largest_rmse least_fold low mean"
+        "rmse": "best_rmse high largest_fold largest_rmse least_fold low mean"
         " published_value rmse sd test_rmse true_rmse validation_rmse",
         "signed": "best_gap difference largest_gap rise",
         "seconds": "budget compile_seconds epoch_seconds epoch_seconds_max epoch_seconds_min"

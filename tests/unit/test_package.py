@@ -87,8 +87,8 @@ def test_texts_and_templates_are_packed(installed, tmp_path):
         installed,
         texts
         + "from cfmf.report.render import TEMPLATES\n"
-        + "from cfmf.published.printed import printed_numbers\n"
-        + "assert printed_numbers()\n"
+        + "from cfmf.published.printed import printed_numbers, quotes\n"
+        + "assert printed_numbers() and quotes()\n"
         + "print(*(p.name for f in (CATALOGUES, TEMPLATES) for p in f.iterdir()))\n"
         + "print(Catalogue('en').language, Catalogue('zh').language)",
         tmp_path,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.published.keys import KRUSKAL, UNBLOCKED
+from cfmf.published.keys import ALL_TRIALS, KRUSKAL, UNBLOCKED
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting.search_as_run import medians, order
 from cfmf.published.reporting.user_cf_as_run import leaked
@@ -135,12 +135,17 @@ def _broadcast(study: Study) -> Values | None:
 
 
 def _decay(study: Study) -> Values | None:
-    """How far reg moves the validation RMSE at one k, most of all k."""
-    grid = numbers.grid(study, "mf")
-    if grid.empty or grid["reg"].nunique() < 2:
+    """Test RMSE of the published torch code at its largest k, at its lowest and highest λ."""
+    grid = numbers.grid(study, "mf-published", "test")
+    if grid["reg"].nunique() < 2:
         return None
-    spread = grid.groupby("k")["value"].agg(np.ptp)
-    return {"spread": number(spread.max(), "rmse"), "k": number(int(str(spread.idxmax())))}
+    rows = where(grid, k=max(grid["k"], key=float)).sort_values(
+        "reg", key=lambda s: s.astype(float)
+    )
+    ends = dict(zip(("low", "high"), rows["reg"].iloc[[0, -1]].astype(float), strict=True))
+    errors = dict(zip(("at_low", "at_high"), rows["value"].iloc[[0, -1]], strict=True))
+    k = number(int(rows["k"].iloc[0]))
+    return amounts("", **ends) | amounts("rmse", **errors) | {"k": k}
 
 
 def _normality(study: Study) -> Values | None:
@@ -244,6 +249,76 @@ def _dates(study: Study) -> Values | None:
     return {"first": str(dates.min().date()), "last": str(dates.max().date())}
 
 
+def _larger_p(study: Study) -> Values | None:
+    """For how many seeds torch's numbers have the larger p against the normal distribution."""
+    rows = where(study.table("generators"), against="normal")
+    if not {"torch", "jax"} <= set(rows["sample"]):
+        return None
+    wide = rows.pivot_table(index="seed", columns="sample", values="p_raw")
+    return amounts("", torch=int((wide["torch"] > wide["jax"]).sum()), seeds=len(wide))
+
+
+def _best_reg(study: Study) -> Values | None:
+    """The λ of the best completed trial, and its place in the logarithmic range."""
+    trials = where(study.table("frame"), state="COMPLETE") if "frame" in study.added else None
+    block = study.provenance.get("config", {}).get("published", {}).get("search", {})
+    if trials is None or trials.empty or "reg_low" not in block:
+        return None
+    best = float(numbers.least(trials, "value")["params_lmd"])
+    low, high = float(block["reg_low"]), float(block["reg_high"])
+    place = np.log(best / low) / np.log(high / low)
+    return amounts("", best=best) | amounts("percent", place=place)
+
+
+def _dense(study: Study) -> Values | None:
+    """Bytes of a dense users × items matrix of float32, and of the factors at the study's k."""
+    if study.users is None or study.items is None:
+        return None
+    m, n, k = len(study.users), len(study.items), printed_numbers()["setting"]["k"]
+    return amounts("bytes", dense=4.0 * m * n, factors=4.0 * (m + n) * k) | {"k": number(k)}
+
+
+def _training_ratings(study: Study) -> Values | None:
+    if study.matrices is None:
+        return None
+    kinds = where(study.matrices.kinds, part="train")
+    return amounts("count", n=int(kinds["stored"].iloc[0])) if len(kinds) else None
+
+
+def _means(study: Study) -> Values | None:
+    """Medians and means of all trials at the two k that the study compares."""
+    rows = where(study.table("medians"), arm=ALL_TRIALS)
+    rows = rows.assign(k=rows["k"].astype(str)).set_index("k")
+    if not {"1", "4"} <= set(rows.index):
+        return None
+    found = {f"{name}_{k}": rows.loc[k, name] for name in ("median", "mean") for k in ("1", "4")}
+    return amounts("rmse", **found)
+
+
+def _two_bests(study: Study) -> Values | None:
+    """The k of the lowest median of all trials, and of the lowest single value."""
+    frame = study.table("frame")
+    if frame.empty:
+        return None
+    median = order(medians(frame), "all").split(" < ")[0]
+    single = numbers.least(frame.dropna(subset=["value"]), "value")["params_k"]
+    return {"median": number(int(median)), "single": number(int(single))}
+
+
+def _seeds(study: Study) -> Values | None:
+    found = _design(study)
+    return found and {name: found[name] for name in ("folds", "seeds")}
+
+
+def _delivered(study: Study) -> Values | None:
+    """What the study promised and this run has, by the keys of `errata.part`."""
+    methods = set(numbers.methods(study))
+    grid = len(numbers.grid(study, "mf")) > 1
+    has = {name: name in methods for name in ("user-knn", "mf-bounded", "mf-cubic")}
+    has |= {"grid": grid, "cold_start": len(study.table("cold_start")) > 0}
+    return {name: name for name, there in has.items() if there} or None
+
+
 EVIDENCE: dict[int, Callable[[Study], Values | None]] = {
     1: _double_root,
     2: _two_losses,
@@ -267,4 +342,12 @@ EVIDENCE: dict[int, Callable[[Study], Values | None]] = {
     22: _count,
     23: _duplicates,
     24: _dates,
+    26: _larger_p,
+    29: _best_reg,
+    30: _dense,
+    31: _training_ratings,
+    32: _means,
+    33: _seeds,
+    34: _two_bests,
+    35: _delivered,
 }

@@ -7,10 +7,12 @@ import generated_study
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from reading import read
 
-from cfmf.published.printed import printed_numbers
+from cfmf.published.printed import printed_numbers, quotes
 from cfmf.published.reporting import (
+    beside,
     errata,
     judgements,
     question,
@@ -320,16 +322,6 @@ def test_values_rooted_once_are_not_called_roots(study, results):
     assert "is the square root" not in text
 
 
-def test_independent_runs_stand_beside_this_run(page, study):
-    shown = page.table("independent-runs")
-    assert len(shown) == len(printed_numbers()["independent"])
-    here = shown.set_index("what")["here"]
-    knn = study.tables["selected"].query("method == 'user-knn' and metric == 'rmse'")
-    mean = knn.loc[knn["split"] == "test", "value"].mean()
-    assert float(here["centred nearest neighbours, K = 3"]) == pytest.approx(mean)
-    assert here["constant prediction of 3"] in ("nan", "")
-
-
 def test_every_published_part_is_followed_by_its_erratum_and_the_correction(study):
     blocks = tests_as_run.blocks(study, WORDS)
     assert isinstance(blocks[1], Note)  # the label, before anything else
@@ -359,11 +351,90 @@ def test_tables_of_the_search_are_followed_by_their_erratum_and_the_correction(s
 def test_all_errata_stand_in_the_report(study, language):
     words = catalogue(language, [EXTENSION])
     (table,) = (b for b in errata.blocks(study, words) if getattr(b, "name", "") == "errata")
-    assert [row["number"] for row in table.rows] == list(range(1, 26))
+    assert [row["number"] for row in table.rows] == list(range(1, 36))
     for row in table.rows:
-        assert row["published"] == words(f"errata.published.e{row['number']}")
-        assert row["correct"] == words(f"errata.correct.e{row['number']}")
+        place, published = row["number"], str(row["published"])
+        for line, quote in quotes()[place].items():
+            assert str(line) in published
+            assert str(escape(quote)) in published
+        assert published.endswith(words(f"errata.published.e{place}"))
+        assert row["correct"] == words(f"errata.correct.e{place}")
         assert row["here"]
+
+
+def compared(study):
+    """What the report puts beside the published figures: here, by what it is."""
+    found = beside.blocks(study, WORDS)
+    (table,) = (block for block in found if getattr(block, "name", "") == "beside-figures")
+    return {row["what"]: row["here"] for row in table.rows}
+
+
+def trained_as_published(study, method, k, reg, tolerance):
+    """The study after one training of two epochs with these settings."""
+    curve = pd.DataFrame({"epoch": [0, 1], "loss": [8.0, 0.5], "delta_loss": [8.0, 7.5]})
+    curve = curve.assign(train_rmse=[4.0, 0.64], test_rmse=[4.1, 0.81], phase="refit")
+    config = {"study": {"methods": [method]}, "methods": {method: {"tolerance": tolerance}}}
+    return dataclasses.replace(
+        study,
+        histories={(method, k, reg): curve.assign(validation_rmse=np.nan)},
+        provenance={"config": config},
+    )
+
+
+@pytest.mark.parametrize(
+    ("k", "reg", "tolerance", "there"),
+    [
+        ("50", "0.01", 1e-6, True),
+        ("64", "0.01", 1e-6, False),
+        ("50", "0.1", 1e-6, False),
+        ("50", "0.01", 1e-4, False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "name", "power"), [("mf-published", "torch", 1), ("mf-published-jax", "jax", 0.5)]
+)
+def test_trainings_are_compared_at_the_published_setting_only(
+    study, method, name, power, k, reg, tolerance, there
+):
+    found = compared(trained_as_published(study, method, k, reg, tolerance))
+    for part, value in (
+        ("start_loss", 8.0), ("start_train", 4.0**power), ("start_test", 4.1**power),
+        ("loss", 0.5), ("train", 0.64**power), ("test", 0.81**power), ("epochs", 1),
+    ):  # fmt: skip
+        here = found[WORDS.plain(f"errata.figure_{name}_{part}")]
+        assert here == (pytest.approx(value) if there else None), part
+
+
+def test_published_tables_stand_beside_those_of_this_run(page, study):
+    printed = printed_numbers()
+    medians = page.table("beside-medians").set_index("what")
+    assert medians["published"].astype(float).tolist() == list(printed["medians"].values())
+    assert len(page.table("beside-dunn")) == 6
+    assert len(page.table("beside-corner")) == 10
+    deltas = page.table("beside-deltas")["published"].astype(float)
+    assert deltas[5:].round(3).tolist() == [21, 23, 20, 18, 14]
+
+
+def test_medians_of_this_run_are_those_of_the_search(study):
+    rows = pd.DataFrame({"k": ["1", "64"], "median": [1.9, 2.9]})
+    rows = rows.assign(arm="search_all_trials", method="mf-published-jax")
+    tables = study.tables | {"medians": pd.concat([study.tables["medians"], rows])}
+    found = beside._by_k(dataclasses.replace(study, tables=tables), printed_numbers(), WORDS)
+    assert [row["here"] for row in found.rows] == [1.9, None, None, 2.9]
+
+
+def test_decay_of_the_published_training_is_reported_by_its_ends(study):
+    metrics = study.tables["metrics"]
+    rows = metrics[metrics["method"] == "mf-published"]
+    other = rows.assign(reg="0.1", value=rows["value"] / 2)
+    tables = study.tables | {"metrics": pd.concat([other, metrics])}
+    found = EVIDENCE[18](dataclasses.replace(study, tables=tables))
+    shown = {name: float(re.search(r'value="(.*?)"', value)[1]) for name, value in found.items()}
+    assert (shown["k"], shown["low"], shown["high"]) == (64, 0.01, 0.1)
+    at_64 = rows[(rows["k"] == "64") & (rows["split"] == "test") & (rows["metric"] == "rmse")]
+    assert shown["at_low"] == pytest.approx(at_64["value"].mean())
+    assert shown["at_high"] == pytest.approx(at_64["value"].mean() / 2)
+    assert EVIDENCE[18](study) is None
 
 
 def answered(study):
