@@ -4,6 +4,7 @@
 rule tune_adaptively:
     input:
         **{part: result("matrix", part=part) for part in PARTS},
+        plan=result("first_plan"),
         code=code("tune_adaptively", "{method}"),
     output:
         trials=report(

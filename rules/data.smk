@@ -1,4 +1,4 @@
-"""From where the ratings lie to audited tables and folds."""
+"""From where the ratings lie to audited tables and folds, and to the plan of what is tested."""
 
 
 rule retrieve_ratings:
@@ -80,3 +80,53 @@ rule split_ratings:
         rule=lookup(within=config, dpath="datasets/{dataset}/split"),
     script:
         "../scripts/split_ratings.py"
+
+
+rule plan_study:
+    """What is compared and how, before any method is scored on test.
+
+    Every rule that scores on test waits for it. It has no params and no code to be repeated for: a
+    change of the plan would train everything again. `revise_plan` follows the config.
+    """
+    input:
+        folds=result("folds"),
+    output:
+        plan=result("first_plan"),
+    log:
+        log_of("plan_study"),
+    benchmark:
+        benchmark_of("plan_study")
+    conda:
+        "../envs/statistics.yaml"
+    resources:
+        mem_mb=megabytes(500, 0),
+        runtime=minutes(10, 0),
+    script:
+        "../scripts/plan_study.py"
+
+
+rule revise_plan:
+    """The plan as the config has it now; after scores on test, each earlier one is kept.
+
+    Snakemake leaves the old output to the script. Before scoring starts, to see whether it has.
+    """
+    input:
+        first=result("first_plan"),
+        folds=result("folds"),
+        code=code("revise_plan"),
+    output:
+        plan=update(result("plan")),
+    log:
+        log_of("revise_plan"),
+    benchmark:
+        benchmark_of("revise_plan")
+    priority: 100
+    conda:
+        "../envs/statistics.yaml"
+    resources:
+        mem_mb=megabytes(500, 0),
+        runtime=minutes(10, 0),
+    params:
+        declared=lambda job: plan.declared(job.dataset),
+    script:
+        "../scripts/revise_plan.py"

@@ -13,6 +13,7 @@ rule render_report:
         ratings=[result("ratings"), result("users"), result("items")],
         audit=result("audit"),
         folds=result("folds"),
+        plan=result("plan"),
         # of the first fold only
         train=of_first_fold("matrix", part="train"),
         test=of_first_fold("matrix", part="test"),

@@ -16,6 +16,7 @@ rule test_statistics:
         user_errors=result("user_errors"),
         trials=of_methods("trials.tsv"),
         adaptive=of_adaptive("trials.tsv"),
+        plan=result("plan"),
         code=code("test_statistics"),
     output:
         tests=table(result("statistics", table="tests"), "Tests", "tests"),

@@ -163,9 +163,10 @@ def _advice(error: ValidationError) -> str:
     if error.validator != "type":
         return ""
     wanted = error.validator_value
-    if isinstance(given, bool | int) and "string" in wanted:
+    kinds = {wanted} if isinstance(wanted, str) else set(wanted)
+    if isinstance(given, bool | int) and "string" in kinds:
         return "; put it in quotes"
-    if isinstance(given, str) and {"number", "integer"} & {wanted, *wanted}:
+    if isinstance(given, str) and {"number", "integer"} & kinds:
         with suppress(ValueError):
             return f"; write {float(given)} (YAML reads exponents as in 1.0e-3 or 1.0e+3 only)"
     return ""

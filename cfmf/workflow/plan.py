@@ -226,6 +226,16 @@ class Plan:
         given = {name: block[name] for name in MARGINS if block[name] is not None}
         return {**block, **own, **given}
 
+    def declared(self, dataset: str) -> dict[str, Any]:
+        """What the config declares of a data set's comparison; nothing that only wording needs."""
+        return {
+            "methods": {name: self.config["methods"][name] for name in self.methods},
+            "seeds": self.seeds,
+            "tuning": {key: self.config["tuning"][key] for key in ("seconds", "grow", "trials")},
+            "evaluation": {key: self.config["evaluation"][key] for key in ("fold", "trimming")},
+            "statistics": self.statistics(dataset),
+        }
+
     def scale(self, dataset: str) -> list[float]:
         """Lowest and highest rating of a data set."""
         scale = self.config["datasets"][dataset]["scale"]

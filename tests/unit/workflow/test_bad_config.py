@@ -103,6 +103,7 @@ WHOLES = {
         "methods: {mf: {reg: [1e-3]}}",
         "write 0.001 (YAML reads exponents as in 1.0e-3",
     ),
+    "a number or null as text": ("statistics: {margin: 1e-2}", "write 0.01 (YAML reads exponents"),
     "a vanishing number": ("methods: {mf: {reg: [1.0e-300]}}", "methods.mf.reg[0] is 1e-300"),
     "a factor given twice": ("methods: {mf: {k: [8, 8.0]}}", "methods.mf.k"),
     "a section left empty": ("evaluation:", "evaluation: None is not of type 'object'"),
