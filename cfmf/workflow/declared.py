@@ -160,7 +160,7 @@ def planned(
 def differences(old: Any, new: Any, place: str = "") -> dict[str, tuple[Any, Any]]:
     """Values that differ between two plans, old and new, by their dotted place; None is absent."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = {}
+        found: dict[str, tuple[Any, Any]] = {}
         for key in dict.fromkeys([*old, *new]):
             found |= differences(old.get(key), new.get(key), f"{place}.{key}" if place else key)
         return found
