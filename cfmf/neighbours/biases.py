@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ STEPS = 2.0, 2**0.5
 PARTS, ENOUGH = 10, 10_000
 """It holds out a tenth of the ratings, and another one until there are about so many."""
 TUNING_SWEEPS = 6
+Weights = float | NDArray[np.float64]
 GAIN = 1e-5  # share of the RMSE that a step of its search must gain
 
 
@@ -68,19 +70,46 @@ def fit_biases(
         raise ValueError(f"reg_user is {reg_user} and reg_item {reg_item}; neither may be negative")
     train = checked(train)
     mean = float(train.data.mean(dtype=np.float64))
-    user_count, item_count = train.shape
-    user_weight = np.maximum(np.diff(train.indptr) + reg_user, 1e-12)
-    item_weight = np.maximum(np.bincount(train.indices, minlength=item_count) + reg_item, 1e-12)
-    # Σ (x − μ − b) = Σ (x − μ) − Σ b: the first sum once, the second by two products a sweep.
-    matrix = train.astype(np.float64)
-    matrix.data -= mean
-    user_sum, item_sum = matrix @ np.ones(item_count), matrix.T @ np.ones(user_count)
-    matrix.data[:] = 1
-    user_bias = np.zeros(user_count)
-    for _ in range(sweeps):
-        item_bias = (item_sum - matrix.T @ user_bias) / item_weight
-        user_bias = (user_sum - matrix @ item_bias) / user_weight
-    return Biases(mean, user_bias, item_bias)
+    user, item = _Equations.of(train, mean).solve(reg_user, reg_item, sweeps)
+    return Biases(mean, user, item)
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """What biases are solved from for any weights: who rated what, counts, and sums of x − μ.
+
+    Σ (x − μ − b) = Σ (x − μ) − Σ b: the first sum once, the second by two products a sweep.
+    """
+
+    by_user: sparse.csr_array
+    by_item: sparse.csr_array
+    user_sum: NDArray[np.float64]
+    item_sum: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, train: sparse.csr_array, mean: float | NDArray[np.float64]) -> _Equations:
+        """Equations of a matrix and the mean of its ratings, or one of each of them."""
+        by_user = train.astype(np.float64)
+        by_user.data -= mean
+        by_item = sparse.csr_array(by_user.T)
+        user_sum, item_sum = by_user @ np.ones(train.shape[1]), by_item @ np.ones(train.shape[0])
+        by_user.data[:] = by_item.data[:] = 1
+        return cls(by_user, by_item, user_sum, item_sum)
+
+    def solve(
+        self, reg_user: Weights, reg_item: Weights, sweeps: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Biases of users and of items, with a column for each of several pairs of weights."""
+        users, items = (
+            np.maximum(np.add.outer(np.diff(one.indptr), reg), 1e-12)
+            for one, reg in ((self.by_user, reg_user), (self.by_item, reg_item))
+        )
+        columns = (...,) if users.ndim == 1 else (..., None)
+        user_bias = np.zeros(users.shape)
+        for _ in range(sweeps):
+            item_bias = (self.item_sum[columns] - self.by_item @ user_bias) / items
+            user_bias = (self.user_sum[columns] - self.by_user @ item_bias) / users
+        return user_bias, item_bias
 
 
 def tuned_regs(train: sparse.csr_array) -> tuple[float, float]:
@@ -95,28 +124,55 @@ def tuned_regs(train: sparse.csr_array) -> tuple[float, float]:
     -------
     The weights; `REGS` where there is too little to hold out.
     """
-    train = checked(train)
-    splits = _splits(train)
+    errors_of = _held_out_errors(checked(train))
+    if errors_of is None:
+        return REGS
     known: dict[tuple[float, float], float] = {}
 
-    def error(regs: tuple[float, float]) -> float:
-        if regs not in known:
-            left = [fit_biases(fit, *regs, TUNING_SWEEPS).residuals(held) for fit, held in splits]
-            known[regs] = root_mean_square(np.concatenate(left))
-        return known[regs]
+    def errors(tried: list[tuple[float, float]]) -> list[float]:
+        new = [regs for regs in tried if regs not in known]
+        known.update(zip(new, errors_of(new), strict=True))
+        return [known[regs] for regs in tried]
 
     best = REGS
-    for step in STEPS if splits else ():
+    for step in STEPS:
         while True:
             user, item = best
             around = [(user * by, item) for by in (step, 1 / step)]
             around += [(user, item * by) for by in (step, 1 / step)]
             around = [regs for regs in around if LIMITS[0] <= min(regs) and max(regs) <= LIMITS[1]]
-            nearby = min(around, key=error)
-            if not error(nearby) < error(best) * (1 - GAIN):
+            found = errors([best, *around])
+            lowest = int(np.argmin(found[1:]))
+            if not found[1 + lowest] < found[0] * (1 - GAIN):
                 break
-            best = nearby
+            best = around[lowest]
     return best
+
+
+def _held_out_errors(
+    train: sparse.csr_array,
+) -> Callable[[list[tuple[float, float]]], list[float]] | None:
+    """RMSE on held-out ratings for each of some pairs of weights; None if too few to hold out.
+
+    Every split is a block of one matrix, so that all are solved at once.
+    """
+    splits = _splits(train)
+    if not splits:
+        return None
+    fits, held = (sparse.block_diag(parts, format="csr") for parts in zip(*splits, strict=True))
+    means = np.array([fit.data.mean(dtype=np.float64) for fit, _ in splits])
+    of_fit, of_held = (np.repeat(means, [pair[part].nnz for pair in splits]) for part in range(2))
+    equations = _Equations.of(sparse.csr_array(fits), of_fit)
+    users, items, left = row_numbers(held), held.indices, held.data - of_held
+
+    def errors(tried: list[tuple[float, float]]) -> list[float]:
+        regs = np.array(tried, dtype=np.float64).reshape(-1, 2)
+        user, item = equations.solve(regs[:, 0], regs[:, 1], TUNING_SWEEPS)
+        return [
+            root_mean_square(left - user[users, at] - item[items, at]) for at in range(len(tried))
+        ]
+
+    return errors
 
 
 def _splits(train: sparse.csr_array) -> list[tuple[sparse.csr_array, sparse.csr_array]]:
