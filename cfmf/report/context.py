@@ -90,6 +90,7 @@ class Study:
     items: pd.DataFrame | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     folds: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
     verdict: list[dict[str, Any]] = field(default_factory=list)
     similarity: Similarity | None = None
     matrices: Matrices | None = None
@@ -154,6 +155,7 @@ def load(files: Files) -> Study:
         items=parquet(files.at("items")),
         manifest=_json(files.at("manifest")) or {},
         folds=_json(files.at("folds")) or {},
+        plan=_json(files.at("plan")) or {},
         verdict=_json(files.at("verdict")) or [],
         similarity=_similarity(files),
         matrices=_matrices(files),

@@ -12,6 +12,7 @@ from cfmf.metrics import METRICS
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Collapsed, Column, Note, Points, Table, Text, columns, tabulated
+from cfmf.report.sections import planned
 from cfmf.report.sections.tests import edges
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.tables import where
@@ -38,6 +39,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     table = numbers.summary(study)
     return [
         *_verdict(study, words),
+        *planned.disclosure(study, words),
         _table(table, words),
         Text(words("summary.reading")),
         *_of_users(study, words),

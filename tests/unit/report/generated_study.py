@@ -537,6 +537,18 @@ def _searches(home: Path, rng: np.random.Generator) -> None:
             write_table(folder / f"{kind}.tsv", table, kind)
 
 
+def plan(**changed: object) -> dict:
+    """A plan that was changed once after scores on test."""
+    items = {"methods": {"mf": {"k": [1, 4]}}, "seeds": [1], "statistics": {"margin": 0.01}}
+    detected = {"power": 0.8, "best_per_family": {"standard_deviations": 3.4}}
+    items |= {"folds": {"number": 5}, "detectable": detected}
+    earlier = {"written": "2026-01-01T00:00:00+00:00", "sha256": "1" * 64, "plan": items}
+    change = {"written": "2026-01-02T00:00:00+00:00", "earlier": earlier}
+    change["changed"] = {"statistics.margin": [0.02, 0.01]}
+    found = {**earlier, "written_after_scores": False, "changes": [change]}
+    return found | changed
+
+
 def _rest(home: Path) -> None:
     (home / "raw").mkdir(parents=True)
     manifest = {
@@ -556,6 +568,7 @@ def _rest(home: Path) -> None:
     (home / "folds/folds.json").write_text(
         json.dumps({"folds": {fold: {"sizes": sizes, "sha256": "0" * 64} for fold in FOLDS}})
     )
+    (home / "plan.json").write_text(json.dumps(plan()))
     provenance = {
         "command": "snakemake --cores 2",
         "config": {
