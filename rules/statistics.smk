@@ -14,6 +14,12 @@ rule test_statistics:
         metrics=result("evaluation", table="metrics"),
         selection=result("evaluation", table="selection"),
         user_errors=result("user_errors"),
+        # of every setting; only those of the compared levels are read
+        predictions=of_settings(
+            "predictions.parquet",
+            [*plan.in_area("neighbours"), *plan.in_area("factorization")],
+        ),
+        test=of_folds("matrix", part="test"),
         trials=of_methods("trials.tsv"),
         adaptive=of_adaptive("trials.tsv"),
         plan=result("plan"),
@@ -43,11 +49,12 @@ rule test_statistics:
     conda:
         "../envs/statistics.yaml"
     resources:
-        mem_mb=megabytes(1500, 20),
+        mem_mb=megabytes(1500, 40, "search", "metrics", "user_errors", "test"),
         # 6.5 s for the 1.5 MB of a million ratings' users.
-        runtime=minutes(60, 2),
+        runtime=minutes(60, 2, "search", "metrics", "user_errors", "test"),
     params:
         settings=lambda job: plan.statistics(job.dataset),
+        fold_names=folds_of_dataset,
         published=config["published"]["enabled"],
         ranges=lookup(within=config, dpath="tuning/adaptive"),
     script:

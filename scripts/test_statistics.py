@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from cfmf.evaluation.collect import collect
-from cfmf.files import atomic_write
+from cfmf.files import atomic_write, load_matrix
 from cfmf.selection import read_selection
 from cfmf.statistics.analysis import Measured, analyse
+from cfmf.statistics.populations import of_levels
 from cfmf.tables import read_table, write_table
 from cfmf.verdict import Known, of_dataset
 from cfmf.workflow.job import job
+from cfmf.workflow.layout import settings_of
 
 
 def trials(paths: Sequence[str]) -> pd.DataFrame | None:
@@ -24,12 +27,19 @@ with job(snakemake) as (log, params):
     folds = json.loads(Path(snakemake.input.folds).read_text())["folds"].values()
     ratios = [fold["test"] / (fold["fit"] + fold["validation"]) for fold in folds]
     metrics = read_table(snakemake.input.metrics, "metrics")
+    predicted = {settings_of(path): path for path in snakemake.input.predictions}
+    tests = dict(zip(params.fold_names, snakemake.input.test, strict=True))
     measured = Measured(
         metrics,
         read_selection([snakemake.input.selection]),
         pd.read_parquet(snakemake.input.user_errors),
         trials(snakemake.input.trials),
         sum(ratios) / len(ratios),
+        partial(
+            of_levels,
+            predictions=lambda *setting: pd.read_parquet(predicted[setting]),
+            tests=lambda fold: load_matrix(tests[fold]),
+        ),
     )
     found = analyse(measured, params.settings)
     order = ()

@@ -114,10 +114,10 @@ def details(
         for row in methods.to_dict("records"):
             method = str(row["method"])
             frame = predictions(method, str(row["k"]), str(row["reg"]))
-            by_seed = _seeds(frame[frame["fold"] == fold], test, f"{method} in fold {fold}")
+            seeds = by_seed(frame[frame["fold"] == fold], test, f"{method} in fold {fold}")
             keys = {"dataset": row["dataset"], "fold": fold, "method": method}
-            users.append(_user_means(by_seed, test).assign(**keys))
-            for name, sums in _sums(by_seed, test, levels).items():
+            users.append(_user_means(seeds, test).assign(**keys))
+            for name, sums in _sums(seeds, test, levels).items():
                 slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
                 known = totals.get((method, name))
                 totals[method, name] = sums if known is None else known + sums
@@ -129,8 +129,8 @@ def details(
     )
 
 
-def _user_means(by_seed: list[NDArray[np.float32]], test: sparse.csr_array) -> pd.DataFrame:
-    mean = pd.concat([user_errors(values, test) for values in by_seed])
+def _user_means(seeds: list[NDArray[np.float32]], test: sparse.csr_array) -> pd.DataFrame:
+    mean = pd.concat([user_errors(values, test) for values in seeds])
     mean = mean.groupby("user", as_index=False).mean()
     return mean.astype({"n": np.int64, "user": np.int32})
 
@@ -198,8 +198,21 @@ def bin_names(lowest: Sequence[int]) -> list[str]:
     return [*names, f"{lowest[-1]}+"]
 
 
-def _seeds(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDArray[np.float32]]:
-    """Predictions of one fold, an array a seed; refuses a number that is not the matrix's."""
+def by_seed(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDArray[np.float32]]:
+    """Predictions of one fold, an array for each seed.
+
+    Parameters
+    ----------
+    frame
+        Columns seed and prediction, the rows of a seed in the CSR order of `test`.
+    what
+        Method and fold, for messages.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or not one for each rating of `test`.
+    """
     if frame.empty:
         raise ValueError(f"there are no predictions of {what}; run its job again")
     found = []
@@ -214,10 +227,10 @@ def _seeds(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDArr
 
 
 def _sums(
-    by_seed: list[NDArray[np.float32]], test: sparse.csr_array, levels: Levels
+    seeds: list[NDArray[np.float32]], test: sparse.csr_array, levels: Levels
 ) -> dict[str, LevelSums]:
     """Errors, averaged over seeds, summed by user and level of each slice."""
-    differences = np.stack([errors(values, test.data) for values in by_seed])
+    differences = np.stack([errors(values, test.data) for values in seeds])
     squared, absolute = np.square(differences).mean(axis=0), np.abs(differences).mean(axis=0)
     users = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
     return {

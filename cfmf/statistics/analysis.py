@@ -18,6 +18,7 @@ from cfmf.methods.registry import family as kind
 from cfmf.selection import chosen_rows
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.names import BLOCKED, E1, E2, E3
+from cfmf.statistics.populations import Influence
 from cfmf.statistics.results import Analysis, Family, Result, Row, adjust, of_family
 from cfmf.tables import COLUMNS, where
 
@@ -43,6 +44,9 @@ class Measured:
         `trials` table of the neighbour methods' grids.
     ratio
         Test ratings over train ratings of a fold. Without it 1/(J-1), which J disjoint folds have.
+    influence
+        Called with a table of levels; see `cfmf.statistics.populations.of_levels`, whose first
+        parameter it is. None where there are no predictions.
     """
 
     metrics: pd.DataFrame
@@ -50,6 +54,7 @@ class Measured:
     user_errors: pd.DataFrame
     trials: pd.DataFrame | None = None
     ratio: float | None = None
+    influence: Callable[[pd.DataFrame], Influence] | None = None
 
     @cached_property
     def selected(self) -> pd.DataFrame:

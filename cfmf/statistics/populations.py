@@ -21,14 +21,16 @@ items × levels and levels × levels, never users × items.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse, stats
 
+from cfmf.evaluation.collect import by_seed
 from cfmf.metrics import errors
 from cfmf.observed import row_numbers
 from cfmf.statistics.results import Interval
@@ -46,6 +48,8 @@ class Influence:
 
     Attributes
     ----------
+    levels
+        Their names.
     rmse
         Folds × levels, float64; mean over seeds.
     users, items
@@ -55,6 +59,7 @@ class Influence:
         Levels × levels, float64: sums over test ratings of the product of two levels' influence.
     """
 
+    levels: tuple[str, ...]
     rmse: Floats
     users: Floats
     items: Floats
@@ -63,6 +68,7 @@ class Influence:
     def __add__(self, other: Influence) -> Influence:
         """The folds of both; their matrices have the same shape and their levels are the same."""
         return Influence(
+            self.levels,
             np.vstack([self.rmse, other.rmse]),
             self.users + other.users,
             self.items + other.items,
@@ -94,7 +100,7 @@ class Difference:
         return float(2 * stats.t.sf(abs(self.value - null) / self.error, self.df))
 
 
-def of_fold(predictions: Sequence[ArrayLike], test: sparse.csr_array) -> Influence:
+def of_fold(predictions: Mapping[str, ArrayLike], test: sparse.csr_array) -> Influence:
     """Influence of the test ratings of one fold.
 
     Parameters
@@ -113,7 +119,7 @@ def of_fold(predictions: Sequence[ArrayLike], test: sparse.csr_array) -> Influen
     levels = len(predictions)
     rmse = np.empty(levels)
     each = np.empty((levels, test.nnz))
-    for place, values in enumerate(predictions):
+    for place, values in enumerate(predictions.values()):
         squares = [np.square(errors(one, test.data)) for one in np.atleast_2d(np.asarray(values))]
         means = [one.mean() for one in squares]
         rmse[place] = np.mean(np.sqrt(means))
@@ -129,6 +135,7 @@ def of_fold(predictions: Sequence[ArrayLike], test: sparse.csr_array) -> Influen
         products += part @ part.T
     rows, (users, items) = row_numbers(test), test.shape
     return Influence(
+        tuple(predictions),
         rmse[None, :],
         np.stack([np.bincount(rows, one, users) for one in each], axis=1),
         np.stack([np.bincount(test.indices, one, items) for one in each], axis=1),
@@ -136,13 +143,54 @@ def of_fold(predictions: Sequence[ArrayLike], test: sparse.csr_array) -> Influen
     )
 
 
-def of_folds(folds: Iterable[tuple[Sequence[ArrayLike], sparse.csr_array]]) -> Influence:
+def of_folds(folds: Iterable[tuple[Mapping[str, ArrayLike], sparse.csr_array]]) -> Influence:
     """Influence of the test ratings of several folds, one after another; see `of_fold`."""
     return reduce(Influence.__add__, (of_fold(*fold) for fold in folds))
 
 
+def of_levels(
+    levels: pd.DataFrame,
+    predictions: Callable[[str, str, str], pd.DataFrame],
+    tests: Callable[[str], sparse.csr_array],
+) -> Influence:
+    """Influence of the test ratings on any levels, from the predictions that a study has made.
+
+    Parameters
+    ----------
+    levels
+        Columns level, fold, method, k, reg (text): the setting that predicts each fold of a level.
+        Every level has every fold; the settings may differ from fold to fold.
+    predictions
+        As `cfmf.evaluation.collect.details` calls it.
+    tests
+        Called with a fold; returns its test matrix.
+
+    Raises
+    ------
+    ValueError
+        As `details`, or if a level lacks a fold.
+    """
+    held = pd.crosstab(levels["level"], levels["fold"])
+    for place in np.argwhere(held.to_numpy() == 0)[:1]:
+        level, fold = held.index[place[0]], held.columns[place[1]]
+        raise ValueError(
+            f"{level} has no setting for fold {fold}; compare levels of the same folds"
+        )
+    order = list(dict.fromkeys(levels["level"]))
+
+    def of(fold: str, rows: pd.DataFrame) -> tuple[dict[str, ArrayLike], sparse.csr_array]:
+        test, found = tests(fold), {}
+        for level, method, k, reg in rows[["level", "method", "k", "reg"]].itertuples(index=False):
+            frame = predictions(method, k, reg)
+            what = f"{method} in fold {fold}"
+            found[level] = np.stack(by_seed(frame[frame["fold"] == fold], test, what))
+        return {level: found[level] for level in order}, test
+
+    return of_folds(of(str(fold), rows) for fold, rows in levels.groupby("fold", sort=False))
+
+
 def differences(
-    influence: Influence, first: int, second: int, ratio: float, repeats: int = 1
+    influence: Influence, first: str, second: str, ratio: float, repeats: int = 1
 ) -> dict[str, Difference]:
     """RMSE of level `first` minus that of level `second`, mean over folds, for every population.
 
@@ -151,7 +199,7 @@ def differences(
     influence
         Of all folds.
     first, second
-        Numbers of the levels.
+        Names of the levels.
     ratio
         Test ratings over train ratings of a fold.
     repeats
@@ -163,15 +211,17 @@ def differences(
     By the names in `POPULATIONS`; empty with fewer than two folds, which do not show how results
     vary with the training ratings.
     """
-    d = influence.rmse[:, first] - influence.rmse[:, second]
+    contrast = np.zeros(len(influence.levels))
+    for level, sign in ((first, 1), (second, -1)):
+        contrast[influence.levels.index(level)] += sign
+    d = influence.rmse @ contrast
     folds = d.size
     if folds < 2:
         return {}
     spread = float(d.var(ddof=1))
-    users = _clustered((influence.users[:, first] - influence.users[:, second]) / folds)
-    items = _clustered((influence.items[:, first] - influence.items[:, second]) / folds)
-    contrast = np.zeros(influence.products.shape[0])
-    contrast[[first, second]] = 1, -1
+    users, items = (
+        _clustered(sums @ contrast / folds) for sums in (influence.users, influence.items)
+    )
     # The influence of a rating is nearly the same in every repeat.
     single = float(contrast @ influence.products @ contrast) * repeats / folds**2
     # The sum may be below its parts where neither users nor items matter.
