@@ -53,6 +53,7 @@ LEVELS: dict[str, tuple[str, dict[str, Any], int]] = {
 }
 """Method, settings and seed of each level."""
 
+ARRAYS = ("rmse", "users", "items", "products")
 CONTRASTS = {
     "like": [
         ("user-knn, 10 neighbours", "user-knn"),
@@ -68,7 +69,7 @@ CONTRASTS = {
 }
 
 
-def most(counts: np.ndarray, size: int) -> np.ndarray:
+def most(counts: Any, size: int) -> Any:
     """The `size` places with the highest counts."""
     return np.sort(np.argsort(-counts, kind="stable")[:size])
 
@@ -103,12 +104,12 @@ def studied(
     def of(kept: np.ndarray) -> sparse.csr_array:
         return matrix(entries.row[kept], entries.col[kept], entries.data[kept], entries.shape)
 
-    def fold(number: int) -> tuple[list[np.ndarray], sparse.csr_array]:
+    def fold(number: int) -> tuple[dict[str, np.ndarray], sparse.csr_array]:
         train, test = of(part != number), of(part == number)
-        predictions = []
-        for name, settings, level_seed in levels.values():
+        predictions = {}
+        for level, (name, settings, level_seed) in levels.items():
             model = registry.method(name)(**settings, scale=(1.0, 5.0)).fit(train, seed=level_seed)
-            predictions.append(model.predict(*pairs(test)).values)
+            predictions[level] = model.predict(*pairs(test)).values
         return predictions, test
 
     return of_folds(fold(number) for number in range(folds))
@@ -124,14 +125,15 @@ def kept(
         if not path.exists():
             influence = studied(drawn(whole, population, seed), folds, seed)
             with atomic_write(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, **vars(influence))
+                np.savez(file, **{name: getattr(influence, name) for name in ARRAYS})
         with np.load(path) as arrays:
-            found.append(Influence(**arrays))
+            found.append(Influence(tuple(LEVELS), **{name: arrays[name] for name in ARRAYS}))
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Make the draws that are not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--data", type=Path, default=os.environ.get("CFMF_REAL_DATA"))

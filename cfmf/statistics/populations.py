@@ -77,6 +77,40 @@ class Influence:
 
 
 @dataclass(frozen=True)
+class Components:
+    """Mean difference of RMSE over folds, and what its variance consists of.
+
+    Attributes
+    ----------
+    value
+        The mean difference.
+    folds
+        Their number.
+    between
+        Variance of the difference between folds.
+    users, items
+        Variance of the mean difference, models held fixed, if ratings of one user (of one item)
+        belong together; and the variance of this estimate.
+    single
+        The same if every rating were for itself.
+    """
+
+    value: float
+    folds: int
+    between: float
+    users: tuple[float, float]
+    items: tuple[float, float]
+    single: float
+
+    @property
+    def both(self) -> tuple[float, float]:
+        """Variance if ratings that share a user or an item belong together, as `users` has it."""
+        variance = self.users[0] + self.items[0] - self.single
+        # The sum may be below its parts where neither users nor items matter.
+        return max(variance, self.users[0], self.items[0]), self.users[1] + self.items[1]
+
+
+@dataclass(frozen=True)
 class Difference:
     """RMSE of one level minus that of another, for a population.
 
@@ -189,10 +223,10 @@ def of_levels(
     return of_folds(of(str(fold), rows) for fold, rows in levels.groupby("fold", sort=False))
 
 
-def differences(
-    influence: Influence, first: str, second: str, ratio: float, repeats: int = 1
-) -> dict[str, Difference]:
-    """RMSE of level `first` minus that of level `second`, mean over folds, for every population.
+def components(
+    influence: Influence, first: str, second: str, repeats: int = 1
+) -> Components | None:
+    """What the variance of the RMSE of `first` minus that of `second` consists of.
 
     Parameters
     ----------
@@ -200,39 +234,54 @@ def differences(
         Of all folds.
     first, second
         Names of the levels.
-    ratio
-        Test ratings over train ratings of a fold.
     repeats
         How many times each rating is tested: of repeated cross-validation the number of its
         repeats.
 
     Returns
     -------
-    By the names in `POPULATIONS`; empty with fewer than two folds, which do not show how results
-    vary with the training ratings.
+    None with fewer than two folds, which do not show how results vary with the training ratings.
     """
     contrast = np.zeros(len(influence.levels))
     for level, sign in ((first, 1), (second, -1)):
         contrast[influence.levels.index(level)] += sign
     d = influence.rmse @ contrast
-    folds = d.size
-    if folds < 2:
-        return {}
-    spread = float(d.var(ddof=1))
+    if d.size < 2:
+        return None
     users, items = (
-        _clustered(sums @ contrast / folds) for sums in (influence.users, influence.items)
+        _clustered(sums @ contrast / d.size) for sums in (influence.users, influence.items)
     )
     # The influence of a rating is nearly the same in every repeat.
-    single = float(contrast @ influence.products @ contrast) * repeats / folds**2
-    # The sum may be below its parts where neither users nor items matter.
-    both = max(users[0] + items[0] - single, users[0], items[0])
-    training = _of_folds(spread * ratio, folds)
+    single = float(contrast @ influence.products @ contrast) * repeats / d.size**2
+    return Components(float(d.mean()), d.size, float(d.var(ddof=1)), users, items, single)
+
+
+def differences(
+    influence: Influence, first: str, second: str, ratio: float, repeats: int = 1
+) -> dict[str, Difference]:
+    """RMSE of level `first` minus that of level `second`, mean over folds, for every population.
+
+    Parameters
+    ----------
+    influence, first, second, repeats
+        As `components` takes them.
+    ratio
+        Test ratings over train ratings of a fold.
+
+    Returns
+    -------
+    By the names in `POPULATIONS`; empty with fewer than two folds.
+    """
+    found = components(influence, first, second, repeats)
+    if found is None:
+        return {}
+    training = _of_folds(found.between * ratio, found.folds)
     parts = {
-        "new_ratings": [_of_folds(spread * (1 / folds + ratio), folds)],
-        "new_users": [users, training],
-        "new_users_and_items": [(both, users[1] + items[1]), training],
+        "new_ratings": [_of_folds(found.between * (1 / found.folds + ratio), found.folds)],
+        "new_users": [found.users, training],
+        "new_users_and_items": [found.both, training],
     }
-    return {name: _difference(name, float(d.mean()), found) for name, found in parts.items()}
+    return {name: _difference(name, found.value, part) for name, part in parts.items()}
 
 
 def widest(found: Iterable[Difference], level: float) -> Difference:

@@ -18,7 +18,7 @@ SCRIPTS = [
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_benchmark_tells_its_options(path):
     command = [sys.executable, path, "--help"]
-    if path.stem in ("check_gpu", "defaults", "simulation", "tie"):
+    if path.stem in ("check_gpu", "coverage", "defaults", "simulation", "tie"):
         command[1:2] = ["-m", f"benchmarks.{path.stem}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
