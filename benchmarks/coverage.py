@@ -9,9 +9,9 @@ new_users
 new_users_and_items
     All ratings by random users of random items.
 
-Every draw is a study of its own: random folds, the same methods at fixed settings, and the intervals
-of `cfmf.statistics.populations`. The truth is the mean difference over all draws. Nothing is assumed
-about correlations. Draws are kept in benchmarks/results/coverage/ and made once:
+Every draw is a study of its own: random folds, the same methods at fixed settings, and the
+intervals of `cfmf.statistics.populations`. The truth is the mean difference over all draws. Nothing
+is assumed about correlations. Draws are kept in benchmarks/results/coverage/ and made once:
 
     python -m benchmarks.coverage [--draws 200] [--folds 5] [--data FOLDER]
 
@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from benchmarks.common import RESULTS, matrix, movielens
@@ -36,7 +35,7 @@ from cfmf.files import atomic_write
 from cfmf.methods import registry
 from cfmf.observed import pairs
 from cfmf.progress import progress
-from cfmf.statistics.populations import POPULATIONS, Influence, differences, of_folds
+from cfmf.statistics.populations import POPULATIONS, Influence, of_folds
 
 LEVELS: dict[str, tuple[str, dict[str, Any], int]] = {
     "baseline": ("baseline", {}, 1),
