@@ -40,6 +40,8 @@ COLUMNS = {
         "datasets": "dataset ratings split_scheme method folds rmse sd",
         "assumptions": "family method estimand design group check function n stat_name stat"
         " p_value threshold violation note note_value",
+        "planning": "group_a group_b population folds repeats seeds users sd_rating sd_user sd_item"
+        " sd_split sd_seed error df margin detectable equivalence",
         "medians": "arm method k n median mean interquartile_mean minimum maximum",
         "first_row": "dataset fold item wrong right",
         "backends": "backend device dtype epochs repeats setup_seconds compile_seconds"

@@ -32,7 +32,7 @@ rule render_report:
         ),
         tests=filled(
             result("statistics"),
-            table=["tests", "assumptions", "medians", "best_rows"],
+            table=["tests", "assumptions", "medians", "best_rows", "planning"],
         ),
         verdict=result("verdict"),
         adaptive=of_adaptive("trials.tsv", "metrics.tsv", "costs.tsv"),

@@ -41,6 +41,11 @@ rule test_statistics:
             "Tests",
             "best run for each k",
         ),
+        planning=table(
+            result("statistics", table="planning"),
+            "Tests",
+            "planning of a larger study",
+        ),
         verdict=table(result("verdict"), "Tests", "verdict"),
     log:
         log_of("test_statistics"),

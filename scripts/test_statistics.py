@@ -10,6 +10,7 @@ import pandas as pd
 from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write, load_matrix
 from cfmf.selection import read_selection
+from cfmf.statistics import planning
 from cfmf.statistics.analysis import Measured, analyse
 from cfmf.statistics.populations import of_levels
 from cfmf.tables import read_table, write_table
@@ -52,7 +53,8 @@ with job(snakemake) as (log, params):
         order = uncorrected.order_of_k(as_published, params.settings["primary"])
     known = Known(trials(snakemake.input.adaptive), params.ranges, *order)
     messages = of_dataset(found, measured, params.settings, known)
-    for kind, table in found.tables().items():
+    tables = {**found.tables(), "planning": planning.of_study(measured, params.settings)}
+    for kind, table in tables.items():
         write_table(snakemake.output[kind], table, kind)
     with atomic_write(snakemake.output.verdict) as temporary:
         temporary.write_text(json.dumps(messages, indent=1, ensure_ascii=False))
