@@ -20,6 +20,7 @@ from cfmf.tables import where
 
 CODES = {"torch": "mf-published", "jax": SEARCHED}
 """The study's two trainings, and the methods that repeat them."""
+LIBRARIES = {"torch": "torch", "jax": "JAX"}
 ROOTED = {"torch": 1.0, "jax": 0.5}
 """The power of an RMSE that the study printed as one."""
 SPACING = 2.0**-24
@@ -73,18 +74,23 @@ def _figures(study: Study, printed: Mapping[str, Any], words: Catalogue) -> Tabl
     return _table(study, words, "figures", rows, "figure")
 
 
-def training(study: Study, name: str) -> pd.DataFrame | None:
-    """The training curve of `torch` or `jax` at the study's own setting and tolerance, if any.
-
-    Columns of the histories; the last epoch of the phase that was trained to the stop is the last
-    row.
-    """
-    wanted, method = printed_numbers()["setting"], CODES[name]
+def at_published_tolerance(study: Study, method: str) -> bool:
+    """Whether this run trained a method of the study to the published tolerance."""
     config = study.provenance.get("config", {})
     block = config.get("methods", {}).get(method, {})
     if method not in config.get("study", {}).get("methods", []) and method == SEARCHED:
         block = config.get("published", {}).get("search", {})  # its one curve
-    if block.get("tolerance") != wanted["tolerance"]:
+    wanted: float = printed_numbers()["setting"]["tolerance"]
+    return block.get("tolerance") == wanted
+
+
+def training(study: Study, name: str) -> pd.DataFrame | None:
+    """The training curve of `torch` or `jax` at the study's own setting and tolerance, if any.
+
+    Columns of the histories; the last row is the epoch that it stopped at.
+    """
+    wanted, method = printed_numbers()["setting"], CODES[name]
+    if not at_published_tolerance(study, method):
         return None
     for (trained, k, reg), history in study.histories.items():
         if trained == method and (float(k), float(reg)) == (wanted["k"], wanted["reg"]):
@@ -189,7 +195,7 @@ def _deltas(study: Study, printed: Mapping[str, Any], words: Catalogue) -> Table
             ends = curve["delta_loss"].abs().tolist()[-len(known) :]
             here = [None] * (len(known) - len(ends)) + ends
         for place, (published, ours) in enumerate(zip(known, here, strict=True), 1 - len(known)):
-            what = f"{name}, {place}" if place else name
+            what = f"{LIBRARIES[name]}, {place}" if place else LIBRARIES[name]
             mine = None if ours is None else ours / SPACING
             rows.append({"what": what, "published": published / SPACING, "here": mine})
     return _table(study, words, "deltas", rows, "figure")

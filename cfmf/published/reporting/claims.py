@@ -9,7 +9,8 @@ from cfmf.report.context import Study
 from cfmf.report.page import Block, Heading, Text, tabulated
 from cfmf.report.strings import Catalogue
 
-BADGE = {"supported": "yes", "contradicted": "no", "undecided": "open", "untestable": "open"}
+BADGE = {"supported": "yes", "contradicted": "no"}
+"""How a status looks; others are open."""
 COLUMNS = "claim status=judged evidence"
 
 
@@ -32,16 +33,14 @@ def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, o
     rows: list[dict[str, object]] = []
     for claim, judged in judge(study, claims).items():
         status = judged.status if judged else "untestable"
-        badge = Markup('<span class="badge {}">{}</span>').format(
-            BADGE[status], words(f"discussion.{status}")
-        )
+        label = words.otherwise(f"discussion.{status}_{claim[0]}", words(f"discussion.{status}"))
+        badge = Markup('<span class="badge {}">{}</span>').format(BADGE.get(status, "open"), label)
         evidence = words(f"discussion.untestable_{claim}")
         if judged:
             link = Markup('<a href="#{}">{}</a>').format(
                 judged.section, words(f"{judged.section}.title")
             )
-            kind = "measured" if judged.measured else "evidence"
-            evidence = words(f"discussion.{kind}_{claim}", **judged.values) + " " + link
+            evidence = words(f"discussion.evidence_{claim}", **judged.values) + " " + link
         shown = words(f"discussion.claim_{claim}")
         rows.append({"claim": shown, "status": badge, "evidence": evidence})
     return rows

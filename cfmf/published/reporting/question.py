@@ -25,15 +25,7 @@ def _claim(study: Study, words: Catalogue) -> Markup:
     judged = judgements.judge(study, judgements.CLAIMS).values()
     found = [one.status if one else "untestable" for one in judged]
     count = {status: found.count(status) for status in judgements.STATUSES}
-    tested = "none"
-    if count["supported"] or count["contradicted"]:
-        tested = (
-            "yes" if not count["contradicted"] else "no" if not count["supported"] else "partly"
-        )
-    text = words(f"questions.claim_{tested}") + " "
-    text += words(
-        "questions.claim_count", **{status: number(size) for status, size in count.items()}
-    )
+    text = words("questions.claim_count", **{name: number(size) for name, size in count.items()})
     for said in study.verdict:
         pair = {said["numbers"].get(name) for name in ("first", "second")}
         if said["key"] in CONTRASTS and pair == COMPARED:

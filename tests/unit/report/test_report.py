@@ -239,6 +239,7 @@ NAMES = set(
     Geisser Gibbs Greenhouse Holm Hyperband Iman JAX Kendall Kolmogorov Kruskal Lilliefors MAE
     MovieLens Nadeau NDCG Nemenyi Netflix PyTorch Python RMSE SHA Shapiro Smirnov Snakemake TOST TPE
     Tukey Wald Wallis Welch Wilcoxon Wilk CPU GPU GiB
+    Apache Goldberg GroupLens Linden Mersenne Philox Resnick Tapestry Twister Word
     cfmf git kNN baseline Torch reg torch recall trained float pending doi
     cosine generated generator past English key set
     """.split()
@@ -259,7 +260,7 @@ class Prose(HTMLParser):
         if self.silent:
             if tag == self.silent[-1]:
                 self.silent.append(tag)
-        elif tag in {"code", "style", "script", "cite"} or known.get("data-name") in OF_DATA:
+        elif tag in {"code", "style", "script", "cite", "q"} or known.get("data-name") in OF_DATA:
             self.silent.append(tag)
         self.found += [known[name] for name in ("aria-label", "alt", "title") if known.get(name)]
 
