@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
+from cfmf.published.generators import AS_PUBLISHED
 from cfmf.published.printed import printed_numbers
 from cfmf.report import numbers
 from cfmf.report.context import Study
@@ -51,9 +54,7 @@ def _generators(study: Study, words: Catalogue) -> list[Block]:
         return []
     columns = "seed n sample against statistic:rmse p_raw=p p_adj"
     least = numbers.least(generators, "p_raw")
-    torch = where(generators, sample="torch", against="normal")
     known = printed_numbers()["kolmogorov_smirnov"]
-    at_seed = torch.loc[torch["seed"].astype(str) == str(known["seed"]), "statistic"]
     with_jax = "jax" in set(generators["sample"])
     tested = words(
         "factorization.generators_text",
@@ -63,8 +64,8 @@ def _generators(study: Study, words: Catalogue) -> list[Block]:
     printed = words(
         "factorization.generators_printed",
         seed=known["seed"],
-        here=number(at_seed.iloc[0], "rmse") if len(at_seed) else "–",
         **amounts("rmse", **{name: known[name] for name in ("torch", "jax", "both")}),
+        **_at_seed(generators, known["seed"]),
     )
     title = words("factorization.generators_title")
     return [
@@ -74,3 +75,15 @@ def _generators(study: Study, words: Catalogue) -> list[Block]:
         *([] if with_jax else [Text(words("factorization.generators_off"))]),
         Collapsed(title, [tabulated(words, "generators", title, generators, columns)]),
     ]
+
+
+def _at_seed(generators: pd.DataFrame, seed: int) -> dict[str, object]:
+    """The statistics of the study's three samples in this run; a dash where not tested."""
+    rows = generators[generators["seed"].astype(str) == str(seed)]
+    samples = {"torch": ("torch", "normal"), "jax": (AS_PUBLISHED, "normal")}
+    samples["both"] = ("torch", AS_PUBLISHED)
+    found: dict[str, object] = {}
+    for name, (sample, against) in samples.items():
+        statistic = where(rows, sample=sample, against=against)["statistic"]
+        found[f"{name}_here"] = number(statistic.iloc[0], "rmse") if len(statistic) else "–"
+    return found

@@ -16,6 +16,7 @@ from cfmf.published.reporting import (
     beside,
     errata,
     judgements,
+    libraries,
     question,
     search_as_run,
     tests_as_run,
@@ -45,6 +46,20 @@ def test_backends_and_generators_stand_in_the_tables(page, pages, results):
     assert "reported a statistic of 0.0192 for torch, 0.0344 for JAX" in re.sub(
         "<[^>]+>", "", pages["en", "embedded"]
     )
+
+
+def test_statistics_of_the_studys_samples_are_those_of_its_generators():
+    rows = [("42", "torch", "normal", 0.01), ("42", "jax-before-0.5", "normal", 0.02),
+            ("42", "jax", "normal", 0.9), ("42", "torch", "jax-before-0.5", 0.03),
+            ("43", "torch", "normal", 0.8)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["seed", "sample", "against", "statistic"])
+    found = {name: str(value) for name, value in libraries._at_seed(table, 42).items()}
+    assert [re.sub("<[^>]+>", "", text) for text in found.values()] == [
+        "0.0100",
+        "0.0200",
+        "0.0300",
+    ]
+    assert libraries._at_seed(table[:1], 42)["jax_here"] == "–"
 
 
 def test_variants_are_told_against_the_plain_model(study):
