@@ -1,7 +1,7 @@
 """The verdict, made from the results by rule: messages, each a key and the numbers it holds.
 
-The report's catalogues have the sentences, under `verdict`. No message states that there is
-no difference: for a test that does not reject, the message gives what it could have detected.
+The report's catalogues have the sentences, under `verdict`. Of a pair the verdict is one of four,
+by its simultaneous interval and the margin; what is listed without a test is said to be.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from cfmf.evaluation.data_sets import independent, pairs_of_schemes, side_by_sid
 from cfmf.selection import edge_parts, search_edges
 from cfmf.statistics import blocked, blocks, names
 from cfmf.statistics.across import LEAST, METHODS
-from cfmf.statistics.analysis import Measured, best_per_family, roles
+from cfmf.statistics.analysis import Measured, roles
+from cfmf.statistics.contrasts import inner_interval
 from cfmf.statistics.names import BLOCKED, E1, E3
 from cfmf.statistics.results import Analysis, Check, Result, find
 
 Message = dict[str, Any]
 SEARCHED = ("k", "reg", "neighbours", "shrinkage")
 """Parts of a setting that the config gives a range to search in."""
+FOLDS, SEEDS = 10, 3
+"""Numbers from which a study is one for claims."""
 
 
 def message(key: str, **numbers: Any) -> Message:
@@ -71,13 +74,13 @@ def of_dataset(
     """
     metrics, selected, chosen = measured.metrics, measured.selected, measured.chosen()
     methods = E3 in block["estimands"]
-    said = _comparisons(found.tests, measured.compared(), block) if methods else []
+    said = of_design(int(selected["fold"].nunique()), fewest_seeds(selected))
+    said += _comparisons(found.tests, measured.compared(), block) if methods else []
     said += [*_described(found.tests, selected), *known.order_messages]
-    said += [*_orders_of_k(found, known.order, block), *of_edges(chosen)]
+    said += [*_orders_of_k(found, known.order, block["alpha"]), *of_edges(chosen)]
     undeclared = [name for name in names.ESTIMANDS if name not in block["estimands"]]
     said += [message("undeclared", names=undeclared)] if undeclared else []
-    checks = [check for check in found.checks if check.family.design == BLOCKED]
-    said += of_design(int(selected["fold"].nunique()), fewest_seeds(selected), checks)
+    said += of_checks([check for check in found.checks if check.family.design == BLOCKED])
     if known.searched is not None:
         bounds = {name: ends for name, ends in known.ranges.items() if name in SEARCHED}
         said += of_edges(search_edges(known.searched, bounds), "edge_search")
@@ -93,27 +96,42 @@ def of_dataset(
 def _comparisons(
     tests: Sequence[Result], compared: pd.DataFrame, block: Mapping[str, Any]
 ) -> list[Message]:
-    """The contrasts of methods: the best of each family, then each method against the control."""
+    """The primary comparisons of methods, then each other method against the control."""
     table = blocks.table(blocks.of_methods(compared), "method")
     if table.shape[1] < 2:
         return []
-    control, primary = roles(table, block)
+    taken = blocks.composites(compared[compared["method"].isin(table.columns)])
     said = []
-    if best := best_per_family(compared, table):
-        said.append(message("best_per_family", first=best[0], second=best[1]))
-        if best[1] != control:
-            pair = find(tests, names.BEST, group_a=best[0], group_b=best[1])
-            said += of_contrast(pair, *best, block["alpha"])
-            said += of_power(pair, *best)
-    for role, taken in (("control", control), ("primary", primary)):
-        if taken != block[role]:
-            said.append(message("absent", wanted=block[role], taken=taken, role=role))
-    others = [str(name) for name in table.mean().sort_values().index]
-    for method in (primary, *(name for name in others if name not in (control, primary))):
-        pair = find(tests, names.AGAINST, group_a=method, group_b=control)
-        said += of_contrast(pair, method, control, block["alpha"])
-        said += of_power(pair, method, control) if method == primary else []
+    pairs = {key: contrasts_of(find(tests, key)) for key in (names.PRIMARY, names.AGAINST)}
+    if set(names.COMPOSITES.values()) <= set(taken["method"]):
+        said.append(message("best_per_family", **times_taken(taken)))
+    for (first, second), pair in pairs[names.PRIMARY].items():
+        said += of_contrast(pair, first, second, block["alpha"])
+        said += of_power(pair, first, second)
+    control, primary = roles([str(name) for name in table.columns], block)
+    for role, used in (("control", control), ("primary", primary)):
+        if used != block[role]:
+            said.append(message("absent", wanted=block[role], taken=used, role=role))
+    for (first, second), pair in pairs[names.AGAINST].items():
+        said += of_contrast(pair, first, second, block["alpha"])
     return said
+
+
+def contrasts_of(tests: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
+    """The results of every pair of levels, by the pair."""
+    pairs: dict[tuple[str, str], list[Result]] = {}
+    for one in tests:
+        if one.group_b:
+            pairs.setdefault((one.group_a, one.group_b), []).append(one)
+    return pairs
+
+
+def times_taken(taken: pd.DataFrame) -> dict[str, list[list[Any]]]:
+    """For each family the methods that its best is in some fold, with the number of folds."""
+    return {
+        name: [[str(one), int(folds)] for one, folds in rows["taken"].value_counts().items()]
+        for name, rows in taken.groupby("method")
+    }
 
 
 def _described(tests: Sequence[Result], selected: pd.DataFrame) -> list[Message]:
@@ -126,142 +144,127 @@ def _described(tests: Sequence[Result], selected: pd.DataFrame) -> list[Message]
         return said
     means = table.mean().sort_values(kind="stable")
     order = [[str(name), float(value)] for name, value in means.items()]
-    return [
-        *said,
-        message("best", first=order[0][0], value=order[0][1], folds=len(table)),
-        message("order_methods", order=order),
-        *of_omnibus(find(tests, names.METHODS), "omnibus_methods"),
-    ]
+    omnibus = of_omnibus(find(tests, names.METHODS), "omnibus_methods")
+    return [*said, message("order_methods", order=order, folds=len(table)), *omnibus]
 
 
-def _orders_of_k(
-    found: Analysis, published: Sequence[str], block: Mapping[str, Any]
-) -> list[Message]:
-    """The corrected order of k of every method with a grid, compared with the published one."""
+def _orders_of_k(found: Analysis, published: Sequence[str], alpha: float) -> list[Message]:
+    """Every method's mean errors by k, and what its pairs of k show of the published order."""
     said = []
     corrected = [row for row in found.medians if row["arm"] == names.ARMS[E1]]
     for method in dict.fromkeys(row["method"] for row in corrected):
         means = {row["k"]: row["mean"] for row in corrected if row["method"] == method}
-        said += of_orders(published, means, method)
-        best = min(means, key=means.__getitem__)
-        other = published[0] if published else best
-        if other == best or other not in means:
-            other = max(means, key=means.__getitem__)
-        first, second = sorted((best, other), key=blocks.number)
+        order = sorted(means, key=means.__getitem__)
+        values = [means[k] for k in order]
+        said.append(message("order_corrected", method=method, order=order, values=values))
         family = find(found.tests, names.OF_K, method=method, estimand=E1)
-        pair = [one for one in family if (one.group_a, one.group_b) == (first, second)]
-        contrast = of_contrast(pair, first, second, block["alpha"])
-        said += [message(one["key"], **one["numbers"], method=method) for one in contrast]
+        said += [*of_pairs_of_k(family, method), *of_order(published, family, method)]
         said += of_omnibus(family, "omnibus_k", method=method)
     return said
 
 
+def of_pairs_of_k(family: Sequence[Result], method: str) -> list[Message]:
+    """How many pairs of k have each verdict."""
+    verdicts = [one.verdict for one in family if one.test == names.CORRECTED_T and one.verdict]
+    counts = {verdict: verdicts.count(verdict) for verdict in names.VERDICTS}
+    margins = [one.margin for one in family if one.test == names.CORRECTED_T and one.verdict]
+    if not verdicts:
+        return []
+    return [message("pairs_of_k", method=method, pairs=len(verdicts), margin=margins[0], **counts)]
+
+
+def of_order(published: Sequence[str], family: Sequence[Result], method: str) -> list[Message]:
+    """In how many pairs of k a difference beyond zero confirms the published order, or not.
+
+    Parameters
+    ----------
+    published
+        k in order of the published medians, lowest first; empty where there are none.
+    family
+        Results of the pairs of k of one method.
+    method
+        The method whose k they are.
+    """
+    signs = []
+    for one in family:
+        pair = (one.group_a, one.group_b)
+        if one.test != names.CORRECTED_T or not one.verdict or not set(pair) <= set(published):
+            continue
+        expected = -1 if published.index(pair[0]) < published.index(pair[1]) else 1
+        beyond = (one.interval.low > 0) - (one.interval.high < 0)
+        signs.append(beyond * expected)
+    if not signs:
+        return []
+    counts = {"confirmed": signs.count(1), "contradicted": signs.count(-1), "open": signs.count(0)}
+    return [message("order_compared", method=method, pairs=len(signs), **counts)]
+
+
 def of_contrast(pair: Sequence[Result], first: str, second: str, alpha: float) -> list[Message]:
-    """What the paired tests of one contrast show, in one message or two.
+    """The verdict on one pair, in one message: by its widest interval, whose population it names.
 
     Parameters
     ----------
     pair
-        Adjusted results of the two levels, of one family.
+        Results of the two levels, of one family.
     first, second
-        The two levels, in the order of the results.
+        The two levels, in the order of the results. The message has the one of lower RMSE first, and
+        its numbers are by how much it is lower.
     alpha
-        Level of the adjusted tests.
+        Level of the simultaneous tests.
     """
-    by_test = {(one.test, one.stat_name): one for one in pair}
-    t = _of(pair, names.CORRECTED_T)
-    if t is None or pd.isna(t.p_adj):
-        why = "no_common_folds" if t is None else t.note
+    found = [one for one in pair if one.test == names.CORRECTED_T]
+    judged = [one for one in found if one.verdict]
+    if not judged:
+        why = found[0].note if found else "no_common_folds"
         return [message("no_test", first=first, second=second, why=why)]
-    tost = _of(pair, names.EQUIVALENCE)
-    assert tost is not None  # it is made with every corrected t that has a p
-    equivalent = {
-        "first": first,
-        "second": second,
-        "difference": t.effect,
-        "margin": tost.margin,
-        "equivalence_p": tost.p_adj,
-        "equivalence_level": tost.interval.level,
-        "equivalence_low": tost.interval.low,
-        "equivalence_high": tost.interval.high,
-    }
-    known = {"first": first, "second": second, "p": t.p_adj, "level": t.interval.level}
-    if t.p_adj < alpha:
-        # By how much lower or higher: an end on the other side of zero stays negative.
-        sign = 1 if t.effect >= 0 else -1
-        low, high = sorted((sign * t.interval.low, sign * t.interval.high))
-        chance = by_test[names.BAYESIAN_T, names.HIGHER if sign == 1 else names.LOWER]
-        shown = {"size": abs(t.effect), "low": low, "high": high}
-        known |= {**shown, "probability": chance.stat, "rope": chance.margin}
-        said = [message("higher" if sign == 1 else "lower", **known)]
-        return said + [message("small", **equivalent)] * (tost.p_adj < alpha)
-    if tost.p_adj < alpha:
-        return [message("equivalent", **equivalent)]
-    ends = {"low": t.interval.low, "high": t.interval.high}
-    return [message("undecided", **known, difference=t.effect, **ends)]
+    t = max(judged, key=lambda one: one.interval.high - one.interval.low)
+    sign = 1 if t.effect > 0 else -1
+    if sign > 0:
+        first, second = second, first
+    low, high = sorted((sign * t.interval.low, sign * t.interval.high))
+    inner = sorted(sign * end for end in inner_interval(t, alpha))
+    key = {names.MATTERS: "better", names.SMALL: "better_small", names.EQUIVALENT: "equivalent"}
+    open_key = "undecided" if low <= 0 else "undecided_size"
+    return [
+        message(
+            key.get(t.verdict, open_key),
+            first=first,
+            second=second,
+            size=abs(t.effect),
+            level=t.interval.level,
+            low=low,
+            high=high,
+            inner_level=1 - 2 * alpha,
+            inner_low=inner[0],
+            inner_high=inner[1],
+            p=t.p_adj,
+            margin=t.margin,
+            comparisons=int(t.family_size),
+            population=t.population,
+        )
+    ]
 
 
 def of_power(pair: Sequence[Result], first: str, second: str) -> list[Message]:
-    """What one contrast can detect, and how it varies with the users."""
-    said = []
-    known = {"first": first, "second": second}
-    power, users = _of(pair, names.POWER), _of(pair, names.USER_BOOTSTRAP)
-    if power is not None:
-        comparisons = int(power.family_size)
-        said.append(
-            message(
-                "power" if comparisons == 1 else "power_family",
-                **known,
-                folds=int(power.n_blocks),
-                comparisons=comparisons,
-                detectable=power.effect,
-                power=power.note_value,
-            )
-        )
-    if users is not None:
-        ends = {name: getattr(users.interval, name) for name in ("level", "low", "high")}
-        said.append(message("users", **known, difference=users.effect, **ends))
-    return said
+    """What one contrast can detect."""
+    power = _of(pair, names.POWER)
+    if power is None:
+        return []
+    numbers = {"folds": int(power.n_blocks), "comparisons": int(power.family_size)}
+    numbers |= {"detectable": power.effect, "power": power.note_value}
+    return [message("power", first=first, second=second, **numbers)]
 
 
 def _of(results: Iterable[Result], test: str) -> Result | None:
     return next((one for one in results if one.test == test), None)
 
 
-def of_orders(
-    published: Sequence[str], corrected: Mapping[str, float], method: str
-) -> list[Message]:
-    """The corrected order of k of one method, and how it agrees with the published one.
-
-    Parameters
-    ----------
-    published
-        k in order of the published medians, lowest first; empty where there are none.
-    corrected
-        Mean RMSE on test by k.
-    method
-        The method whose k they are.
-    """
-    order = sorted(corrected, key=corrected.__getitem__)
-    values = [corrected[k] for k in order]
-    said = [message("order_corrected", method=method, order=order, values=values)]
-    shared = [k for k in published if k in order]
-    if len(shared) > 1:
-        pairs = [(a, b) for i, a in enumerate(shared) for b in shared[i + 1 :]]
-        against = sum(order.index(a) > order.index(b) for a, b in pairs)
-        key = "order_reversed" if against else "order_same"
-        said.append(message(key, method=method, pairs=against, all_pairs=len(pairs)))
-    return said
-
-
 def of_omnibus(family: Sequence[Result], key: str, **known: str) -> list[Message]:
-    """What the tests of all levels of a family together show, in a message of this key."""
-    tests = (names.FRIEDMAN, names.SHARED_ANOVA, names.ANOVA)
-    friedman, anova, naive = (_of(family, test) for test in tests)
-    if friedman is None or anova is None or naive is None or pd.isna(friedman.p_raw):
+    """What the test of all levels of a family together shows, in a message of this key."""
+    anova = _of(family, names.SHARED_ANOVA)
+    if anova is None or pd.isna(anova.p_raw):
         return []
-    p = {"friedman": friedman.p_raw, "anova": anova.p_raw, "naive": naive.p_raw}
-    return [message(key, **known, **p, concordance=friedman.effect)]
+    return [message(key, **known, p=anova.p_raw, epsilon=anova.note_value)]
 
 
 def of_edges(chosen: pd.DataFrame, key: str = "edge") -> list[Message]:
@@ -325,8 +328,8 @@ def fewest_seeds(selected: pd.DataFrame) -> int | None:
     return None if drawn.empty else int(drawn.min())
 
 
-def of_design(folds: int, seeds: int | None, checks: Sequence[Check]) -> list[Message]:
-    """What the design allows.
+def of_design(folds: int, seeds: int | None) -> list[Message]:
+    """What a small design can and cannot show, in one message; none of a study for claims.
 
     Parameters
     ----------
@@ -334,20 +337,21 @@ def of_design(folds: int, seeds: int | None, checks: Sequence[Check]) -> list[Me
         Their number.
     seeds
         The lowest number of seeds of a method that draws random numbers; None where none does.
-    checks
-        The checks of the corrected tests.
     """
-    judged = [check.violation for check in checks if check.violation is not None]
-    said = []
     if folds == 1:
-        said.append(message("one_fold"))
-    elif seeds is not None and (folds < 10 or seeds < 3):
-        said.append(message("few_runs", folds=folds, seeds=seeds))
-    elif folds < 10:
-        said.append(message("few_folds", folds=folds))
-    if judged:
-        said.append(message("assumptions", violations=sum(judged), checks=len(judged)))
-    return said
+        return [message("one_fold")]
+    if folds >= FOLDS and (seeds is None or seeds >= SEEDS):
+        return []
+    needed = {"needed_folds": FOLDS, "needed_seeds": SEEDS}
+    if seeds is None:
+        return [message("quick_study_folds", folds=folds, **needed)]
+    return [message("quick_study", folds=folds, seeds=seeds, **needed)]
+
+
+def of_checks(checks: Sequence[Check]) -> list[Message]:
+    """How many checks of the corrected tests found a violation."""
+    judged = [check.violation for check in checks if check.violation is not None]
+    return [message("assumptions", violations=sum(judged), checks=len(judged))] if judged else []
 
 
 def across(table: pd.DataFrame, tests: Sequence[Result], block: Mapping[str, Any]) -> list[Message]:
@@ -372,7 +376,7 @@ def across(table: pd.DataFrame, tests: Sequence[Result], block: Mapping[str, Any
 
 
 def _of_schemes(table: pd.DataFrame, random: str, temporal: str) -> Message:
-    """The best method under each split scheme of the same ratings, and how much errors rise."""
+    """The lowest mean error under each split scheme of the same ratings, and how errors rise."""
     both = side_by_side(table, random, temporal)
     first, second = (both.sort_values(side)["method"].iloc[0] for side in ("first", "second"))
     return message(

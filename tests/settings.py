@@ -4,7 +4,6 @@ BLOCK = {
     "alpha": 0.05,
     "ci_level": 0.95,
     "margin": 0.01,
-    "rope": 0.005,
     "power": 0.8,
     "bootstrap_repeats": 200,
     "seed": 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -23,7 +23,7 @@ from cfmf.statistics.results import Analysis, Family, Result, Row, adjust, of_fa
 from cfmf.tables import COLUMNS, where
 
 NEEDED = (
-    *("control", "primary", "estimands", "alpha", "ci_level", "margin", "rope", "power"),
+    *("control", "primary", "estimands", "alpha", "ci_level", "margin", "power"),
     *("bootstrap_repeats", "seed"),
 )
 
@@ -197,38 +197,37 @@ def medians(runs: pd.DataFrame, arm: str, method: str) -> list[Row]:
 def _omnibus(
     values: pd.DataFrame, table: pd.DataFrame, factor: str, block: Mapping[str, Any], ratio: float
 ) -> list[Result]:
+    """All levels together; with one run in a cell the mixed model would repeat the analysis."""
     kept = values[values[factor].isin(table.columns)]
-    return [
-        *blocked.repeated_measures_anova(table, Resampling.of(block), ratio),
-        *blocked.mixed_model(kept, factor, block["ci_level"]),
-        *blocked.friedman(table, block["ci_level"]),
-        *blocked.rank_comparisons(table, block["alpha"], block["ci_level"]),
-    ]
+    found = blocked.shared_anova(table, ratio, block["ci_level"])
+    if kept.groupby(["fold", factor]).size().min() > 1:
+        found += blocked.mixed_model(kept, factor, block["ci_level"])
+    return found
 
 
 def _methods(
     compared: pd.DataFrame, user_errors: pd.DataFrame, block: Mapping[str, Any], ratio: float
 ) -> Analysis:
-    """E3: all methods together, each against the control, and the best of each family."""
+    """E3: all methods together, the primary comparisons, and each method against the control."""
     values = blocks.of_methods(compared)
     table = blocks.table(values, "method")
     if table.shape[1] < 2:
         return Analysis()
     together = Family(names.METHODS, "", E3, BLOCKED, "method")
     tests = of_family(_omnibus(values, table, "method", block, ratio), together)
-    control, _ = roles(table, block)
-    against = replace(together, key=names.AGAINST, method=control)
-    tests += of_family(blocked.many_to_one(table, control, block["ci_level"]), against)
-    pairs = {against: [(str(name), control) for name in table.columns if name != control]}
-    best = best_per_family(compared, table)
-    if best and best[1] != control:  # else the family of the control holds the pair
-        pairs[replace(together, key=names.BEST)] = [best]
+    taken = blocks.composites(compared[compared["method"].isin(table.columns)])
+    sides = table.join(blocks.table(taken, "method")) if len(taken) else table
+    user_errors = pd.concat([user_errors, blocks.errors_of_composites(user_errors, taken)])
     scored = set(user_errors["method"])
-    for family, of_pairs in pairs.items():
+    for key, of_pairs in pairs_of_methods(sides, block).items():
+        method = of_pairs[0][1] if key == names.AGAINST else ""
+        family = replace(together, key=key, method=method)
         users = replace(family, design=names.USERS)
         for first, second in of_pairs:
-            sides = table[first], table[second]
-            found = contrasts.paired_contrast(*sides, ratio, block, len(of_pairs))
+            pair = sides[first], sides[second]
+            found = contrasts.paired_contrast(*pair, ratio, block, len(of_pairs))
+            if key == names.PRIMARY:
+                found += contrasts.power(*pair, ratio, block, len(of_pairs))
             tests += of_family(found, family)
             if {first, second} <= scored:
                 drawn = contrasts.user_bootstrap(user_errors, first, second, Resampling.of(block))
@@ -237,24 +236,35 @@ def _methods(
     return Analysis((*tests,), (*checks,))
 
 
-def best_per_family(selected: pd.DataFrame, table: pd.DataFrame) -> tuple[str, str] | None:
-    """The factorization and the neighbour method of lowest mean RMSE on validation.
+def pairs_of_methods(
+    table: pd.DataFrame, block: Mapping[str, Any]
+) -> dict[str, list[tuple[str, str]]]:
+    """The pairs of methods that are compared, in families; no pair is in two of them.
 
-    Test folds are not used for the choice, so a contrast of the two needs no correction for it.
-    None where one of the two families was not run.
+    The primary family has the best of each family, chosen fold by fold, and the primary method
+    against the control. The other family has every other method against the control.
+
+    Parameters
+    ----------
+    table
+        Folds × methods, with `names.COMPOSITES` where both families were run.
+    block
+        The `statistics` block of the config.
     """
-    rows = where(selected, split="validation", metric="rmse")
-    means = rows[rows["method"].isin(table.columns)].groupby("method")["value"].mean()
-    kinds = means.index.map(kind)
-    neighbours, factorizations = (means[kinds == x] for x in ("neighbours", "factorization"))
-    if neighbours.empty or factorizations.empty:
-        return None
-    return str(factorizations.idxmin()), str(neighbours.idxmin())
+    methods = [str(name) for name in table.columns if name not in names.COMPOSITES.values()]
+    control, primary = roles(methods, block)
+    found = [(primary, control)]
+    best = (*names.COMPOSITES.values(),)
+    if set(best) <= set(table.columns) and not table[[*best]].equals(
+        table[[*found[0]]].set_axis(best, axis="columns")
+    ):
+        found.insert(0, best)
+    others = [(name, control) for name in methods if name not in (control, primary)]
+    return {names.PRIMARY: found} | ({names.AGAINST: others} if others else {})
 
 
-def roles(table: pd.DataFrame, block: Mapping[str, Any]) -> tuple[str, str]:
+def roles(held: Sequence[str], block: Mapping[str, Any]) -> tuple[str, str]:
     """Control and primary method: those of the config or, where they were not run, substitutes."""
-    held = [str(name) for name in table.columns]
     neighbours = [name for name in held if kind(name) == "neighbours"]
     control = next(name for name in (block["control"], *neighbours, *held) if name in held)
     others = [name for name in held if name != control]

@@ -161,7 +161,7 @@ def repeated_measures_anova(
         **size,
     )
     results = [plain, *_with_shares(plain, table, resampling)]
-    return results if ratio is None else [*results, _shared_anova(plain, ratio, level)]
+    return results if ratio is None else [*results, *shared_anova(table, ratio, level)]
 
 
 def _with_shares(plain: Result, table: pd.DataFrame, resampling: Resampling) -> list[Result]:
@@ -211,18 +211,45 @@ def _partial_eta(f: float, df1: float, df2: float, level: float) -> dict[str, An
     }
 
 
-def _shared_anova(plain: Result, ratio: float, level: float) -> Result:
-    """The F of folds that share training ratings."""
-    f = plain.stat / inflation(int(plain.n_blocks), ratio)
-    effect = _partial_eta(f, plain.df1, plain.df2, level)
-    return replace(
-        plain,
-        test=names.SHARED_ANOVA,
-        **_of_f(f, plain.df1, plain.df2),
-        **effect | {"effect_name": "partial_eta_squared_corrected"},
-        note="test_train_ratio",
-        note_value=ratio,
-    )
+def shared_anova(table: pd.DataFrame, ratio: float, level: float) -> list[Result]:
+    """Repeated-measures analysis of variance of folds that share training ratings, in one result.
+
+    F is divided by `inflation`, and both its degrees of freedom are multiplied by Greenhouse &
+    Geisser's ε̂, because differences between levels rarely vary alike. Of two levels F is the square
+    of Nadeau & Bengio's t.
+
+    Parameters
+    ----------
+    table
+        Folds × levels.
+    ratio
+        Test ratings over train ratings of a fold.
+    level
+        Of the interval of partial η².
+    """
+    size: dict[str, Any] = {"n_blocks": len(table), "n_obs": table.size}
+    if len(table) < 2:
+        return [Result(names.SHARED_ANOVA, note="needs_two_blocks", **size)]
+    if np.ptp(residuals(table).to_numpy()) < 1e-12:
+        return [Result(names.SHARED_ANOVA, note="blocks_agree_exactly", **size)]
+    ss, epsilon = sums_of_squares(table), greenhouse_geisser(table)
+    df1 = table.shape[1] - 1
+    df2 = df1 * (len(table) - 1)
+    f = float(ss["levels"] / df1 / (ss["error"] / df2)) / inflation(len(table), ratio)
+    degrees = epsilon * df1, epsilon * df2
+    return [
+        Result(
+            names.SHARED_ANOVA,
+            "cfmf.statistics.blocked.shared_anova",
+            stat_name="F",
+            **_of_f(f, *degrees),
+            **_partial_eta(f, *degrees, level) | {"effect_name": "partial_eta_squared_corrected"},
+            **size,
+            population=names.NEW_RATINGS,
+            note="epsilon",
+            note_value=epsilon,
+        )
+    ]
 
 
 def fit_mixed(frame: pd.DataFrame, formula: str, components: dict[str, str]) -> tuple[Any, bool]:
@@ -300,6 +327,7 @@ def mixed_model(values: pd.DataFrame, factor: str, level: float) -> list[Result]
             stat_name="wald_f",
             **_of_f(f, *degrees),
             **_partial_eta(f, *degrees, level),
+            population=names.NEW_RATINGS,
             converged=bool(fitted.converged),
             note=f"{note};fit_warned" if warned else note,
         )

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cfmf.methods.registry import family
 from cfmf.selection import best, edge
+from cfmf.statistics.names import COMPOSITES
 from cfmf.tables import where
 
 CELL = ["k", "reg", "fold", "seed"]
@@ -153,6 +155,47 @@ def of_methods(selected: pd.DataFrame) -> pd.DataFrame:
     """E3: columns fold, method, seed, value (RMSE on test at each method's chosen setting)."""
     rows = where(selected, metric="rmse", split="test")
     return rows[["fold", "method", "seed", "value"]].reset_index(drop=True)
+
+
+def composites(selected: pd.DataFrame) -> pd.DataFrame:
+    """The best of each family, fold by fold: what its method of lowest validation RMSE predicts.
+
+    The choice is made within each fold. Over all folds it would depend on test ratings, because the
+    validation part of one fold is test data of another.
+
+    Parameters
+    ----------
+    selected
+        `metrics` rows of the chosen settings of methods that were run on every fold.
+
+    Returns
+    -------
+    Columns fold, method (of `names.COMPOSITES`), taken (the method chosen), value (its RMSE on
+    test), means over seeds; without a family that no method belongs to.
+    """
+    rows = where(selected, metric="rmse")
+    wide = rows.pivot_table(index=["fold", "method"], columns="split", values="value").reset_index()
+    wide = wide.assign(family=wide["method"].map(family))
+    wide = wide[wide["family"].isin(COMPOSITES)].sort_values(["validation", "method"])
+    taken = wide.drop_duplicates(["fold", "family"]).sort_values(["fold", "family"])
+    named = taken.assign(taken=taken["method"], method=taken["family"].map(COMPOSITES))
+    named = named.rename(columns={"test": "value"}).rename_axis(columns=None)
+    return named[["fold", "method", "taken", "value"]].reset_index(drop=True)
+
+
+def errors_of_composites(errors: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+    """Users' errors of the best of each family: the rows of the method that each fold takes.
+
+    Parameters
+    ----------
+    errors
+        Columns fold, method and others.
+    taken
+        What `composites` returns.
+    """
+    names = taken.rename(columns={"method": "composite", "taken": "method"})
+    rows = errors.merge(names[["fold", "method", "composite"]], on=["fold", "method"])
+    return rows.assign(method=rows["composite"])[errors.columns]
 
 
 def table(values: pd.DataFrame, factor: str) -> pd.DataFrame:

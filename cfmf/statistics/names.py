@@ -12,11 +12,26 @@ SUPPORTED = (BLOCKED, USERS, DATASETS)
 # Estimands, as the config declares them.
 ESTIMANDS = E1, E2, E3 = "E1", "E2", "E3"
 
+# Populations: what a difference is estimated for.
+POPULATIONS = NEW_RATINGS, NEW_USERS, NEW_USERS_AND_ITEMS = (
+    "new_ratings",
+    "new_users",
+    "new_users_and_items",
+)
+
+# Verdicts on a pair.
+VERDICTS = MATTERS, SMALL, EQUIVALENT, INCONCLUSIVE = (
+    "better_and_matters",
+    "better_below_margin",
+    "equivalent",
+    "inconclusive",
+)
+
 # Families.
 OF_K = "k"
 METHODS = "methods"
 AGAINST = "against_control"
-BEST = "best_per_family"
+PRIMARY = "primary"
 ACROSS = "across_datasets"
 SCHEMES = "split_schemes"
 
@@ -34,7 +49,6 @@ CRITICAL_DIFFERENCE = "critical_difference"
 RANKS_AGAINST_CONTROL = "ranks_against_control"
 CORRECTED_T = "corrected_t"
 BAYESIAN_T = "bayesian_t"
-EQUIVALENCE = "equivalence"
 POWER = "power"
 WILCOXON = "wilcoxon"
 USER_BOOTSTRAP = "user_bootstrap"
@@ -42,12 +56,16 @@ EFFECT_SIZE = "effect_size"
 KENDALL = "kendall_tau"
 
 # Tests of the simulations only.
+EQUIVALENCE = "equivalence"
 SEEDS_AS_BLOCKS = "rm_anova_seeds_as_blocks"
 ONE_PAIR = {test: f"{test}_one_pair" for test in (CORRECTED_T, WILCOXON, CONOVER)}
 """The tests of one pair of levels only, unadjusted."""
 
+# The best method of each family, chosen fold by fold: levels beside the methods themselves.
+COMPOSITES = {"factorization": "best_factorization", "neighbours": "best_neighbours"}
+
 # Statistics and effects that other modules look for.
-LOWER, WITHIN, HIGHER = "p_first_lower", "p_within_rope", "p_first_higher"
+LOWER, HIGHER = "p_first_lower", "p_first_higher"
 DIFFERENCE = "difference_of_rmse"
 DETECTABLE = "minimum_detectable_difference"
 

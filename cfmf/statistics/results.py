@@ -12,6 +12,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,8 @@ class Result:
 
     `note` has the keys of remarks, joined by semicolons, and `note_value` the number that one of
     them is about. A result without `function` was not computed; its note gives the reason.
+    `verdict` is one of `cfmf.statistics.names.VERDICTS`, and `population` one of `POPULATIONS`: what
+    the effect and its interval are for.
     """
 
     test: str
@@ -90,6 +94,8 @@ class Result:
     effect: float = math.nan
     interval: Interval = Interval()
     margin: float = math.nan
+    verdict: str = ""
+    population: str = ""
     reject: bool | None = None
     converged: bool | None = None
     note: str = ""
@@ -104,7 +110,17 @@ class Result:
             "ci_method": self.interval.method,
             "ci_resamples": self.interval.resamples,
         }
-        return {**_flat(self), **ends}
+        return {**_flat(self), **ends, "version": version_of(self.function)}
+
+
+@cache
+def version_of(function: str) -> str:
+    """Version of the package that a function is of, by its dotted name; empty without a name."""
+    package = function.partition(" ")[0].partition(".")[0].replace("_", "-")
+    try:
+        return version(package) if package else ""
+    except PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -197,8 +213,8 @@ def adjust(results: Iterable[Result], alpha: float) -> tuple[Result, ...]:
 
     A family here is the comparisons that one test makes of the levels of one factor for one
     estimand; an omnibus test is a family of one. Different tests of the same hypothesis are
-    different views of it and do not adjust each other. A result with `p_adj` but no `p_raw` was
-    adjusted by its own test.
+    different views of it and do not adjust each other. A result with `p_adj` was adjusted by its
+    own test.
 
     Parameters
     ----------
@@ -210,7 +226,7 @@ def adjust(results: Iterable[Result], alpha: float) -> tuple[Result, ...]:
     found = list(results)
     families = defaultdict(list)
     for place, one in enumerate(found):
-        if not math.isnan(one.p_raw):
+        if not math.isnan(one.p_raw) and math.isnan(one.p_adj):
             families[one.family, one.test, one.stat_name].append(place)
     for places in families.values():
         p = np.array([found[place].p_raw for place in places])

@@ -31,6 +31,10 @@ RENAMED = {
     "tuning.search": "tuning.adaptive",
 }
 """New names of renamed keys, by the old ones: dotted paths, in which `*` is any name."""
+REMOVED = {
+    "statistics.rope": "statistics.margin, a share of the rating scale, is the only threshold",
+}
+"""What took the place of removed keys."""
 
 
 class ConfigError(ValueError):
@@ -91,10 +95,13 @@ def completed(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_renamed(config: Mapping[str, Any]) -> None:
-    """Raise ConfigError if the config has a key under an old name."""
+    """Raise ConfigError if the config has a key under an old name, or one that was removed."""
     for old, new in RENAMED.items():
         for found in _paths(config, old.split(".")):
             raise ConfigError(f"{found} is called {new} now: rename it")
+    for old, why in REMOVED.items():
+        for found in _paths(config, old.split(".")):
+            raise ConfigError(f"{found} is no longer a key; remove it: {why}")
 
 
 def _without_published(config: dict[str, Any]) -> None:

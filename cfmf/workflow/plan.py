@@ -17,8 +17,6 @@ from cfmf.methods.registry import method as method_named
 from cfmf.tables import read_table
 from cfmf.workflow import layout
 
-MARGINS = {"margin": 0.0025, "rope": 0.00125}
-"""Shares of the width of the rating scale that `statistics` takes where the config gives none."""
 
 
 class Plan:
@@ -219,12 +217,10 @@ class Plan:
         return saved if split["kind"] == "saved" else []
 
     def statistics(self, dataset: str) -> dict[str, Any]:
-        """The `statistics` block; a margin or rope that it leaves open follows the rating scale."""
+        """The `statistics` block, its margin in rating units."""
         block = self.config["statistics"]
         lowest, highest = self.scale(dataset)
-        own = {name: share * (highest - lowest) for name, share in MARGINS.items()}
-        given = {name: block[name] for name in MARGINS if block[name] is not None}
-        return {**block, **own, **given}
+        return {**block, "margin": block["margin"] * (highest - lowest)}
 
     def declared(self, dataset: str) -> dict[str, Any]:
         """What the config declares of a data set's comparison; nothing that only wording needs."""

@@ -30,7 +30,7 @@ def _claim(study: Study, words: Catalogue) -> Markup:
         pair = {said["numbers"].get(name) for name in ("first", "second")}
         if said["key"] in CONTRASTS and pair == COMPARED:
             text += " " + sentence(said, words)
-    orders = [said for said in study.verdict if said["key"] in {"order_reversed", "order_same"}]
+    orders = [said for said in study.verdict if said["key"] in {"order_compared"}]
     orders.sort(key=lambda said: said["numbers"].get("method") != "mf")
     for said in orders[:1]:
         text += " " + sentence(said, words)

@@ -11,7 +11,7 @@ from cfmf.report.figures import accuracy as figures
 from cfmf.report.figures.ranks import critical_difference
 from cfmf.report.page import Block, Collapsed, Column, Note, Plot, Table, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.statistics.names import CORRECTED_T, CRITICAL_DIFFERENCE, EQUIVALENCE
+from cfmf.statistics.names import CORRECTED_T, CRITICAL_DIFFERENCE
 from cfmf.tables import where
 
 
@@ -42,7 +42,7 @@ def contrasts(study: Study) -> pd.DataFrame:
 
 def margin(study: Study) -> float | None:
     """The margin declared in advance, within which a difference does not matter."""
-    margins = where(study.table("tests"), test=EQUIVALENCE)["margin"].dropna()
+    margins = where(study.table("tests"), test=CORRECTED_T)["margin"].dropna()
     return float(margins.iloc[0]) if len(margins) else None
 
 
@@ -54,8 +54,12 @@ def _forest(study: Study, words: Catalogue) -> list[Block]:
     caption: Markup = words("comparison.forest_caption")
     if size:
         caption += " " + words("comparison.forest_margin", margin=number(size, "rmse"))
+    for side in ("group_a", "group_b"):
+        rows[side] = words.terms("group", rows[side])
+    rows["label"] = rows["group_a"] + " − " + rows["group_b"]
+    rows["verdict"] = words.terms("verdict", rows["verdict"])
     columns = "group_a=first group_b=second effect=difference"
-    columns += " ci_low=low:signed ci_high=high:signed p_adj"
+    columns += " ci_low=low:signed ci_high=high:signed p_adj verdict"
     drawn = figures.forest(rows, words.plain, size)
     title = words("comparison.forest_table")
     return [

@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Answers, Block
+from cfmf.report.page import Answers, Block, Note
 from cfmf.report.sections.cold_start import levels_of
 from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import jobs
-from cfmf.report.sections.summary import CONTRASTS, FOLDS, sentence
+from cfmf.report.sections.summary import CONTRASTS, QUICK, sentence
 from cfmf.report.strings import Catalogue, amounts, code, number
 from cfmf.tables import where
 
@@ -33,7 +33,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         else:
             text = answer(study, words) or words(f"questions.{name}_unknown")
         items.append((_asked(name, study, words), text, links(sections, words)))
-    return [Answers(items)]
+    quick = [said for said in study.verdict if said["key"] in QUICK]
+    return [*(Note("hint", sentence(said, words)) for said in quick), Answers(items)]
 
 
 def links(sections: list[str], words: Catalogue) -> Markup:
@@ -87,7 +88,7 @@ def _named(row: pd.Series) -> dict[str, Markup]:
 
 
 def _how_sure(study: Study, words: Catalogue) -> Markup | None:
-    """The first comparison of the verdict, whom it leaves out, and what the folds allow."""
+    """The first comparison of the verdict, and whom it leaves out."""
     contrasts = [said for said in study.verdict if said["key"] in CONTRASTS]
     if not contrasts:
         return None
@@ -97,8 +98,6 @@ def _how_sure(study: Study, words: Catalogue) -> Markup | None:
     if best not in pair.values():
         names = {name: code(method) for name, method in pair.items()}
         found.append(words("questions.how_sure_other", method=code(best), **names))
-    folds = [said for said in study.verdict if said["key"] in FOLDS]
-    found += [sentence(said, words) for said in folds[:1]]
     return Markup(" ").join(found)
 
 

@@ -15,22 +15,23 @@ from cfmf.report.page import Block, Collapsed, Column, Note, Points, Table, Text
 from cfmf.report.sections import planned
 from cfmf.report.sections.tests import edges
 from cfmf.report.strings import Catalogue, code, number
+from cfmf.statistics.names import COMPOSITES
 from cfmf.tables import where
 
 Message = dict[str, Any]
-CONTRASTS = ["lower", "higher", "equivalent", "undecided", "no_test"]
-FOLDS = ["few_runs", "few_folds", "one_fold"]
-HEADLINE = [["refused"], ["best"], ["order_reversed", "order_same"], FOLDS]
+CONTRASTS = ["better", "better_small", "equivalent", "undecided", "undecided_size", "no_test"]
+QUICK = ["quick_study", "quick_study_folds", "one_fold"]
+HEADLINE = [["refused"], ["order_compared"]]
 """Of each list, the first message whose key comes first is among the key findings."""
 KINDS = {
     **dict.fromkeys(("size", "low", "high", "difference", "detectable", "value"), "rmse"),
-    **dict.fromkeys(("equivalence_low", "equivalence_high"), "rmse"),
-    **dict.fromkeys(("p", "equivalence_p", "friedman", "anova", "naive"), "p_in_text"),
+    **dict.fromkeys(("inner_low", "inner_high"), "rmse"),
+    "p": "p_in_text",
     "mean": "signed",
-    **dict.fromkeys(("level", "equivalence_level", "power"), "percent"),
+    **dict.fromkeys(("level", "inner_level", "power"), "percent"),
 }
 
-KEYS = {"why": "note", "role": "role", "arm": "arm"}
+KEYS = {"why": "note", "role": "role", "arm": "arm", "population": "population"}
 """Names of a message's keys, and the column of the tables whose keys they are."""
 
 
@@ -52,7 +53,7 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
     if not study.verdict:
         return [Note("missing", words("summary.no_verdict"))]
     first = headline(study.verdict)
-    rest = [said for said in study.verdict if said not in first]
+    rest = [said for said in study.verdict if said not in first and said["key"] not in QUICK]
     found: list[Block] = [Points([sentence(said, words) for said in first])]
     if rest:
         found.append(
@@ -62,7 +63,7 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
 
 
 def headline(verdict: list[Message]) -> list[Message]:
-    """The first two comparisons, the best method, the orders of k, and what the design allows."""
+    """The primary comparisons, the methods that they leave out, and the order of k."""
     found = [said for said in verdict if said["key"] == "best_per_family"]
     found += [said for said in verdict if said["key"] in CONTRASTS][:2]
     for keys in HEADLINE:
@@ -85,10 +86,12 @@ def sentence(said: Message, words: Catalogue) -> Markup:
 
 def _shown(name: str, value: Any, words: Catalogue) -> Markup:
     """One number, name or key of a message."""
-    if name == "probability":
-        return probability(value, words)
     if isinstance(value, (int, float)):
         return number(value, KINDS.get(name, ""))
+    if name in COMPOSITES.values():
+        return Markup(", ").join(code(method) + f" ({folds})" for method, folds in value)
+    if value in COMPOSITES.values():
+        return words.term("group", value)
     if name in KEYS:
         return words.term(KEYS[name], value)
     if name == "names":
@@ -105,15 +108,6 @@ def _shown(name: str, value: Any, words: Catalogue) -> Markup:
 
 def _listed(pairs: list[tuple[str, float]], kind: str) -> Markup:
     return Markup(", ").join(code(name) + " " + number(value, kind) for name, value in pairs)
-
-
-def probability(value: float, words: Catalogue) -> Markup:
-    """A probability that is never rounded to certainty."""
-    if value > 0.99:
-        return words("verdict.over", share=number(0.99, "percent"))
-    if value < 0.01:
-        return words("verdict.under", share=number(0.01, "percent"))
-    return number(value, "percent")
 
 
 def _table(table: pd.DataFrame, words: Catalogue) -> Table:

@@ -17,13 +17,15 @@ KINDS = {
     **dict.fromkeys(("minimum", "maximum", "validation_rmse", "test_rmse"), "rmse"),
     **dict.fromkeys(("n", "trial"), "count"),
 }
-KEYS = ["test", "estimand", "stat_name", "effect_name"]
+KEYS = ["test", "estimand", "population", "stat_name", "effect_name", "verdict"]
 """Columns of tests.tsv whose keys the catalogues name."""
 SHOWN = (
-    "test estimand groups n_blocks=blocks stat_name=statistic stat=value df1 df2 p_raw=p p_adj"
-    " effect_name effect ci_low=low:value ci_high=high:value ci_method note"
+    "test estimand population groups n_blocks=blocks stat_name=statistic stat=value df1 df2 p_raw=p p_adj"
+    " effect_name effect ci_low=low:value ci_high=high:value ci_method verdict note"
 )
 """The columns of the tests that a reader needs; the rest is in tests.tsv."""
+ONE = {"estimand", "population"}
+"""Columns that are shown only where rows differ in them."""
 NOTED = ["note_value", "n_blocks", "n_obs", "family_size", "threshold"]
 """Columns of numbers that a note may hold."""
 
@@ -39,13 +41,15 @@ def table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Tab
         for method, resamples in zip(rows["ci_method"], rows["ci_resamples"], strict=True)
     ]
     rows["note"] = [_note(row, words) for row in rows.to_dict("records")]
+    for side in ("group_a", "group_b"):
+        rows[side] = words.terms("group", rows[side])
     pair = rows["group_a"] + " − " + rows["group_b"]
     rows["groups"] = pair.where(rows["group_b"] != "", rows["group_a"])
     kept = [
         column
         for column in columns(words, SHOWN)
         if (rows[column.key].notna() & (rows[column.key].astype(str) != "")).any()
-        and not (column.key == "estimand" and rows["estimand"].unique().size == 1)
+        and not (column.key in ONE and rows[column.key].unique().size == 1)
     ]
     return tabulated(words, name, title, rows, *kept)
 

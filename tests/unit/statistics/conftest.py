@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from cfmf.workflow.plan import MARGINS
-
 SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "statistics.schema.yaml"
 
 
@@ -17,7 +15,7 @@ def block():
     definitions = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["$defs"]
     properties = definitions["statistics"]["properties"]
     found = {name: entry["default"] for name, entry in properties.items()}
-    return found | {name: 4 * share for name, share in MARGINS.items()}  # of a scale from 1 to 5
+    return found | {"margin": 4 * found["margin"]}  # of a scale from 1 to 5
 
 
 @pytest.fixture(scope="session")
