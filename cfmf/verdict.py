@@ -129,7 +129,7 @@ def contrasts_of(tests: Sequence[Result]) -> dict[tuple[str, str], list[Result]]
 def times_taken(taken: pd.DataFrame) -> dict[str, list[list[Any]]]:
     """For each family the methods that its best is in some fold, with the number of folds."""
     return {
-        name: [[str(one), int(folds)] for one, folds in rows["taken"].value_counts().items()]
+        str(name): [[str(one), int(folds)] for one, folds in rows["taken"].value_counts().items()]
         for name, rows in taken.groupby("method")
     }
 
@@ -207,8 +207,8 @@ def of_contrast(pair: Sequence[Result], first: str, second: str, alpha: float) -
     pair
         Results of the two levels, of one family.
     first, second
-        The two levels, in the order of the results. The message has the one of lower RMSE first, and
-        its numbers are by how much it is lower.
+        The two levels, in the order of the results. The message has the one of lower RMSE first and
+        by how much it is lower.
     alpha
         Level of the simultaneous tests.
     """
@@ -251,8 +251,8 @@ def of_power(pair: Sequence[Result], first: str, second: str) -> list[Message]:
     if power is None:
         return []
     numbers = {"folds": int(power.n_blocks), "comparisons": int(power.family_size)}
-    numbers |= {"detectable": power.effect, "power": power.note_value}
-    return [message("power", first=first, second=second, **numbers)]
+    known = {"detectable": power.effect, "power": power.note_value}
+    return [message("power", first=first, second=second, **numbers, **known)]
 
 
 def _of(results: Iterable[Result], test: str) -> Result | None:

@@ -254,7 +254,7 @@ def pairs_of_methods(
     methods = [str(name) for name in table.columns if name not in names.COMPOSITES.values()]
     control, primary = roles(methods, block)
     found = [(primary, control)]
-    best = (*names.COMPOSITES.values(),)
+    best = names.COMPOSITES["factorization"], names.COMPOSITES["neighbours"]
     if set(best) <= set(table.columns) and not table[[*best]].equals(
         table[[*found[0]]].set_axis(best, axis="columns")
     ):

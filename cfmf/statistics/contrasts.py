@@ -136,8 +136,7 @@ def verdict_on(ends: Ends, inner: Ends, margin: float) -> str:
     Parameters
     ----------
     ends
-        Interval of the difference at level 1 - α: beyond the margin, the better one is better and it
-        matters.
+        Interval of the difference at level 1 - α: beyond the margin, one is better and it matters.
     inner
         Interval at level 1 - 2α: within ±margin, the two one-sided tests of equivalence reject
         (Schuirmann 1987). Then the verdict is that one is better by less than the margin if `ends`

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,8 @@ class Result:
 
     `note` has the keys of remarks, joined by semicolons, and `note_value` the number that one of
     them is about. A result without `function` was not computed; its note gives the reason.
-    `verdict` is one of `cfmf.statistics.names.VERDICTS`, and `population` one of `POPULATIONS`: what
-    the effect and its interval are for.
+    `verdict` is one of `cfmf.statistics.names.VERDICTS`; `population`, one of its `POPULATIONS`, is
+    what the effect and its interval are for.
     """
 
     test: str
@@ -116,11 +116,8 @@ class Result:
 @cache
 def version_of(function: str) -> str:
     """Version of the package that a function is of, by its dotted name; empty without a name."""
-    package = function.partition(" ")[0].partition(".")[0].replace("_", "-")
-    try:
-        return version(package) if package else ""
-    except PackageNotFoundError:
-        return ""
+    package = function.partition(" ")[0].partition(".")[0]
+    return str(import_module(package).__version__) if package else ""
 
 
 @dataclass(frozen=True)

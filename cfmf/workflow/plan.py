@@ -18,7 +18,6 @@ from cfmf.tables import read_table
 from cfmf.workflow import layout
 
 
-
 class Plan:
     """The results of a study, for the input functions of the rules.
 

@@ -1,10 +1,13 @@
 """Sentences by rule: each case of a contrast, and the orders of k."""
 
+import itertools
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from cfmf import verdict
-from cfmf.statistics import contrasts
+from cfmf.statistics import contrasts, names
 from cfmf.statistics.results import Check, adjust
 from tests.settings import BLOCK
 
@@ -15,66 +18,75 @@ def of_difference(mean, wobble=1.0, **other):
     block = BLOCK | other
     b = pd.Series([0.95, 0.94, 0.93, 0.96, 0.95], name="b")
     a = (b + mean + wobble * pd.Series(WOBBLE)).rename("a")
-    tests = adjust(contrasts.paired_contrast(a, b, 0.25, block), 0.05)
-    return verdict.of_contrast(tests, "a", "b", 0.05)
+    tests = adjust(contrasts.paired_contrast(a, b, 0.25, block), block["alpha"])
+    (found,) = verdict.of_contrast(tests, "a", "b", block["alpha"])
+    return found
 
 
 @pytest.mark.parametrize(
-    ("mean", "wobble", "keys"),
+    ("mean", "wobble", "key"),
     [
-        (-0.03, 1, ["lower"]),
-        (0.03, 1, ["higher"]),
-        (-0.005, 0.3, ["lower", "small"]),
-        (0.0, 1, ["equivalent"]),
-        (0.003, 10, ["undecided"]),
+        (-0.03, 1, "better"),
+        (0.03, 1, "better"),
+        (-0.005, 0.3, "better_small"),
+        (0.0, 1, "equivalent"),
+        (-0.009, 1, "undecided_size"),
+        (0.003, 10, "undecided"),
     ],
 )
-def test_rule(mean, wobble, keys):
+def test_one_of_four_verdicts_and_an_interval_that_carries_it(mean, wobble, key):
     found = of_difference(mean, wobble)
-    assert [sentence["key"] for sentence in found] == keys
-
-
-def test_interval_is_told_as_a_size():
-    numbers = of_difference(-0.03)[0]["numbers"]
-    assert 0 < numbers["low"] < numbers["size"] < numbers["high"]
-
-
-@pytest.mark.parametrize("mean", [-0.005, 0.005])
-def test_interval_over_zero_keeps_its_sign(mean):
-    """At p < .05 an interval of 99 % may reach over zero: that end is no size."""
-    (found, *_) = of_difference(mean, 1.2, ci_level=0.99)
     numbers = found["numbers"]
-    assert found["key"] == ("lower" if mean < 0 else "higher")
-    assert numbers["low"] < 0 < numbers["size"] < numbers["high"]
-    assert numbers["low"] + numbers["high"] == pytest.approx(2 * numbers["size"])
+    assert found["key"] == key
+    assert (numbers["first"], numbers["second"]) == (("b", "a") if mean > 0 else ("a", "b"))
+    assert numbers["population"] == names.NEW_RATINGS
+    low, high, margin = (numbers[name] for name in ("low", "high", "margin"))
+    assert low < numbers["inner_low"] <= numbers["size"] <= numbers["inner_high"] < high
+    assert numbers["size"] == pytest.approx(abs(mean))
+    assert (low > margin) == (key == "better")
+    within = -margin < numbers["inner_low"] and numbers["inner_high"] < margin
+    assert within == (key in ("better_small", "equivalent"))
+    assert (low > 0) == (key in ("better", "better_small", "undecided_size"))
+    assert (numbers["p"] < 0.05) == (low > 0)
 
 
-def test_reversed_order_is_counted_in_pairs():
-    corrected = {"1": 0.95, "4": 0.93, "16": 0.92, "64": 0.91}
-    found = verdict.of_orders(["4", "1", "16", "64"], corrected, "mf")
-    assert found[0]["numbers"]["order"] == ["64", "16", "4", "1"]
-    assert found[1]["numbers"] == {"method": "mf", "pairs": 5, "all_pairs": 6}
-    same = verdict.of_orders(["64", "16", "4", "1"], corrected, "mf")
-    assert same[1]["key"] == "order_same"
+def test_only_pairs_whose_interval_leaves_out_zero_speak_for_an_order():
+    block, rng = BLOCK, np.random.default_rng(2)
+    means = {"1": 0.95, "4": 0.93, "16": 0.9301, "64": 0.91}
+    table = pd.DataFrame({k: mean + rng.normal(0, 0.0005, 10) for k, mean in means.items()})
+    pairs = list(itertools.combinations(table, 2))
+    family = [
+        one
+        for a, b in pairs
+        for one in contrasts.paired_contrast(table[a], table[b], 1 / 9, block, len(pairs))
+    ]
+    (found,) = verdict.of_order(["1", "4", "16", "64"], family, "mf")
+    counts = {"pairs": 6, "confirmed": 0, "contradicted": 5, "open": 1}
+    assert found["numbers"] == {"method": "mf", **counts}
+    (found,) = verdict.of_order(["64", "4"], family, "mf")
+    assert (found["numbers"]["confirmed"], found["numbers"]["pairs"]) == (1, 1)
+    assert verdict.of_order([], family, "mf") == []
+    (said,) = verdict.of_pairs_of_k(family, "mf")
+    assert sum(said["numbers"][name] for name in names.VERDICTS) == said["numbers"]["pairs"] == 6
 
 
 @pytest.mark.parametrize(
     ("folds", "seeds", "keys"),
     [
         (1, 3, ["one_fold"]),
-        (5, 3, ["few_runs"]),
-        (10, 2, ["few_runs"]),
+        (5, 3, ["quick_study"]),
+        (10, 2, ["quick_study"]),
         (10, 3, []),
-        (5, None, ["few_folds"]),
+        (5, None, ["quick_study_folds"]),
         (10, None, []),
     ],
 )
-def test_too_few_folds_or_seeds_are_told(folds, seeds, keys):
-    assert [one["key"] for one in verdict.of_design(folds, seeds, [])] == keys
+def test_a_quick_study_says_once_what_it_can_show(folds, seeds, keys):
+    assert [one["key"] for one in verdict.of_design(folds, seeds)] == keys
 
 
 def test_violations_are_counted():
-    (told,) = verdict.of_design(10, 3, [Check("c", violation=v) for v in (True, False, None)])
+    (told,) = verdict.of_checks([Check("c", violation=v) for v in (True, False, None)])
     assert told["numbers"] == {"violations": 1, "checks": 2}
 
 

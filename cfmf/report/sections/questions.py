@@ -14,7 +14,7 @@ from cfmf.report.page import Answers, Block, Note
 from cfmf.report.sections.cold_start import levels_of
 from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import jobs
-from cfmf.report.sections.summary import CONTRASTS, QUICK, sentence
+from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, sentence
 from cfmf.report.strings import Catalogue, amounts, code, number
 from cfmf.tables import where
 
@@ -33,7 +33,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         else:
             text = answer(study, words) or words(f"questions.{name}_unknown")
         items.append((_asked(name, study, words), text, links(sections, words)))
-    quick = [said for said in study.verdict if said["key"] in QUICK]
+    quick = [said for said in study.verdict if said["key"] in SMALL_DESIGN]
     return [*(Note("hint", sentence(said, words)) for said in quick), Answers(items)]
 
 

@@ -20,7 +20,7 @@ from cfmf.tables import where
 
 Message = dict[str, Any]
 CONTRASTS = ["better", "better_small", "equivalent", "undecided", "undecided_size", "no_test"]
-QUICK = ["quick_study", "quick_study_folds", "one_fold"]
+SMALL_DESIGN = ["quick_study", "quick_study_folds", "one_fold"]
 HEADLINE = [["refused"], ["order_compared"]]
 """Of each list, the first message whose key comes first is among the key findings."""
 KINDS = {
@@ -53,7 +53,7 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
     if not study.verdict:
         return [Note("missing", words("summary.no_verdict"))]
     first = headline(study.verdict)
-    rest = [said for said in study.verdict if said not in first and said["key"] not in QUICK]
+    rest = [said for said in study.verdict if said not in first and said["key"] not in SMALL_DESIGN]
     found: list[Block] = [Points([sentence(said, words) for said in first])]
     if rest:
         found.append(

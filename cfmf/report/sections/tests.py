@@ -20,8 +20,8 @@ KINDS = {
 KEYS = ["test", "estimand", "population", "stat_name", "effect_name", "verdict"]
 """Columns of tests.tsv whose keys the catalogues name."""
 SHOWN = (
-    "test estimand population groups n_blocks=blocks stat_name=statistic stat=value df1 df2 p_raw=p p_adj"
-    " effect_name effect ci_low=low:value ci_high=high:value ci_method verdict note"
+    "test estimand population groups n_blocks=blocks stat_name=statistic stat=value df1 df2 p_raw=p"
+    " p_adj effect_name effect ci_low=low:value ci_high=high:value ci_method verdict note"
 )
 """The columns of the tests that a reader needs; the rest is in tests.tsv."""
 ONE = {"estimand", "population"}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import contrasts
@@ -49,31 +50,38 @@ def pair():
 
 
 def test_bayesian_tail_is_the_one_sided_p(pair):
-    rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK | {"rope": 0.0})
+    rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK | {"margin": 1e-12})
     t = next(row for row in rows if row.test == "corrected_t")
-    lower = next(row for row in rows if row.stat_name == "p_first_lower")
+    lower = next(row for row in rows if row.test == "bayesian_t")
+    assert lower.stat_name == "p_first_lower"
     one_sided = stats.t.cdf(t.stat, 9)
-    assert 1 - lower.stat == pytest.approx(one_sided, abs=1e-12)
+    assert 1 - lower.stat == pytest.approx(one_sided, abs=1e-9)
 
 
 def test_corrected_t_is_the_formula_of_nadeau_and_bengio(pair):
     d = (pair[0] - pair[1]).to_numpy()
     ratio = 1 / 9
     expected = d.mean() / np.sqrt(d.var(ddof=1) * (1 / 10 + ratio))
-    t = contrasts.paired_contrast(*pair, ratio=ratio, block=BLOCK | {"rope": 0.0})[0]
+    t = contrasts.paired_contrast(*pair, ratio=ratio, block=BLOCK)[0]
     assert t.stat == pytest.approx(expected, rel=1e-12)
     assert t.p_raw == pytest.approx(2 * stats.t.sf(abs(expected), 9), rel=1e-9)
     half = stats.t.ppf(0.975, 9) * np.sqrt(d.var(ddof=1) * (1 / 10 + ratio))
     assert t.interval.high - t.effect == pytest.approx(half, rel=1e-9)
 
 
-def test_equivalence_is_two_one_sided_tests(pair):
-    d = (pair[0] - pair[1]).to_numpy()
-    error = np.sqrt(d.var(ddof=1) * (1 / 10 + 1 / 9))
-    rows = contrasts.paired_contrast(*pair, ratio=1 / 9, block=BLOCK | {"rope": 0.0})
-    tost = next(row for row in rows if row.test == "equivalence")
-    sides = [stats.t.sf((d.mean() + 0.01) / error, 9), stats.t.cdf((d.mean() - 0.01) / error, 9)]
-    assert tost.p_raw == pytest.approx(max(sides), rel=1e-9)
+@pytest.mark.parametrize("margin", [0.001, 0.004, 0.006, 0.007, 0.01])
+@pytest.mark.parametrize("comparisons", [1, 3])
+def test_equivalence_is_that_of_two_one_sided_tests(pair, margin, comparisons):
+    """The inner interval is within the margin where statsmodels' TOST rejects at alpha/m."""
+    block = BLOCK | {"margin": margin}
+    t = contrasts.paired_contrast(*pair, 1 / 9, block, comparisons)[0]
+    wide = contrasts.widened((pair[0] - pair[1]).to_numpy(), 1 / 9)
+    p, *_ = DescrStatsW(wide).ttost_mean(-margin, margin)
+    low, high = contrasts.inner_interval(t, 0.05)
+    found = DescrStatsW(wide).tconfint_mean(alpha=2 * 0.05 / comparisons)
+    assert (low, high) == pytest.approx(found, rel=1e-9)
+    assert (-margin < low and high < margin) == (comparisons * p < 0.05)
+    assert (t.verdict in ("equivalent", "better_below_margin")) == (comparisons * p < 0.05)
 
 
 def test_minimum_detectable_difference_is_detected_with_the_wanted_power():

@@ -449,13 +449,16 @@ def test_claims_are_counted(study):
 
 def test_the_claim_is_answered_by_the_pair_that_the_study_compared(study):
     numbers = {
-        "first": "mf", "low": 0.01, "high": 0.03, "level": 0.95, "p": 0.001, "probability": 0.99,
-        "rope": 0.005,
+        "first": "mf", "low": 0.01, "high": 0.03, "level": 0.95, "p": 0.001, "margin": 0.005,
+        "population": "new_ratings",
     }  # fmt: skip
     pairs = [
-        {"key": "lower", "numbers": numbers | {"second": rival, "size": size}}
+        {"key": "better", "numbers": numbers | {"second": rival, "size": size}}
         for rival, size in (("item-knn", 0.015), ("user-knn", 0.025))
     ]
     text = answered(dataclasses.replace(study, verdict=pairs))
-    assert "mf predicts better than user-knn: its RMSE is lower by 0.025" in text
+    assert (
+        "mf predicts better than user-knn, and the difference matters: its RMSE is lower by 0.025"
+        in text
+    )
     assert "item-knn" not in text

@@ -5,15 +5,15 @@ import re
 
 import pytest
 
-from cfmf.report.page import Answers
-from cfmf.report.sections import questions
+from cfmf.report.page import Answers, Note
+from cfmf.report.sections import questions, summary
 from cfmf.report.strings import Catalogue
 
 WORDS = Catalogue("en")
 
 
 def answers(study):
-    (block,) = questions.blocks(study, WORDS)
+    *_, block = questions.blocks(study, WORDS)
     assert isinstance(block, Answers)
     return dict(zip(questions.ANSWERS, [item[1] for item in block.items], strict=True))
 
@@ -27,7 +27,7 @@ def test_count_is_rounded_in_ratio(count, near):
 
 
 def test_every_question_is_answered_with_a_link(study):
-    (block,) = questions.blocks(study, WORDS)
+    *_, block = questions.blocks(study, WORDS)
     assert len(block.items) == 4
     assert "about 100 users" in block.items[0][0].striptags()
     for _, answer, links in block.items:
@@ -92,3 +92,11 @@ def test_what_was_not_run_is_said(study):
     assert found["cost"] == WORDS("questions.cost_unknown")
     assert found["new_users"] == WORDS("questions.new_users_unknown")
     assert "<code>mf</code>" in found["which"]
+
+
+def test_a_quick_study_says_so_first_and_once(study):
+    note, _ = questions.blocks(study, WORDS)
+    assert isinstance(note, Note)
+    assert note.html.startswith("Quick study")
+    shown = str(summary.blocks(study, WORDS)) + answers(study)["how_sure"]
+    assert "Quick study" not in shown

@@ -235,7 +235,7 @@ def test_chinese_page_has_no_english_prose_left(pages):
 
 NAMES = set(
     """
-    Anova AdamW ANOVA Bartlett Bengio Brown Cliff Conover CSV TSV Davenport Dunn Forsythe Friedman
+    Anova AdamW ANOVA Bartlett Bengio Bonferroni Brown Cliff Conover CSV TSV Davenport Dunn Forsythe Friedman
     Geisser Gibbs Greenhouse Holm Hyperband Iman JAX Kendall Kolmogorov Kruskal Lilliefors MAE
     MovieLens Nadeau NDCG Nemenyi Netflix PyTorch Python RMSE SHA Shapiro Smirnov Snakemake TOST TPE
     Tukey Wald Wallis Welch Wilcoxon Wilk CPU GPU GiB

@@ -105,40 +105,58 @@ def test_every_effect_has_an_interval_by_a_named_method_or_says_why_not(results,
         assert ((own["ci_low"] <= own["effect"]) & (own["effect"] <= own["ci_high"])).all()
 
 
-def test_holm_multiplies_by_the_number_of_comparisons_left(results):
-    rows = results.tests[
-        (results.tests["test"] == "corrected_t")
-        & (results.tests["family"] == "k")
-        & (results.tests["method"] == "mf")
-        & (results.tests["estimand"] == names.E1)
+def test_families_hold_together_and_no_pair_is_in_two(results):
+    """P-values and intervals of m comparisons are those of one at alpha/m (Bonferroni)."""
+    t = results.tests[results.tests["test"] == names.CORRECTED_T]
+    keys = ["family", "method", "estimand"]
+    for _, rows in t.groupby(keys):
+        assert (rows["family_size"] == len(rows)).all()
+        np.testing.assert_allclose(rows["p_adj"], np.minimum(rows["p_raw"] * len(rows), 1))
+        outside = (rows["ci_low"] > 0) | (rows["ci_high"] < 0)
+        assert (outside == (rows["p_adj"] < 0.05)).all()
+        half = stats.t.isf(0.025 / len(rows), rows["df1"]) * rows["effect"] / rows["stat"]
+        np.testing.assert_allclose(rows["ci_high"] - rows["effect"], half, rtol=1e-9)
+    assert set(t["family"]) == {names.OF_K, names.PRIMARY, names.AGAINST}
+    pairs = [
+        frozenset(pair) for pair in t.loc[t["estimand"] == "E3", ["group_a", "group_b"]].values
     ]
-    assert len(rows) == 6
-    p = np.sort(rows["p_raw"])
-    expected = np.minimum(np.maximum.accumulate(p * np.arange(6, 0, -1)), 1)
-    np.testing.assert_allclose(np.sort(rows["p_adj"]), expected)
+    assert len(pairs) == len(set(pairs))
 
 
-def test_power_is_that_at_the_strictest_step_of_holm(results, block):
+def test_every_corrected_row_names_its_function_version_and_population(results):
+    rows = results.tests[
+        (results.tests["design"] != "unblocked") & (results.tests["function"] != "")
+    ]
+    for column in ("function", "version", "estimand", "population", "family"):
+        assert (rows[column] != "").all(), column
+    assert set(rows["population"]) <= set(names.POPULATIONS)
+
+
+def test_a_contrast_has_one_test_of_each_kind(results):
     rows = results.tests[results.tests["design"] == names.BLOCKED]
+    pairs = rows[(rows["group_b"] != "") & (rows["test"] != names.POWER)]
+    for _, found in pairs.groupby(["family", "method", "estimand", "group_a", "group_b"]):
+        assert sorted(found["test"]) == [names.BAYESIAN_T, names.CORRECTED_T, names.WILCOXON]
+    together = rows[rows["group_b"] == ""]
+    assert set(together["test"]) == {names.SHARED_ANOVA, names.MIXED_MODEL}
+
+
+def test_power_is_that_at_the_level_of_each_comparison(results, block):
+    rows = results.tests[results.tests["family"] == names.PRIMARY]
     t, power = (rows[rows["test"] == name] for name in (names.CORRECTED_T, names.POWER))
-    assert power["family_size"].tolist() == t["family_size"].tolist()
-    assert set(power["family_size"]) == {3, 6}
-    for size, found in power.groupby("family_size"):
-        # The interval is of the spread, which the t's own interval tells too.
-        half = (t["ci_high"] - t["ci_low"])[t["family_size"] == size] / 2
-        spread = half.to_numpy() / stats.t.isf(0.025, 4) * np.sqrt(5)
-        least = [
-            contrasts.detectable_difference(one, 5, 0.05 / size, block["power"]) for one in spread
-        ]
-        np.testing.assert_allclose(found["effect"], least)
-    [said] = [one for one in results.verdict if one["key"] == "power_family"]
-    assert said["numbers"]["comparisons"] == 3
+    size = len(t)
+    spread = (t["effect"] / t["stat"]).abs().to_numpy() * np.sqrt(5)
+    least = [contrasts.detectable_difference(s, 5, 0.05 / size, block["power"]) for s in spread]
+    np.testing.assert_allclose(power["effect"], least)
+    said = [one for one in results.verdict if one["key"] == "power"]
+    assert [one["numbers"]["comparisons"] for one in said] == [size] * size
 
 
 def test_verdict_names_the_better_method_and_by_how_much(results):
-    assert results.verdict[0]["key"] == "best_per_family"
-    first = results.verdict[1]
-    assert first["key"] == "lower"
+    keys = [one["key"] for one in results.verdict]
+    assert keys[:2] == ["quick_study", "best_per_family"]
+    first = results.verdict[2]
+    assert first["key"] == "better"
     assert first["numbers"]["first"] == "mf"
     assert first["numbers"]["second"] == "user-knn"
     low, high = first["numbers"]["low"], first["numbers"]["high"]
@@ -147,24 +165,26 @@ def test_verdict_names_the_better_method_and_by_how_much(results):
     json.dumps(results.verdict)
 
 
-def test_no_difference_is_never_said_to_be_shown(make_study, block):
-    effects = {"mf": 0.0, "user-knn": 0.0}
-    made = make_study(
-        ("mf",), ("user-knn",), effects=effects, slope=0.0, noise=0.03, ks=("4", "16")
-    )
-    found = analysed(made, block).verdict
-    assert [message["key"] for message in found[:3]] == ["best_per_family", "undecided", "power"]
-    assert not {"equivalent", "small"} & {message["key"] for message in found}
-    assert found[2]["numbers"]["detectable"] > 0.02
+EQUAL = {"effects": {"mf": 0.0, "user-knn": 0.0}, "slope": 0.0, "regs": ("0.1",)}
+"""Methods that are equal by construction."""
 
 
-def test_equivalence_needs_the_margin(make_study, block):
-    effects = {"mf": 0.0, "user-knn": 0.0}
-    made = make_study(
-        ("mf",), ("user-knn",), effects=effects, slope=0.0, noise=0.0005, ks=("4", "16")
-    )
-    assert analysed(made, {**block, "margin": 0.02}).verdict[1]["key"] == "equivalent"
-    assert analysed(made, {**block, "margin": 1e-5}).verdict[1]["key"] == "undecided"
+@pytest.mark.parametrize(("noise", "key"), [(0.03, "undecided"), (0.0005, "equivalent")])
+@pytest.mark.parametrize("folds", [5, 10])
+def test_pure_noise_is_equivalent_or_inconclusive(small, block, noise, key, folds):
+    found = analysed(small(noise=noise, folds=folds, **EQUAL), block).verdict
+    said = [one["key"] for one in found]
+    assert key in said
+    assert not {"better", "better_small", "undecided_size"} & set(said)
+    (of_k,) = [one["numbers"] for one in found if one["key"] == "pairs_of_k"]
+    assert of_k[names.MATTERS] == of_k[names.SMALL] == 0
+
+
+def test_equivalence_needs_the_margin(small, block):
+    made = small(noise=0.0005, **EQUAL)
+    for margin, key in ((0.02, "equivalent"), (1e-5, "undecided")):
+        keys = [one["key"] for one in analysed(made, {**block, "margin": margin}).verdict]
+        assert key in keys
 
 
 def test_seeds_are_averaged_and_give_no_degrees_of_freedom(small, block):
@@ -172,18 +192,19 @@ def test_seeds_are_averaged_and_give_no_degrees_of_freedom(small, block):
     for tests in (few, many):
         blocked = tests[(tests["design"] == "by_fold") & (tests["family"] == "k")]
         assert set(blocked["n_blocks"]) == {5}
-        anova = blocked[blocked["test"] == "rm_anova"]
+        anova = blocked[blocked["test"] == names.SHARED_ANOVA]
         assert set(zip(anova["df1"], anova["df2"], strict=True)) == {(1, 4)}
 
 
-def test_mixed_model_knows_levels_within_folds_when_there_are_seeds(small, block):
+def test_mixed_model_is_fitted_where_seeds_let_it_differ_from_the_anova(small, block):
     notes = {
         seeds: analysed(small(seeds=seeds), block).tests.query(
             "test == 'mixed_model' and family == 'k'"
         )["note"]
         for seeds in (1, 2)
     }
-    assert notes[1].str.startswith("folds_random").all()
+    assert notes[1].empty
+    assert len(notes[2])
     assert notes[2].str.startswith("folds_and_levels_random").all()
 
 
@@ -201,26 +222,46 @@ def test_absent_methods_are_replaced_and_told(make_study, block):
     assert keys.count("absent") == 2
 
 
-def test_best_of_each_kind_is_chosen_on_validation_and_compared(make_study, block):
-    effects = {"mf": -0.03, "user-knn": 0.0, "item-knn": -0.01}
-    made = make_study(("mf",), ("user-knn", "item-knn"), effects=effects)
+def test_best_of_each_family_is_chosen_within_folds_on_validation(make_study, block):
+    """Item-knn has the lower validation RMSE in three folds, user-knn in the others."""
+    made = make_study(("mf",), ("user-knn", "item-knn"), effects={"mf": -0.03}, noise=0.0)
     metrics, users = made
-    # Make the other neighbour method look better on test only: the choice must not follow.
-    worse = (metrics["method"] == "user-knn") & (metrics["split"] == "test")
-    metrics.loc[worse, "value"] -= 0.5
+    of_item = (metrics["method"] == "item-knn") & (metrics["split"] == "validation")
+    lower = metrics["fold"].isin(["u1", "u2", "u4"])
+    metrics.loc[of_item, "value"] += np.where(lower, -0.005, 0.005)[of_item]
+    # The other one looks better on test only: the choice must not follow.
+    of_test = (metrics["split"] == "test") & (metrics["method"] == "item-knn")
+    metrics.loc[of_test, "value"] += np.where(lower, 0.2, -0.2)[of_test]
     found = analysed((metrics, users), block)
-    said = found.verdict[0]
-    assert said["key"] == "best_per_family"
-    assert (said["numbers"]["first"], said["numbers"]["second"]) == ("mf", "item-knn")
-    rows = found.tests[found.tests["family"] == names.BEST]
-    assert set(rows["group_b"]) == {"item-knn"}
+    [said] = [one["numbers"] for one in found.verdict if one["key"] == "best_per_family"]
+    assert said["best_neighbours"] == [["item-knn", 3], ["user-knn", 2]]
+    assert said["best_factorization"] == [["mf", 5]]
+    measured = analysis.Measured(metrics, selection.choose(metrics), users)
+    taken = blocks.composites(measured.compared()).set_index(["method", "fold"])["value"]
+    test = metrics[metrics["split"] == "test"].set_index(["method", "fold"])["value"]
+    for fold in ("u1", "u2", "u3", "u4", "u5"):
+        name = "item-knn" if fold in ("u1", "u2", "u4") else "user-knn"
+        assert taken["best_neighbours", fold] == test[name, fold]
+    rows = found.tests[found.tests["family"] == names.PRIMARY]
+    best = rows[rows["group_b"] == "best_neighbours"]
+    expected = taken["best_factorization"].mean() - taken["best_neighbours"].mean()
+    assert best.loc[best["test"] == names.CORRECTED_T, "effect"].item() == pytest.approx(expected)
+    users = best[best["design"] == names.USERS]
+    assert len(users) == 1
+
+
+def test_a_composite_that_is_the_declared_pair_is_compared_once(small, block):
+    found = analysed(small(), block).tests
+    rows = found[(found["family"] == names.PRIMARY) & (found["test"] == names.CORRECTED_T)]
+    assert rows[["group_a", "group_b"]].values.tolist() == [["mf", "user-knn"]]
+    assert rows["family_size"].tolist() == [1]
 
 
 def test_method_alone_is_described_and_not_compared(make_study, block):
     made = make_study((), ("user-knn",), folds=3)
     found = analysed(made, block)
     assert found.tests.empty
-    assert "best" in [sentence["key"] for sentence in found.verdict]
+    assert "order_methods" in [sentence["key"] for sentence in found.verdict]
 
 
 def test_grid_with_a_hole_is_refused(small, block):
@@ -247,7 +288,7 @@ def test_only_complete_grids_are_tested_and_the_others_are_reported(small, block
     assert (of_k["method"], of_k["note"]) == ("mf", "runs_stopped")
     assert (of_k["note_value"], of_k["n_obs"]) == (2, 100)
     assert found.verdict[-1]["key"] == "stopped"
-    assert (found.tests["family"] == names.AGAINST).any()  # at the budget, as declared
+    assert (found.tests["family"] == names.PRIMARY).any()  # at the budget, as declared
 
 
 def test_methods_whose_chosen_runs_ran_out_of_time_are_not_compared(small, block):

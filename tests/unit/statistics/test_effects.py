@@ -115,7 +115,7 @@ def test_mixed_model_averages_runs_where_a_cell_has_one():
 
 def test_contrast_is_antisymmetric():
     rng = np.random.default_rng(8)
-    block = BLOCK | {"rope": 0.002}
+    block = BLOCK | {"margin": 0.002}
     a, b = (pd.Series(rng.normal(0.93, 0.01, 6), name=name) for name in "ab")
     there = contrasts.paired_contrast(a, b, 0.2, block)
     back = contrasts.paired_contrast(b, a, 0.2, block)

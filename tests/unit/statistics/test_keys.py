@@ -62,7 +62,7 @@ def written():
 def test_the_source_was_read():
     assert {
         ("test", "friedman"), ("note", "lowest_p"), ("ci_method", "none_not_finite"),
-        ("effect_name", "cliff_delta"), ("check", "sphericity"), ("stat_name", "F"),
+        ("effect_name", "rank_biserial"), ("check", "sphericity"), ("stat_name", "F"),
     } <= set(written())  # fmt: skip
 
 
