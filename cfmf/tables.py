@@ -36,7 +36,8 @@ COLUMNS = {
         "trials": "dataset fold method trial state setting metric value",
         "tests": "family method estimand design population test function version factor group_a"
         " group_b n_blocks n_obs stat_name stat df1 df2 p_raw p_adj adj_method family_size"
-        " effect_name effect ci_low ci_high ci_level ci_method ci_resamples margin verdict reject converged note note_value",
+        " effect_name effect ci_low ci_high ci_level ci_method ci_resamples margin verdict reject"
+        " converged note note_value",
         "datasets": "dataset ratings split_scheme method folds rmse sd",
         "assumptions": "family method estimand design group check function n stat_name stat"
         " p_value threshold violation note note_value",

@@ -17,7 +17,7 @@ import numpy as np
 
 from cfmf.files import DamagedError, atomic_write
 from cfmf.statistics.blocked import inflation
-from cfmf.statistics.names import AGAINST, BEST, OF_K
+from cfmf.statistics.names import AGAINST, OF_K, PRIMARY
 from cfmf.statistics.power import detectable_effect
 from cfmf.workflow.layout import Results
 
@@ -48,9 +48,10 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
     statistics, methods = declared["statistics"], list(declared["methods"])
     sizes = folds["folds"].values()
     ratio = float(np.mean([one["test"] / (one["fit"] + one["validation"]) for one in sizes]))
-    others = [name for name in methods if name != statistics["control"]]
+    pair = [statistics["primary"], statistics["control"]]
+    others = [name for name in methods if name not in pair]
     families = {
-        BEST: ["factorization", "neighbours"],
+        PRIMARY: [["best factorization", "best neighbour method"], pair],
         AGAINST: {"control": statistics["control"], "methods": others},
         OF_K: [name for name, block in declared["methods"].items() if "k" in block],
     }
@@ -76,7 +77,7 @@ def _detectable(
     if blocks < 2:
         return {}
     found: dict[str, Any] = {"power": statistics["power"]}
-    for family, count in ((BEST, 1), (AGAINST, max(comparisons, 1))):
+    for family, count in ((PRIMARY, 2), (AGAINST, max(comparisons, 1))):
         effect = detectable_effect(blocks, statistics["alpha"] / count, statistics["power"])
         multiple = effect * float(np.sqrt(inflation(blocks, ratio)))
         found[family] = {"standard_deviations": round(multiple, 6)}

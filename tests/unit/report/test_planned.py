@@ -47,7 +47,7 @@ def test_the_detectable_difference_is_in_rating_units_where_a_deviation_is_expec
     assert "3.40 standard deviations" in text(planned.blocks(study(), words))
     items = plan()["plan"]
     items["statistics"]["planned_sd"] = 0.002
-    items["detectable"]["best_per_family"]["difference"] = 0.0068
+    items["detectable"]["primary"]["difference"] = 0.0068
     assert "a difference of 0.0068" in text(planned.blocks(study(plan=items), words))
     items["detectable"] = {}
     assert "One fold" in text(planned.blocks(study(plan=items), words))

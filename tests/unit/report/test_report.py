@@ -235,13 +235,12 @@ def test_chinese_page_has_no_english_prose_left(pages):
 
 NAMES = set(
     """
-    Anova AdamW ANOVA Bartlett Bengio Bonferroni Brown Cliff Conover CSV TSV Davenport Dunn Forsythe Friedman
-    Geisser Gibbs Greenhouse Holm Hyperband Iman JAX Kendall Kolmogorov Kruskal Lilliefors MAE
-    MovieLens Nadeau NDCG Nemenyi Netflix PyTorch Python RMSE SHA Shapiro Smirnov Snakemake TOST TPE
-    Tukey Wald Wallis Welch Wilcoxon Wilk CPU GPU GiB
-    Apache Goldberg GroupLens Linden Mersenne Philox Resnick Tapestry Twister Word
-    cfmf git kNN baseline Torch reg torch recall trained float pending doi
-    cosine generated generator past English key set
+    Anova AdamW ANOVA Bartlett Bengio Bonferroni Brown Cliff Conover CSV TSV Davenport Dunn
+    Forsythe Friedman Geisser Gibbs Greenhouse Holm Hyperband Iman JAX Kendall Kolmogorov Kruskal
+    Lilliefors MAE MovieLens Nadeau NDCG Nemenyi Netflix PyTorch Python RMSE SHA Shapiro Smirnov
+    Snakemake TOST TPE Tukey Wald Wallis Welch Wilcoxon Wilk CPU GPU GiB Apache Goldberg GroupLens
+    Linden Mersenne Philox Resnick Tapestry Twister Word cfmf git kNN baseline Torch reg torch
+    recall trained float pending doi cosine generated generator past English key set
     """.split()
 )
 """Names of people, methods, libraries, measures, files and parameters: the same in any language."""

@@ -44,14 +44,12 @@ def test_a_plan_says_what_is_compared_on_what(plan):
     assert plan["methods"]["mf"]["k"] == [1, 4]
     assert plan["folds"]["number"] == 5
     assert plan["folds"]["test_train_ratio"] == 0.25
-    assert plan["families"]["against_control"]["methods"] == ["mf", "als"]
+    assert plan["families"]["against_control"]["methods"] == ["als"]
     assert plan["statistics"]["estimands"] == ["E1", "E2", "E3"]
     assert "only words" not in json.dumps(plan)
 
 
-@pytest.mark.parametrize(
-    ("family", "comparisons"), [("best_per_family", 1), ("against_control", 2)]
-)
+@pytest.mark.parametrize(("family", "comparisons"), [("primary", 2), ("against_control", 1)])
 def test_the_difference_that_a_plan_detects_is_found_with_the_stated_power(family, comparisons):
     found = plan_of(declared(planned_sd=0.002), FOLDS)["detectable"][family]
     difference = found["difference"]
@@ -89,7 +87,8 @@ def test_a_change_after_scores_keeps_every_earlier_plan(plan):
     assert [change["written"] for change in third["changes"]] == ["day 2", "day 3"]
     assert third["changes"][0]["earlier"]["plan"] == plan
     assert third["changes"][1]["earlier"]["sha256"] == second["sha256"]
-    assert third["changes"][0]["changed"]["statistics.margin"][1] == 0.02
+    margin = other["statistics"]["margin"]
+    assert third["changes"][0]["changed"]["statistics.margin"][1] == margin
     assert planned(plan, third, False, "day 4") == third, "not even after the results are deleted"
 
 
