@@ -183,7 +183,7 @@ def of_study(measured: Measured, block: Mapping[str, Any]) -> pd.DataFrame:
     table = blocks.table(values, "method")
     if measured.influence is None or min(table.shape) < 2:
         return empty
-    control, primary = roles(table, block)
+    control, primary = roles([str(name) for name in table.columns], block)
     levels = measured.selection[measured.selection["method"].isin([control, primary])]
     influence = measured.influence(levels.assign(level=levels["method"]))
     found = components(influence, primary, control)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import escape
 
-from cfmf.methods.registry import family, of_published
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting.beside import at_published_tolerance
 from cfmf.report.context import Study
@@ -141,13 +140,9 @@ def _items_before_users(study: Study) -> Judgement | None:
 
 
 def _generalises(study: Study) -> Judgement | None:
-    """The best factorization against the best neighbour method, both chosen on validation."""
-    rows = where(study.table("tests"), test=names.CORRECTED_T, family=names.BEST)
-    for a, b in zip(rows["group_a"], rows["group_b"], strict=True):
-        ours, theirs = (a, b) if family(str(a)) == "factorization" else (b, a)
-        if not of_published(str(ours)) and family(str(theirs)) == "neighbours":
-            return of_pair(study, rows, str(ours), str(theirs))
-    return None
+    """The best factorization against the best neighbour method, chosen in each fold."""
+    best = names.COMPOSITES["factorization"], names.COMPOSITES["neighbours"]
+    return of_pair(study, contrasts(study), *best)
 
 
 def _fewer_factors(study: Study) -> Judgement | None:
@@ -185,7 +180,7 @@ def _wins_untuned(study: Study) -> Judgement | None:
     ratio = ratio_of_sizes(study)
     if limit is None or ratio is None or len(ours) < 2 or theirs.isna().any():
         return None
-    block = {**block, "margin": limit, "rope": limit / 2}
+    block = {**block, "margin": limit}
     found = paired_contrast(ours, theirs.rename("user-cf-published"), ratio, block)[0]
     ends = (found.effect, found.interval.low, found.interval.high)
     return _judged(ends, limit, "mf-published", "user-cf-published")

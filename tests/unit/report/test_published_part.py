@@ -136,7 +136,7 @@ def test_status_is_that_of_the_whole_interval(low, high, status):
 
 CONTRASTED = {
     "cf5": ("against_control", "", "item-knn", "user-knn"),
-    "mf1": ("best_per_family", "", "mf", "item-knn"),
+    "mf1": ("primary", "", "best_factorization", "best_neighbours"),
     "mf3": ("k", "mf", "16", "64"),
     "v5": ("k", "mf", "16", "64"),
 }
