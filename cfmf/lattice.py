@@ -21,6 +21,8 @@ from typing import Any
 
 from cfmf.methods.base import Method, text_of, text_parts
 
+FEWER = ("k", "neighbours")
+"""Settings of which a higher value makes a larger model, which takes longer."""
 DIGITS = 2
 """Significant digits of a value that the config does not list."""
 BOUNDS = {"ge": -inf, "le": inf}
@@ -134,15 +136,19 @@ def missing(
     Returns
     -------
     At most `room` texts, those that most folds ask for first, then in the order of the folds and
-    of the axes, the lower neighbour before the higher one. Empty where the search is at its end.
+    of the axes, the lower neighbour before the higher one. A larger model than the choice is tried
+    only where its other neighbours have been: on the way to another penalty it is trained in vain.
+    Empty where the search is at its end.
     """
-    wanted = Counter(
-        one
-        for text in chosen
-        for axis in axes
-        for one in axis.around(text)
-        if one is not None and one not in tried
-    )
+    wanted: Counter[str] = Counter()
+    for text in chosen:
+        untried = [
+            (axis.name in FEWER and higher, one)
+            for axis in axes
+            for higher, one in enumerate(axis.around(text))
+            if one is not None and one not in tried
+        ]
+        wanted.update([one for larger, one in untried if not larger] or [one for _, one in untried])
     return [text for text, _ in wanted.most_common()][: max(room, 0)]
 
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cfmf.lattice import Axis, missing, open_ends
+from cfmf.lattice import FEWER, Axis, missing, open_ends
 from cfmf.methods.base import text_of, text_parts
 from cfmf.tables import COLUMNS, read_table
 
-FEWER = ("k", "neighbours")
 STRONGER = ("reg", "shrinkage")
 ERROR = "validation_rmse"
 FOLD = ["dataset", "fold", "method"]

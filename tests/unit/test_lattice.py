@@ -137,10 +137,18 @@ def test_budget_holds_and_what_it_leaves_open_is_told_from_a_limit(limit):
 def test_what_most_folds_want_comes_first():
     chosen = ["k=16 reg=0.1", "k=4 reg=0.2", "k=4 reg=0.2"]
     assert missing(chosen, START, AXES, 1) == ["k=1 reg=0.2"]
-    assert missing(chosen, START, AXES, 9) == [
-        "k=1 reg=0.2", "k=4 reg=0.4", "k=64 reg=0.1", "k=16 reg=0.05"
-    ]  # fmt: skip
+    assert missing(chosen, START, AXES, 9) == ["k=1 reg=0.2", "k=4 reg=0.4", "k=16 reg=0.05"]
     assert missing(chosen, START, AXES, -1) == []
+
+
+def test_larger_models_wait_for_the_other_neighbours():
+    tried = [*START, "k=16 reg=0.05"]
+    assert missing(["k=16 reg=0.1"], START, AXES, 9) == ["k=16 reg=0.05"]
+    assert missing(["k=16 reg=0.1"], tried, AXES, 9) == ["k=64 reg=0.1"]
+    # With a far penalty, the factors that are not needed are never trained on the way to it.
+    way, chosen = grown(bowl(16, 1.6))
+    assert chosen["setting"].tolist() == ["k=16 reg=1.6"]
+    assert [one for one in way if one.startswith("k=64")] == ["k=64 reg=1.6"]
 
 
 def test_missing_errors_are_passed_over_and_never_tried_again():
