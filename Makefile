@@ -107,7 +107,7 @@ benchmark: $(VENV)/study $(VENV)-peers/installed
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/neighbours.py --peers $(VENV)-peers/bin/python
 	$(BIN)/python benchmarks/factorization.py --peers $(VENV)-peers/bin/python
-	$(BIN)/python benchmarks/type_one_error.py
+	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.simulation
 	$(BIN)/python -m benchmarks.defaults
 	$(BIN)/python benchmarks/report.py

@@ -28,14 +28,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+import pandas as pd
+from scipy import sparse, stats
 
-from benchmarks.common import RESULTS, matrix, movielens
+from benchmarks.common import RESULTS, ROOT, matrix, movielens
 from cfmf.files import atomic_write
 from cfmf.methods import registry
 from cfmf.observed import pairs
 from cfmf.progress import progress
-from cfmf.statistics.populations import POPULATIONS, Influence, of_folds
+from cfmf.statistics.blocked import shared_anova
+from cfmf.statistics.names import POPULATIONS
+from cfmf.statistics.populations import Influence, differences, of_folds
 
 LEVELS: dict[str, tuple[str, dict[str, Any], int]] = {
     "baseline": ("baseline", {}, 1),
@@ -51,6 +54,12 @@ LEVELS: dict[str, tuple[str, dict[str, Any], int]] = {
     "user-cf-published": ("user-cf-published", {}, 1),
 }
 """Method, settings and seed of each level."""
+
+DISTINCT = [place for place, name in enumerate(LEVELS) if name != "als, other seed"]
+"""Levels of the omnibus test: different methods and settings."""
+
+SHARES = {"new_ratings": 0.1, "new_users": 400 / 6040, "new_users_and_items": 600 / 6040}
+"""Share of the population that a draw takes (of items more, which is left out)."""
 
 ARRAYS = ("rmse", "users", "items", "products")
 CONTRASTS = {
@@ -130,8 +139,88 @@ def kept(
     return found
 
 
+def corrected(values: np.ndarray, truth: np.ndarray, share: float) -> np.ndarray:
+    """Values as far from the truth as draws from an endless population would be.
+
+    Draws without replacement that take a share of what there is vary less, by the square root of
+    what they leave.
+    """
+    return np.asarray(truth + (values - truth) / np.sqrt(1 - share))
+
+
+def sign_of(influence: Influence, first: str, second: str) -> np.ndarray:
+    """1 for the first level, -1 for the second."""
+    found = np.zeros(len(influence.levels))
+    found[[influence.levels.index(first), influence.levels.index(second)]] = 1, -1
+    return found
+
+
+def of_contrast(
+    draws: Sequence[Influence], first: str, second: str, ratio: float, share: float
+) -> dict[str, Any]:
+    """How often the intervals of one contrast contain the truth.
+
+    Returns
+    -------
+    truth (mean difference over the draws), sd (of the differences), wilcoxon (share of draws in
+    which the signed-rank test over folds rejects a true null), and for each population
+    `coverage` of the 95 % interval, root mean square `error`, and `equivalence`: how often TOST
+    claims it at the 5 % level where the truth is the margin.
+    """
+    found = [differences(one, first, second, ratio) for one in draws]
+    values = np.array([one[POPULATIONS[0]].value for one in found])
+    truth = values.mean()
+    deviations = corrected(values, truth, share) - truth
+    row: dict[str, Any] = {"truth": truth, "sd": deviations.std(ddof=1)}
+    folds = [one.rmse @ sign_of(one, first, second) for one in draws]
+    null = [one - one.mean() + moved for one, moved in zip(folds, deviations, strict=True)]
+    row["wilcoxon"] = np.mean([stats.wilcoxon(one).pvalue < 0.05 for one in null])
+    for population in POPULATIONS:
+        errors = np.array([one[population].error for one in found])
+        dfs = np.array([one[population].df for one in found])
+        row[f"coverage_{population}"] = np.mean(
+            np.abs(deviations) <= errors * stats.t.isf(0.025, dfs)
+        )
+        row[f"error_{population}"] = np.sqrt(np.mean(errors**2))
+        # Of a true difference at the margin, TOST errs where the estimate is this far inside.
+        row[f"equivalence_{population}"] = np.mean(deviations < -errors * stats.t.isf(0.05, dfs))
+    return row
+
+
+def of_omnibus(draws: Sequence[Influence], ratio: float, share: float) -> float:
+    """Share of draws in which the corrected analysis of variance rejects, all levels being equal.
+
+    The levels are made equal by taking off the mean of each over all draws: what is left varies and
+    covaries as these methods do.
+    """
+    tables = np.stack([one.rmse for one in draws])
+    means = tables.mean(axis=1)
+    truth = means.mean(axis=0)
+    null = tables - means[:, None, :] + (corrected(means, truth, share) - truth)[:, None, :]
+    rejected = [
+        shared_anova(pd.DataFrame(one), ratio, 0.95)[0].p_raw < 0.05 for one in null[:, :, DISTINCT]
+    ]
+    return float(np.mean(rejected))
+
+
+def table_of(draws: Mapping[str, Sequence[Influence]], folds: int) -> pd.DataFrame:
+    """Coverage of every contrast, and error of the omnibus test, for each way of drawing."""
+    ratio = 1 / (folds - 1)
+    rows = []
+    for redrawn, found in draws.items():
+        known = {"redrawn": redrawn, "folds": folds, "draws": len(found)}
+        share = SHARES[redrawn]
+        for kind, pairs_of_kind in CONTRASTS.items():
+            for first, second in pairs_of_kind:
+                row = of_contrast(found, first, second, ratio, share)
+                rows.append({**known, "kind": kind, "first": first, "second": second, **row})
+        rejected = of_omnibus(found, ratio, share)
+        rows.append({**known, "kind": "omnibus", "coverage_new_ratings": 1 - rejected})
+    return pd.DataFrame(rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the draws that are not there yet."""
+    """Make the draws that are not there yet, and the table of all."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--folds", type=int, default=5)
@@ -141,8 +230,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = RESULTS / "coverage"
     folder.mkdir(parents=True, exist_ok=True)
     for start in range(10, options.draws + 10, 10):
-        for population in POPULATIONS:
-            kept(folder, whole, population, options.folds, min(start, options.draws))
+        draws = {
+            population: kept(folder, whole, population, options.folds, min(start, options.draws))
+            for population in POPULATIONS
+        }
+    table = table_of(draws, options.folds)
+    print(table.to_string(index=False))
+    for path in (RESULTS / "coverage.tsv", ROOT / "report" / "coverage.tsv"):
+        table.to_csv(path, sep="\t", index=False, float_format="%.4g", lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -226,6 +226,20 @@ def figures() -> str:
     return table(["figure", "published"], rows)
 
 
+def coverage() -> str:
+    """How often intervals contain the truth, as benchmarks/coverage.py measured it."""
+    from cfmf.report.sections.calibration import shares
+    from cfmf.statistics.names import POPULATIONS
+
+    intervals = [f"interval for {name.replace('_', ' ')}" for name in POPULATIONS]
+    rows = []
+    for row in shares().query("kind != 'omnibus'").to_dict("records"):
+        contrast = f"{row['first']} − {row['second']} ({row['kind']})"
+        found = [f"{100 * row[f'coverage_{name}']:.1f} %" for name in POPULATIONS]
+        rows.append([row["redrawn"].replace("_", " "), contrast, *found])
+    return table(["redrawn", "contrast", *intervals], rows)
+
+
 # The methods, as their classes declare them.
 
 
@@ -283,7 +297,10 @@ def top() -> Iterator[str]:
             yield found.name
 
 
-PARTS = {part.__name__: part for part in (rules, columns, errata, roots, figures, methods, modules)}
+PARTS = {
+    part.__name__: part
+    for part in (rules, columns, errata, roots, figures, coverage, methods, modules)
+}
 
 
 class Generated(SphinxDirective):

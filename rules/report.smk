@@ -42,7 +42,7 @@ rule render_report:
             package_files(
                 "report/templates",
                 "report/strings",
-                "report/type_one_error.tsv",
+                "report/coverage.tsv",
                 *PUBLISHED_TEXTS,
             )
         ),

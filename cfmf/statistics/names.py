@@ -55,12 +55,6 @@ USER_BOOTSTRAP = "user_bootstrap"
 EFFECT_SIZE = "effect_size"
 KENDALL = "kendall_tau"
 
-# Tests of the simulations only.
-EQUIVALENCE = "equivalence"
-SEEDS_AS_BLOCKS = "rm_anova_seeds_as_blocks"
-ONE_PAIR = {test: f"{test}_one_pair" for test in (CORRECTED_T, WILCOXON, CONOVER)}
-"""The tests of one pair of levels only, unadjusted."""
-
 # The best method of each family, chosen fold by fold: levels beside the methods themselves.
 COMPOSITES = {"factorization": "best_factorization", "neighbours": "best_neighbours"}
 

@@ -18,7 +18,8 @@ import pandas as pd
 
 from cfmf.statistics import blocks
 from cfmf.statistics.analysis import Measured, roles
-from cfmf.statistics.populations import POPULATIONS, TRAINING, Components, components
+from cfmf.statistics.names import POPULATIONS
+from cfmf.statistics.populations import TRAINING, Components, components
 from cfmf.statistics.power import detectable_effect, power_of_equivalence
 from cfmf.tables import COLUMNS
 
@@ -113,7 +114,7 @@ def planned(
     Parameters
     ----------
     population
-        One of `cfmf.statistics.populations.POPULATIONS`.
+        One of `cfmf.statistics.names.POPULATIONS`.
     design
         Folds, repeats, seeds, users.
     """

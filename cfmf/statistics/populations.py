@@ -33,9 +33,9 @@ from scipy import sparse, stats
 from cfmf.evaluation.collect import by_seed
 from cfmf.metrics import errors
 from cfmf.observed import row_numbers
+from cfmf.statistics.names import NEW_RATINGS, NEW_USERS, NEW_USERS_AND_ITEMS
 from cfmf.statistics.results import Interval
 
-POPULATIONS = ("new_ratings", "new_users", "new_users_and_items")
 TRAINING = 0.8
 """Variance that other training ratings add, as a share of that of the errors of fixed models.
 
@@ -277,19 +277,19 @@ def differences(
 
     Returns
     -------
-    By the names in `POPULATIONS`; empty with fewer than two folds.
+    By the names in `names.POPULATIONS`; empty with fewer than two folds.
     """
     found = components(influence, first, second, repeats)
     if found is None:
         return {}
     ratings = found.between * (1 / found.folds + ratio)
     parts = {
-        "new_ratings": (ratings, 2 * ratings**2 / (found.folds - 1)),
-        "new_users": found.users,
-        "new_users_and_items": found.both,
+        NEW_RATINGS: (ratings, 2 * ratings**2 / (found.folds - 1)),
+        NEW_USERS: found.users,
+        NEW_USERS_AND_ITEMS: found.both,
     }
     return {
-        name: _difference(name, found.value, part, 1 if name == "new_ratings" else 1 + TRAINING)
+        name: _difference(name, found.value, part, 1 if name == NEW_RATINGS else 1 + TRAINING)
         for name, part in parts.items()
     }
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Collapsed, Heading, Note, Text
-from cfmf.report.sections import simulated
+from cfmf.report.sections import calibration, designs
 from cfmf.report.sections.tests import checks, family_title, plain_table, table
 from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.statistics.names import CORRECTED_ARMS, ESTIMANDS, POWER, SUPPORTED
@@ -15,7 +15,7 @@ from cfmf.tables import where
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Blocked tests, power, simulated rates of the tests, assumptions, medians and best rows."""
+    """Blocked tests, power, planning, calibration, assumptions, medians and best rows."""
     tests = study.table("tests")
     if tests.empty:
         return []
@@ -24,7 +24,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("statistics.text")),
         *_blocked(supported, words),
         *_power(tests, words),
-        *simulated.blocks(words),
+        *designs.blocks(study, words),
+        *calibration.blocks(words),
         *_assumptions(study, words),
         *_side_tables(study, words),
     ]

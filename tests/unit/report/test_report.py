@@ -20,16 +20,16 @@ from cfmf.report.extension import catalogue
 from cfmf.report.page import Plot, Text, plots
 from cfmf.report.render import render
 from cfmf.report.sections import (
+    calibration,
     cold_start,
     cost,
     effort,
     inference,
     ratings,
-    simulated,
 )
 from cfmf.report.sections.trainings import trainings
 from cfmf.report.strings import Catalogue
-from cfmf.statistics.names import ESTIMANDS
+from cfmf.statistics.names import ESTIMANDS, POPULATIONS
 from cfmf.workflow.layout import Results
 
 LIMIT = {"embedded": 8e6, "svg": 1.5e6, "collapsed": 1.5e6}
@@ -550,10 +550,10 @@ def test_a_study_of_one_data_set_takes_no_figures_of_another(results, tmp_path):
     assert not [name for name in alone.extra if name.startswith("across")]
 
 
-def test_simulated_shares_are_those_of_the_benchmark(page):
-    shares = pd.read_csv(simulated.SIMULATED, sep="\t")
-    shown = page.table("type-one-error").set_index("test")
-    for row in shares[shares["null"] == "shared"].itertuples():
-        test = Catalogue("en").term("test", row.test).replace("–", "nan")
-        value = float(shown.loc[test, f"shared_{int(row.folds)}"])
-        assert value == pytest.approx(row.share)
+def test_coverage_is_that_of_the_benchmark(page):
+    rows = pd.read_csv(calibration.MEASURED, sep="\t")
+    rows = rows[rows["kind"] != "omnibus"]
+    shown = page.table("coverage")
+    for name in POPULATIONS:
+        found = shown[f"coverage_{name}"].astype(float)
+        np.testing.assert_allclose(found, rows[f"coverage_{name}"])

@@ -72,7 +72,6 @@ def test_every_key_in_the_source_has_words(language):
     more = [("ci_method", f"percentile_{unit}") for unit in ("folds", "blocks", "runs")]
     more += [("ci_method", f"none_{unit}_all_equal") for unit in ("folds", "blocks", "runs")]
     more += [("stat_name", f"ss_{source}") for source in ("between", "within", "total")]
-    more += [("test", test) for test in (names.SEEDS_AS_BLOCKS, *names.ONE_PAIR.values())]
     more += [("estimand", estimand) for estimand in (*names.ESTIMANDS, keys.PUBLISHED)]
     lacking = {
         f"{column}.{key}"

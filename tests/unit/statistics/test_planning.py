@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from cfmf.statistics import planning
-from cfmf.statistics.populations import POPULATIONS, TRAINING, Components
+from cfmf.statistics.names import POPULATIONS
+from cfmf.statistics.populations import TRAINING, Components
 from cfmf.statistics.power import power_of_equivalence, power_of_t
 
 BLOCK = {"alpha": 0.05, "power": 0.8}

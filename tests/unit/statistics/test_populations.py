@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse, stats
 from statsmodels.regression.linear_model import OLS
 
-from cfmf.statistics import contrasts, populations
+from cfmf.statistics import contrasts, names, populations
 
 RATIO = 0.25
 
@@ -174,7 +174,7 @@ def test_one_fold_has_no_interval_and_the_widest_is_chosen():
     influence = populations.of_folds(folds)
     assert populations.differences(populations.of_fold(*folds[0]), "a", "b", RATIO) == {}
     found = populations.differences(influence, "a", "b", RATIO)
-    assert tuple(found) == populations.POPULATIONS
+    assert tuple(found) == names.POPULATIONS
     wide = populations.widest(found.values(), 0.95)
     length = {name: one.interval(0.95).high for name, one in found.items()}
     assert wide.population == max(length, key=length.get)

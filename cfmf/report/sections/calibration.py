@@ -1,0 +1,89 @@
+"""How often intervals contain the truth and tests err, on real ratings drawn again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.report.page import Block, Collapsed, Column, Heading, Note, Table, Text, tabulated
+from cfmf.report.strings import Catalogue, amounts, number
+from cfmf.statistics.names import POPULATIONS
+
+MEASURED = Path(__file__).parents[1] / "assets" / "coverage.tsv"
+NOMINAL = 0.93, 0.97
+"""Coverage between these is that of a 95 % interval: 200 draws have a standard error of 1.5 %."""
+
+
+def shares() -> pd.DataFrame:
+    """What `benchmarks/coverage.py` wrote: a row for each way of drawing and contrast.
+
+    Columns redrawn, folds, draws, kind (like, unlike, omnibus), first, second, truth, sd, and of
+    each population coverage_…, error_…, equivalence_…; `own` is the coverage of the interval that
+    is for what was redrawn.
+    """
+    rows = pd.read_csv(MEASURED, sep="\t")
+    own = [row[f"coverage_{row['redrawn']}"] for row in rows.to_dict("records")]
+    return rows.assign(own=own)
+
+
+def blocks(words: Catalogue) -> list[Block]:
+    """What coverage was found, for which populations it is not nominal, and the table."""
+    rows = shares()
+    of_tests = rows["kind"] == "omnibus"
+    contrasts = rows[~of_tests]
+    users = contrasts.loc[contrasts["redrawn"] == "new_users", "coverage_new_ratings"]
+    equivalence = max(row[f"equivalence_{row['redrawn']}"] for row in contrasts.to_dict("records"))
+    ratings, new_users, both = 1 - rows.loc[of_tests, "coverage_new_ratings"]
+    told = words(
+        "calibration.text",
+        draws=number(int(rows["draws"].min()), "count"),
+        folds=number(int(rows["folds"].min())),
+        contrasts=number(len(contrasts) // len(POPULATIONS)),
+        **amounts("share", low=NOMINAL[0], high=NOMINAL[1]),
+        **amounts("share", users_least=users.min(), users_most=users.max()),
+        **amounts("share", equivalence=equivalence),
+        **amounts("share", omnibus=ratings, omnibus_users=new_users, omnibus_items=both),
+    )
+    title = words("calibration.title")
+    return [
+        Heading(words("calibration.heading")),
+        Text(told),
+        *(Note("hint", one) for one in _populations(contrasts, words)),
+        Collapsed(title, [_table(contrasts, title, words)]),
+    ]
+
+
+def _populations(contrasts: pd.DataFrame, words: Catalogue) -> list[Markup]:
+    """One sentence for each population: nominal, or the coverage that was found."""
+    found = []
+    for population in POPULATIONS:
+        own = contrasts.loc[contrasts["redrawn"] == population, "own"]
+        low, high = NOMINAL
+        outside = own[(own < low) | (own > high)]
+        key = "approximate" if len(outside) else "nominal"
+        found.append(
+            words(
+                f"calibration.{key}",
+                population=words.term("population", population),
+                outside=number(len(outside)),
+                contrasts=number(len(own)),
+                **amounts("share", least=own.min(), most=own.max(), mean=own.mean()),
+            )
+        )
+    return found
+
+
+def _table(rows: pd.DataFrame, title: Markup, words: Catalogue) -> Table:
+    """A row for each way of drawing and contrast, a column for each interval."""
+    columns = [
+        Column(
+            f"coverage_{name}",
+            words("calibration.interval", population=words.term("population", name)).striptags(),
+            "share",
+        )
+        for name in POPULATIONS
+    ]
+    shown = rows.assign(redrawn=words.terms("population", rows["redrawn"]))
+    return tabulated(words, "coverage", title, shown, "redrawn first second", *columns)
