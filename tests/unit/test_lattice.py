@@ -167,7 +167,8 @@ def test_words_have_no_neighbours():
     along = (Axis("neighbours", (10, 20, 40)),)
     start = [f"similarity={one} neighbours=20" for one in ("cosine", "pearson")]
     tried, _ = grown(lambda fold, parts: parts["similarity"] == "cosine", along, start)
-    assert tried == [*start, *(f"similarity=pearson neighbours={n}" for n in (10, 40))]
+    # 10 are as good as 20 and simpler; 40 are not beside them.
+    assert tried == [*start, "similarity=pearson neighbours=10"]
 
 
 @given(st.dictionaries(st.sampled_from(["f1", "f2", "f3"]), st.integers(0, 2**32), min_size=1),
