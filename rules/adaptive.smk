@@ -4,7 +4,7 @@
 rule tune_adaptively:
     input:
         **{part: result("matrix", part=part) for part in PARTS},
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("tune_adaptively", "{method}"),
     output:
         trials=report(

@@ -67,7 +67,7 @@ rule evaluate_methods:
         ratings=result("ratings"),
         folds=result("folds"),
         rows=result("fold_rows"),
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("evaluate_methods"),
     output:
         metrics=table(
@@ -126,7 +126,7 @@ rule measure_method:
         test=of_fold("evaluation", "matrix", part="test"),
         users=result("users"),
         titles=result("items"),
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("measure_method", "{method}"),
     output:
         **{table: result("measured", table=table) for table in MEASURED},
@@ -164,7 +164,7 @@ rule measure_scaling:
         settings=plan.selection(),
         train=of_fold("evaluation", "matrix", part="train"),
         test=of_fold("evaluation", "matrix", part="test"),
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("measure_scaling"),
         methods=local(method_files(*plan.methods)),
     output:

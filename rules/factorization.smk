@@ -4,7 +4,7 @@
 rule train_factorization:
     input:
         **{part: of_folds("matrix", part=part) for part in PARTS},
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("train_factorization", "{method}"),
     output:
         metrics=result("point", file="metrics.tsv"),

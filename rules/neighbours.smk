@@ -80,7 +80,7 @@ rule predict_block:
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
         settings=result("neighbours", file="settings.tsv"),
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("predict_block", "{method}"),
     output:
         **{part: temp(result("neighbour_block", table=part)) for part in PART},
@@ -114,7 +114,7 @@ rule predict_neighbours:
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
         settings=result("neighbours", file="settings.tsv"),
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("predict_neighbours", "{method}"),
     output:
         metrics=result("neighbours", file="metrics.tsv"),

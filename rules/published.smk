@@ -31,7 +31,7 @@ rule search_published:
     input:
         train=of_fold("published.search", "matrix", part="train"),
         test=of_fold("published.search", "matrix", part="test"),
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("search_published", SEARCHED),
     output:
         trials=table(
@@ -71,7 +71,7 @@ rule compare_backends:
     input:
         train=of_fold("published.backends", "matrix", part="train"),
         test=of_fold("published.backends", "matrix", part="test"),
-        plan=result("first_plan"),
+        plan=scoring_plan,
         code=code("compare_backends"),
     output:
         backends=table(

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 OFFICIAL_ROWS = 100_000
 OFFICIAL_FOLDS = 5
+ALL = "all"
+"""In the place of a list of sealed folds."""
 REPEATED = ("kfold", "kfold-per-user")
 PARTS = ("fit", "validation", "test")
 LONGEST_HEADER = 1 << 16  # of an array in folds.npz, in bytes
@@ -70,6 +72,18 @@ def fold_names(rule: Mapping[str, Any]) -> list[str]:
 def repeats_of(rule: Mapping[str, Any]) -> int:
     """How many times a rule divides the ratings into folds: more than once only if at random."""
     return int(rule.get("repeats", 1)) if rule["kind"] in REPEATED else 1
+
+
+def sealed_folds(described: Mapping[str, Any]) -> list[str]:
+    """The folds that a data set of the config declares sealed, opened or not."""
+    named = described["sealed"]["folds"]
+    return fold_names(described["split"]) if ALL in named else list(named)
+
+
+def studied_folds(described: Mapping[str, Any]) -> list[str]:
+    """The folds that are studied: all but the sealed ones, which are as soon as they are opened."""
+    shut = [] if described["sealed"]["open"] else sealed_folds(described)
+    return [fold for fold in fold_names(described["split"]) if fold not in shut]
 
 
 def split(ratings: pd.DataFrame, rule: Mapping[str, Any]) -> dict[str, Fold]:

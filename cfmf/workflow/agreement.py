@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 from cfmf.data.archives import decompressed_name
 from cfmf.data.catalogue import downloads_of
-from cfmf.data.splits import REPEATED, fold_names
+from cfmf.data.splits import ALL, REPEATED, fold_names, studied_folds
 from cfmf.methods import registry
+from cfmf.workflow.sealed import is_open
 
 MOST_SETTINGS = 10_000
 MOST_STEPS = 1_000_000
@@ -41,7 +42,7 @@ def _datasets(config: Block) -> Iterator[str]:
             continue
         block = config["datasets"][name]
         for fault in itertools.chain(
-            _scale(block["scale"]), _split(block), _table(block), _addresses(block)
+            _scale(block["scale"]), _split(block), _sealed(block), _table(block), _addresses(block)
         ):
             yield f"datasets.{name}.{fault}"
 
@@ -90,6 +91,19 @@ def _split(block: Block) -> Iterator[str]:
         yield (
             f"split.kind is {kind}, but table.columns.date is empty; set it to the column of dates,"
             " or split.kind to kfold"
+        )
+
+
+def _sealed(block: Block) -> Iterator[str]:
+    """Sealed folds that there are not, or that leave nothing to study."""
+    named = block["sealed"]["folds"]
+    folds = fold_names(block["split"])
+    if unknown := [fold for fold in named if fold not in (ALL, *folds)]:
+        yield f"sealed.folds has {unknown[0]}; choose from {ALL}, {', '.join(folds)}"
+    elif not studied_folds(block):
+        yield (
+            "sealed.folds seals every fold; set sealed.open to true to score them once, or take the"
+            " data set off study.datasets"
         )
 
 
@@ -174,6 +188,12 @@ def _sections(config: Block) -> Iterator[str]:
     search = published["search"]
     if search["reg_low"] > search["reg_high"]:
         yield "published.search.reg_low is above published.search.reg_high; exchange them"
+    for name in config["study"]["datasets"]:
+        if published["enabled"] and is_open(config["datasets"][name]):
+            yield (
+                f"datasets.{name}.sealed is open, and the published study selects on test; set"
+                " published.enabled to false"
+            )
     named = {"evaluation": config["evaluation"]}
     if published["enabled"]:
         named |= {"published.search": search, "published.backends": published["backends"]}

@@ -35,8 +35,8 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
     Parameters
     ----------
     declared
-        `methods` with the settings of each, `seeds`, `tuning`, `evaluation` and `statistics`, from
-        the config.
+        `folds` by name, which of them are `sealed`, `methods` with the settings of each, `seeds`,
+        `tuning`, `evaluation` and `statistics`, from the config.
     folds
         The content of folds.json.
 
@@ -46,7 +46,7 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
     minimum detectable difference.
     """
     statistics, methods = declared["statistics"], list(declared["methods"])
-    sizes = folds["folds"].values()
+    sizes = [folds["folds"][name] for name in declared["folds"]]
     ratio = float(np.mean([one["test"] / (one["fit"] + one["validation"]) for one in sizes]))
     pair = [statistics["primary"], statistics["control"]]
     others = [name for name in methods if name not in pair]
@@ -59,7 +59,7 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
         **declared,
         "ratings": folds["ratings"],
         "split": folds["rule"],
-        "folds": {"number": len(sizes), "test_train_ratio": ratio, "sha256": folds["sha256"]},
+        "blocks": {"number": len(sizes), "test_train_ratio": ratio, "sha256": folds["sha256"]},
         "families": families,
         "detectable": _detectable(statistics, len(sizes), ratio, len(others)),
     }

@@ -16,6 +16,7 @@ from cfmf.terminal import printable
 from cfmf.workflow.hashes import QUARANTINED, record, verify
 from cfmf.workflow.layout import hash_file, prefix
 from cfmf.workflow.machine import machine, versions
+from cfmf.workflow.sealed import scored_once
 
 
 @contextmanager
@@ -54,7 +55,8 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     before = prefix(snakemake.log[0])
     try:
         verify(snakemake.input, before)
-        yield log, snakemake.params
+        with scored_once(snakemake):
+            yield log, snakemake.params
         record(snakemake.output, before)
     except Exception as error:
         reason = f"{snakemake.rule} failed: {error}"

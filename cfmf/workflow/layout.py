@@ -139,6 +139,11 @@ def prefix(log: str | Path) -> str:
     return found["prefix"] if found else ""
 
 
+def job_of(log: str | Path) -> str:
+    """The job that a log belongs to: the rule and the wildcards of `JOBS`."""
+    return wildcards("log", log)["job"]
+
+
 def hash_file(given: str | Path, prefix: str = "") -> Path | None:
     """Where the SHA-256 of a result is kept, `results/{dataset}/hashes/…`; None for other files."""
     text = Path(given).as_posix()

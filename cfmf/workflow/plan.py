@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from cfmf.data.catalogue import local_files
-from cfmf.data.splits import fold_names, saved_facts
+from cfmf.data.splits import saved_facts, sealed_folds, studied_folds
 from cfmf.imports import ROOT, imported_files
 from cfmf.lattice import axes
 from cfmf.methods.base import plain
 from cfmf.methods.registry import method as method_named
 from cfmf.tables import read_table
 from cfmf.workflow import layout
+from cfmf.workflow.sealed import is_open
 
 
 class Plan:
@@ -56,7 +57,7 @@ class Plan:
         adaptive = tuning["adaptive"]
         self.adaptive: list[str] = adaptive["methods"] if adaptive["enabled"] else []
         described = {name: config["datasets"][name] for name in self.datasets}
-        self.folds = {name: fold_names(one["split"]) for name, one in described.items()}
+        self.folds = {name: studied_folds(one) for name, one in described.items()}
         self.same_ratings = same_ratings(described)
 
     def in_area(self, wanted: str) -> list[str]:
@@ -224,12 +225,18 @@ class Plan:
     def declared(self, dataset: str) -> dict[str, Any]:
         """What the config declares of a data set's comparison; nothing that only wording needs."""
         return {
+            "folds": self.folds[dataset],
+            "sealed": sealed_folds(self.config["datasets"][dataset]),
             "methods": {name: self.config["methods"][name] for name in self.methods},
             "seeds": self.seeds,
             "tuning": {key: self.config["tuning"][key] for key in ("seconds", "grow", "trials")},
             "evaluation": {key: self.config["evaluation"][key] for key in ("fold", "trimming")},
             "statistics": self.statistics(dataset),
         }
+
+    def is_open(self, dataset: str) -> bool:
+        """Whether a data set has sealed folds that are opened."""
+        return is_open(self.config["datasets"][dataset])
 
     def scale(self, dataset: str) -> list[float]:
         """Lowest and highest rating of a data set."""

@@ -28,6 +28,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     return [
         Text(words(f"plan.{late}", **values)),
         *_detectable(known["plan"], words),
+        *_sealed(known["plan"], words),
         *_changes(known["changes"], words),
         *disclosure(study, words),
         Collapsed(words("plan.table"), [table]),
@@ -48,7 +49,7 @@ def _detectable(plan: dict[str, Any], words: Catalogue) -> list[Block]:
         return [Text(words("plan.one_fold"))]
     first = next(value for value in found.values() if isinstance(value, dict))
     values: dict[str, Markup] = {
-        "folds": number(plan["folds"]["number"]),
+        "folds": number(plan["blocks"]["number"]),
         "seeds": number(len(plan["seeds"])),
         "power": number(found["power"], "percent"),
         "multiple": number(round(first["standard_deviations"], 2), "exponent"),
@@ -60,6 +61,12 @@ def _detectable(plan: dict[str, Any], words: Catalogue) -> list[Block]:
         sd = plan["statistics"]["planned_sd"]
         values |= amounts("rmse", difference=first["difference"], sd=sd)
     return [Text(words(key, **values))]
+
+
+def _sealed(plan: dict[str, Any], words: Catalogue) -> list[Block]:
+    """The sealed folds that the study has opened."""
+    opened = [fold for fold in plan.get("sealed", []) if fold in plan["folds"]]
+    return [Text(words("plan.sealed", folds=", ".join(opened)))] if opened else []
 
 
 def _changes(changes: list[dict[str, Any]], words: Catalogue) -> list[Block]:

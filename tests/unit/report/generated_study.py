@@ -543,7 +543,7 @@ def plan(**changed: object) -> dict:
     """A plan that was changed once after scores on test."""
     items = {"methods": {"mf": {"k": [1, 4]}}, "seeds": [1], "statistics": {"margin": 0.01}}
     detected = {"power": 0.8, "primary": {"standard_deviations": 3.4}}
-    items |= {"folds": {"number": 5}, "detectable": detected}
+    items |= {"folds": ["u1"], "sealed": ["u1"], "blocks": {"number": 5}, "detectable": detected}
     earlier = {"written": "2026-01-01T00:00:00+00:00", "sha256": "1" * 64, "plan": items}
     change = {"written": "2026-01-02T00:00:00+00:00", "earlier": earlier}
     change["changed"] = {"statistics.margin": [0.02, 0.01]}

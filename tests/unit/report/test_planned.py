@@ -62,5 +62,12 @@ def test_ratings_seen_during_development_are_disclosed():
         assert planned.disclosure(study(other), words) == []
 
 
+def test_opened_sealed_folds_are_named():
+    words, items = Catalogue("en"), plan()["plan"]
+    for sealed, folds, said in (["t2"], ["t1", "t2"], True), (["t2"], ["t1"], False):
+        known = study(plan=items | {"sealed": sealed, "folds": folds})
+        assert ("ratings of t2 were sealed" in text(planned.blocks(known, words))) == said
+
+
 def test_a_run_without_a_plan_has_no_such_blocks():
     assert planned.blocks(Study("d", {}, {}), Catalogue("en")) == []

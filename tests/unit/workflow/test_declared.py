@@ -21,7 +21,7 @@ FOLDS = {
     "rule": {"kind": "kfold"},
     "ratings": {"rows": 2000, "sha256": "a"},
     "sha256": "b",
-    "folds": {f"f{n}": {"fit": 1200, "validation": 400, "test": 400} for n in range(5)},
+    "folds": {f"f{n}": {"fit": 1200, "validation": 400, "test": 400} for n in range(1, 6)},
 }
 
 
@@ -29,6 +29,7 @@ def declared(**statistics):
     config = yaml.safe_load((ROOT / "config/tiny.yaml").read_text("utf-8"))
     config["study"]["methods"] = ["user-knn", "mf", "als"]
     config["datasets"]["tiny"]["label"] = "only words"
+    config["datasets"]["tiny"]["split"]["folds"] = 5
     config["statistics"] = statistics
     check(config)
     return Plan(config, NotImplemented).declared("tiny")
@@ -42,8 +43,8 @@ def plan():
 def test_a_plan_says_what_is_compared_on_what(plan):
     assert list(plan["methods"]) == ["user-knn", "mf", "als"]
     assert plan["methods"]["mf"]["k"] == [1, 4]
-    assert plan["folds"]["number"] == 5
-    assert plan["folds"]["test_train_ratio"] == 0.25
+    assert plan["blocks"]["number"] == 5
+    assert plan["blocks"]["test_train_ratio"] == 0.25
     assert plan["families"]["against_control"]["methods"] == ["als"]
     assert plan["statistics"]["estimands"] == ["E1", "E2", "E3"]
     assert "only words" not in json.dumps(plan)
@@ -67,7 +68,7 @@ def test_the_difference_that_a_plan_detects_is_found_with_the_stated_power(famil
 
 def test_one_fold_detects_nothing():
     one = FOLDS | {"folds": {"predefined": {"fit": 8, "validation": 1, "test": 1}}}
-    assert plan_of(declared(), one)["detectable"] == {}
+    assert plan_of(declared() | {"folds": ["predefined"]}, one)["detectable"] == {}
 
 
 def test_a_change_before_any_score_replaces_the_plan(plan):
