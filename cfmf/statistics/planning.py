@@ -19,7 +19,7 @@ import pandas as pd
 from cfmf.statistics import blocks
 from cfmf.statistics.analysis import Measured, roles
 from cfmf.statistics.names import POPULATIONS
-from cfmf.statistics.populations import TRAINING, Components, components
+from cfmf.statistics.populations import TRAINING, Components, components, times_tested
 from cfmf.statistics.power import detectable_effect, power_of_equivalence
 from cfmf.tables import COLUMNS
 
@@ -187,7 +187,8 @@ def of_study(measured: Measured, block: Mapping[str, Any]) -> pd.DataFrame:
     control, primary = roles([str(name) for name in table.columns], block)
     levels = measured.selection[measured.selection["method"].isin([control, primary])]
     influence = measured.influence(levels.assign(level=levels["method"]))
-    found = components(influence, primary, control)
+    ratio = 0.0 if measured.ratio is None else measured.ratio
+    found = components(influence, primary, control, times_tested(len(influence.rmse), ratio))
     if found is None or not found.users[0]:
         return empty
     users = int(np.count_nonzero(influence.users.any(axis=1)))
