@@ -43,6 +43,8 @@ COLUMNS = {
         " p_value threshold violation note note_value",
         "planning": "group_a group_b population folds repeats seeds users sd_rating sd_user sd_item"
         " sd_split sd_seed error df margin detectable equivalence",
+        "user_differences": "group_a group_b users better worse share_better ci_low ci_high"
+        " ci_level q05 q25 q50 q75 q95",
         "medians": "arm method k n median mean interquartile_mean minimum maximum",
         "first_row": "dataset fold item wrong right",
         "backends": "backend device dtype epochs repeats setup_seconds compile_seconds"

@@ -32,7 +32,14 @@ rule render_report:
         ),
         tests=filled(
             result("statistics"),
-            table=["tests", "assumptions", "medians", "best_rows", "planning"],
+            table=[
+                "tests",
+                "assumptions",
+                "medians",
+                "best_rows",
+                "planning",
+                "user_differences",
+            ],
         ),
         verdict=result("verdict"),
         adaptive=of_adaptive("trials.tsv", "metrics.tsv", "costs.tsv"),

@@ -46,6 +46,11 @@ rule test_statistics:
             "Tests",
             "planning of a larger study",
         ),
+        user_differences=table(
+            result("statistics", table="user_differences"),
+            "Tests",
+            "differences of the users' own errors",
+        ),
         verdict=table(result("verdict"), "Tests", "verdict"),
     log:
         log_of("test_statistics"),

@@ -11,7 +11,8 @@ from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write, load_matrix
 from cfmf.selection import read_selection
 from cfmf.statistics import planning
-from cfmf.statistics.analysis import Measured, analyse
+from cfmf.statistics.analysis import Measured, analyse, roles
+from cfmf.statistics.per_user import user_differences
 from cfmf.statistics.populations import of_levels
 from cfmf.tables import read_table, write_table
 from cfmf.verdict import Known, of_dataset
@@ -54,6 +55,11 @@ with job(snakemake) as (log, params):
     known = Known(trials(snakemake.input.adaptive), params.ranges, *order)
     messages = of_dataset(found, measured, params.settings, known)
     tables = {**found.tables(), "planning": planning.of_study(measured, params.settings)}
+    compared = list(measured.compared()["method"].unique())
+    control = roles(compared, params.settings)[0] if len(compared) > 1 else ""
+    pairs = [(name, control) for name in compared if control not in ("", name)]
+    level = params.settings["ci_level"]
+    tables["user_differences"] = user_differences(measured.user_errors, pairs, level)
     for kind, table in tables.items():
         write_table(snakemake.output[kind], table, kind)
     with atomic_write(snakemake.output.verdict) as temporary:

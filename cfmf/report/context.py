@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 TABLES = {
     "evaluation": ("metrics", "selected", "selection", "costs", "slices"),
-    "statistics": ("tests", "assumptions", "medians", "best_rows", "planning"),
+    "statistics": ("tests", "assumptions", "medians", "best_rows", "planning", "user_differences"),
 }
 """Tables that the report reads, by the stage that makes them."""
 MANDATORY = ("metrics", "selected")

@@ -12,7 +12,7 @@ from cfmf.metrics import METRICS
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Collapsed, Column, Note, Points, Table, Text, columns, tabulated
-from cfmf.report.sections import planned
+from cfmf.report.sections import each_user, planned
 from cfmf.report.sections.tests import edges
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.statistics.names import COMPOSITES
@@ -44,6 +44,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         _table(table, words),
         Text(words("summary.reading")),
         *_of_users(study, words),
+        *each_user.blocks(study, words),
         *_settings(table, words),
     ]
 

