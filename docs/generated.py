@@ -195,7 +195,10 @@ def errata() -> str:
     from cfmf.report.extension import catalogue
 
     words = catalogue("en", [EXTENSION])
-    rows = [(place, quoted(place, words), words(f"errata.correct.e{place}")) for place in quotes()]
+    rows = [
+        (place, quoted(place, words).replace("*", r"\*"), words(f"errata.correct.e{place}"))
+        for place in quotes()
+    ]
     return table(["", "the study", "correct"], rows)
 
 
