@@ -40,7 +40,10 @@ def _rows(study: Study, claims: list[str], words: Catalogue) -> list[dict[str, o
             link = Markup('<a href="#{}">{}</a>').format(
                 judged.section, words(f"{judged.section}.title")
             )
-            evidence = words(f"discussion.evidence_{claim}", **judged.values) + " " + link
+            values = dict(judged.values)
+            if "population" in values:
+                values["population"] = words.term("population", values["population"])
+            evidence = words(f"discussion.evidence_{claim}", **values) + " " + link
         shown = words(f"discussion.claim_{claim}")
         rows.append({"claim": shown, "status": badge, "evidence": evidence})
     return rows

@@ -14,7 +14,7 @@ from markupsafe import escape
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting.beside import at_published_tolerance
 from cfmf.report.context import Study
-from cfmf.report.sections.comparison import contrasts, margin
+from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import fits
 from cfmf.report.strings import amounts, code, number
 from cfmf.statistics import names
@@ -51,38 +51,37 @@ def judge(study: Study, claims: Iterable[str]) -> dict[str, Judgement | None]:
     return {claim: RULES[claim](study) if claim in RULES else None for claim in claims}
 
 
-def status(low: float, high: float, limit: float) -> str:
-    """What the interval of a difference says of the claim that the difference is negative.
+def status(verdict: str, difference: float) -> str:
+    """What the verdict on a pair says of the claim that the difference is negative.
 
-    Supported or contradicted where all of it is beyond the margin, immaterial where all of it is
-    within, undecided otherwise.
+    Supported or contradicted where the difference matters, immaterial where it is below the margin
+    or the two are equivalent, undecided otherwise.
     """
-    if high < -limit:
-        return "supported"
-    if low > limit:
-        return "contradicted"
-    return "immaterial" if -limit <= low and high <= limit else "undecided"
+    if verdict == names.MATTERS:
+        return "supported" if difference < 0 else "contradicted"
+    return "immaterial" if verdict in (names.SMALL, names.EQUIVALENT) else "undecided"
 
 
-def of_pair(study: Study, rows: pd.DataFrame, first: str, second: str) -> Judgement | None:
-    """Whether `first` has the lower RMSE by the contrast of both among `rows` of the tests."""
-    limit = margin(study)
-    for a, b, sign in ((first, second, 1.0), (second, first, -1.0)):
-        found = where(rows, group_a=a, group_b=b)
-        if limit is None or found.empty:
-            continue
-        low, high = sorted(sign * float(found.iloc[0][name]) for name in ("ci_low", "ci_high"))
-        effect = sign * float(found.iloc[0]["effect"])
-        return _judged((effect, low, high), limit, first, second)
-    return None
+def of_pair(rows: pd.DataFrame, first: str, second: str) -> Judgement | None:
+    """Whether `first` has the lower RMSE, by the widest interval of both among `rows` of the tests.
 
-
-def _judged(found: tuple[float, float, float], limit: float, first: str, second: str) -> Judgement:
-    """The judgement by a difference with its interval."""
-    effect, low, high = found
-    values = amounts("signed", difference=effect, low=low, high=high)
-    values |= amounts("rmse", margin=limit) | {"first": code(first), "second": code(second)}
-    return Judgement(status(low, high, limit), values, "comparison")
+    Columns group_a, group_b, effect, ci_low, ci_high, margin, verdict and population.
+    """
+    ends = {1.0: (first, second), -1.0: (second, first)}
+    found = [
+        (float(row["ci_high"] - row["ci_low"]), sign, row)
+        for sign, (a, b) in ends.items()
+        for row in where(rows, group_a=a, group_b=b).dropna(subset=["ci_low"]).to_dict("records")
+    ]
+    if not found:
+        return None
+    _, sign, row = max(found, key=lambda one: one[0])
+    low, high = sorted((sign * row["ci_low"], sign * row["ci_high"]))
+    difference = sign * row["effect"]
+    values = amounts("signed", difference=difference, low=low, high=high)
+    values |= amounts("rmse", margin=row["margin"]) | {"first": code(first), "second": code(second)}
+    judged = status(row["verdict"], difference)
+    return Judgement(judged, {**values, "population": row["population"]}, "comparison")
 
 
 def _explained(study: Study) -> Judgement | None:
@@ -135,14 +134,19 @@ def _finds_what_is_hot(study: Study) -> Judgement | None:
     return Judgement("untestable", values, "comparison")
 
 
+def _of_methods(study: Study) -> pd.DataFrame:
+    """The contrasts of methods."""
+    return where(study.table("tests"), test=names.CORRECTED_T, factor="method")
+
+
 def _items_before_users(study: Study) -> Judgement | None:
-    return of_pair(study, contrasts(study), "item-knn", "user-knn")
+    return of_pair(_of_methods(study), "item-knn", "user-knn")
 
 
 def _generalises(study: Study) -> Judgement | None:
     """The best factorization against the best neighbour method, chosen in each fold."""
     best = names.COMPOSITES["factorization"], names.COMPOSITES["neighbours"]
-    return of_pair(study, contrasts(study), *best)
+    return of_pair(_of_methods(study), *best)
 
 
 def _fewer_factors(study: Study) -> Judgement | None:
@@ -157,7 +161,7 @@ def _fewer_factors(study: Study) -> Judgement | None:
     levels = {
         name: rows[name].astype(str).str.removesuffix(".0") for name in ("group_a", "group_b")
     }
-    found = of_pair(study, rows.assign(**levels), TUNED_BEST, OVERFITTED)
+    found = of_pair(rows.assign(**levels), TUNED_BEST, OVERFITTED)
     return Judgement(found.status, found.values, "factorization") if found else None
 
 
@@ -180,10 +184,9 @@ def _wins_untuned(study: Study) -> Judgement | None:
     ratio = ratio_of_sizes(study)
     if limit is None or ratio is None or len(ours) < 2 or theirs.isna().any():
         return None
-    block = {**block, "margin": limit}
-    found = paired_contrast(ours, theirs.rename("user-cf-published"), ratio, block)[0]
-    ends = (found.effect, found.interval.low, found.interval.high)
-    return _judged(ends, limit, "mf-published", "user-cf-published")
+    pair = ours, theirs.rename("user-cf-published")
+    found = paired_contrast(*pair, ratio, {**block, "margin": limit})[0]
+    return of_pair(pd.DataFrame([found.row()]), "mf-published", "user-cf-published")
 
 
 def ratio_of_sizes(study: Study) -> float | None:

@@ -119,19 +119,35 @@ def test_double_root_of_the_published_trial_is_undone():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "status"),
+    ("verdict", "difference", "status"),
     [
-        (-0.03, -0.011, "supported"),
-        (0.011, 0.03, "contradicted"),
-        (-0.009, 0.009, "immaterial"),
-        (-0.009, -0.001, "immaterial"),
-        (-0.02, -0.005, "undecided"),
-        (-0.02, 0.02, "undecided"),
-        (0.001, 0.03, "undecided"),
+        ("better_and_matters", -0.02, "supported"),
+        ("better_and_matters", 0.02, "contradicted"),
+        ("better_below_margin", -0.002, "immaterial"),
+        ("equivalent", 0.001, "immaterial"),
+        ("inconclusive", -0.02, "undecided"),
+        (np.nan, -0.02, "undecided"),
     ],
 )
-def test_status_is_that_of_the_whole_interval(low, high, status):
-    assert judgements.status(low, high, 0.01) == status
+def test_status_is_that_of_the_verdict_on_the_pair(verdict, difference, status):
+    assert judgements.status(verdict, difference) == status
+
+
+def test_the_widest_interval_of_a_pair_judges():
+    """Of two populations; either side of the pair may come first."""
+    rows = pd.DataFrame(
+        [
+            ("a", "b", -0.02, -0.021, -0.019, "better_and_matters", "new_ratings"),
+            ("b", "a", 0.02, -0.01, 0.05, "inconclusive", "new_users"),
+            ("a", "c", 0.5, 0.1, 0.9, "better_and_matters", "new_users"),
+        ],
+        columns="group_a group_b effect ci_low ci_high verdict population".split(),
+    ).assign(margin=0.01)
+    found = judgements.of_pair(rows, "a", "b")
+    assert (found.status, found.values["population"]) == ("undecided", "new_users")
+    ends = [float(re.search('value="(.*?)"', found.values[name])[1]) for name in ("low", "high")]
+    assert ends == [-0.05, 0.01]
+    assert judgements.of_pair(rows, "b", "c") is None
 
 
 CONTRASTED = {
@@ -149,23 +165,22 @@ def test_claims_are_judged_by_their_one_contrast(study, claim, turned):
     family, method, first, second = CONTRASTED[claim]
     known = {"family": family, "method": method, "test": "corrected_t", "estimand": "E1"}
     known |= {"factor": "k" if method else "method", "effect": -0.02, "ci_low": -0.025}
-    known |= {"ci_high": -0.015, "group_a": first, "group_b": second}
+    known |= {"ci_high": -0.015, "group_a": first, "group_b": second, "margin": 0.01}
     if turned:
         known |= {"effect": 0.02, "ci_low": 0.015, "ci_high": 0.025}
         known |= {"group_a": second, "group_b": first}
     tests = study.tables["tests"]
     kept = tests[tests["test"] != "corrected_t"]
 
-    def judged(margin):
-        rows = pd.concat([kept, pd.DataFrame([known])]).reset_index(drop=True)
-        rows["margin"] = margin
-        tables = study.tables | {"tests": rows}
+    def judged(verdict):
+        row = pd.DataFrame([{**known, "verdict": verdict, "population": "new_ratings"}])
+        tables = study.tables | {"tests": pd.concat([kept, row]).reset_index(drop=True)}
         return judgements.RULES[claim](dataclasses.replace(study, tables=tables))
 
-    assert judged(0.01).status == "supported"
-    assert judged(0.02).status == "undecided"
-    assert judged(0.03).status == "immaterial"
-    values = {name: str(value) for name, value in judged(0.01).values.items()}
+    assert judged("better_and_matters").status == "supported"
+    assert judged("inconclusive").status == "undecided"
+    assert judged("equivalent").status == "immaterial"
+    values = {name: str(value) for name, value in judged("inconclusive").values.items()}
     assert (values["first"], values["second"]) == (
         f"<code>{first}</code>",
         f"<code>{second}</code>",
@@ -176,14 +191,14 @@ def test_claims_are_judged_by_their_one_contrast(study, claim, turned):
 
 
 def test_equal_methods_support_no_claim(study):
-    """Noise: differences of methods that are equal by construction are never called a finding."""
+    """Methods equal by construction are equivalent or inconclusive, and no claim is a finding."""
     tests = study.tables["tests"].copy()
     of_pairs = tests["test"] == "corrected_t"
-    tests.loc[of_pairs, ["effect", "ci_low", "ci_high"]] = [0.0004, -0.004, 0.0048]
-    found = judgements.judge(
-        dataclasses.replace(study, tables=study.tables | {"tests": tests}), ["cf5", "mf1", "mf3"]
-    )
-    assert {one.status for one in found.values() if one} <= {"immaterial", "undecided"}
+    for verdict in ("equivalent", "inconclusive"):
+        tests.loc[of_pairs, "verdict"] = verdict
+        noise = dataclasses.replace(study, tables=study.tables | {"tests": tests})
+        found = judgements.judge(noise, ["cf5", "mf1", "mf3"])
+        assert {one.status for one in found.values() if one} <= {"immaterial", "undecided"}
 
 
 def of_published(study, gains, k="50", tolerance=1e-6):
