@@ -107,7 +107,7 @@ def _comparisons(
         said.append(message("best_per_family", **times_taken(taken)))
     for (first, second), pair in pairs[names.PRIMARY].items():
         said += of_contrast(pair, first, second, block["alpha"])
-        said += of_power(pair, first, second)
+        said += of_populations(pair, first, second) + of_power(pair, first, second)
     control, primary = roles([str(name) for name in table.columns], block)
     for role, used in (("control", control), ("primary", primary)):
         if used != block[role]:
@@ -212,12 +212,12 @@ def of_contrast(pair: Sequence[Result], first: str, second: str, alpha: float) -
     alpha
         Level of the simultaneous tests.
     """
-    found = [one for one in pair if one.test == names.CORRECTED_T]
-    judged = [one for one in found if one.verdict]
+    judged = [one for one in pair if one.verdict]
     if not judged:
-        why = found[0].note if found else "no_common_folds"
+        found = _of(pair, names.CORRECTED_T)
+        why = "no_common_folds" if found is None else found.note
         return [message("no_test", first=first, second=second, why=why)]
-    t = max(judged, key=lambda one: one.interval.high - one.interval.low)
+    t = max(judged, key=_width)
     sign = 1 if t.effect > 0 else -1
     if sign > 0:
         first, second = second, first
@@ -243,6 +243,20 @@ def of_contrast(pair: Sequence[Result], first: str, second: str, alpha: float) -
             population=t.population,
         )
     ]
+
+
+def _width(found: Result) -> float:
+    return found.interval.high - found.interval.low
+
+
+def of_populations(pair: Sequence[Result], first: str, second: str) -> list[Message]:
+    """The intervals of one contrast for the populations other than the one of its verdict."""
+    judged = sorted((one for one in pair if one.verdict), key=_width)[:-1]
+    if not judged:
+        return []
+    others = [[one.population, one.interval.low, one.interval.high, one.verdict] for one in judged]
+    level = judged[0].interval.level
+    return [message("other_populations", first=first, second=second, level=level, others=others)]
 
 
 def of_power(pair: Sequence[Result], first: str, second: str) -> list[Message]:

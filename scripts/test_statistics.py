@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cfmf.data.splits import repeats_of
 from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write, load_matrix
 from cfmf.selection import read_selection
@@ -26,7 +27,8 @@ def trials(paths: Sequence[str]) -> pd.DataFrame | None:
 
 
 with job(snakemake) as (log, params):
-    folds = json.loads(Path(snakemake.input.folds).read_text())["folds"].values()
+    described = json.loads(Path(snakemake.input.folds).read_text())
+    folds = described["folds"].values()
     ratios = [fold["test"] / (fold["fit"] + fold["validation"]) for fold in folds]
     metrics = read_table(snakemake.input.metrics, "metrics")
     predicted = {settings_of(path): path for path in snakemake.input.predictions}
@@ -42,6 +44,7 @@ with job(snakemake) as (log, params):
             predictions=lambda *setting: pd.read_parquet(predicted[setting]),
             tests=lambda fold: load_matrix(tests[fold]),
         ),
+        repeats_of(described["rule"]),
     )
     found = analyse(measured, params.settings)
     order = ()

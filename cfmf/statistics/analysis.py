@@ -13,18 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from cfmf.evaluation.bootstrap import Resampling
 from cfmf.methods.registry import family as kind
 from cfmf.selection import chosen_rows
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.names import BLOCKED, E1, E2, E3
-from cfmf.statistics.populations import Influence
+from cfmf.statistics.populations import Influence, differences
 from cfmf.statistics.results import Analysis, Family, Result, Row, adjust, of_family
 from cfmf.tables import COLUMNS, where
 
 NEEDED = (
     *("control", "primary", "estimands", "alpha", "ci_level", "margin", "power"),
-    *("bootstrap_repeats", "seed"),
+    *("populations", "bootstrap_repeats", "seed"),
 )
 
 
@@ -47,6 +46,8 @@ class Measured:
     influence
         Called with a table of levels; see `cfmf.statistics.populations.of_levels`, whose first
         parameter it is. None where there are no predictions.
+    repeats
+        How many times each rating is tested.
     """
 
     metrics: pd.DataFrame
@@ -55,6 +56,7 @@ class Measured:
     trials: pd.DataFrame | None = None
     ratio: float | None = None
     influence: Callable[[pd.DataFrame], Influence] | None = None
+    repeats: int = 1
 
     @cached_property
     def selected(self) -> pd.DataFrame:
@@ -99,7 +101,7 @@ def analyse(measured: Measured, block: Mapping[str, Any]) -> Analysis:
     for method, cells in grids.items():
         found += _levels_of_k(method, cells, block, ratio)
     if E3 in block["estimands"]:
-        found += _methods(measured.compared(), measured.user_errors, block, ratio)
+        found += _methods(measured, block, ratio)
     tests = adjust(found.tests, block["alpha"])
     return Analysis(tests, found.checks, found.medians, _best_rows(grids, chosen))
 
@@ -205,10 +207,9 @@ def _omnibus(
     return found
 
 
-def _methods(
-    compared: pd.DataFrame, user_errors: pd.DataFrame, block: Mapping[str, Any], ratio: float
-) -> Analysis:
+def _methods(measured: Measured, block: Mapping[str, Any], ratio: float) -> Analysis:
     """E3: all methods together, the primary comparisons, and each method against the control."""
+    compared = measured.compared()
     values = blocks.of_methods(compared)
     table = blocks.table(values, "method")
     if table.shape[1] < 2:
@@ -217,23 +218,37 @@ def _methods(
     tests = of_family(_omnibus(values, table, "method", block, ratio), together)
     taken = blocks.composites(compared[compared["method"].isin(table.columns)])
     sides = table.join(blocks.table(taken, "method")) if len(taken) else table
-    user_errors = pd.concat([user_errors, blocks.errors_of_composites(user_errors, taken)])
-    scored = set(user_errors["method"])
+    influence = _influence(measured, table, taken, block)
     for key, of_pairs in pairs_of_methods(sides, block).items():
         method = of_pairs[0][1] if key == names.AGAINST else ""
         family = replace(together, key=key, method=method)
-        users = replace(family, design=names.USERS)
         for first, second in of_pairs:
             pair = sides[first], sides[second]
             found = contrasts.paired_contrast(*pair, ratio, block, len(of_pairs))
             if key == names.PRIMARY:
                 found += contrasts.power(*pair, ratio, block, len(of_pairs))
+            if influence is not None:
+                others = differences(influence, first, second, ratio, measured.repeats)
+                for name in names.POPULATIONS[1:]:
+                    if name in block["populations"] and name in others:
+                        each = (first, second), block, len(of_pairs)
+                        found += contrasts.of_population(others[name], *each)
             tests += of_family(found, family)
-            if {first, second} <= scored:
-                drawn = contrasts.user_bootstrap(user_errors, first, second, Resampling.of(block))
-                tests += of_family([drawn], users)
     checks = of_family(assumptions.of_blocks(table, block["alpha"]), together)
     return Analysis((*tests,), (*checks,))
+
+
+def _influence(
+    measured: Measured, table: pd.DataFrame, taken: pd.DataFrame, block: Mapping[str, Any]
+) -> Influence | None:
+    """Influence of the test ratings on the methods of a table and on the best of each family."""
+    if measured.influence is None or set(block["populations"]) <= {names.NEW_RATINGS}:
+        return None
+    chosen = measured.selection[["fold", "method", "k", "reg"]]
+    chosen = chosen[chosen["method"].isin(table.columns)]
+    best = taken.rename(columns={"method": "level", "taken": "method"})
+    best = best[["fold", "level", "method"]].merge(chosen, on=["fold", "method"])
+    return measured.influence(pd.concat([chosen.assign(level=chosen["method"]), best]))
 
 
 def pairs_of_methods(

@@ -183,21 +183,6 @@ def composites(selected: pd.DataFrame) -> pd.DataFrame:
     return named[["fold", "method", "taken", "value"]].reset_index(drop=True)
 
 
-def errors_of_composites(errors: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """Users' errors of the best of each family: the rows of the method that each fold takes.
-
-    Parameters
-    ----------
-    errors
-        Columns fold, method and others.
-    taken
-        What `composites` returns.
-    """
-    names = taken.rename(columns={"method": "composite", "taken": "method"})
-    rows = errors.merge(names[["fold", "method", "composite"]], on=["fold", "method"])
-    return rows.assign(method=rows["composite"])[errors.columns]
-
-
 def table(values: pd.DataFrame, factor: str) -> pd.DataFrame:
     """Folds × levels of a factor, averaged over seeds first: the fold is the unit of inference.
 

@@ -24,6 +24,7 @@ from cfmf.statistics import names
 from cfmf.statistics.blocked import inflation
 from cfmf.statistics.effects import deviation_factors, rank_biserial
 from cfmf.statistics.intervals import LEAST_FOLDS, interval, no_interval, resampled
+from cfmf.statistics.populations import Difference
 from cfmf.statistics.power import detectable_effect, power_of_t
 from cfmf.statistics.rates import least_p
 from cfmf.statistics.results import Result
@@ -128,6 +129,18 @@ def difference(
         margin=block["margin"],
         verdict=verdict_on(ends, inner, block["margin"]),
     )
+
+
+def of_population(
+    found: Difference, pair: tuple[str, str], block: Mapping[str, float], comparisons: int = 1
+) -> list[Result]:
+    """A difference for a population, as `difference` has it; none where it is known to be 0."""
+    if not found.error:
+        return []
+    result = difference(found.value, found.error, found.df, block, comparisons)
+    known = {"group_a": pair[0], "group_b": pair[1], "population": found.population}
+    function = "cfmf.statistics.populations.differences"
+    return [replace(result, test=names.CLUSTERED_T, function=function, **known)]
 
 
 def verdict_on(ends: Ends, inner: Ends, margin: float) -> str:

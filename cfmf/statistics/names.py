@@ -5,9 +5,8 @@ The report's catalogues give their wording in every language.
 
 # Designs: the unit of observation of an analysis.
 BLOCKED = "by_fold"
-USERS = "by_user"
 DATASETS = "by_dataset"
-SUPPORTED = (BLOCKED, USERS, DATASETS)
+SUPPORTED = (BLOCKED, DATASETS)
 
 # Estimands, as the config declares them.
 ESTIMANDS = E1, E2, E3 = "E1", "E2", "E3"
@@ -51,6 +50,7 @@ CORRECTED_T = "corrected_t"
 BAYESIAN_T = "bayesian_t"
 POWER = "power"
 WILCOXON = "wilcoxon"
+CLUSTERED_T = "clustered_t"
 USER_BOOTSTRAP = "user_bootstrap"
 EFFECT_SIZE = "effect_size"
 KENDALL = "kendall_tau"

@@ -11,7 +11,7 @@ from cfmf.report.figures import accuracy as figures
 from cfmf.report.figures.ranks import critical_difference
 from cfmf.report.page import Block, Collapsed, Column, Note, Plot, Table, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.statistics.names import CORRECTED_T, CRITICAL_DIFFERENCE
+from cfmf.statistics.names import CLUSTERED_T, CORRECTED_T, CRITICAL_DIFFERENCE
 from cfmf.tables import where
 
 
@@ -30,14 +30,17 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 
 def contrasts(study: Study) -> pd.DataFrame:
-    """Differences between methods with their intervals, of the tests that the design supports.
+    """Differences between methods with their widest intervals, one row a pair.
 
     Columns label, group_a, group_b, effect, ci_low, ci_high, p_adj; empty where there are none.
     """
-    rows = where(study.table("tests"), test=CORRECTED_T).dropna(subset=["ci_low"])
+    rows = study.table("tests").dropna(subset=["ci_low"])
+    rows = rows[rows["test"].isin([CORRECTED_T, CLUSTERED_T])]
     rows = where(rows, factor="method") if "method" in set(rows["factor"]) else rows
     label = rows["group_a"].astype(str) + " − " + rows["group_b"].astype(str)
-    return rows.assign(label=label).drop_duplicates("label").reset_index(drop=True)
+    rows = rows.assign(label=label, width=rows["ci_high"] - rows["ci_low"])
+    kept = rows.sort_values("width", ascending=False, kind="stable").drop_duplicates("label")
+    return kept.sort_index().reset_index(drop=True)
 
 
 def margin(study: Study) -> float | None:

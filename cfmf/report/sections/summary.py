@@ -101,10 +101,18 @@ def _shown(name: str, value: Any, words: Catalogue) -> Markup:
         return edges(value, words)
     if name == "values":
         return Markup(", ").join(number(one, "rmse") for one in value)
+    if name == "others":
+        return Markup("; ").join(_interval(*one, words) for one in value)
     if name == "order":
         ranked = isinstance(value[0], list)
         return _listed(value, "rmse") if ranked else Markup(" &lt; ").join(map(escape, value))
     return code(value)
+
+
+def _interval(population: str, low: float, high: float, verdict: str, words: Catalogue) -> Markup:
+    ends = {"low": number(low, "rmse"), "high": number(high, "rmse")}
+    known = {"population": words.term("population", population)}
+    return words("verdict.interval", **ends, **known, verdict=words.term("verdict", verdict))
 
 
 def _listed(pairs: list[tuple[str, float]], kind: str) -> Markup:
