@@ -138,9 +138,13 @@ def of_population(
     if not found.error:
         return []
     result = difference(found.value, found.error, found.df, block, comparisons)
-    known = {"group_a": pair[0], "group_b": pair[1], "population": found.population}
+    known: dict[str, Any] = {"group_a": pair[0], "group_b": pair[1]}
     function = "cfmf.statistics.populations.differences"
-    return [replace(result, test=names.CLUSTERED_T, function=function, **known)]
+    return [
+        replace(
+            result, test=names.CLUSTERED_T, function=function, population=found.population, **known
+        )
+    ]
 
 
 def verdict_on(ends: Ends, inner: Ends, margin: float) -> str:

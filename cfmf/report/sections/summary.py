@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -102,14 +103,16 @@ def _shown(name: str, value: Any, words: Catalogue) -> Markup:
     if name == "values":
         return Markup(", ").join(number(one, "rmse") for one in value)
     if name == "others":
-        return Markup("; ").join(_interval(*one, words) for one in value)
+        return Markup("; ").join(_interval(one, words) for one in value)
     if name == "order":
         ranked = isinstance(value[0], list)
         return _listed(value, "rmse") if ranked else Markup(" &lt; ").join(map(escape, value))
     return code(value)
 
 
-def _interval(population: str, low: float, high: float, verdict: str, words: Catalogue) -> Markup:
+def _interval(found: Sequence[Any], words: Catalogue) -> Markup:
+    """A population with its interval and verdict."""
+    population, low, high, verdict = found
     ends = {"low": number(low, "rmse"), "high": number(high, "rmse")}
     known = {"population": words.term("population", population)}
     return words("verdict.interval", **ends, **known, verdict=words.term("verdict", verdict))
