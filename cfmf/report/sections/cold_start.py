@@ -176,7 +176,7 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
 
 def _by_length(rows: pd.DataFrame, lengths: list[str], words: Catalogue) -> Table:
     """RMSE of every method, a column for each length of the history, best first at the shortest."""
-    wide = rows.pivot_table(index="method", columns="level", values="value")
+    wide = rows.pivot(index="method", columns="level", values="value")
     headings = zip(lengths, words.terms("group", lengths), strict=True)
     columns = [Column(length, heading, "rmse") for length, heading in headings]
     shown = wide.sort_values(lengths[0]).reset_index()

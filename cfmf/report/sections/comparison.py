@@ -105,11 +105,8 @@ def _ranking(study: Study, words: Catalogue) -> list[Block]:
     table = study.table("ranking")
     if table.empty:
         return []
-    values = table.pivot_table(index="method", columns="metric", values="value", sort=False)
-    ends = table.pivot_table(
-        index="method", columns="metric", values=["ci_low", "ci_high"], sort=False
-    )
-    low, high = ends["ci_low"], ends["ci_high"]
+    wide = table.pivot(index="method", columns="metric", values=["value", "ci_low", "ci_high"])
+    values, low, high = (wide[name] for name in ("value", "ci_low", "ci_high"))
     rows = values.assign(low=low["ndcg"], high=high["ndcg"])
     rows = rows.assign(recall_low=low["recall"], recall_high=high["recall"])
     rows = rows.sort_values("ndcg", ascending=False).reset_index()

@@ -48,7 +48,7 @@ def fits(study: Study) -> pd.DataFrame:
     rows = study.table("fit_costs")
     if rows.empty:
         return rows
-    wide = rows.pivot_table(index="method", columns=["stage", "measure"], values="value")
+    wide = rows.pivot(index="method", columns=["stage", "measure"], values="value")
     nothing = pd.Series(float("nan"), index=wide.index)
     table = pd.DataFrame(
         {

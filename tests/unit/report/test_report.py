@@ -26,6 +26,7 @@ from cfmf.report.sections import (
     effort,
     inference,
     ratings,
+    sections,
 )
 from cfmf.report.sections.trainings import trainings
 from cfmf.report.strings import Catalogue
@@ -459,6 +460,15 @@ def test_every_method_is_in_a_figure_of_cut_histories(study):
     figures = [block.figure for block in made if isinstance(block, Plot)][:2]
     drawn = [trace.name for figure in figures for trace in figure.data]
     assert sorted(drawn) == sorted(generated_study.LEVEL)
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_sections_stand_where_every_value_of_a_table_is_missing(study, name):
+    """As the intervals of errors that are all 0 are."""
+    table = study.extra[name]
+    values = table.columns.intersection(["value", "ci_low", "ci_high", "rmse", "seconds"])
+    extra = {**study.extra, name: table.assign(**dict.fromkeys(values, np.nan))}
+    assert sections(dataclasses.replace(study, extra=extra), Catalogue("en"), [])
 
 
 def test_measured_times_stand_about_the_line_of_their_exponent(study):
