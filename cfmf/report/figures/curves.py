@@ -81,7 +81,7 @@ def search_progress(points: pd.DataFrame, x: str, words: Words) -> go.Figure:
 
 def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
     """Validation RMSE over k (down) and reg (across); `points` has `k reg value`."""
-    grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
+    grid = points.set_index(["k", "reg"])["value"].unstack("reg")
     rows = sorted(grid.index, key=float)
     columns = sorted(grid.columns, key=float)
     grid = grid.loc[rows, columns]
@@ -113,7 +113,7 @@ def surface(points: pd.DataFrame, words: Words) -> go.Figure:
     Values are evenly spaced on both axes, as the grid lists them. A three-dimensional surface would
     need WebGL, which neither paper nor every browser has.
     """
-    grid = points.set_index(["k", "reg"])["value"].unstack("reg")  # noqa: PD010
+    grid = points.set_index(["k", "reg"])["value"].unstack("reg")
     rows = sorted(grid.index, key=float)
     columns = sorted(grid.columns, key=float)
     drawn = figure(340)
