@@ -12,6 +12,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/scoring.smk"
 include: "rules/data.smk"
 include: "rules/matrices.smk"
 include: "rules/neighbours.smk"
