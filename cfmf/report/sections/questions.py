@@ -12,7 +12,6 @@ from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Answers, Block, Note
 from cfmf.report.sections.cold_start import levels_of
-from cfmf.report.sections.comparison import margin
 from cfmf.report.sections.cost import jobs
 from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, sentence
 from cfmf.report.strings import Catalogue, amounts, code, number
@@ -63,14 +62,7 @@ def _which(study: Study, words: Catalogue) -> Markup | None:
     text = words(
         "questions.which_best", method=code(best["method"]), rmse=number(best["rmse"], "rmse")
     )
-    size, seconds = margin(study), float(best["seconds"])
-    others = table.iloc[1:]
-    if size and not math.isnan(seconds):
-        near = others[(others["rmse"] - best["rmse"] <= size) & (others["seconds"] < seconds)]
-        near = near.sort_values("seconds").head(1)
-        key = "questions.which_near" if len(near) else "questions.which_alone"
-        values = _named(near.iloc[0]) if len(near) else {}
-        text += " " + words(key, margin=number(size), **values)
+    others, seconds = table.iloc[1:], float(best["seconds"])
     quick = others[others["seconds"] <= QUICK * seconds]
     if len(quick):
         share = number(QUICK, "percent")
@@ -93,11 +85,14 @@ def _how_sure(study: Study, words: Catalogue) -> Markup | None:
     if not contrasts:
         return None
     found = [sentence(contrasts[0], words)]
-    pair = {name: str(contrasts[0]["numbers"].get(name)) for name in ("first", "second")}
+    pair = [str(contrasts[0]["numbers"].get(name)) for name in ("first", "second")]
+    for said in study.verdict:
+        if said["key"] == "best_per_family" and pair[0] in said["numbers"]:
+            found.append(sentence(said, words))
+            pair += [method for name in pair for method, _ in said["numbers"].get(name, [])]
     best = numbers.methods(study)[0]
-    if best not in pair.values():
-        names = {name: code(method) for name, method in pair.items()}
-        found.append(words("questions.how_sure_other", method=code(best), **names))
+    if best not in pair:
+        found.append(words("questions.how_sure_other", method=code(best)))
     return Markup(" ").join(found)
 
 
