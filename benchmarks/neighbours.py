@@ -50,9 +50,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# In place of this folder: its `coverage` would be taken for a library's.
+sys.path[:] = [
+    str(Path(__file__).resolve().parent.parent),
+    *(one for one in sys.path if not one.endswith("benchmarks")),
+]
 
-from benchmarks.common import (
+from benchmarks.common import (  # noqa: E402
     COLUMNS,
     RESULTS,
     STUDY,

@@ -15,7 +15,8 @@ from cfmf.published import SEARCHED, keys, unblocked
 from cfmf.published.keys import ALL_TRIALS, COMPLETE_TRIALS, GRID
 from cfmf.statistics.analysis import best_rows, complete_grids, medians
 from cfmf.statistics.blocks import grouped, number
-from cfmf.statistics.results import Analysis, Family, Row, adjust
+from cfmf.statistics.families import adjust
+from cfmf.statistics.results import Analysis, Family, Row
 from cfmf.verdict import Message, message
 
 

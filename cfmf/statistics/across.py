@@ -11,9 +11,10 @@ from scipy import stats
 
 from cfmf.evaluation.data_sets import independent, pairs_of_schemes, side_by_side
 from cfmf.statistics import blocked, names
+from cfmf.statistics.families import adjust
 from cfmf.statistics.intervals import no_interval
 from cfmf.statistics.names import DATASETS, E3, FRIEDMAN
-from cfmf.statistics.results import Family, Result, adjust, of_family
+from cfmf.statistics.results import Family, Result, of_family
 
 LEAST = 2
 """Data sets of different ratings from which Friedman's test is made."""

@@ -16,9 +16,10 @@ from scipy import stats
 from cfmf.methods.registry import family as kind
 from cfmf.selection import chosen_rows
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
+from cfmf.statistics.families import adjust
 from cfmf.statistics.names import BLOCKED, E1, E2, E3
 from cfmf.statistics.populations import Influence, differences
-from cfmf.statistics.results import Analysis, Family, Result, Row, adjust, of_family
+from cfmf.statistics.results import Analysis, Family, Result, Row, of_family
 from cfmf.tables import COLUMNS, where
 
 NEEDED = (

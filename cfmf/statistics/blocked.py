@@ -32,6 +32,7 @@ from cfmf.statistics.effects import (
 from cfmf.statistics.intervals import (
     LEAST_FOLDS,
     error_behind,
+    inflation,
     interval,
     no_interval,
     resampled,
@@ -105,21 +106,6 @@ def residuals(table: pd.DataFrame) -> pd.DataFrame:
     values = table.to_numpy(dtype=np.float64)
     left = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
     return pd.DataFrame(left, index=table.index, columns=table.columns)
-
-
-def inflation(folds: int, ratio: float) -> float:
-    """Variance of a mean over folds, in units of what independent folds would have.
-
-    Nadeau & Bengio (2003), eq. 10: 1/J + n_test/n_train in place of 1/J.
-
-    Parameters
-    ----------
-    folds
-        Their number J.
-    ratio
-        Test ratings over train ratings of a fold, n_test/n_train.
-    """
-    return 1 + folds * ratio
 
 
 def repeated_measures_anova(

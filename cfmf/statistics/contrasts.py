@@ -21,9 +21,8 @@ from scipy import stats
 from cfmf.evaluation import bootstrap
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import names
-from cfmf.statistics.blocked import inflation
 from cfmf.statistics.effects import deviation_factors, rank_biserial
-from cfmf.statistics.intervals import LEAST_FOLDS, interval, no_interval, resampled
+from cfmf.statistics.intervals import LEAST_FOLDS, inflation, interval, no_interval, resampled
 from cfmf.statistics.populations import Difference
 from cfmf.statistics.power import detectable_effect, power_of_t
 from cfmf.statistics.rates import least_p

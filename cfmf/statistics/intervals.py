@@ -126,3 +126,18 @@ def _ends(low: float, high: float, resampling: Resampling, units: str) -> Interv
     if high - low < 1e-12:
         return no_interval(f"{units}_all_equal")
     return interval(low, high, resampling.level, f"percentile_{units}", resampling.repeats)
+
+
+def inflation(folds: int, ratio: float) -> float:
+    """Variance of a mean over folds, in units of what independent folds would have.
+
+    Nadeau & Bengio (2003), eq. 10: 1/J + n_test/n_train in place of 1/J.
+
+    Parameters
+    ----------
+    folds
+        Their number J.
+    ratio
+        Test ratings over train ratings of a fold, n_test/n_train.
+    """
+    return 1 + folds * ratio

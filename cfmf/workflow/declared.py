@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cfmf.files import DamagedError, atomic_write
-from cfmf.statistics.blocked import inflation
+from cfmf.statistics.intervals import inflation
 from cfmf.statistics.names import AGAINST, OF_K, PRIMARY
 from cfmf.statistics.power import detectable_effect
 from cfmf.workflow.layout import Results

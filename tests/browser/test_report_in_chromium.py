@@ -279,9 +279,11 @@ def test_sorting_and_filtering_go_on_in_the_other_language(reports):
             " field.value = '过弱的基线'; field.dispatchEvent(new Event('input')); })()"
         )
         status = "document.querySelector('#table-errata .status').textContent"
-        assert opened.run(status) == "25 行中的 1 行"
+        errata = opened.run(ROWS.format("errata") + ".length")
+        assert errata > 30
+        assert opened.run(status) == f"{errata} 行中的 1 行"
         opened.run(SPEAK.format("en"))
-        assert opened.run(status) == "0 of 25 rows"
+        assert opened.run(status) == f"0 of {errata} rows"
 
 
 def test_download_button_saves_a_file(page, tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 from cfmf import verdict
 from cfmf.statistics import contrasts, names
-from cfmf.statistics.results import Check, adjust
+from cfmf.statistics.families import adjust
+from cfmf.statistics.results import Check
 from tests.settings import BLOCK
 
 WOBBLE = [-0.002, 0.001, 0.0, -0.001, 0.002]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cfmf.published.generators import AS_PUBLISHED
+from cfmf.published.keys import AS_PUBLISHED
 from cfmf.published.printed import printed_numbers
 from cfmf.report import numbers
 from cfmf.report.context import Study

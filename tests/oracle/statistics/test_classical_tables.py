@@ -19,7 +19,8 @@ from scipy import stats
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.published import unblocked as published
 from cfmf.statistics import assumptions, blocked, effects
-from cfmf.statistics.results import Analysis, Family, adjust
+from cfmf.statistics.families import adjust
+from cfmf.statistics.results import Analysis, Family
 
 RESAMPLING = Resampling(repeats=200)
 PLANTS = {

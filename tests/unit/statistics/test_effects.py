@@ -9,7 +9,8 @@ from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, effects, names
-from cfmf.statistics.results import Analysis, adjust
+from cfmf.statistics.families import adjust
+from cfmf.statistics.results import Analysis
 from tests.settings import BLOCK
 
 RESAMPLING = Resampling.of(BLOCK)
