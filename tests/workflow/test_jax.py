@@ -2,6 +2,7 @@
 
 import pytest
 
+from cfmf.published.keys import AS_PUBLISHED
 from cfmf.tables import read_table
 from tests.checkout import SMALL
 
@@ -39,5 +40,5 @@ def test_study_with_jax_and_the_comparison_of_backends(checkout):
     assert backends["backend"].to_list() == ["torch", "jax"]
     assert (backends["loss_difference"] < 1e-4).all()
     generators = read_table(results["backends/generators.tsv"], "generators")
-    assert set(generators["sample"]) == {"torch", "jax"}
+    assert set(generators["sample"]) == {"torch", "jax", AS_PUBLISHED}
     assert "mf-jax" in results["report.html"].read_text()

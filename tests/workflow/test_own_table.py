@@ -76,7 +76,7 @@ def test_report_has_nothing_of_the_published_study(jokes):
 def test_margins_follow_the_scale(jokes):
     """A quarter of a per cent of 20 units."""
     tests = pd.read_csv(jokes.folder / "results/jokes/statistics/tests.tsv", sep="\t")
-    assert sorted(tests["margin"].dropna().unique()) == [0.025, 0.05]
+    assert sorted(tests["margin"].dropna().unique()) == [0.05]
 
 
 def test_label_is_the_name_in_the_report(jokes):
