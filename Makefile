@@ -104,13 +104,13 @@ $(VENV)-audit/installed: Makefile
 	@touch $@
 
 benchmark: $(VENV)/study $(VENV)-peers/installed
-	$(BIN)/python benchmarks/data.py
-	$(BIN)/python benchmarks/neighbours.py --peers $(VENV)-peers/bin/python
-	$(BIN)/python benchmarks/factorization.py --peers $(VENV)-peers/bin/python
+	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.neighbours --peers $(VENV)-peers/bin/python
+	$(BIN)/python -m benchmarks.factorization --peers $(VENV)-peers/bin/python
 	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.simulation
 	$(BIN)/python -m benchmarks.defaults
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python -m benchmarks.report
 
 # Built as in LIBMF's own Makefile: its Python package omits the vector instructions. Without the
 # cache, which may contain a build without them.

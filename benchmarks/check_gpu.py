@@ -1,6 +1,6 @@
 """Run every GPU kernel on the GPU and on the CPU: whether they agree, and seconds.
 
-    python benchmarks/check_gpu.py [--device cuda] [--users 6000 --items 3000 --ratings 1000000]
+    python -m benchmarks.check_gpu [--device cuda] [--users 6000 --items 3000 --ratings 1000000]
 
 prints one line per kernel and exits with 1 if any disagrees, with 2 and the reason if the GPU
 cannot be used. If the library of a kernel cannot use the GPU, as JAX in its CPU build, its line

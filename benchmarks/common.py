@@ -65,19 +65,18 @@ def peak_megabytes() -> float:
 
 
 def apart(
-    script: str, python: str, folder: Path, system: str, options: dict[str, Any], threads: int
+    module: str, python: str, folder: Path, system: str, options: dict[str, Any], threads: int
 ) -> dict[str, Any] | None:
-    """What a system prints last, as JSON, when `script --child` runs it in a process of its own.
+    """What a system prints last, as JSON, when `-m module --child` runs it in a process of its own.
 
     Every library that counts its threads by a variable is told as many. None if it fails, which is
     told on stderr.
     """
     variables = ("OMP", "OPENBLAS", "MKL", "LK", "RAYON", "NUMBA")
     environment = os.environ | {f"{name}_NUM_THREADS": str(threads) for name in variables}
-    command = [python, script, "--child", str(folder), system, json.dumps(options)]
-    done = subprocess.run(
-        command, env=environment | {"PYTHONWARNINGS": "ignore"}, stdout=subprocess.PIPE, check=False
-    )
+    command = [python, "-m", module, "--child", str(folder), system, json.dumps(options)]
+    environment["PYTHONWARNINGS"] = "ignore"
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         print(f"{system} failed with status {done.returncode}", file=sys.stderr)
         return None

@@ -15,8 +15,8 @@ is assumed about correlations. Draws are kept in benchmarks/results/coverage/ an
 
     python -m benchmarks.coverage [--draws 200] [--folds 5] [--data FOLDER]
 
-writes benchmarks/results/coverage.tsv. FOLDER has ml-1m/ml-1m_user_movie_rating.csv.gz; without it
-the folder is that of the variable CFMF_REAL_DATA.
+writes report/coverage.tsv, which the report and the documentation show. FOLDER has
+ml-1m/ml-1m_user_movie_rating.csv.gz; without it the folder is that of the variable CFMF_REAL_DATA.
 """
 
 from __future__ import annotations
@@ -123,18 +123,28 @@ def studied(
     return of_folds(fold(number) for number in range(folds))
 
 
-def kept(
-    folder: Path, whole: sparse.csr_array, population: str, folds: int, draws: int
-) -> list[Influence]:
-    """The draws of a population, those made before read from the folder."""
+def place(population: str, folds: int, seed: int) -> Path:
+    """Where a draw is kept."""
+    return RESULTS / "coverage" / f"{population}-{folds}-{seed}.npz"
+
+
+def make(whole: sparse.csr_array, folds: int, draws: int) -> None:
+    """Make the draws that are not kept yet, of all populations in turn."""
+    place("", folds, 0).parent.mkdir(parents=True, exist_ok=True)
+    for seed in progress(range(draws), f"draws, {folds} folds"):
+        for population in POPULATIONS:
+            path = place(population, folds, seed)
+            if not path.exists():
+                influence = studied(drawn(whole, population, seed), folds, seed)
+                with atomic_write(path) as temporary, temporary.open("wb") as file:
+                    np.savez(file, **{name: getattr(influence, name) for name in ARRAYS})
+
+
+def kept(population: str, folds: int, draws: int) -> list[Influence]:
+    """The draws of a population."""
     found = []
-    for seed in progress(range(draws), f"{population}, {folds} folds"):
-        path = folder / f"{population}-{folds}-{seed}.npz"
-        if not path.exists():
-            influence = studied(drawn(whole, population, seed), folds, seed)
-            with atomic_write(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, **{name: getattr(influence, name) for name in ARRAYS})
-        with np.load(path) as arrays:
+    for seed in range(draws):
+        with np.load(place(population, folds, seed)) as arrays:
             found.append(Influence(tuple(LEVELS), **{name: arrays[name] for name in ARRAYS}))
     return found
 
@@ -146,13 +156,6 @@ def corrected(values: np.ndarray, truth: np.ndarray, share: float) -> np.ndarray
     what they leave.
     """
     return np.asarray(truth + (values - truth) / np.sqrt(1 - share))
-
-
-def sign_of(influence: Influence, first: str, second: str) -> np.ndarray:
-    """1 for the first level, -1 for the second."""
-    found = np.zeros(len(influence.levels))
-    found[[influence.levels.index(first), influence.levels.index(second)]] = 1, -1
-    return found
 
 
 def of_contrast(
@@ -172,7 +175,8 @@ def of_contrast(
     truth = values.mean()
     deviations = corrected(values, truth, share) - truth
     row: dict[str, Any] = {"truth": truth, "sd": deviations.std(ddof=1)}
-    folds = [one.rmse @ sign_of(one, first, second) for one in draws]
+    a, b = (draws[0].levels.index(name) for name in (first, second))
+    folds = [one.rmse[:, a] - one.rmse[:, b] for one in draws]
     null = [one - one.mean() + moved for one, moved in zip(folds, deviations, strict=True)]
     row["wilcoxon"] = np.mean([stats.wilcoxon(one).pvalue < 0.05 for one in null])
     for population in POPULATIONS:
@@ -227,17 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("CFMF_REAL_DATA"))
     options = parser.parse_args(arguments)
     [whole, _] = movielens(Path(options.data), 0.0)
-    folder = RESULTS / "coverage"
-    folder.mkdir(parents=True, exist_ok=True)
-    for start in range(10, options.draws + 10, 10):
-        draws = {
-            population: kept(folder, whole, population, options.folds, min(start, options.draws))
-            for population in POPULATIONS
-        }
+    make(whole, options.folds, options.draws)
+    draws = {name: kept(name, options.folds, options.draws) for name in POPULATIONS}
     table = table_of(draws, options.folds)
     print(table.to_string(index=False))
-    for path in (RESULTS / "coverage.tsv", ROOT / "report" / "coverage.tsv"):
-        table.to_csv(path, sep="\t", index=False, float_format="%.4g", lineterminator="\n")
+    path = ROOT / "report" / "coverage.tsv"
+    table.to_csv(path, sep="\t", index=False, float_format="%.4g", lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """From raw files to rating matrices, compared with pandas, pyarrow and polars on the same files.
 
-    python benchmarks/data.py            10,000 users × 10,000 items, 8,617,212 ratings
-    python benchmarks/data.py --large    480,189 × 17,770, 100,480,507 ratings (3 GB in --folder)
+    python -m benchmarks.data            10,000 users × 10,000 items, 8,617,212 ratings
+    python -m benchmarks.data --large    480,189 × 17,770, 100,480,507 ratings (3 GB in --folder)
 
 Every run is a process of its own, so that its peak memory is its own and what is imported or
 compiled at first use counts; systems take turns, and the fastest of the repeats counts. The
@@ -27,15 +27,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-ROOT = Path(__file__).resolve().parents[1]
-# In place of this folder: its `coverage` would be taken for a library's.
-sys.path[:] = [str(ROOT), *(one for one in sys.path if not one.endswith("benchmarks"))]
-
-from benchmarks.common import COLUMNS, peak_megabytes  # noqa: E402
-from cfmf.data.formats import read  # noqa: E402
-from cfmf.data.matrices import build_matrix  # noqa: E402
-from cfmf.data.sources import retrieve  # noqa: E402
-from cfmf.workflow.config import completed  # noqa: E402
+from benchmarks.common import COLUMNS, ROOT, peak_megabytes
+from cfmf.data.formats import read
+from cfmf.data.matrices import build_matrix
+from cfmf.data.sources import retrieve
+from cfmf.workflow.config import completed
 
 RESULTS = ROOT / "benchmarks" / "results" / "data.tsv"
 THREADS = 2
@@ -154,8 +150,10 @@ def measure(size: str, folder: Path, repeats: int) -> list[dict]:
     limited = os.environ | {"POLARS_MAX_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS)}
     for _ in range(repeats):
         for system in systems:
-            command = [sys.executable, __file__, "--one", system, str(raw)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, env=limited)
+            command = [sys.executable, "-m", "benchmarks.data", "--one", system, str(raw)]
+            done = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, check=True, env=limited
+            )
             runs[system].append(json.loads(done.stdout))
             print(system, runs[system][-1], flush=True)
     best = {system: min(one, key=lambda run: run["seconds"]) for system, one in runs.items()}

@@ -18,7 +18,7 @@ gibbs
     Seconds a sweep and RMSE after 50 sweeps of Bayesian factorizations of 10 factors, the noise
     of all ratings the same, as myFM has it.
 
-    python benchmarks/factorization.py [--peers PYTHON] [--only epoch …] [--sizes ml-1m]
+    python -m benchmarks.factorization [--peers PYTHON] [--only epoch …] [--sizes ml-1m]
 
 writes benchmarks/results/factorization.tsv. `--peers` is a Python that has the packages of
 requirements-peers.txt; without it, only ours runs. MovieLens is read from the folder that
@@ -42,13 +42,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-# In place of this folder: its `coverage` would be taken for a library's.
-sys.path[:] = [
-    str(Path(__file__).resolve().parent.parent),
-    *(one for one in sys.path if not one.endswith("benchmarks")),
-]
-
-from benchmarks.common import (  # noqa: E402
+from benchmarks.common import (
     COLUMNS,
     RESULTS,
     STUDY,
@@ -385,7 +379,7 @@ class Bench:
             "threads": self.threads,
             "settings": SETTINGS[folder.name].get(system, {}),
         }
-        found = apart(__file__, python, folder, system, options, self.threads)
+        found = apart("benchmarks.factorization", python, folder, system, options, self.threads)
         if found is not None:
             best = np.nanmin([*(value for _, value in found["curve"]), np.inf])
             print(f"{folder.name}: {system} {found['curve'][-1][0]:.2f} s, {best:.4f}", flush=True)

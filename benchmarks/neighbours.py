@@ -28,7 +28,7 @@ netflix
     One block of users of a synthetic data set of the size of the Netflix Prize, and the time of all
     users extrapolated from it.
 
-    python benchmarks/neighbours.py [--peers PYTHON] [--only user-cf …] [--threads 2] [--users 300]
+    python -m benchmarks.neighbours [--peers PYTHON] [--only user-cf …] [--threads 2] [--users 300]
 
 writes benchmarks/results/neighbours.tsv and keeps its rows that are not measured again. `--peers`
 is the Python of an environment with the packages of requirements-peers.txt; without it, only ours
@@ -50,13 +50,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-# In place of this folder: its `coverage` would be taken for a library's.
-sys.path[:] = [
-    str(Path(__file__).resolve().parent.parent),
-    *(one for one in sys.path if not one.endswith("benchmarks")),
-]
-
-from benchmarks.common import (  # noqa: E402
+from benchmarks.common import (
     COLUMNS,
     RESULTS,
     STUDY,
@@ -308,7 +302,7 @@ class Bench:
         python = sys.executable if own else self.peers
         options |= {"name": name}
         print(f"{folder.name}: {name}", file=sys.stderr, flush=True)
-        return apart(__file__, str(python), folder, system, options, self.threads)
+        return apart("benchmarks.neighbours", str(python), folder, system, options, self.threads)
 
     def add(
         self, benchmark: str, system: str, size: str, ours: float | None, **figures: Any

@@ -1,7 +1,7 @@
 """What the report weighs and how long it takes: to render, and to open in a browser.
 
-    python benchmarks/report.py                    from results/ml-100k, the default study
-    python benchmarks/report.py --results PATH     from another study's results
+    python -m benchmarks.report                    from results/ml-100k, the default study
+    python -m benchmarks.report --results PATH     from another study's results
 
 The larger study is a stand-in, no study that was run at that size: it is the same one with 10,000
 users × 10,000 items and 8,617,212 ratings in the place of its ratings, users, titles, matrices and
@@ -26,22 +26,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[1]
-# In place of this folder: its `coverage` would be taken for a library's.
-others = (one for one in sys.path if not one.endswith("benchmarks"))
-sys.path[:] = [str(ROOT), str(ROOT / "tests" / "browser"), *others]
-
-import chromium  # noqa: E402
-
-from benchmarks.data import COLUMNS, SIZES, dataset  # noqa: E402
-from cfmf.data.formats import read  # noqa: E402
-from cfmf.data.matrices import build_matrix  # noqa: E402
-from cfmf.data.sources import retrieve  # noqa: E402
-from cfmf.files import save_matrix  # noqa: E402
-from cfmf.neighbours.similarity import user_similarity  # noqa: E402
-from cfmf.neighbours.stored import save_similarity  # noqa: E402
-from cfmf.report.context import load  # noqa: E402
-from cfmf.report.render import render  # noqa: E402
+from benchmarks.common import COLUMNS, ROOT
+from benchmarks.data import SIZES, dataset
+from cfmf.data.formats import read
+from cfmf.data.matrices import build_matrix
+from cfmf.data.sources import retrieve
+from cfmf.files import save_matrix
+from cfmf.neighbours.similarity import user_similarity
+from cfmf.neighbours.stored import save_similarity
+from cfmf.report.context import load
+from cfmf.report.render import render
+from tests.browser import chromium
 
 RESULTS = ROOT / "benchmarks" / "results" / "report.tsv"
 PAGES = {"interactive page": "embedded", "page with still figures": "svg"}
@@ -96,8 +91,8 @@ def measure(home: Path, folder: Path) -> list[dict]:
     rows = []
     for system, kind in PAGES.items():
         page = folder / f"{home.name}-{kind}.html"
-        command = [sys.executable, __file__, "--one", str(home), kind, str(page)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "benchmarks.report", "--one", str(home), kind, str(page)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         run = json.loads(done.stdout)
         print(home.name, system, run, flush=True)
         size = f"{home.name}: {run['ratings']} ratings"

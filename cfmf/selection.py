@@ -28,7 +28,7 @@ TIE = 0.0001
 """Share of the lowest RMSE by which another one may exceed it and count as equal.
 
 With none, a search follows differences without meaning to ever more factors. On the validation
-parts of the other folds, widths from 0 to 0.001 differ by less than 0.0001 in the mean RMSE
+parts of the other folds, widths from 0 to 0.001 change the RMSE by less than 0.0001 on average
 (benchmarks/tie.py), so that they favour none: this one is narrow enough to hide no difference that
 readers see.
 """

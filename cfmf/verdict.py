@@ -75,7 +75,7 @@ def of_dataset(
     metrics, selected, chosen = measured.metrics, measured.selected, measured.chosen()
     methods = E3 in block["estimands"]
     said = of_design(int(selected["fold"].nunique()), fewest_seeds(selected))
-    said += _comparisons(found.tests, measured.compared(), block) if methods else []
+    said += _comparisons(found.tests, measured, block) if methods else []
     said += [*_described(found.tests, selected), *known.order_messages]
     said += [*_orders_of_k(found, known.order, block["alpha"]), *of_edges(chosen)]
     undeclared = [name for name in names.ESTIMANDS if name not in block["estimands"]]
@@ -94,21 +94,19 @@ def of_dataset(
 
 
 def _comparisons(
-    tests: Sequence[Result], compared: pd.DataFrame, block: Mapping[str, Any]
+    tests: Sequence[Result], measured: Measured, block: Mapping[str, Any]
 ) -> list[Message]:
     """The primary comparisons of methods, then each other method against the control."""
-    table = blocks.table(blocks.of_methods(compared), "method")
-    if table.shape[1] < 2:
+    if measured.table.shape[1] < 2:
         return []
-    taken = blocks.composites(compared[compared["method"].isin(table.columns)])
     said = []
     pairs = {key: contrasts_of(find(tests, key)) for key in (names.PRIMARY, names.AGAINST)}
-    if set(names.COMPOSITES.values()) <= set(taken["method"]):
-        said.append(message("best_per_family", **times_taken(taken)))
+    if set(names.COMPOSITES.values()) <= set(measured.best["method"]):
+        said.append(message("best_per_family", **times_taken(measured.best)))
     for (first, second), pair in pairs[names.PRIMARY].items():
         said += of_contrast(pair, first, second, block["alpha"])
         said += of_populations(pair, first, second) + of_power(pair, first, second)
-    control, primary = roles([str(name) for name in table.columns], block)
+    control, primary = roles([str(name) for name in measured.table.columns], block)
     for role, used in (("control", control), ("primary", primary)):
         if used != block[role]:
             said.append(message("absent", wanted=block[role], taken=used, role=role))

@@ -86,12 +86,13 @@ rule plan_study:
     """What is compared and how, before any method is scored on test.
 
     Every rule that scores on test waits for it. It has no params and no code to be repeated for: a
-    change of the plan would train everything again. `revise_plan` follows the config.
+    change of the plan would train everything again. `revise_plan` follows the config. Snakemake
+    leaves the old output of both to the scripts, which keep what was planned.
     """
     input:
         folds=result("folds"),
     output:
-        plan=result("first_plan"),
+        plan=update(result("first_plan")),
     log:
         log_of("plan_study"),
     benchmark:
@@ -108,7 +109,7 @@ rule plan_study:
 rule revise_plan:
     """The plan as the config has it now; after scores on test, each earlier one is kept.
 
-    Snakemake leaves the old output to the script. Before scoring starts, to see whether it has.
+    Before scoring starts, to see whether it has.
     """
     input:
         first=result("first_plan"),

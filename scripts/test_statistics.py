@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cfmf.data.splits import repeats_of
+from cfmf.data.splits import repeats_of, size_ratio
 from cfmf.evaluation.collect import collect
 from cfmf.files import atomic_write, load_matrix
 from cfmf.selection import read_selection
-from cfmf.statistics import planning
-from cfmf.statistics.analysis import Measured, analyse, roles
-from cfmf.statistics.per_user import user_differences
+from cfmf.statistics import per_user, planning
+from cfmf.statistics.analysis import Measured, analyse
 from cfmf.statistics.populations import of_levels
 from cfmf.tables import read_table, write_table
 from cfmf.verdict import Known, of_dataset
@@ -28,8 +27,6 @@ def trials(paths: Sequence[str]) -> pd.DataFrame | None:
 
 with job(snakemake) as (log, params):
     described = json.loads(Path(snakemake.input.folds).read_text())
-    folds = described["folds"].values()
-    ratios = [fold["test"] / (fold["fit"] + fold["validation"]) for fold in folds]
     metrics = read_table(snakemake.input.metrics, "metrics")
     predicted = {settings_of(path): path for path in snakemake.input.predictions}
     tests = dict(zip(params.fold_names, snakemake.input.test, strict=True))
@@ -38,7 +35,7 @@ with job(snakemake) as (log, params):
         read_selection([snakemake.input.selection]),
         pd.read_parquet(snakemake.input.user_errors),
         trials(snakemake.input.trials),
-        sum(ratios) / len(ratios),
+        size_ratio(described, params.fold_names),
         partial(
             of_levels,
             predictions=lambda *setting: pd.read_parquet(predicted[setting]),
@@ -57,12 +54,10 @@ with job(snakemake) as (log, params):
         order = uncorrected.order_of_k(as_published, params.settings["primary"])
     known = Known(trials(snakemake.input.adaptive), params.ranges, *order)
     messages = of_dataset(found, measured, params.settings, known)
-    tables = {**found.tables(), "planning": planning.of_study(measured, params.settings)}
-    compared = list(measured.compared()["method"].unique())
-    control = roles(compared, params.settings)[0] if len(compared) > 1 else ""
-    pairs = [(name, control) for name in compared if control not in ("", name)]
-    level = params.settings["ci_level"]
-    tables["user_differences"] = user_differences(measured.user_errors, pairs, level)
+    tables = found.tables() | {
+        "planning": planning.of_study(measured, params.settings),
+        "user_differences": per_user.of_study(measured, params.settings),
+    }
     for kind, table in tables.items():
         write_table(snakemake.output[kind], table, kind)
     with atomic_write(snakemake.output.verdict) as temporary:

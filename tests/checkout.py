@@ -32,8 +32,7 @@ TIMED = re.compile(
 def untimed(path):
     """Bytes of a result, without its column of seconds or the times of its plans if it has any."""
     if path.name in ("plan.json", "first.json"):
-        # When it was written: a plan whose inputs were lost is written again, after scores too.
-        return re.sub(rb'"written(_after_scores)?": [^,\n]*', b"", path.read_bytes())
+        return re.sub(rb'"written": "[^"]*"', b"", path.read_bytes())
     if path.name not in ("history.parquet", "curve.parquet"):
         return path.read_bytes()
     return pd.read_parquet(path).drop(columns="seconds").to_csv().encode()

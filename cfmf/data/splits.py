@@ -9,7 +9,7 @@ import logging
 import math
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,12 @@ def fold_names(rule: Mapping[str, Any]) -> list[str]:
 def repeats_of(rule: Mapping[str, Any]) -> int:
     """How many times a rule divides the ratings into folds: more than once only if at random."""
     return int(rule.get("repeats", 1)) if rule["kind"] in REPEATED else 1
+
+
+def size_ratio(described: Mapping[str, Any], names: Iterable[str]) -> float:
+    """Test ratings over train ratings of a fold, the mean over some folds of folds.json."""
+    sizes = [described["folds"][name] for name in names]
+    return float(np.mean([one["test"] / (one["fit"] + one["validation"]) for one in sizes]))
 
 
 def sealed_folds(described: Mapping[str, Any]) -> list[str]:

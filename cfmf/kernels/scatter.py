@@ -15,7 +15,7 @@ looked up in the ranking.
 Similarity sums treat columns by their density. A column that d of m rows have costs d² scattered
 multiply-adds (Σ d² in all) or m² dense ones, and BLAS does about forty dense ones in the time of a
 scattered one: columns that more than `DENSE` of the rows have go through BLAS, the rest is
-scattered over the sparse columns. `benchmarks/neighbours.py --only products` measures where the two
+scattered over the sparse columns. `benchmarks.neighbours --only products` measures where the two
 break even: at 0.16 of the rows on the machine where `DENSE` was set.
 
 On a CPU these kernels are used at every density and size: the dense products of `dense` cost m²n

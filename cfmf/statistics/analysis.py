@@ -42,9 +42,9 @@ class Measured:
         Columns fold, method, user, n, squared_error of the chosen settings.
     trials
         `trials` table of the neighbour methods' grids.
-    ratio
+    size_ratio
         Test ratings over train ratings of a fold. Without it 1/(J-1), which J disjoint folds have.
-    influence
+    influence_of
         Called with a table of levels; see `cfmf.statistics.populations.of_levels`, whose first
         parameter it is. None where there are no predictions.
     repeats
@@ -55,8 +55,8 @@ class Measured:
     selection: pd.DataFrame
     user_errors: pd.DataFrame
     trials: pd.DataFrame | None = None
-    ratio: float | None = None
-    influence: Callable[[pd.DataFrame], Influence] | None = None
+    size_ratio: float | None = None
+    influence_of: Callable[[pd.DataFrame], Influence] | None = None
     repeats: int = 1
 
     @cached_property
@@ -70,10 +70,38 @@ class Measured:
         test = rows.groupby(["fold", "method"])["value"].mean().rename("test_rmse")
         return self.selection.merge(test.reset_index(), "left")
 
+    @property
+    def ratio(self) -> float:
+        """Test ratings over train ratings of a fold."""
+        folds = self.selected["fold"].nunique()
+        return 1 / max(folds - 1, 1) if self.size_ratio is None else self.size_ratio
+
+    @cached_property
     def compared(self) -> pd.DataFrame:
         """Rows of `selected` of the methods whose runs at the chosen settings are all complete."""
         stopped = blocks.stopped_choices(self.metrics, self.chosen())["method"]
         return self.selected[~self.selected["method"].isin(stopped)]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """RMSE on test of the compared methods: folds × methods."""
+        return blocks.table(blocks.of_methods(self.compared), "method")
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """The best of each family, fold by fold: what `blocks.composites` returns."""
+        return blocks.composites(self.compared[self.compared["method"].isin(self.table.columns)])
+
+    @cached_property
+    def influence(self) -> Influence | None:
+        """Of the test ratings on the compared methods and on the best of each family."""
+        if self.influence_of is None:
+            return None
+        chosen = self.selection[["fold", "method", "k", "reg"]]
+        chosen = chosen[chosen["method"].isin(self.table.columns)]
+        best = self.best.rename(columns={"method": "level", "taken": "method"})
+        best = best[["fold", "level", "method"]].merge(chosen, on=["fold", "method"])
+        return self.influence_of(pd.concat([chosen.assign(level=chosen["method"]), best]))
 
 
 def analyse(measured: Measured, block: Mapping[str, Any]) -> Analysis:
@@ -94,15 +122,13 @@ def analyse(measured: Measured, block: Mapping[str, Any]) -> Analysis:
     missing = [key for key in NEEDED if key not in block]
     if missing:
         raise ValueError(f"the statistics block lacks {missing}; the schema has their defaults")
-    folds = int(measured.selected["fold"].nunique())
-    ratio = 1 / max(folds - 1, 1) if measured.ratio is None else measured.ratio
     chosen = measured.chosen()
     grids, stopped = complete_grids(measured.metrics)
     found = Analysis(tests=(*_not_tested(stopped, measured, block),))
     for method, cells in grids.items():
-        found += _levels_of_k(method, cells, block, ratio)
+        found += _levels_of_k(method, cells, block, measured.ratio)
     if E3 in block["estimands"]:
-        found += _methods(measured, block, ratio)
+        found += _methods(measured, block)
     tests = adjust(found.tests, block["alpha"])
     return Analysis(tests, found.checks, found.medians, _best_rows(grids, chosen))
 
@@ -208,48 +234,32 @@ def _omnibus(
     return found
 
 
-def _methods(measured: Measured, block: Mapping[str, Any], ratio: float) -> Analysis:
+def _methods(measured: Measured, block: Mapping[str, Any]) -> Analysis:
     """E3: all methods together, the primary comparisons, and each method against the control."""
-    compared = measured.compared()
-    values = blocks.of_methods(compared)
-    table = blocks.table(values, "method")
+    table, ratio = measured.table, measured.ratio
     if table.shape[1] < 2:
         return Analysis()
     together = Family(names.METHODS, "", E3, BLOCKED, "method")
+    values = blocks.of_methods(measured.compared)
     tests = of_family(_omnibus(values, table, "method", block, ratio), together)
-    taken = blocks.composites(compared[compared["method"].isin(table.columns)])
-    sides = table.join(blocks.table(taken, "method")) if len(taken) else table
-    influence = _influence(measured, table, taken, block)
+    sides = table.join(blocks.table(measured.best, "method")) if len(measured.best) else table
+    others = [name for name in names.POPULATIONS[1:] if name in block["populations"]]
+    influence = measured.influence if others else None
     for key, of_pairs in pairs_of_methods(sides, block).items():
         method = of_pairs[0][1] if key == names.AGAINST else ""
         family = replace(together, key=key, method=method)
-        for first, second in of_pairs:
-            pair = sides[first], sides[second]
-            found = contrasts.paired_contrast(*pair, ratio, block, len(of_pairs))
+        for pair in of_pairs:
+            both, count = (sides[pair[0]], sides[pair[1]]), len(of_pairs)
+            found = contrasts.paired_contrast(*both, ratio, block, count)
             if key == names.PRIMARY:
-                found += contrasts.power(*pair, ratio, block, len(of_pairs))
+                found += contrasts.power(*both, ratio, block, count)
             if influence is not None:
-                others = differences(influence, first, second, ratio, measured.repeats)
-                for name in names.POPULATIONS[1:]:
-                    if name in block["populations"] and name in others:
-                        each = (first, second), block, len(of_pairs)
-                        found += contrasts.of_population(others[name], *each)
+                each = differences(influence, *pair, ratio, measured.repeats)
+                for name in filter(each.__contains__, others):
+                    found += contrasts.of_population(each[name], pair, block, count)
             tests += of_family(found, family)
     checks = of_family(assumptions.of_blocks(table, block["alpha"]), together)
     return Analysis((*tests,), (*checks,))
-
-
-def _influence(
-    measured: Measured, table: pd.DataFrame, taken: pd.DataFrame, block: Mapping[str, Any]
-) -> Influence | None:
-    """Influence of the test ratings on the methods of a table and on the best of each family."""
-    if measured.influence is None or set(block["populations"]) <= {names.NEW_RATINGS}:
-        return None
-    chosen = measured.selection[["fold", "method", "k", "reg"]]
-    chosen = chosen[chosen["method"].isin(table.columns)]
-    best = taken.rename(columns={"method": "level", "taken": "method"})
-    best = best[["fold", "level", "method"]].merge(chosen, on=["fold", "method"])
-    return measured.influence(pd.concat([chosen.assign(level=chosen["method"]), best]))
 
 
 def pairs_of_methods(

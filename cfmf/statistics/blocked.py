@@ -10,7 +10,6 @@ import itertools
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,8 @@ import scikit_posthocs
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.stats.anova import AnovaRM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import names
 from cfmf.statistics.effects import (
     concordance_interval,
@@ -30,12 +27,10 @@ from cfmf.statistics.effects import (
     partial_eta_squared,
 )
 from cfmf.statistics.intervals import (
-    LEAST_FOLDS,
     error_behind,
     inflation,
     interval,
     no_interval,
-    resampled,
     within,
 )
 from cfmf.statistics.results import Result
@@ -88,99 +83,11 @@ def sums_of_squares(table: ArrayLike) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def shares_of_variance(table: ArrayLike) -> NDArray[np.float64]:
-    """Generalized η² (Olejnik & Algina 2003) and ω² of … × blocks × levels: 2 × ….
-
-    ω² is of levels at random blocks: (SS - df·MS_error)/(SS_total + MS_blocks).
-    """
-    blocks, levels = np.shape(table)[-2:]
-    ss = sums_of_squares(table)
-    error = ss["error"] / ((levels - 1) * (blocks - 1))
-    total = ss["levels"] + ss["blocks"] + ss["error"]
-    omega = (ss["levels"] - (levels - 1) * error) / (total + ss["blocks"] / (blocks - 1))
-    return np.stack([ss["levels"] / total, omega])
-
-
 def residuals(table: pd.DataFrame) -> pd.DataFrame:
     """What the additive model of blocks and levels leaves of a table."""
     values = table.to_numpy(dtype=np.float64)
     left = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
     return pd.DataFrame(left, index=table.index, columns=table.columns)
-
-
-def repeated_measures_anova(
-    table: pd.DataFrame, resampling: Resampling, ratio: float | None = None
-) -> list[Result]:
-    """Repeated-measures analysis of variance: plain, Greenhouse-Geisser, and for shared ratings.
-
-    Effects: partial η² with an interval from the noncentral F; generalized η² and ω² with those of
-    resampled blocks, of which it takes ten.
-
-    Parameters
-    ----------
-    table
-        Blocks × levels.
-    resampling
-        How blocks are resampled, and the level of all intervals.
-    ratio
-        Test ratings over train ratings of a fold, where blocks are folds: F is then also given
-        divided by `inflation`, as Nadeau & Bengio's t is. None leaves that result out.
-    """
-    size: dict[str, Any] = {"n_blocks": len(table), "n_obs": table.size}
-    if len(table) < 2:
-        return [Result(names.ANOVA, note="needs_two_blocks", **size)]
-    melted = table.reset_index(names="block").melt("block", var_name="level", value_name="value")
-    if np.ptp(residuals(table).to_numpy()) < 1e-12:
-        return [Result(names.ANOVA, note="blocks_agree_exactly", **size)]
-    found = AnovaRM(melted, "value", "block", within=["level"]).fit().anova_table.iloc[0]
-    f, df1, df2 = (float(found[name]) for name in ("F Value", "Num DF", "Den DF"))
-    level = resampling.level
-    plain = Result(
-        names.ANOVA,
-        "statsmodels.stats.anova.AnovaRM",
-        stat_name="F",
-        stat=f,
-        df1=df1,
-        df2=df2,
-        p_raw=float(found["Pr > F"]),
-        **_partial_eta(f, df1, df2, level),
-        **size,
-    )
-    results = [plain, *_with_shares(plain, table, resampling)]
-    return results if ratio is None else [*results, *shared_anova(table, ratio, level)]
-
-
-def _with_shares(plain: Result, table: pd.DataFrame, resampling: Resampling) -> list[Result]:
-    """The F with Greenhouse & Geisser's degrees of freedom and generalized η²; and ω²."""
-    values = table.to_numpy(dtype=np.float64)
-
-    def of_blocks(chosen: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        return shares_of_variance(values[chosen.astype(np.intp)])
-
-    generalized, omega = shares_of_variance(table)
-    ends = resampled([np.arange(len(values))], of_blocks, resampling, "blocks", least=LEAST_FOLDS)
-    epsilon = greenhouse_geisser(table)
-    return [
-        replace(
-            plain,
-            test=names.GREENHOUSE_GEISSER,
-            **_of_f(plain.stat, epsilon * plain.df1, epsilon * plain.df2),
-            effect_name="generalized_eta_squared",
-            effect=float(generalized),
-            interval=ends[0],
-            note="epsilon",
-            note_value=epsilon,
-        ),
-        Result(
-            names.EFFECT_SIZE,
-            "cfmf.statistics.blocked.shares_of_variance",
-            n_blocks=plain.n_blocks,
-            n_obs=plain.n_obs,
-            effect_name="omega_squared",
-            effect=float(omega),
-            interval=ends[1],
-        ),
-    ]
 
 
 def _of_f(f: float, df1: float, df2: float) -> dict[str, Any]:

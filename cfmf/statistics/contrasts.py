@@ -18,7 +18,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from cfmf.evaluation import bootstrap
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import names
 from cfmf.statistics.effects import deviation_factors, rank_biserial
@@ -264,87 +263,4 @@ def _wilcoxon(d: NDArray[np.float64], resampling: Resampling, comparisons: int) 
         population=names.NEW_RATINGS,
         note="folds_taken_as_independent;lowest_p",
         note_value=least_p(d.size),
-    )
-
-
-def pooled_difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """RMSE of the first minus that of the second.
-
-    Parameters
-    ----------
-    sums
-        … × 3: sums over users of the squared errors of the first and of the second, and number of
-        test ratings.
-    """
-    first, second, n = np.moveaxis(sums, -1, 0)
-    return np.sqrt(first / n) - np.sqrt(second / n)
-
-
-def user_bootstrap(errors: pd.DataFrame, first: str, second: str, resampling: Resampling) -> Result:
-    """Difference of pooled RMSE with an interval from resampling users, who bring all their rows.
-
-    What varies here is who the users are, with the fitted models as they are; what varies in the
-    tests between folds is the training and test ratings.
-
-    Parameters
-    ----------
-    errors
-        Columns fold, method, user, n, squared_error.
-    first, second
-        Methods; only folds that both have are used.
-    resampling
-        Number of resamples of users, seed, and level of the percentile interval.
-    """
-    sums = paired_users(errors, first, second)[["first", "second", "n"]].to_numpy(np.float64)
-    drawn = pooled_difference(bootstrap.resampled(sums, resampling))
-    (low,), (high,) = bootstrap.interval(drawn[:, None], np.array([len(sums)]), resampling)
-    repeats = resampling.repeats
-    below, above = np.sum(drawn <= 0), np.sum(drawn >= 0)
-    return Result(
-        names.USER_BOOTSTRAP,
-        "cfmf.statistics.contrasts.user_bootstrap",
-        group_a=first,
-        group_b=second,
-        n_obs=len(sums),
-        stat_name="standard_error",
-        stat=float(drawn.std()),
-        p_raw=min(1.0, 2 * (min(int(below), int(above)) + 1) / (repeats + 1)),
-        effect_name="difference_of_pooled_rmse",
-        effect=float(pooled_difference(sums.sum(axis=0))),
-        interval=interval(low, high, resampling.level, "percentile_users", repeats),
-        population=names.NEW_USERS,
-        note="models_held_fixed",
-    )
-
-
-def paired_users(errors: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """Sums over folds of each user's squared errors under two methods, and of the test ratings.
-
-    Returns
-    -------
-    Index user; columns first, second, n.
-
-    Raises
-    ------
-    ValueError
-        If the methods were not scored on the same users and numbers of ratings.
-    """
-    sides = []
-    for method in (first, second):
-        rows = errors[errors["method"] == method]
-        sides.append(rows.set_index(["fold", "user"])[["n", "squared_error"]])
-    folds = set(sides[0].index.unique("fold")) & set(sides[1].index.unique("fold"))
-    sides = [side[side.index.isin(folds, level="fold")] for side in sides]
-    both = sides[0].add_suffix("_first").join(sides[1].add_suffix("_second"), how="outer")
-    if not len(both) or not (both["n_first"] == both["n_second"]).all():
-        raise ValueError(
-            f"{first} and {second} were not scored on the same test ratings; run evaluate again"
-        )
-    sums = both.groupby("user").sum()
-    return pd.DataFrame(
-        {
-            "first": sums["squared_error_first"],
-            "second": sums["squared_error_second"],
-            "n": sums["n_first"],
-        }
     )

@@ -35,13 +35,6 @@ def kruskal_effects(h: Numbers, groups: int, n: int) -> dict[str, Numbers]:
     }
 
 
-def cliff_delta(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Numbers:
-    """P(a > b) - P(a < b) over all pairs of a value of `a` and one of `b` (Cliff 1993)."""
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    u = stats.mannwhitneyu(first, second, method="asymptotic", axis=axis).statistic
-    return 2 * u / (first.shape[axis] * second.shape[axis]) - 1
-
-
 def rank_biserial(differences: ArrayLike, axis: int = -1) -> Numbers:
     """Matched rank-biserial correlation: (R⁺ - R⁻)/(R⁺ + R⁻) of the signed ranks (Kerby 2014).
 

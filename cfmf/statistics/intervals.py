@@ -76,7 +76,6 @@ def resampled(
     statistic: Callable[..., Any],
     resampling: Resampling,
     units: str,
-    paired: bool = False,
     least: int = 2,
 ) -> list[Interval]:
     """Percentile intervals of one effect or several, by `scipy.stats.bootstrap`.
@@ -88,14 +87,14 @@ def resampled(
     Parameters
     ----------
     samples
-        Samples of units, such as folds; resampled together if `paired`, else each on its own.
+        Samples of units, such as folds; each is resampled on its own.
     statistic
         Takes as many arrays … × units as there are samples, and `axis`; returns effects × … or,
         for one effect, ….
     resampling
         Number of resamples, seed and level.
     units
-        What is resampled: `folds`, `blocks`, `runs`.
+        What is resampled: `folds` or `runs`.
     least
         Units of a sample below which there is no interval.
 
@@ -114,7 +113,6 @@ def resampled(
             n_resamples=resampling.repeats,
             confidence_level=resampling.level,
             method="percentile",
-            paired=paired,
             vectorized=True,
             rng=np.random.default_rng(resampling.seed),
         )

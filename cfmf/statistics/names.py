@@ -35,8 +35,6 @@ ACROSS = "across_datasets"
 SCHEMES = "split_schemes"
 
 # Tests.
-ANOVA = "rm_anova"
-GREENHOUSE_GEISSER = "rm_anova_greenhouse_geisser"
 SHARED_ANOVA = "rm_anova_nadeau_bengio"
 MIXED_MODEL = "mixed_model"
 FRIEDMAN = "friedman"
@@ -51,7 +49,6 @@ BAYESIAN_T = "bayesian_t"
 POWER = "power"
 WILCOXON = "wilcoxon"
 CLUSTERED_T = "clustered_t"
-USER_BOOTSTRAP = "user_bootstrap"
 EFFECT_SIZE = "effect_size"
 KENDALL = "kendall_tau"
 

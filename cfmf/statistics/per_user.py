@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from cfmf.statistics.analysis import Measured, roles
 from cfmf.tables import COLUMNS
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
@@ -56,3 +58,11 @@ def user_differences(
         row |= {"ci_low": ends[0], "ci_high": ends[1], "ci_level": level}
         rows.append(row | {name: difference.quantile(at) for name, at in QUANTILES.items()})
     return pd.DataFrame(rows, columns=COLUMNS["user_differences"])
+
+
+def of_study(measured: Measured, block: Mapping[str, Any]) -> pd.DataFrame:
+    """The `user_differences` table of every compared method against the control."""
+    compared = [str(name) for name in measured.compared["method"].unique()]
+    control = roles(compared, block)[0] if len(compared) > 1 else ""
+    pairs = [(name, control) for name in compared if control and name != control]
+    return user_differences(measured.user_errors, pairs, block["ci_level"])

@@ -18,8 +18,8 @@ import pandas as pd
 
 from cfmf.statistics import blocks
 from cfmf.statistics.analysis import Measured, roles
-from cfmf.statistics.names import POPULATIONS
-from cfmf.statistics.populations import TRAINING, Components, components, times_tested
+from cfmf.statistics.names import NEW_RATINGS, NEW_USERS, NEW_USERS_AND_ITEMS, POPULATIONS
+from cfmf.statistics.populations import TRAINING, Components, components
 from cfmf.statistics.power import detectable_effect, power_of_equivalence
 from cfmf.tables import COLUMNS
 
@@ -72,7 +72,7 @@ def sources(found: Components, users: int, seeds: tuple[float, float]) -> Source
         unknown; and that of the fold's mean over its seeds, 0 if unknown.
     """
     single = found.single
-    of = {"new_users": found.users, "new_users_and_items": found.both}
+    of = {NEW_USERS: found.users, NEW_USERS_AND_ITEMS: found.both}
     return Sources(
         users,
         single,
@@ -122,13 +122,13 @@ def planned(
     scale = found.users / users
     known = np.isfinite(found.seed)
     of_fold = {"split": found.split, "seed": found.seed / seeds if known else 0.0}
-    if population == "new_ratings":
+    if population == NEW_RATINGS:
         # as Nadeau & Bengio (2003) correct the variance between folds
         factor = 1 / (folds * repeats) + 1 / (folds - 1)
         parts = {"rating": found.rating * scale * folds * factor, "user": 0.0, "item": 0.0}
         parts |= {name: value * factor for name, value in of_fold.items()}
         return parts, float(folds * repeats - 1)
-    item = found.item if population == "new_users_and_items" else 0.0
+    item = found.item if population == NEW_USERS_AND_ITEMS else 0.0
     parts = {"rating": found.rating * scale, "user": found.user * scale, "item": item}
     parts = {name: value * (1 + TRAINING) for name, value in parts.items()}
     parts |= {name: value / (folds * repeats) for name, value in of_fold.items()}
@@ -180,18 +180,14 @@ def of_study(measured: Measured, block: Mapping[str, Any]) -> pd.DataFrame:
     Empty where there are no predictions, fewer than two methods, or fewer than two folds.
     """
     empty = pd.DataFrame(columns=COLUMNS["planning"])
-    values = blocks.of_methods(measured.compared())
-    table = blocks.table(values, "method")
-    if measured.influence is None or min(table.shape) < 2:
+    if min(measured.table.shape) < 2 or measured.influence is None:
         return empty
-    control, primary = roles([str(name) for name in table.columns], block)
-    levels = measured.selection[measured.selection["method"].isin([control, primary])]
-    influence = measured.influence(levels.assign(level=levels["method"]))
-    ratio = 0.0 if measured.ratio is None else measured.ratio
-    found = components(influence, primary, control, times_tested(len(influence.rmse), ratio))
+    control, primary = roles([str(name) for name in measured.table.columns], block)
+    influence = measured.influence
+    found = components(influence, primary, control, measured.repeats)
     if found is None or not found.users[0]:
         return empty
     users = int(np.count_nonzero(influence.users.any(axis=1)))
-    separated = sources(found, users, seed_variances(values, (primary, control)))
-    rows = planning(separated, block["margin"], block).assign(group_a=primary, group_b=control)
-    return rows[COLUMNS["planning"]]
+    seeds = seed_variances(blocks.of_methods(measured.compared), (primary, control))
+    rows = planning(sources(found, users, seeds), block["margin"], block)
+    return rows.assign(group_a=primary, group_b=control)[COLUMNS["planning"]]

@@ -263,38 +263,22 @@ def components(
     return Components(float(d.mean()), d.size, float(d.var(ddof=1)), users, items, single)
 
 
-def times_tested(folds: int, ratio: float) -> int:
-    """How many times cross-validation tests each rating: the repeats of repeated folds.
-
-    Parameters
-    ----------
-    folds
-        Their number, of all repeats.
-    ratio
-        Test ratings over train ratings of a fold.
-    """
-    return max(round(folds * ratio / (1 + ratio)), 1)
-
-
 def differences(
-    influence: Influence, first: str, second: str, ratio: float, repeats: int | None = None
+    influence: Influence, first: str, second: str, ratio: float, repeats: int = 1
 ) -> dict[str, Difference]:
     """RMSE of level `first` minus that of level `second`, mean over folds, for every population.
 
     Parameters
     ----------
-    influence, first, second
+    influence, first, second, repeats
         As `components` takes them.
     ratio
         Test ratings over train ratings of a fold.
-    repeats
-        How many times each rating is tested; None is `times_tested`.
 
     Returns
     -------
     By the names in `names.POPULATIONS`; empty with fewer than two folds.
     """
-    repeats = repeats or times_tested(len(influence.rmse), ratio)
     found = components(influence, first, second, repeats)
     if found is None:
         return {}

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cfmf.data.splits import size_ratio
 from cfmf.files import DamagedError, atomic_write
 from cfmf.statistics.intervals import inflation
-from cfmf.statistics.names import AGAINST, OF_K, PRIMARY
+from cfmf.statistics.names import AGAINST, COMPOSITES, OF_K, PRIMARY
 from cfmf.statistics.power import detectable_effect
 from cfmf.workflow.layout import Results
 
@@ -46,12 +48,11 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
     minimum detectable difference.
     """
     statistics, methods = declared["statistics"], list(declared["methods"])
-    sizes = [folds["folds"][name] for name in declared["folds"]]
-    ratio = float(np.mean([one["test"] / (one["fit"] + one["validation"]) for one in sizes]))
+    ratio, number = size_ratio(folds, declared["folds"]), len(declared["folds"])
     pair = [statistics["primary"], statistics["control"]]
     others = [name for name in methods if name not in pair]
     families = {
-        PRIMARY: [["best factorization", "best neighbour method"], pair],
+        PRIMARY: [list(COMPOSITES.values()), pair],
         AGAINST: {"control": statistics["control"], "methods": others},
         OF_K: [name for name, block in declared["methods"].items() if "k" in block],
     }
@@ -59,9 +60,9 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
         **declared,
         "ratings": folds["ratings"],
         "split": folds["rule"],
-        "blocks": {"number": len(sizes), "test_train_ratio": ratio, "sha256": folds["sha256"]},
+        "blocks": {"number": number, "test_train_ratio": ratio, "sha256": folds["sha256"]},
         "families": families,
-        "detectable": _detectable(statistics, len(sizes), ratio, len(others)),
+        "detectable": _detectable(statistics, number, ratio, len(others)),
     }
     plan: dict[str, Any] = json.loads(json.dumps(found))
     return plan
@@ -84,13 +85,6 @@ def _detectable(
         if statistics["planned_sd"] is not None:
             found[family]["difference"] = round(multiple * statistics["planned_sd"], 6)
     return found
-
-
-def write_plan(path: Path, found: Mapping[str, Any]) -> None:
-    """Write what `planned` returned."""
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def read_plan(path: Path) -> dict[str, Any] | None:
@@ -118,6 +112,35 @@ def read_plan(path: Path) -> dict[str, Any] | None:
 
 def _hash(plan: Any) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def followed(files: Results, kind: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of plan.json now, with what is kept of the plans before it; see `planned`.
+
+    Parameters
+    ----------
+    files
+        Results of the data set.
+    kind
+        `first_plan` or `plan`, which follows the first one where there is no other.
+    plan
+        What `plan_of` returned.
+
+    Raises
+    ------
+    DamagedError
+        If an earlier plan is not as it was written.
+    """
+    before = read_plan(files.where(kind)) or read_plan(files.where("first_plan"))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return planned(plan, before, scores_on_test(files), now)
+
+
+def write_plan(path: Path, found: Mapping[str, Any]) -> None:
+    """Write what `followed` returned."""
+    with atomic_write(path) as temporary:
+        text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8")
 
 
 def planned(

@@ -17,16 +17,14 @@ SCRIPTS = [
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_benchmark_tells_its_options(path):
-    command = [sys.executable, path, "--help"]
-    if path.stem in ("check_gpu", "coverage", "defaults", "simulation", "tie"):
-        command[1:2] = ["-m", f"benchmarks.{path.stem}"]
+    command = [sys.executable, "-m", f"benchmarks.{path.stem}", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout
 
 
 def test_factorization_benchmark_measures_what_is_ours(tmp_path, monkeypatch):
-    def in_this_process(script, python, folder, system, options, threads):
+    def in_this_process(module, python, folder, system, options, threads):
         curve = factorization.SYSTEMS[system](*common.stored(folder), options)
         return {"curve": curve, "peak_mb": common.peak_megabytes()}
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import escape
 
+from cfmf.data.splits import size_ratio
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting.beside import at_published_tolerance
 from cfmf.report.context import Study
@@ -181,19 +182,12 @@ def _wins_untuned(study: Study) -> Judgement | None:
     ours = _at_published_setting(study).rename("mf-published")
     rows = where(study.tables["metrics"], method="user-cf-published", split="test", metric="rmse")
     theirs = rows.groupby("fold", sort=False)["value"].mean().reindex(ours.index)
-    ratio = ratio_of_sizes(study)
-    if limit is None or ratio is None or len(ours) < 2 or theirs.isna().any():
+    if limit is None or not study.folds or len(ours) < 2 or theirs.isna().any():
         return None
     pair = ours, theirs.rename("user-cf-published")
+    ratio = size_ratio(study.folds, ours.index)
     found = paired_contrast(*pair, ratio, {**block, "margin": limit})[0]
     return of_pair(pd.DataFrame([found.row()]), "mf-published", "user-cf-published")
-
-
-def ratio_of_sizes(study: Study) -> float | None:
-    """Test ratings over train ratings of a fold, the mean over folds."""
-    sizes = study.folds.get("folds", {}).values()
-    ratios = [one["test"] / (one["fit"] + one["validation"]) for one in sizes]
-    return sum(ratios) / len(ratios) if ratios else None
 
 
 def _similarity_slowest(study: Study) -> Judgement | None:

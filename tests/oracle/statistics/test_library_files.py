@@ -50,7 +50,7 @@ def repeated():
 
 def test_one_factor_equals_ezanova(repeated):
     table = repeated.iloc[:16].pivot_table(index="id", columns="B", values="DV")
-    row = blocked.repeated_measures_anova(table, RESAMPLING)[0]
+    (row,) = blocked.shared_anova(table, 0.0, 0.95)
     assert (row.df1, row.df2) == (1, 7)
     assert row.stat == pytest.approx(22.4, rel=1e-9)
     assert row.p_raw == pytest.approx(0.002125452, abs=5.1e-10)
@@ -65,6 +65,6 @@ def test_two_factors_equal_ezanova(repeated):
 
 def test_rank_comparisons_of_one_factor_with_three_levels(repeated):
     table = repeated.iloc[:48].pivot_table(index="id", columns="A", values="DV")
-    row = blocked.repeated_measures_anova(table, RESAMPLING)[0]
+    (row,) = blocked.shared_anova(table, 0.0, 0.95)
     # The main effect of A is that of its means over B.
     assert row.stat == pytest.approx(40.14159, abs=5.1e-6)

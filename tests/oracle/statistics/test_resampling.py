@@ -8,37 +8,32 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
+from cfmf.evaluation import bootstrap
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import contrasts
 from tests.settings import BLOCK
 
-A, B, N = [4, 1, 9, 2], [3, 1.5, 7, 2], [3, 1, 5, 2]
-SUMS = np.column_stack([A, B, N])
+# Squared errors of two methods and numbers of ratings, a row a user.
+SUMS = np.array([[4, 3, 3], [1, 1.5, 1], [9, 7, 5], [2, 2, 2]])
 
 
-def test_all_resamples_of_four_users():
+def pooled(sums):
+    """RMSE of the first method minus that of the second, over the users of each resample."""
+    first, second, n = np.moveaxis(sums, -1, 0)
+    return np.sqrt(first / n) - np.sqrt(second / n)
+
+
+def test_resampled_users_come_near_all_resamples():
+    """Mean and standard error over all 256 resamples of four users are known."""
     drawn = np.array(list(itertools.product(range(4), repeat=4)))
-    counts = np.stack([np.bincount(row, minlength=4) for row in drawn]).astype(float)
-    found = contrasts.pooled_difference(counts @ SUMS)
-    assert len(found) == 256
-    assert contrasts.pooled_difference(SUMS.sum(axis=0)) == pytest.approx(0.0982220, abs=5.1e-8)
-    assert found.mean() == pytest.approx(0.0819306, abs=5.1e-8)
-    assert found.std() == pytest.approx(0.0628688, abs=5.1e-8)
-
-
-def test_bootstrap_comes_near_all_resamples():
-    errors = pd.concat(
-        pd.DataFrame({"fold": "u1", "method": name, "user": range(4), "n": N, "squared_error": e})
-        for name, e in (("a", A), ("b", B))
-    )
-    row = contrasts.user_bootstrap(errors, "a", "b", Resampling(20_000))
-    assert row.effect == pytest.approx(0.0982220, abs=5.1e-8)
-    assert row.stat == pytest.approx(0.0628688, rel=0.03)
-    drawn = np.array(list(itertools.product(range(4), repeat=4)))
-    counts = np.stack([np.bincount(r, minlength=4) for r in drawn]).astype(float)
-    every = contrasts.pooled_difference(counts @ SUMS)
-    assert row.interval.low == pytest.approx(np.quantile(every, 0.025), abs=0.01)
-    assert row.interval.high == pytest.approx(np.quantile(every, 0.975), abs=0.01)
+    every = pooled(SUMS[drawn].sum(axis=1))
+    assert every.mean() == pytest.approx(0.0819306, abs=5.1e-8)
+    assert every.std() == pytest.approx(0.0628688, abs=5.1e-8)
+    found = pooled(bootstrap.resampled(SUMS, Resampling(20_000)))
+    assert found.mean() == pytest.approx(0.0819306, abs=0.002)
+    assert found.std() == pytest.approx(0.0628688, rel=0.03)
+    ends = [0.025, 0.975]
+    assert np.quantile(found, ends) == pytest.approx(np.quantile(every, ends), abs=0.01)
 
 
 @pytest.fixture

@@ -236,7 +236,7 @@ def test_best_of_each_family_is_chosen_within_folds_on_validation(make_study, bl
     assert said["best_neighbours"] == [["item-knn", 3], ["user-knn", 2]]
     assert said["best_factorization"] == [["mf", 5]]
     measured = analysis.Measured(metrics, selection.choose(metrics), users)
-    taken = blocks.composites(measured.compared()).set_index(["method", "fold"])["value"]
+    taken = blocks.composites(measured.compared).set_index(["method", "fold"])["value"]
     test = metrics[metrics["split"] == "test"].set_index(["method", "fold"])["value"]
     for fold in ("u1", "u2", "u3", "u4", "u5"):
         name = "item-knn" if fold in ("u1", "u2", "u4") else "user-knn"

@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.formula.api import ols
-from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.oneway import confint_noncentrality
 
 from cfmf.evaluation.bootstrap import Resampling
@@ -113,15 +111,6 @@ def test_without_interval_the_reason_is_told():
         assert intervals.within(1.0, half, 3, 0.95, "t") == Interval("none_not_finite")
 
 
-@pytest.mark.parametrize(("blocks", "has"), [(9, False), (10, True)])
-def test_shares_of_variance_have_an_interval_from_ten_folds_on(blocks, has):
-    table = pd.DataFrame(np.random.default_rng(1).normal(size=(blocks, 4)), columns=list("abcd"))
-    rows = blocked.repeated_measures_anova(table, Resampling(repeats=50))
-    named = ("omega_squared", "generalized_eta_squared")
-    shares = [row for row in rows if row.effect_name in named]
-    assert [row.interval.method == "percentile_blocks" for row in shares] == [has] * 2
-
-
 def _two_effects(first, second, axis=-1):
     return np.stack([first.mean(axis=axis), second.mean(axis=axis)])
 
@@ -131,21 +120,6 @@ def test_many_samples_at_once_are_each_alone():
     d[0] = 0
     one_by_one = [effects.rank_biserial(row) for row in d]
     np.testing.assert_array_equal(effects.rank_biserial(d), one_by_one)
-    one_by_one = [effects.cliff_delta(row, d[1]) for row in d]
-    np.testing.assert_array_equal(effects.cliff_delta(d, np.tile(d[1], (50, 1))), one_by_one)
-
-
-def test_shares_of_variance_come_from_the_sums_of_squares_of_statsmodels(table):
-    long = table.reset_index(names="block").melt("block", var_name="level")
-    ss = anova_lm(ols("value ~ C(level) + C(block)", long).fit())["sum_sq"]
-    total, error = ss.sum(), ss["Residual"] / 27
-    generalised, omega = blocked.shares_of_variance(table)
-    assert generalised == pytest.approx(ss["C(level)"] / total)
-    expected = (ss["C(level)"] - 3 * error) / (total + ss["C(block)"] / 9)
-    assert omega == pytest.approx(expected)
-    np.testing.assert_allclose(
-        blocked.shares_of_variance(np.stack([table, table + 5])), [[generalised] * 2, [omega] * 2]
-    )
 
 
 def test_interquartile_mean_of_the_textbook_example():

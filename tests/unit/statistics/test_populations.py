@@ -153,17 +153,10 @@ def test_a_perfect_predictor_has_no_influence():
 
 def test_repeats_of_the_same_test_ratings_add_no_users():
     once = populations.of_folds(drawn(10))
-    found = [populations.differences(one, "a", "b", 1 / 3) for one in (once, once + once + once)]
+    each = ((once, 1), (once + once + once, 3))
+    found = [populations.differences(one, "a", "b", 1 / 3, repeats) for one, repeats in each]
     for name in ("new_users", "new_users_and_items"):
         assert found[1][name].error == pytest.approx(found[0][name].error, rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("folds", "share", "times"),
-    [(5, 0.2, 1), (10, 0.1, 1), (30, 0.1, 3), (10, 0.2, 2), (1, 0.2, 1), (2, 0.1, 1)],
-)
-def test_ratings_are_tested_as_often_as_folds_are_drawn(folds, share, times):
-    assert populations.times_tested(folds, share / (1 - share)) == times
 
 
 def test_degrees_of_freedom_are_those_of_normal_sums():
