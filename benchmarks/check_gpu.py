@@ -23,7 +23,7 @@ from scipy import sparse
 
 from cfmf.methods import registry
 from cfmf.observed import rmse
-from cfmf.published.backends import jax_is_installed
+from cfmf.published.generators import jax_is_installed
 from cfmf.tasks import Task
 from cfmf.workflow.devices import DeviceError, check_cuda
 

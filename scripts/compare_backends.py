@@ -1,7 +1,8 @@
 """Torch against JAX: seconds an epoch from one start."""
 
 from cfmf.files import load_matrix
-from cfmf.published.backends import compare_backends, jax_is_installed, on_cores
+from cfmf.published.backends import compare_backends, on_cores
+from cfmf.published.generators import jax_is_installed
 from cfmf.tables import write_table
 from cfmf.workflow.job import job
 

@@ -1,7 +1,6 @@
 """The random numbers that training starts from, tested against the normal distribution."""
 
-from cfmf.published.backends import jax_is_installed
-from cfmf.published.generators import compare_generators
+from cfmf.published.generators import compare_generators, jax_is_installed
 from cfmf.tables import write_table
 from cfmf.workflow.job import job
 

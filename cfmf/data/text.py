@@ -338,8 +338,3 @@ def _open_quote(
         f" correct that line, or set `{key}.quoted` to false if quotation marks have no meaning in"
         f" this file, or `{key}.escape` if a character stands before those within quotes"
     )
-
-
-def split_fields(line: str, dialect: Dialect) -> list[str]:
-    """Fields of one line."""
-    return next(records([line], dialect, "")).fields

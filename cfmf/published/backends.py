@@ -6,7 +6,6 @@ starts.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from dataclasses import dataclass
@@ -19,13 +18,9 @@ from scipy import sparse
 
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.objective import start_factors
+from cfmf.published.generators import jax_is_installed
 from cfmf.published.methods.mf_published import PUBLISHED
 from cfmf.tasks import Fitted, Task
-
-
-def jax_is_installed() -> bool:
-    """Whether there is a JAX to compare with."""
-    return importlib.util.find_spec("jax") is not None
 
 
 def on_cores(threads: int) -> None:

@@ -5,6 +5,7 @@ The study read a Kolmogorov–Smirnov test that rejects nothing as proof that tw
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from cfmf.published.keys import AS_PUBLISHED
+
+
+def jax_is_installed() -> bool:
+    """Whether there is a JAX to compare with."""
+    return importlib.util.find_spec("jax") is not None
 
 
 def compare_generators(
