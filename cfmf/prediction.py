@@ -115,6 +115,22 @@ def chosen_methods(setup: Setup, settings: pd.DataFrame) -> dict[str, Method]:
     return {fold: named(setup.block, texts[fold], setup.scale) for fold in setup.folds}
 
 
+def predict_validation(setup: Setup, settings: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of the validation pairs by the chosen setting of each fold, fitted on `fit`.
+
+    Returns
+    -------
+    Columns fold, seed (empty) and prediction (float32), in the CSR order of each validation matrix.
+    """
+    frames = []
+    for fold, candidate in chosen_methods(setup, settings).items():
+        users, items = pairs(setup.matrix(fold, "validation"))
+        model = candidate.fit(setup.matrix(fold, "fit"), threads=setup.threads, device=setup.device)
+        values = model.predict(users, items).values
+        frames.append(pd.DataFrame({"fold": fold, "seed": "", "prediction": values}))
+    return pd.concat(frames, ignore_index=True)
+
+
 def _training_errors(model: Model, train: sparse.csr_array, start: int, stop: int) -> pd.DataFrame:
     own = train[start:stop]
     frames = []

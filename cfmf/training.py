@@ -80,12 +80,15 @@ class PointResult:
         test_rmse, seconds.
     predictions
         fold, seed, prediction: of the refitted models, in the CSR order of each test matrix.
+    validation
+        The same of the models trained on `fit`, in the order of each validation matrix.
     """
 
     metrics: pd.DataFrame
     costs: pd.DataFrame
     history: pd.DataFrame
     predictions: pd.DataFrame
+    validation: pd.DataFrame
 
 
 class Trained(NamedTuple):
@@ -203,7 +206,7 @@ def _tables(method: Method, trained: Sequence[Trained], dataset: str) -> PointRe
     keys = {"dataset": dataset, "method": method.name, "k": "", "reg": "", **point}
     metrics: list[Row] = []
     costs: list[Row] = []
-    history, predictions = [], []
+    history, predictions, validation = [], [], []
     for run, fit, refit, seconds in trained:
         rows = _scores(run, fit, refit, method.scale or (-np.inf, np.inf))
         metrics += [{**keys, **run.keys, **row} for row in rows]
@@ -211,6 +214,8 @@ def _tables(method: Method, trained: Sequence[Trained], dataset: str) -> PointRe
             costs.append({**keys, **run.keys, "stage": phase, "measure": "seconds", "value": taken})
             history.append(fitted.history.assign(**run.keys, phase=phase))
         predictions.append(pd.DataFrame({**run.keys, "prediction": refit.predictions["test"]}))
+        known = fit.predictions["validation"]
+        validation.append(pd.DataFrame({**run.keys, "prediction": known}))
     curves = pd.concat(history, ignore_index=True)
     first = ["fold", "seed", "phase"]
     return PointResult(
@@ -218,6 +223,7 @@ def _tables(method: Method, trained: Sequence[Trained], dataset: str) -> PointRe
         costs=pd.DataFrame(costs)[COLUMNS["costs"]],
         history=curves[[*first, *(name for name in curves if name not in first)]],
         predictions=pd.concat(predictions, ignore_index=True),
+        validation=pd.concat(validation, ignore_index=True),
     )
 
 

@@ -11,6 +11,7 @@ rule train_factorization:
         costs=result("point", file="costs.tsv"),
         history=result("point", file="history.parquet"),
         predictions=result("point", file="predictions.parquet"),
+        validation=result("point", file="validation.parquet"),
     log:
         log_of("train_factorization"),
     benchmark:

@@ -53,6 +53,7 @@ rule tune_neighbours:
         ),
         settings=result("neighbours", file="settings.tsv"),
         costs=result("neighbours", file="tuning_costs.tsv"),
+        validation=result("neighbours", file="validation.parquet"),
     log:
         log_of("tune_neighbours"),
     benchmark:

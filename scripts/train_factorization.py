@@ -43,7 +43,7 @@ with job(snakemake) as (log, params):
         log.warning("fold %s, seed %s: its share of the tuning time ended it", row.fold, row.seed)
     for kind in ("metrics", "costs"):
         write_table(snakemake.output[kind], getattr(result, kind), kind)
-    for kind in ("history", "predictions"):
+    for kind in ("history", "predictions", "validation"):
         with atomic_write(snakemake.output[kind]) as temporary:
             getattr(result, kind).to_parquet(temporary, index=False)
     shutil.rmtree(checkpoint, ignore_errors=True)

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pandas as pd
 
+from cfmf.files import atomic_write
 from cfmf.lattice import axes
+from cfmf.prediction import predict_validation
 from cfmf.selection import choose_trial
 from cfmf.tables import write_table
 from cfmf.tuning import tune
@@ -25,6 +27,13 @@ with job(snakemake) as (log, params):
     along = axes(setup.method, setup.block) if params.trials else ()
     chosen = choose_trial(trials, {setup.method.name: along})
     log.info("%d trials, lowest validation RMSE %.4f", len(trials), trials["value"].min())
+
+    def predicted(device: str) -> pd.DataFrame:
+        return predict_validation(replace(setup, device=device), chosen)
+
+    validation = of_job(snakemake, predicted)
     write_table(snakemake.output.trials, trials, "trials")
     write_table(snakemake.output.settings, chosen, "selection")
     write_table(snakemake.output.costs, costs, "costs")
+    with atomic_write(snakemake.output.validation) as temporary:
+        validation.to_parquet(temporary, index=False)

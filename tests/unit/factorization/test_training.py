@@ -73,6 +73,9 @@ def test_tables_are_as_promised_and_follow_from_the_predictions(runs, name):
         assert value[seed, "test", "mae"] == pytest.approx(np.mean(np.abs(error)))
         assert value[seed, "test", "rmse_clipped"] == pytest.approx(np.sqrt(np.mean(clipped**2)))
         assert value[seed, "train", "rmse"] < value[seed, "test", "rmse"]
+        known = found.validation[found.validation["seed"] == seed]["prediction"].to_numpy(float)
+        of_fit = np.sqrt(np.mean((known - run.validation.data) ** 2))
+        assert value[seed, "validation", "rmse"] == pytest.approx(of_fit)
     phases = found.history.groupby(["seed", "phase"])
     assert (phases["epoch"].min() == 0).all()
     assert set(found.history["phase"]) == {"fit", "refit"}

@@ -12,7 +12,7 @@ from neighbour_references import ratings_of
 
 from cfmf.files import save_matrix
 from cfmf.methods import registry
-from cfmf.prediction import join_parts, predict_part, predict_selected
+from cfmf.prediction import join_parts, predict_part, predict_selected, predict_validation
 from cfmf.selection import choose_trial
 from cfmf.tables import read_table, write_table
 from cfmf.tuning import Setup, tune
@@ -65,6 +65,8 @@ def test_tables_have_their_columns_and_survive_their_files(tmp_path, folds, meth
     assert outcome.predictions.columns.tolist() == ["fold", "seed", "prediction"]
     assert len(trials) == 2 * len(setup.method.candidates(setup.block))
     metrics = outcome.metrics.set_index(["fold", "split", "metric"])["value"]
+    kept = predict_validation(setup, choose_trial(trials))
+    assert kept.columns.tolist() == ["fold", "seed", "prediction"]
     for fold, parts in folds.items():
         predicted = outcome.predictions.query("fold == @fold")["prediction"].to_numpy()
         errors = predicted.astype(float) - parts["test"].data
@@ -72,6 +74,9 @@ def test_tables_have_their_columns_and_survive_their_files(tmp_path, folds, meth
         assert metrics[fold, "test", "mae"] == pytest.approx(np.abs(errors).mean())
         lowest = trials.query("fold == @fold")["value"].min()
         assert metrics[fold, "validation", "rmse"] == pytest.approx(lowest, rel=1e-8)
+        known = kept.query("fold == @fold")["prediction"].to_numpy(float)
+        chosen = np.sqrt(np.mean((known - parts["validation"].data) ** 2))
+        assert chosen == pytest.approx(metrics[fold, "validation", "rmse"], rel=1e-6)
 
 
 def test_metrics_are_the_same_twice(folds):
