@@ -22,6 +22,7 @@ from cfmf.methods.base import Method, Prediction, text_of
 from cfmf.observed import pairs, rmse
 from cfmf.prediction import score_fold
 from cfmf.selection import ERROR, best_trials
+from cfmf.side import Side
 from cfmf.tables import COLUMNS, cost_row
 from cfmf.tasks import Task
 from cfmf.training import Limits, Run, train_point
@@ -45,13 +46,14 @@ class Tables(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """The data of one search: a fold, the ratings' scale, and where to compute."""
+    """The data of one search: a fold, what else is known of it, and where to compute."""
 
     dataset: str
     run: Run
     scale: tuple[float, float] | None = None
     threads: int = 1
     device: str = "cpu"
+    side: Side | None = None
 
 
 def search(
@@ -166,10 +168,11 @@ def _knn(
 ) -> tuple[Suggest, Score, Finish]:
     """Similarity, number of neighbours and shrinkage; of what else the config lists, the first."""
     run = place.run
-    first = registry.method(method).candidates(settings, place.scale)[0]
+    first = registry.method(method).candidates(settings, place.scale, place.side)[0]
 
     def predicted(setting: Setting, train: Any, queried: Any) -> Prediction:
-        fitted = type(first)(**setting).fit(train, threads=place.threads, device=place.device)
+        at = type(first)(**setting, scale=place.scale, side=place.side)
+        fitted = at.fit(train, threads=place.threads, device=place.device)
         return fitted.predict(*pairs(queried))
 
     def suggest(trial: optuna.Trial) -> Setting:
@@ -202,7 +205,7 @@ def _factorization(
         raise ValueError(f"{method} has no reg that validation chooses; leave it out of the search")
 
     def at(setting: Setting) -> Method:
-        return found.candidates({**settings, **setting}, place.scale)[0]
+        return found.candidates({**settings, **setting}, place.scale, place.side)[0]
 
     def suggest(trial: optuna.Trial) -> Setting:
         reg = trial.suggest_float("reg", *block["reg"], log=True)

@@ -111,8 +111,7 @@ def chosen_methods(setup: Setup, settings: pd.DataFrame) -> dict[str, Method]:
     missing = [fold for fold in setup.folds if fold not in texts]
     if missing:
         raise ValueError(f"{setup.method.name} has no setting on {', '.join(missing)}; tune it")
-    named = setup.method.named
-    return {fold: named(setup.block, texts[fold], setup.scale) for fold in setup.folds}
+    return {fold: setup.named(texts[fold]) for fold in setup.folds}
 
 
 def predict_validation(setup: Setup, settings: pd.DataFrame) -> pd.DataFrame:

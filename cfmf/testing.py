@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -26,6 +27,7 @@ from cfmf.methods.base import Method
 from cfmf.methods.registry import load
 from cfmf.models import Model, Prediction
 from cfmf.observed import pairs
+from cfmf.side import Side
 from cfmf.tasks import Task
 
 KINDS = {"neighbour_user", "neighbour_item", "factor", "user", "item"}
@@ -141,15 +143,50 @@ def _matrix(dense: np.ndarray) -> sparse.csr_array:
     return found
 
 
+def informed(method: Method, shape: tuple[int, int], moved: Any = None) -> Method:
+    """The method with what it uses beside the ratings: synthetic days and attributes.
+
+    Every pair but one in eight has a day, and every user and item one of three attributes.
+
+    Parameters
+    ----------
+    moved
+        Users and items in the order of the matrix, where that is another one.
+    """
+    if not method.uses:
+        return method
+    rng, (m, n) = np.random.default_rng(4), shape
+    if m * n <= 1 << 20:
+        users, items = np.nonzero(rng.random(shape) < 0.875)
+    else:
+        users, items = (rng.integers(0, size, m + n) for size in shape)
+        users, items = np.divmod(np.unique(users * n + items), n)
+    days = rng.integers(1, 400, len(users)).astype(np.int32)
+    of_users, of_items = (
+        sparse.csr_array(np.eye(3, dtype=np.float32)[rng.integers(0, 3, size)]) for size in shape
+    )
+    names = tuple(f"kind={value}" for value in "abc")
+    side = Side(sparse.csr_array((days, (users, items)), shape), of_users, of_items, names, names)
+    side = side.only(method.uses) if moved is None else side.only(method.uses).rows(*moved)
+    return method.model_copy(update={"side": side})
+
+
 def _all_pairs(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     users, items = np.indices(shape).reshape(2, -1)
     return users, items
 
 
-def _everything(method: Method, ratings: Ratings, seed: int = 1, threads: int = 1) -> Prediction:
-    """Predictions of all pairs after a fit."""
+def _everything(
+    method: Method, ratings: Ratings, seed: int = 1, threads: int = 1, moved: Any = None
+) -> Prediction:
+    """Predictions of all pairs after a fit; see `informed` for `moved`."""
+    method = informed(method, ratings.train.shape, moved)
     model = method.fit(ratings.train, ratings.validation, seed=seed, threads=threads)
     return model.predict(*_all_pairs(ratings.train.shape))
+
+
+def _fitted(method: Method, ratings: Ratings) -> Model:
+    return informed(method, ratings.train.shape).fit(ratings.train, ratings.validation)
 
 
 def _require(held: object, message: str) -> None:
@@ -198,7 +235,7 @@ def unseen_test(method: Method) -> None:
     """Test ratings change nothing, whether a curve shows them or not."""
     ratings = example()
     tests = [ratings.test, sparse.csr_array(ratings.test * 3), None]
-    found = []
+    found, method = [], informed(method, ratings.train.shape)
     for test in tests:
         watch = method.watches_test and test is not None
         task = Task(ratings.train, 1, ratings.validation, test, watch)
@@ -216,7 +253,7 @@ def unseen_test(method: Method) -> None:
 def queried_pairs(method: Method) -> None:
     """A prediction does not depend on which other pairs are queried, nor on their order."""
     ratings = example()
-    model = method.fit(ratings.train, ratings.validation)
+    model = _fitted(method, ratings)
     users, items = _all_pairs(ratings.train.shape)
     whole = model.predict(users, items)
     order = np.random.default_rng(1).permutation(len(users))
@@ -232,7 +269,7 @@ def queried_pairs(method: Method) -> None:
 def refusals(method: Method) -> None:
     """Pairs outside the training matrix, or of unequal lengths, raise ValueError."""
     ratings = example()
-    model = method.fit(ratings.train, ratings.validation)
+    model = _fitted(method, ratings)
     m, n = ratings.train.shape
     for users, items in ([0], [0, 1]), ([m], [0]), ([0], [n]), ([-1], [0]), ([0], [-1]):
         try:
@@ -271,13 +308,13 @@ def order(method: Method) -> None:
         return moved
 
     plain = _everything(method, ratings).values.reshape(shape)[users][:, items]
-    found = _everything(method, ratings.changed(change)).values
+    found = _everything(method, ratings.changed(change), moved=(users, items)).values
     _require_close(found, plain.ravel(), 4 * TOLERANCE, "in another order")
 
 
 def _check_small(method: Method, dense: np.ndarray) -> Prediction:
     train = _matrix(np.asarray(dense, float))
-    predicted = method.fit(train).predict(*_all_pairs(train.shape))
+    predicted = informed(method, train.shape).fit(train).predict(*_all_pairs(train.shape))
     _require_finite(predicted, train.shape[0] * train.shape[1])
     return predicted
 
@@ -350,7 +387,7 @@ def unchanged_input(method: Method) -> None:
 def save_and_load(method: Method) -> None:
     """A model kept as arrays, without pickle, predicts the same bytes."""
     ratings = example()
-    model = method.fit(ratings.train, ratings.validation)
+    model = _fitted(method, ratings)
     file = BytesIO()
     np.savez(file, allow_pickle=False, **model.arrays())
     file.seek(0)
@@ -366,7 +403,7 @@ def explanation(method: Method) -> None:
     if "explain" not in method.can:
         return
     ratings = example()
-    model = method.fit(ratings.train, ratings.validation)
+    model = _fitted(method, ratings)
     users, items = pairs(ratings.test)
     predicted = model.predict(users, items).values
     for user, item, value in list(zip(users, items, predicted, strict=True))[::7]:
@@ -385,6 +422,7 @@ def declarations(method: Method) -> None:
     """What is declared works, and what is not declared raises NotImplementedError."""
     _require(method.name and method.label and method.family, "name, label or family is missing")
     ratings, passes = example(), []
+    method = informed(method, ratings.train.shape)
     model = method.fit(
         ratings.train, ratings.validation, progress=lambda number, measured: passes.append(number)
     )
@@ -450,7 +488,7 @@ def memory(method: Method) -> None:
     values = rng.integers(1, 6, count).astype(np.float32)
     places = (cells // n).astype(np.int32), (cells % n).astype(np.int32)
     train = sparse.csr_array((values, places), shape=(m, n))
-    small = method.with_size(4) or method
+    small = informed(method.with_size(4) or method, (m, n))
 
     def run() -> None:
         small.shortened(3).fit(train).predict(np.arange(20), np.arange(20))

@@ -19,6 +19,7 @@ from cfmf.lattice import axes
 from cfmf.methods.base import Method
 from cfmf.observed import pairs, rmse
 from cfmf.selection import ERROR, further_trials
+from cfmf.side import Side
 from cfmf.tables import COLUMNS, cost_row
 
 Matrix = sparse.csr_array | str | Path
@@ -40,6 +41,8 @@ class Setup:
         For the tables.
     scale
         Lowest and highest rating; those of each fold's training ratings where not given.
+    side
+        What is known beside the ratings, for a method that uses it.
     """
 
     method: type[Method]
@@ -49,6 +52,15 @@ class Setup:
     scale: tuple[float, float] | None = None
     threads: int = 1
     device: str = "cpu"
+    side: Side | None = None
+
+    def candidates(self) -> list[Method]:
+        """The settings that the block lists."""
+        return self.method.candidates(self.block, self.scale, self.side)
+
+    def named(self, text: str) -> Method:
+        """The setting that a table writes as `text`."""
+        return self.method.named(self.block, text, self.scale, self.side)
 
     def matrix(self, fold: str, part: str) -> sparse.csr_array:
         """One part of a fold, read from its file where it is one."""
@@ -81,7 +93,7 @@ def tune(
     along = axes(setup.method, setup.block)
     spent = dict.fromkeys(setup.folds, 0.0)
     trials = pd.DataFrame()
-    further = setup.method.candidates(setup.block, setup.scale)
+    further = setup.candidates()
     while further:
         tables = [trials] if len(trials) else []
         numbered = list(enumerate(further, len(trials) // len(setup.folds)))
@@ -93,10 +105,7 @@ def tune(
         trials = pd.concat(tables, ignore_index=True)
         if seconds is not None and max(spent.values()) >= seconds:
             break
-        further = [
-            setup.method.named(setup.block, text, setup.scale)
-            for text in further_trials(trials, along, limit)
-        ]
+        further = [setup.named(text) for text in further_trials(trials, along, limit)]
     order = {fold: number for number, fold in enumerate(setup.folds)}
     trials = trials.sort_values("fold", kind="stable", key=lambda one: one.map(order))
     costs = [cost_row(setup.keys(fold), "tune", taken) for fold, taken in spent.items()]
@@ -127,7 +136,7 @@ def search(
     method = setup.method
     rows: list[dict[str, Any]] = []
     limit = None if seconds is None else time.monotonic() + seconds
-    numbered = numbered or list(enumerate(method.candidates(setup.block, setup.scale)))
+    numbered = numbered or list(enumerate(setup.candidates()))
     first = numbered[0][0] == 0
     for group in _passes(method, numbered):
         until = None if first and not rows else limit

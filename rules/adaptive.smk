@@ -5,6 +5,7 @@ rule tune_adaptively:
     input:
         **{part: result("matrix", part=part) for part in PARTS},
         plan=scoring_plan,
+        side=lambda job: plan.side(job.dataset, job.method),
         code=code("tune_adaptively", "{method}"),
     output:
         trials=report(

@@ -127,6 +127,7 @@ rule measure_method:
         users=result("users"),
         titles=result("items"),
         plan=scoring_plan,
+        side=lambda job: plan.side(job.dataset, job.method),
         code=code("measure_method", "{method}"),
     output:
         **{table: result("measured", table=table) for table in MEASURED},
@@ -165,6 +166,7 @@ rule measure_scaling:
         train=of_fold("evaluation", "matrix", part="train"),
         test=of_fold("evaluation", "matrix", part="test"),
         plan=scoring_plan,
+        side=lambda job: plan.side(job.dataset, *plan.methods),
         code=code("measure_scaling"),
         methods=local(method_files(*plan.methods)),
     output:

@@ -5,6 +5,7 @@ rule train_factorization:
     input:
         **{part: of_folds("matrix", part=part) for part in PARTS},
         plan=scoring_plan,
+        side=lambda job: plan.side(job.dataset, job.method),
         code=code("train_factorization", "{method}"),
     output:
         metrics=result("point", file="metrics.tsv"),

@@ -1,4 +1,4 @@
-"""One sparse matrix for each part of each fold."""
+"""One sparse matrix for each part of each fold, and those of what is known beside the ratings."""
 
 PARTS = ["fit", "validation", "train", "test"]
 
@@ -26,3 +26,25 @@ rule build_matrices:
         runtime=minutes(10, 0.1),
     script:
         "../scripts/build_matrices.py"
+
+
+rule build_side:
+    """Days of ratings and attributes, for the methods that use them and no others."""
+    input:
+        ratings=result("ratings"),
+        users=result("users"),
+        titles=result("items"),
+        code=code("build_side"),
+    output:
+        side=result("side"),
+    log:
+        log_of("build_side"),
+    benchmark:
+        benchmark_of("build_side")
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=megabytes(500, 20),
+        runtime=minutes(10, 0.1),
+    script:
+        "../scripts/build_side.py"

@@ -43,6 +43,7 @@ rule tune_neighbours:
     input:
         fit=of_folds("matrix", part="fit"),
         validation=of_folds("matrix", part="validation"),
+        side=lambda job: plan.side(job.dataset, job.method),
         code=code("tune_neighbours", "{method}"),
     output:
         trials=report(
@@ -82,6 +83,7 @@ rule predict_block:
         test=of_folds("matrix", part="test"),
         settings=result("neighbours", file="settings.tsv"),
         plan=scoring_plan,
+        side=lambda job: plan.side(job.dataset, job.method),
         code=code("predict_block", "{method}"),
     output:
         **{part: temp(result("neighbour_block", table=part)) for part in PART},
@@ -116,6 +118,7 @@ rule predict_neighbours:
         test=of_folds("matrix", part="test"),
         settings=result("neighbours", file="settings.tsv"),
         plan=scoring_plan,
+        side=lambda job: plan.side(job.dataset, job.method),
         code=code("predict_neighbours", "{method}"),
     output:
         metrics=result("neighbours", file="metrics.tsv"),

@@ -8,7 +8,9 @@ from cfmf.evaluation.bootstrap import Resampling
 from cfmf.evaluation.fitting import Setting, predictions_of
 from cfmf.evaluation.measurement import Measured, measure
 from cfmf.files import load_matrix
+from cfmf.methods import registry
 from cfmf.selection import read_selection
+from cfmf.side import load_side
 from cfmf.tables import MEASURED, write_table
 from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import job
@@ -18,7 +20,8 @@ with job(snakemake) as (log, params):
     scale = tuple(params.scale)
     chosen = read_selection(snakemake.input.settings).set_index("fold", drop=False)
     row = chosen.loc[params.fold].to_dict()
-    setting = Setting.of(row, params.settings, scale, snakemake.threads)
+    side = load_side(str(snakemake.input.side), registry.method(row["method"]).uses)
+    setting = Setting.of(row, params.settings, scale, snakemake.threads, side)
     log.info("%s", setting)
     on = Measured(
         *(load_matrix(path) for path in (snakemake.input.train, snakemake.input.test)),

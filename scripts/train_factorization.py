@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cfmf.files import atomic_write, load_matrix
 from cfmf.methods import registry
+from cfmf.side import load_side
 from cfmf.tables import write_table
 from cfmf.training import Limits, PointResult, Run, train_point
 from cfmf.workflow.devices import of_job
@@ -24,9 +25,9 @@ with job(snakemake) as (log, params):
     point = {"k": int(wildcards.k)}
     if wildcards.reg != "inferred":
         point["reg"] = float(wildcards.reg)
-    [method] = registry.method(wildcards.method).candidates(
-        {**params.settings, **point}, tuple(params.scale)
-    )
+    found = registry.method(wildcards.method)
+    side = load_side(str(snakemake.input.side), found.uses)
+    [method] = found.candidates({**params.settings, **point}, tuple(params.scale), side)
     checkpoint = Path(snakemake.output.metrics).parent / "checkpoint"
 
     def train(device: str) -> PointResult:

@@ -4,6 +4,8 @@ import optuna
 
 from cfmf.adaptive_search import Place, Tables, search
 from cfmf.files import load_matrix
+from cfmf.methods import registry
+from cfmf.side import load_side
 from cfmf.tables import write_table
 from cfmf.training import Run
 from cfmf.workflow.devices import of_job
@@ -17,12 +19,13 @@ with job(snakemake) as (log, params):
     optuna.logging.enable_propagation()
     wildcards = snakemake.wildcards
     parts = {part: load_matrix(snakemake.input[part]) for part in PARTS}
+    side = load_side(str(snakemake.input.side), registry.method(wildcards.method).uses)
     run = Run(wildcards.fold, params.seed, **parts)
 
     def searched(device: str) -> Tables:
         return search(
             wildcards.method,
-            Place(wildcards.dataset, run, tuple(params.scale), snakemake.threads, device),
+            Place(wildcards.dataset, run, tuple(params.scale), snakemake.threads, device, side),
             params.settings,
             params.search,
             params.seconds,

@@ -196,6 +196,12 @@ def _configured(dataset: Mapping[str, Any]) -> list[Download]:
     return downloads
 
 
+def known_beside(dataset: Mapping[str, Any]) -> frozenset[str]:
+    """What the description of a data set says is known beside its ratings; see `cfmf.side.USES`."""
+    undated = dataset["source"] == "table" and dataset["table"]["columns"]["date"] == ""
+    return frozenset() if undated else frozenset({"dates"})
+
+
 def local_files(dataset: Mapping[str, Any]) -> list[Path]:
     """The files used from a data set's local folder, and archives if a needed file is missing.
 

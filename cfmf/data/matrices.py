@@ -65,6 +65,27 @@ def build_matrix(
     return sparse.csr_array((values, indices, start), shape=(n_users, n_items))
 
 
+def day_matrix(ratings: pd.DataFrame, n_users: int, n_items: int) -> sparse.csr_array | None:
+    """The day of every dated rating, users × items, int32, sorted; None where no rating has a date.
+
+    Days are those of UTC, counted from 1 on that of the first rating.
+
+    Parameters
+    ----------
+    ratings
+        Columns user and item, as `build_matrix` takes them, and date; no pair twice.
+    """
+    dated = ratings[ratings["date"].notna()]
+    if not len(dated):
+        return None
+    days = dated["date"].to_numpy("datetime64[D]").astype(np.int64)
+    days = (days - days.min() + 1).astype(np.int32)
+    place = (dated["user"].to_numpy(np.int32), dated["item"].to_numpy(np.int32))
+    found = sparse.csr_array((days, place), shape=(n_users, n_items))
+    found.sort_indices()
+    return found
+
+
 def _check_range(name: str, index: NDArray[np.int32], size: int) -> None:
     """Check that indices are within the shape."""
     if index.max(initial=-1) >= size:

@@ -16,6 +16,7 @@ from cfmf.convergence import STARTS, from_start
 from cfmf.methods.base import Method, Model
 from cfmf.methods.registry import method as method_named
 from cfmf.observed import pairs
+from cfmf.side import Side
 from cfmf.tasks import Task
 
 Floats = NDArray[np.float32]
@@ -59,6 +60,7 @@ class Setting:
         block: Mapping[str, Any],
         scale: tuple[float, float] | None = None,
         threads: int = 1,
+        side: Side | None = None,
     ) -> Setting:
         """The setting of a row of a `selection` table.
 
@@ -68,6 +70,8 @@ class Setting:
             The method's block of the config.
         scale
             Lowest and highest rating.
+        side
+            What is known beside the ratings, for a method that uses it.
 
         Raises
         ------
@@ -75,7 +79,7 @@ class Setting:
             If the config no longer lists the setting, or the row lacks a number of epochs.
         """
         name, fold = chosen["method"], chosen["fold"]
-        found = method_named(name).named(block, chosen["setting"], scale)
+        found = method_named(name).named(block, chosen["setting"], scale, side)
         epochs = None
         # As in the study's own final training: what ended the training on fit also ends this one.
         if found.stops_on_validation or chosen["out_of_time"]:
@@ -100,6 +104,13 @@ class Setting:
         """The setting with k factors (or neighbours); None where the method has no such size."""
         method = self.method.with_size(k)
         return None if method is None else replace(self, method=method, k=str(k) if self.k else "")
+
+    def of_users(self, users: NDArray[np.int64]) -> Setting:
+        """The setting for a matrix of some of the users, in their order."""
+        if self.method.side is None:
+            return self
+        side = self.method.side.rows(users)
+        return replace(self, method=self.method.model_copy(update={"side": side}))
 
     def shortened(self, passes: int) -> Setting:
         """The setting with exactly this number of passes; unchanged for a method without passes."""

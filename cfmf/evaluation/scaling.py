@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse, stats
 
 from cfmf.evaluation.fitting import Setting
@@ -38,14 +39,11 @@ class Sample:
     queried: sparse.csr_array
 
 
-def limited(
-    train: sparse.csr_array, test: sparse.csr_array, ratings: int, seed: int
-) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Both matrices for users drawn at random until they have this number of training ratings."""
+def limited(train: sparse.csr_array, ratings: int, seed: int) -> NDArray[np.int64]:
+    """Users drawn at random until they have this number of training ratings, in their order."""
     order = np.random.default_rng(seed).permutation(train.shape[0])
     until = np.cumsum(np.diff(train.indptr)[order])
-    kept = np.sort(order[: max(1, int(np.searchsorted(until, ratings, side="right")))])
-    return train[kept], test[kept]
+    return np.sort(order[: max(1, int(np.searchsorted(until, ratings, side="right")))])
 
 
 def thinned(matrix: sparse.csr_array, share: float, seed: int) -> sparse.csr_array:
@@ -74,7 +72,8 @@ def samples(
         found.append(Sample("ratings", thin.nnz, setting, thin, test))
     for share in SHARES:
         kept = np.sort(order[: max(1, round(share * len(order)))])
-        found.append(Sample("users", len(kept), setting, train[kept], test[kept]))
+        of_users = setting.of_users(kept)
+        found.append(Sample("users", len(kept), of_users, train[kept], test[kept]))
     sized = [(k, setting.with_size(k)) for k in ks]
     found += [Sample("k", k, one, train, test) for k, one in sized if one]
     yield from (one for one in found if one.train.nnz and one.queried.nnz)

@@ -15,12 +15,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+from pydantic.json_schema import SkipJsonSchema
 from scipy import sparse
 
 from cfmf.deadline import check_deadline
 from cfmf.models import Explanation, Model, Part, Prediction
 from cfmf.observed import pairs
+from cfmf.side import Side, Use
 from cfmf.tasks import HISTORY, Fitted, Task
 
 __all__ = ["Explanation", "Method", "Model", "Part", "Prediction", "setting"]
@@ -118,11 +120,16 @@ class Method(BaseModel):
     raw_values
         Whether it is defined on the ratings as they are, so that ratings a·x + b need not give
         predictions a·x̂ + b.
+    uses
+        What it uses beside the ratings: `dates`, also those of the pairs that it predicts,
+        `user_attributes` and `item_attributes`. It is compared as a method that knows more.
     known_failures
         Properties of `cfmf.testing.check_method` that it does not have yet, with the reason.
     scale
         Lowest and highest rating that can be given, for bounded outputs; of the data set, and no
         setting. None takes those of the training ratings.
+    side
+        What is known beside the ratings, for a method with `uses`; of the data set, and no setting.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -142,9 +149,11 @@ class Method(BaseModel):
     on_gpu: ClassVar[bool] = False
     environment: ClassVar[str] = ""
     raw_values: ClassVar[bool] = False
+    uses: ClassVar[frozenset[Use]] = frozenset()
     known_failures: ClassVar[Mapping[str, str]] = {}
 
     scale: tuple[float, float] | None = Field(None, exclude=True, repr=False)
+    side: SkipJsonSchema[InstanceOf[Side] | None] = Field(None, exclude=True, repr=False)
 
     def fit(
         self,
@@ -185,6 +194,24 @@ class Method(BaseModel):
             If the training diverges.
         """
         raise NotImplementedError
+
+    def known(self, shape: tuple[int, int]) -> Side:
+        """What a method with `uses` knows beside the ratings of a matrix of this shape.
+
+        Raises
+        ------
+        ValueError
+            If it was not given all of it, or that of another matrix.
+        """
+        side = (self.side or Side()).only(self.uses)
+        for what, matrix, wanted in (
+            ("the days", side.days, shape),
+            ("the attributes of users", side.users, shape[:1]),
+            ("the attributes of items", side.items, shape[1:]),
+        ):
+            if matrix is not None and matrix.shape[: len(wanted)] != wanted:
+                raise ValueError(f"{what} are of {matrix.shape}, and the ratings of {shape}")
+        return side
 
     def fit_tasks(
         self,
@@ -270,8 +297,8 @@ class Method(BaseModel):
 
     @classmethod
     def settings(cls) -> dict[str, Any]:
-        """Its settings by name, in the order of the class: pydantic's fields without `scale`."""
-        return {name: field for name, field in cls.model_fields.items() if name != "scale"}
+        """Its settings by name, in the order of the class: pydantic's fields that are no data."""
+        return {name: field for name, field in cls.model_fields.items() if not field.exclude}
 
     @classmethod
     def grids(cls) -> dict[str, list[Any]]:
@@ -303,7 +330,10 @@ class Method(BaseModel):
 
     @classmethod
     def candidates(
-        cls, block: Mapping[str, Any], scale: tuple[float, float] | None = None
+        cls,
+        block: Mapping[str, Any],
+        scale: tuple[float, float] | None = None,
+        side: Side | None = None,
     ) -> list[Method]:
         """Every setting of a block of the config, the last grid changing fastest.
 
@@ -319,13 +349,17 @@ class Method(BaseModel):
             known = ", ".join(cls.settings()) or "none"
             raise ValueError(f"{cls.name} has no setting {', '.join(unknown)}; it has {known}")
         return [
-            cls(**fixed, **dict(zip(lists, values, strict=True)), scale=scale)
+            cls(**fixed, **dict(zip(lists, values, strict=True)), scale=scale, side=side)
             for values in product(*lists.values())
         ]
 
     @classmethod
     def named(
-        cls, block: Mapping[str, Any], text: Any, scale: tuple[float, float] | None = None
+        cls,
+        block: Mapping[str, Any],
+        text: Any,
+        scale: tuple[float, float] | None = None,
+        side: Side | None = None,
     ) -> Method:
         """The candidate that `chosen_text` writes as `text`, with the other settings of a block.
 
@@ -342,7 +376,7 @@ class Method(BaseModel):
         if list(parts) == list(cls.grids()):
             try:
                 [found] = cls.candidates(
-                    {**block, **{name: [x] for name, x in parts.items()}}, scale
+                    {**block, **{name: [x] for name, x in parts.items()}}, scale, side
                 )
             except ValueError as error:
                 raise ValueError(f"{cls.name} cannot be set to {text!r}: {error}") from error

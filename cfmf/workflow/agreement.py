@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cfmf.data.archives import decompressed_name
-from cfmf.data.catalogue import downloads_of
+from cfmf.data.catalogue import downloads_of, known_beside
 from cfmf.data.splits import ALL, REPEATED, fold_names, studied_folds
 from cfmf.methods import registry
 from cfmf.workflow.sealed import is_open
@@ -161,6 +161,7 @@ def _addresses(block: Block) -> Iterator[str]:
 def _methods(config: Block) -> Iterator[str]:
     """Settings that a method itself refuses."""
     adaptive = config["tuning"]["adaptive"]
+    sets = {name: config["datasets"].get(name) for name in config["study"]["datasets"]}
     for name in {
         *config["study"]["methods"],
         *(adaptive["methods"] if adaptive["enabled"] else ()),
@@ -170,6 +171,13 @@ def _methods(config: Block) -> Iterator[str]:
         if count > MOST_SETTINGS:
             yield f"methods.{name} lists {count:,} settings; at most {MOST_SETTINGS:,} are tried"
             continue
+        for dataset in filter(sets.get, sets):
+            if missing := sorted(method.uses - known_beside(sets[dataset])):
+                yield (
+                    f"study.methods has {name}, which uses {' and '.join(missing)}, and"
+                    f" datasets.{dataset} has none: take {name} off the list, or describe them"
+                    f" under datasets.{dataset}"
+                ).replace("_", " ")
         try:
             method.candidates(block)
         except ValidationError as error:

@@ -142,6 +142,11 @@ class Plan:
             for method in methods or self.methods
         ]
 
+    def side(self, dataset: str, *methods: str) -> list[str]:
+        """The file of what is known beside the ratings, where one of these methods uses it."""
+        used = any(method_named(method).uses for method in methods)
+        return [layout.result("side", dataset=dataset)] if used else []
+
     def seconds_a_run(self, method: str) -> float:
         """Share of `tuning.seconds` that one training of a factorization gets.
 
@@ -177,6 +182,7 @@ class Plan:
             "compare_backends": published["enabled"] and published["backends"]["enabled"],
             "compare_generators": published["enabled"],
             "predict_first_row": published["enabled"],
+            "build_side": bool(self.side(dataset, *self.methods, *self.adaptive)),
             "measure_scaling": self.config["evaluation"]["scaling"]["enabled"],
             "tune_adaptively": bool(self.adaptive),
             "render_report": False,
