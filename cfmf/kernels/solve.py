@@ -29,6 +29,7 @@ def solve_rows(
     pull: np.ndarray,
     active: int,
     noise: np.ndarray | None = None,
+    serial: bool = False,
 ) -> np.ndarray:
     """Regress every row's ratings on the rows of `design` that it rated: the exact solution.
 
@@ -51,6 +52,8 @@ def solve_rows(
         How many columns take part; p is zero in those after.
     noise
         Rows × c standard normal numbers z; then p is a draw from N(A⁻¹ h, A⁻¹).
+    serial
+        Whether to use one core and leave the others to other Python threads.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def solve_rows(
     noise = np.zeros((0, design.shape[1]), design.dtype) if noise is None else noise
     found = np.empty(precision.shape, design.dtype)
     with numba.parallel_chunksize(1):
-        failed = _solve_rows(
+        failed = (_solve_rows_serial if serial else _solve_rows)(
             ratings.indptr,
             ratings.indices,
             ratings.data.astype(design.dtype, copy=False),
@@ -82,8 +85,12 @@ def solve_rows(
     return found
 
 
-def inner_products(pattern: sparse.csr_array, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def inner_products(
+    pattern: sparse.csr_array, left: np.ndarray, right: np.ndarray, serial: bool = False
+) -> np.ndarray:
     """left_u · right_i of the stored entries, in their order, of the dtype of `left`.
+
+    `serial` as `solve_rows` has it.
 
     Raises
     ------
@@ -94,7 +101,8 @@ def inner_products(pattern: sparse.csr_array, left: np.ndarray, right: np.ndarra
         raise ValueError(f"{left.shape[1]} and {right.shape[1]} columns; both must be 8, 16 or so")
     found = np.empty(pattern.nnz, left.dtype)
     with numba.parallel_chunksize(ROWS_AT_A_TIME):
-        _inner_products(pattern.indptr, pattern.indices, left, right, found)
+        products = _inner_products_serial if serial else _inner_products
+        products(pattern.indptr, pattern.indices, left, right, found)
     return found
 
 
@@ -119,46 +127,101 @@ def root_mean_square_error(
 _compiled: Any = njit(cache=True)
 _inlined: Any = njit(cache=True, inline="always")
 _parallel: Any = njit(cache=True, parallel=True)
+_serial: Any = njit(cache=True, nogil=True)
 
 
 @_parallel
 def _solve_rows(  # type: ignore[no-untyped-def]
     indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
 ):
+    failed = 0
+    for group in prange(-(-len(found) // ROWS_AT_A_TIME)):
+        failed += _solve_group(
+            group,
+            indptr,
+            indices,
+            data,
+            design,
+            offsets,
+            alpha,
+            precision,
+            pull,
+            noise,
+            active,
+            found,
+        )
+    return failed
+
+
+@_serial
+def _solve_rows_serial(  # type: ignore[no-untyped-def]
+    indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
+):
+    failed = 0
+    for group in range(-(-len(found) // ROWS_AT_A_TIME)):
+        failed += _solve_group(
+            group,
+            indptr,
+            indices,
+            data,
+            design,
+            offsets,
+            alpha,
+            precision,
+            pull,
+            noise,
+            active,
+            found,
+        )
+    return failed
+
+
+@_compiled
+def _solve_group(  # type: ignore[no-untyped-def]
+    group, indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
+):
     rows, c = found.shape
     failed = 0
-    for group in prange(-(-rows // ROWS_AT_A_TIME)):
-        matrix = np.empty((c, c), design.dtype)
-        vector = np.empty((1, c), design.dtype)
-        gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), design.dtype)  # + 8: rows share no cache set
-        targets = np.zeros((1, PAIRS_AT_A_TIME), design.dtype)
-        first = group * ROWS_AT_A_TIME
-        for row in range(first, min(first + ROWS_AT_A_TIME, rows)):
-            matrix[:], vector[:] = 0, 0
-            for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
-                pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
-                for j in range(pairs):
-                    column = indices[start + j]
-                    targets[0, j] = data[start + j] - offsets[column]
-                    for a in range(active):
-                        gathered[a, j] = design[column, a]
-                padded = -(-pairs // LANES) * LANES
-                targets[0, pairs:padded] = 0
-                gathered[:, pairs:padded] = 0
-                _accumulate(gathered, targets, padded, active, matrix, vector)
-            for a in range(active):
-                vector[0, a] = alpha * vector[0, a] + pull[row, a]
-                for b in range(a + 1):
-                    matrix[a, b] *= alpha
-                matrix[a, a] += precision[row, a]
-            failed += _factorize(matrix, active)
-            _solve_lower(matrix, vector, active)
-            if len(noise):
+    matrix = np.empty((c, c), design.dtype)
+    vector = np.empty((1, c), design.dtype)
+    gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), design.dtype)  # + 8: rows share no cache set
+    targets = np.zeros((1, PAIRS_AT_A_TIME), design.dtype)
+    first = group * ROWS_AT_A_TIME
+    for row in range(first, min(first + ROWS_AT_A_TIME, rows)):
+        matrix[:], vector[:] = 0, 0
+        for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
+            pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
+            for j in range(pairs):
+                column = indices[start + j]
+                targets[0, j] = data[start + j] - offsets[column]
                 for a in range(active):
-                    vector[0, a] += noise[row, a]
-            _solve_upper(matrix, vector, active)
-            for a in range(c):
-                found[row, a] = vector[0, a] if a < active else 0
+                    gathered[a, j] = design[column, a]
+            padded = -(-pairs // LANES) * LANES
+            targets[0, pairs:padded] = 0
+            gathered[:, pairs:padded] = 0
+            _accumulate(gathered, targets, padded, active, matrix, vector)
+        failed += _solve_row(matrix, vector, alpha, precision, pull, noise, active, row, found)
+    return failed
+
+
+@_compiled
+def _solve_row(  # type: ignore[no-untyped-def]
+    matrix, vector, alpha, precision, pull, noise, active, row, found
+):
+    """Fill a row of `found` from Σ d dᵀ and Σ d target; 1 if the matrix is not definite."""
+    for a in range(active):
+        vector[0, a] = alpha * vector[0, a] + pull[row, a]
+        for b in range(a + 1):
+            matrix[a, b] *= alpha
+        matrix[a, a] += precision[row, a]
+    failed = _factorize(matrix, active)
+    _solve_lower(matrix, vector, active)
+    if len(noise):
+        for a in range(active):
+            vector[0, a] += noise[row, a]
+    _solve_upper(matrix, vector, active)
+    for a in range(found.shape[1]):
+        found[row, a] = vector[0, a] if a < active else 0
     return failed
 
 
@@ -226,6 +289,13 @@ def _inner_products(indptr, indices, left, right, found):  # type: ignore[no-unt
             found[j] = inner_product(left, row, right, indices[j], left.shape[1])
 
 
+@_serial
+def _inner_products_serial(indptr, indices, left, right, found):  # type: ignore[no-untyped-def]
+    for row in range(len(indptr) - 1):
+        for j in range(indptr[row], indptr[row + 1]):
+            found[j] = inner_product(left, row, right, indices[j], left.shape[1])
+
+
 @_parallel
 def _square_errors(indptr, indices, data, left, right, mean, totals):  # type: ignore[no-untyped-def]
     for row in prange(len(indptr) - 1):
@@ -237,18 +307,18 @@ def _square_errors(indptr, indices, data, left, right, mean, totals):  # type: i
         totals[row] = squares
 
 
-@_compiled
+@_serial
 def draw_links(  # type: ignore[no-untyped-def]
     indptr, indices, weights, residuals, links, precision, prior, noise
 ):
-    """One Gibbs pass over link vectors y_j in residual_u = p_u - Σ_j weight_u y_j.
+    """One Gibbs pass over link vectors y_j in residual_u = p_u - Σ_j weight_uj y_j.
 
     Parameters
     ----------
     indptr, indices
         CSR of links × rows: which rows each link reaches.
     weights
-        One a row.
+        Its values, one for each stored entry.
     residuals
         Rows × c; kept equal to what the links leave unexplained.
     links
@@ -265,7 +335,7 @@ def draw_links(  # type: ignore[no-untyped-def]
         total = np.zeros(c, residuals.dtype)
         for place in range(indptr[j], indptr[j + 1]):
             row = indices[place]
-            weight = weights[row]
+            weight = weights[place]
             squares += weight * weight
             for a in range(c):
                 total[a] += weight * residuals[row, a]
@@ -278,7 +348,7 @@ def draw_links(  # type: ignore[no-untyped-def]
         for place in range(indptr[j], indptr[j + 1]):
             row = indices[place]
             for a in range(c):
-                residuals[row, a] -= weights[row] * total[a]
+                residuals[row, a] -= weights[place] * total[a]
 
 
 @_parallel

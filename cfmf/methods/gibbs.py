@@ -28,6 +28,12 @@ class Gibbs(FactorizationMethod):
         300, "Sweeps in all; predictions are means over those after the burn-in.", ge=2
     )
     burn_in: int = setting(30, "Sweeps at the start that do not count; fewer than sweeps.", ge=0)
+    chains: int = setting(
+        1,
+        "Chains with starts of their own whose predictions are averaged; they are sampled side by"
+        " side where there are cores, and the time of training grows with their number otherwise.",
+        ge=1,
+    )
     noise: Literal["own", "shared"] = setting(
         "own",
         "Whether every user and item has noise of its own, as erratic raters have (own), or all"
@@ -35,7 +41,8 @@ class Gibbs(FactorizationMethod):
     )
     draws: int = setting(
         20,
-        "Models, evenly spread over the counted sweeps, that are kept for predicting other pairs.",
+        "Models, evenly spread over the counted sweeps of all chains, that are kept for predicting"
+        " other pairs; at least one of each chain.",
         ge=1,
     )
     initial_scale: float = setting(
@@ -61,8 +68,8 @@ class Gibbs(FactorizationMethod):
         return self.model_copy(update={"sweeps": passes, "burn_in": 1, "draws": 1})
 
     def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
-        """See `Method.operations`: exact solutions with c = k + 1 unknowns."""
-        return solving_operations(train, self.k + 1)
+        """See `Method.operations`: exact solutions with c = k + 1 unknowns, in every chain."""
+        return self.chains * solving_operations(train, self.k + 1)
 
     def parameter_count(self, shape: tuple[int, int], ratings: int, model: Model) -> int:
         """See `Method.parameter_count`: k factors, a bias and a precision of each in every draw."""

@@ -16,4 +16,5 @@ class GibbsImplicit(Gibbs):
 
     def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
         """See `Method.operations`; implicit feedback adds c for each rating, from both sides."""
-        return super().operations(train, queried) + 2.0 * train.nnz * (self.k + 1)
+        links = 2.0 * train.nnz * (self.k + 1)
+        return super().operations(train, queried) + self.chains * links

@@ -1,10 +1,16 @@
 """Gibbs sampling: conditional distributions, calibration by simulation, intervals and seeds."""
 
+from dataclasses import replace
+
+import numba
 import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from cfmf.factorization.gibbs import SPREADS, Gibbs, _Sampling, draw_normal_gamma, draw_spread
+from cfmf.factorization import checkpoint
+from cfmf.factorization.gibbs import Gibbs
+from cfmf.factorization.gibbs_chain import Chain, Known, chain_seed
+from cfmf.factorization.gibbs_rows import SPREADS, draw_normal_gamma, draw_spread
 from cfmf.kernels.solve import draw_links
 from cfmf.observed import root_mean_square
 from cfmf.tasks import Task
@@ -23,11 +29,14 @@ def test_mean_and_precision_come_from_their_posterior():
     assert stats.kstest(draws[:, 0], marginal.cdf).pvalue > 1e-3
 
 
+def chain_of(settings, ratings, seed=0):
+    return Chain(settings, Known.of(settings, Task(ratings, seed)))
+
+
 def test_links_converge_to_their_joint_posterior():
     """Long-run mean and covariance of the links against the closed-form regression."""
     rng = np.random.default_rng(0)
-    design = (rng.random((20, 4)) < 0.6) * rng.uniform(0.3, 1, (20, 1))
-    weights = design.max(axis=1)
+    design = (rng.random((20, 4)) < 0.6) * rng.uniform(0.3, 1, (20, 4))
     target = rng.normal(size=20)
     precision, prior = 3.0, 1.5
     covariance = np.linalg.inv(prior * np.eye(4) + precision * design.T @ design)
@@ -40,7 +49,7 @@ def test_links_converge_to_their_joint_posterior():
         draw_links(
             reached.indptr,
             reached.indices,
-            weights,
+            reached.data,
             residuals,
             links,
             np.array([precision]),
@@ -69,12 +78,11 @@ def test_noise_of_users_is_found():
     rng = np.random.default_rng(4)
     noise = np.where(np.arange(60) % 2, 1.0, 0.2)
     ratings = 3 + rng.normal(size=(60, 40)) * noise[:, None]
-    sampling = _Sampling(Gibbs(k=1, dtype=np.float64), Task(sparse.csr_array(ratings), 0))
+    chain = chain_of(Gibbs(k=1, dtype=np.float64), sparse.csr_array(ratings))
     kept = []
-    for sweep in range(60):
-        sampling.sweep()
-        sampling.record(sweep, 0.0)
-        kept.append((sampling.users.reliability, sampling.users.spread, sampling.items.spread))
+    for _ in range(60):
+        chain.step()
+        kept.append((chain.users.reliability, chain.users.spread, chain.items.spread))
     weights = np.mean([weights for weights, _, _ in kept[20:]], axis=0)
     assert weights[1::2].max() < weights[::2].min()
     assert np.median(weights[::2]) / np.median(weights[1::2]) == pytest.approx(25, rel=0.2)
@@ -96,46 +104,46 @@ def draw_side(rng, rows, k, bias, links, weights):
 def simulate(rng, settings, pattern):
     """Ratings from the model's own prior, and a chain that stands at the truth."""
     k, (m, n) = settings.k, pattern.shape
-    sampling = _Sampling(settings, Task(pattern, int(rng.integers(2**31))))
-    sampling.mean = 0.0
-    for side, rows, bias in ((sampling.users, m, k), (sampling.items, n, k + 1)):
+    chain = chain_of(settings, pattern, int(rng.integers(2**31)))
+    chain.mean = 0.0
+    for side, rows, bias in ((chain.users, m, k), (chain.items, n, k + 1)):
         weights = np.zeros((rows, 1))
-        if side.implicit:
-            weights = side.weights[:, None] * (side.reached.T.toarray() != 0)
+        if side.links:
+            weights = side.links[0].reached.T.toarray()
         links = weights.shape[1]
         free, mean, precision, y, link_precision, sums, block = draw_side(
             rng, rows, k, bias, links, weights
         )
         side.mean[free], side.precision[free] = mean, precision
         side.block[:, free] = block
-        if side.implicit:
-            side.links[:, free], side.link_precision[free] = y, link_precision
+        if side.links:
+            side.links[0].vectors[:, free], side.links[0].precision[free] = y, link_precision
             side.sums[:, free] = sums
         if settings.noise == "own":
             side.spread = float(rng.choice(SPREADS))
             side.reliability = rng.gamma(side.spread / 2, 2 / side.spread, rows)
-    sampling.alpha = rng.gamma(1.0, 1.0)
-    truth = sampling.users.block @ sampling.items.block.T
-    weights = np.outer(sampling.users.reliability, sampling.items.reliability)
-    noisy = truth + rng.normal(size=truth.shape) / np.sqrt(sampling.alpha * weights)
+    chain.alpha = rng.gamma(1.0, 1.0)
+    truth = chain.users.block @ chain.items.block.T
+    weights = np.outer(chain.users.reliability, chain.items.reliability)
+    noisy = truth + rng.normal(size=truth.shape) / np.sqrt(chain.alpha * weights)
     users = np.repeat(np.arange(m), np.diff(pattern.indptr))
     pattern.data[:] = noisy[users, pattern.indices]
-    sampling.items.ratings.data[:] = pattern.T.tocsr().data
-    return sampling
+    chain.items.ratings.data[:] = pattern.T.tocsr().data
+    return chain
 
 
-def quantities(sampling):
-    products = sampling.users.block @ sampling.items.block.T
+def quantities(chain):
+    products = chain.users.block @ chain.items.block.T
     found = [
-        sampling.alpha,
+        chain.alpha,
         products[0, 0],
         products[1, 2],
-        sampling.users.precision[sampling.settings.k],
+        chain.users.precision[chain.settings.k],
     ]
-    if sampling.settings.noise == "own":
-        found.append(sampling.users.reliability[0] / sampling.items.reliability[1])
-    if sampling.users.implicit:
-        found.append(sampling.users.link_precision[sampling.settings.k])
+    if chain.settings.noise == "own":
+        found.append(chain.users.reliability[0] / chain.items.reliability[1])
+    if chain.users.links:
+        found.append(chain.users.links[0].precision[chain.settings.k])
     return found
 
 
@@ -157,14 +165,13 @@ def test_calibrated_on_data_from_its_own_prior(implicit, noise):
     pattern = sparse.csr_array(np.where(observed, 1.0, 0.0))
     ranks = []
     for _ in range(200):
-        sampling = simulate(rng, settings, pattern.copy())
-        truth = quantities(sampling)
+        chain = simulate(rng, settings, pattern.copy())
+        truth = quantities(chain)
         draws = []
         for sweep in range(9 * 20):
-            sampling.sweep()
-            sampling.record(sweep, 0.0)
+            chain.step()
             if sweep % 20 == 19:
-                draws.append(quantities(sampling))
+                draws.append(quantities(chain))
         ranks.append((np.array(draws) < truth).sum(axis=0))
     for found in np.array(ranks).T:
         counts = np.bincount(found // 2, minlength=5)
@@ -201,11 +208,51 @@ def test_same_seed_same_bits(low_rank):
     assert first.predictions["test"].tobytes() == second.predictions["test"].tobytes()
 
 
+def test_chains_are_averaged_whatever_the_number_of_cores(low_rank):
+    """Three chains on one core or two, or one by one: the same bytes as the mean of each alone."""
+    train, _, test = low_rank
+    options = {"k": 3, "sweeps": 20, "burn_in": 5, "implicit": "both"}
+    before, found = numba.get_num_threads(), []
+    for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+        numba.set_num_threads(threads)
+        found.append(Gibbs(chains=3, draws=6, **options).fit(train, test=test, seed=3))
+    numba.set_num_threads(before)
+    one, two = (fitted.predictions["test"] for fitted in found)
+    assert one.tobytes() == two.tobytes()
+    alone = [Gibbs(**options).fit(train, test=test, seed=chain_seed(3, c)) for c in range(3)]
+    mean = np.mean([fitted.predictions["test"] for fitted in alone], axis=0)
+    np.testing.assert_allclose(one, mean, atol=1e-6)
+    assert alone[0].predictions["test"].tobytes() != alone[1].predictions["test"].tobytes()
+    assert found[0].model.draws() == 6
+
+
+def test_chains_resume_where_they_stopped(low_rank, tmp_path):
+    train, validation, test = low_rank
+    settings = Gibbs(k=2, sweeps=12, burn_in=3, chains=2, implicit="both")
+    whole = settings.fit(train, validation, test)
+
+    def stop(sweep, _):
+        if sweep == 7:
+            raise KeyboardInterrupt
+
+    task = Task(train, 1, validation, test)
+    path = tmp_path / "state.npz"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "EVERY_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            settings.fit_tasks([replace(task, report=stop)], path)
+    assert path.with_stem("state-0").exists()
+    resumed = settings.fit_tasks([task], path)[0]
+    assert resumed.predictions["test"].tobytes() == whole.predictions["test"].tobytes()
+    assert len(resumed.history) == len(whole.history)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"k": 0}, "k is 0"),
         ({"k": 2, "sweeps": 10, "burn_in": 10}, "burn_in is 10 of 10"),
+        ({"k": 2, "chains": 0}, "chains is 0"),
         ({"k": 2, "implicit": "items"}, "implicit is 'items'"),
         ({"k": 2, "noise": "none"}, "noise is 'none'"),
     ],

@@ -1,0 +1,199 @@
+"""Rows of a Bayesian factorization, such as all users, and the draws of their vectors and priors.
+
+`cfmf.factorization.gibbs` has the model and the symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+from scipy.special import gammaln, softmax
+
+from cfmf.kernels.solve import draw_links, solve_rows
+
+SHAPE = RATE = 1.0  # of every Gamma prior
+SHRINK = 1.0  # prior observations of a mean μ_f
+SPREADS = 2.0 ** np.arange(2, 11)  # from noise that differs tenfold to nearly equal noise
+
+
+class Links:
+    """Vectors y_j whose weighted sums shift the prior means of rows, and their precision κ.
+
+    Parameters
+    ----------
+    reached
+        Links × rows: the weight of each link in the prior mean of each row that it reaches.
+    block
+        The rows.
+    """
+
+    def __init__(self, reached: sparse.csr_array, block: np.ndarray) -> None:
+        self.reached = reached
+        self.vectors = np.zeros((reached.shape[0], block.shape[1]), block.dtype)
+        self.precision = np.ones(block.shape[1], block.dtype)
+
+    def draw(
+        self,
+        residuals: np.ndarray,
+        precision: np.ndarray,
+        free: np.ndarray,
+        rng: np.random.Generator,
+    ) -> None:
+        """κ, then every y_j; keeps `residuals` equal to what the links leave of the rows."""
+        vectors = self.vectors[:, free].astype(np.float64)
+        shape = SHAPE + len(vectors) / 2
+        self.precision[free] = rng.gamma(shape, 1 / (RATE + 0.5 * (vectors**2).sum(0)))
+        noise = np.zeros_like(self.vectors)
+        noise[:, free] = rng.standard_normal(vectors.shape, self.vectors.dtype)
+        draw_links(
+            self.reached.indptr,
+            self.reached.indices,
+            self.reached.data,
+            residuals,
+            self.vectors,
+            precision,
+            self.precision,
+            noise,
+        )
+
+
+class Rows:
+    """Rows of one kind, their ratings and the state of their priors.
+
+    Parameters
+    ----------
+    ratings
+        Rows × rows of the other kind.
+    block
+        Rows × columns: k factors, a bias and a 1, in the layout of
+        `cfmf.factorization.objective`.
+    bias
+        Column of the bias; that of the 1 is the other one after the factors.
+    links
+        What shifts the prior means, links × rows each, as `Links` has it.
+    """
+
+    def __init__(
+        self,
+        ratings: sparse.csr_array,
+        block: np.ndarray,
+        k: int,
+        bias: int,
+        links: Sequence[sparse.csr_array] = (),
+    ) -> None:
+        self.ratings, self.block = ratings, block
+        self.links = [Links(one, block) for one in links]
+        self.own_one = 2 * k + 1 - bias  # k + 1 for users, k for items
+        self.free = np.array([*range(k), bias])
+        self.active = k + 2
+        self.mean = np.zeros(block.shape[1], block.dtype)
+        self.precision = np.ones(block.shape[1], block.dtype)
+        self.sums = np.zeros_like(block)  # Σ_j weight_uj y_j
+        self.reliability = np.ones(len(block))  # w_u; stays 1 where the noise is shared
+        self.spread = float(SPREADS[len(SPREADS) // 2])  # ν
+
+    def draw_priors(self, rng: np.random.Generator) -> None:
+        """μ, λ and, for every kind of links, y and κ, given the rows."""
+        rows = (self.block - self.sums)[:, self.free].astype(np.float64)
+        mean, precision = draw_normal_gamma(rows, rng)
+        self.mean[self.free], self.precision[self.free] = mean, precision
+        if not self.links:
+            return
+        residuals = np.zeros_like(self.block)
+        residuals[:, self.free] = (self.block - self.sums - self.mean)[:, self.free]
+        for links in self.links:
+            links.draw(residuals, self.precision, self.free, rng)
+        self.sums[:, self.free] = (self.block - self.mean - residuals)[:, self.free]
+
+    def draw_rows(
+        self, other: Rows, mean: float, alpha: float, rng: np.random.Generator, serial: bool
+    ) -> None:
+        """Every row's factors and bias, given the other side; `serial` as `solve_rows` has it."""
+        # Divided by the row's own precision, every observation of the other side weighs its v_i.
+        root = np.sqrt(other.reliability).astype(self.block.dtype)
+        own = (alpha * self.reliability).astype(self.block.dtype)[:, None]
+        design = other.block * root[:, None]
+        design[:, self.own_one] = 0  # the other side's bias is an offset, not a regressor
+        offsets = (mean + other.block[:, self.own_one]) * root
+        ratings = sparse.csr_array(
+            (
+                self.ratings.data * root[self.ratings.indices],
+                self.ratings.indices,
+                self.ratings.indptr,
+            ),
+            shape=self.ratings.shape,
+        )
+        precision = np.ones_like(self.block)
+        precision[:, self.free] = self.precision[self.free]
+        pull = precision * (self.mean + self.sums) / own
+        precision /= own
+        noise = rng.standard_normal(self.block.shape, self.block.dtype) / np.sqrt(own)
+        self.block[:] = solve_rows(
+            ratings, design, offsets, 1.0, precision, pull, self.active, noise, serial
+        )
+        self.block[:, self.own_one] = 1
+
+    def draw_reliability(self, squares: np.ndarray, rng: np.random.Generator) -> None:
+        """Draw w of every row given Σ_i α v_i error² over its ratings, then ν given w."""
+        counts = np.diff(self.ratings.indptr)
+        half = self.spread / 2
+        self.reliability = rng.gamma(half + counts / 2, 1 / (half + squares / 2))
+        self.spread = draw_spread(self.reliability, rng)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The arrays that sampling changes, by name."""
+        names = ("block", "mean", "precision", "sums", "reliability", "spread")
+        state = {name: np.asarray(getattr(self, name)) for name in names}
+        for number, links in enumerate(self.links):
+            state[f"links{number}"] = links.vectors
+            state[f"links{number}_precision"] = links.precision
+        return state
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        for number, links in enumerate(self.links):
+            links.vectors = state[f"links{number}"]
+            links.precision = state[f"links{number}_precision"]
+        for name in ("block", "mean", "precision", "sums", "reliability"):
+            setattr(self, name, state[name])
+        self.spread = float(state["spread"])
+
+
+def implicit(ratings: sparse.csr_array, dtype: type) -> sparse.csr_array:
+    """Links to every row from what it rated, each of the weight |R_u|^(-1/2), as `Links` has them.
+
+    `ratings` are rows × links.
+    """
+    counts = np.diff(ratings.indptr)
+    weights: np.ndarray = (1 / np.sqrt(np.maximum(counts, 1))).astype(dtype)
+    entries = np.repeat(weights, counts), ratings.indices, ratings.indptr
+    found = sparse.csr_array(entries, shape=ratings.shape)
+    return sparse.csr_array(found.T.tocsr())
+
+
+def draw_normal_gamma(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and precision of every column of `rows` from their posterior.
+
+    λ ~ Gamma(SHAPE, RATE), μ | λ ~ N(0, 1 / (SHRINK λ)), rows ~ N(μ, 1 / λ): Murphy (2007),
+    *Conjugate Bayesian analysis of the Gaussian distribution*, sec. 3.
+    """
+    n = len(rows)
+    average = rows.mean(0)
+    spread = ((rows - average) ** 2).sum(0)
+    strength = SHRINK + n
+    rate = RATE + 0.5 * spread + 0.5 * SHRINK * n * average**2 / strength
+    precision = rng.gamma(SHAPE + n / 2, 1 / rate)
+    mean = n * average / strength + rng.standard_normal(rows.shape[1]) / np.sqrt(
+        strength * precision
+    )
+    return mean, precision
+
+
+def draw_spread(reliability: np.ndarray, rng: np.random.Generator) -> float:
+    """ν, one of `SPREADS`, from its posterior given weights that are Gamma(ν/2, ν/2)."""
+    half = SPREADS / 2
+    evidence = (half - 1) * np.log(reliability).sum() - half * reliability.sum()
+    evidence += len(reliability) * (half * np.log(half) - gammaln(half))
+    return float(rng.choice(SPREADS, p=softmax(evidence)))
