@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cfmf.evaluation.item_mean import simultaneous
 from cfmf.tables import MEASURED, read_table, write_table
 from cfmf.workflow.job import job
 
@@ -12,5 +13,8 @@ with job(snakemake) as (log, params):
         paths = [path for path in snakemake.input.tables if Path(path).stem == name]
         tables = [read_table(path, kind) for path in paths]
         full = [table for table in tables if len(table)] or tables[:1]
-        write_table(snakemake.output[name], pd.concat(full, ignore_index=True), kind)
+        joined = pd.concat(full, ignore_index=True)
+        if name == "cold_start":
+            joined = simultaneous(joined)
+        write_table(snakemake.output[name], joined, kind)
         log.info("%s: %d rows of %d methods", name, sum(map(len, tables)), len(full))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_sums, user_rows
+from cfmf.evaluation.item_mean import (
+    item_means,
+    merged,
+    over_item_mean,
+    simultaneous,
+    wide_enough,
+)
 from cfmf.metrics import errors, user_errors
 from cfmf.tables import COLUMNS
 
@@ -25,6 +31,10 @@ EACH_USER = "each_user"
 MOST_PERIODS = 12
 USER_ERRORS = ["dataset", "fold", "method", "user", "n", "squared_error", "absolute_error"]
 
+ITEM_MEAN = ""
+"""The item mean among the methods whose errors are summed: no method has this name."""
+
+Totals = dict[tuple[str, str], LevelSums]
 Predictions = Callable[[str, str, str], pd.DataFrame]
 Matrices = Callable[[str], tuple[sparse.csr_array, sparse.csr_array]]
 Levels = dict[str, tuple[NDArray[np.intp], list[str]]]
@@ -67,7 +77,9 @@ class Details(NamedTuple):
         train, and by date; the squared error is averaged over seeds before the root is taken.
     intervals
         `intervals` table: the same over the test ratings of all folds together (fold `all`), with
-        intervals from resampling users; and the mean and median of each user's own RMSE.
+        intervals from resampling users, levels of histories with few users merged; the RMSE minus
+        that of the item mean (`cfmf.evaluation.item_mean`), with simultaneous intervals; and the
+        mean and median of each user's own RMSE.
     user_errors
         dataset, fold, method, user, n, squared_error, absolute_error: sums over the user's test
         ratings, averaged over seeds.
@@ -105,22 +117,24 @@ def details(
         If a method has no predictions for a fold, or not one for each rating of its test matrix.
     """
     slices, users = [], []
-    totals: dict[tuple[str, str], LevelSums] = {}
+    totals: Totals = {}
     names: dict[str, list[str]] = {}
     for fold, methods in chosen.groupby("fold", sort=False):
         train, test = matrices(str(fold))
         levels = slice_levels(train, test, periods(str(fold)))
         names |= {name: bins for name, (_, bins) in levels.items()}
+        means = [item_means(train)[test.indices].astype(np.float32)]
+        _add(totals, ITEM_MEAN, _sums(means, test, levels))
         for row in methods.to_dict("records"):
             method = str(row["method"])
             frame = predictions(method, str(row["k"]), str(row["reg"]))
             seeds = by_seed(frame[frame["fold"] == fold], test, f"{method} in fold {fold}")
             keys = {"dataset": row["dataset"], "fold": fold, "method": method}
             users.append(_user_means(seeds, test).assign(**keys))
-            for name, sums in _sums(seeds, test, levels).items():
+            found = _sums(seeds, test, levels)
+            _add(totals, method, found)
+            for name, sums in found.items():
                 slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
-                known = totals.get((method, name))
-                totals[method, name] = sums if known is None else known + sums
     intervals = _intervals(totals, names, resampling, str(chosen["dataset"].iloc[0]))
     return Details(
         pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
@@ -135,24 +149,38 @@ def _user_means(seeds: list[NDArray[np.float32]], test: sparse.csr_array) -> pd.
     return mean.astype({"n": np.int64, "user": np.int32})
 
 
+def _add(totals: Totals, method: str, found: dict[str, LevelSums]) -> None:
+    """Add the sums of one fold, by slice, to those of all."""
+    for name, sums in found.items():
+        known = totals.get((method, name))
+        totals[method, name] = sums if known is None else known + sums
+
+
 def _intervals(
-    totals: dict[tuple[str, str], LevelSums],
-    names: dict[str, list[str]],
-    resampling: Resampling,
-    dataset: str,
+    totals: Totals, names: dict[str, list[str]], resampling: Resampling, dataset: str
 ) -> pd.DataFrame:
     """Rows of all folds together, by method and slice, then the users' own RMSE."""
     keys = {"dataset": dataset, "fold": "all"}
-    found = [
-        error_rows(sums, names[name], resampling, **keys, method=method, slice=name)
-        for (method, name), sums in totals.items()
-    ]
+    found, over = [], []
+    of_mean = {name: sums for (method, name), sums in totals.items() if method == ITEM_MEAN}
+    joined = {name: wide_enough(sums) for name, sums in of_mean.items() if name in SLICES}
+    for (method, name), total in totals.items():
+        if method == ITEM_MEAN:
+            continue
+        sums, mean, levels = total, of_mean[name], names[name]
+        if name in joined:
+            sums, mean = (merged(joined[name], one) for one in (sums, mean))
+            levels = [bin_name(SLICES[name], places) for places in joined[name]]
+        found.append(error_rows(sums, levels, resampling, **keys, method=method, slice=name))
+        rows = over_item_mean(sums, mean, levels, resampling.level)
+        over.append(rows.assign(**keys, method=method, slice=name)[COLUMNS["intervals"]])
+    found.append(simultaneous(pd.concat(over, ignore_index=True)))
     # Every test rating is in one level of the first slice, so its sums are those of all.
     whole = next(iter(SLICES))
     found += [
         user_rows(sums, resampling, **keys, method=method, slice=EACH_USER)
         for (method, name), sums in totals.items()
-        if name == whole
+        if name == whole and method != ITEM_MEAN
     ]
     return pd.concat(found, ignore_index=True)
 
@@ -194,8 +222,15 @@ def rating_periods(dates: pd.Series) -> tuple[NDArray[np.intp], list[str]] | Non
 
 def bin_names(lowest: Sequence[int]) -> list[str]:
     """Names of bins of counts, given the lowest count of each: "0", "1-9", …, "500+"."""
-    names = [str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(lowest)]
-    return [*names, f"{lowest[-1]}+"]
+    return [bin_name(lowest, [place]) for place in range(len(lowest))]
+
+
+def bin_name(lowest: Sequence[int], places: Sequence[int]) -> str:
+    """Name of neighbouring bins of counts together, as `bin_names` has that of one."""
+    low, after = lowest[places[0]], places[-1] + 1
+    if after == len(lowest):
+        return f"{low}+"
+    return str(low) if lowest[after] == low + 1 else f"{low}-{lowest[after] - 1}"
 
 
 def by_seed(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDArray[np.float32]]:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,13 @@ from scipy import sparse
 
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, interval, level_sums, resampled
 from cfmf.evaluation.fitting import Setting
+from cfmf.evaluation.item_mean import (
+    CHANGE,
+    OVER,
+    difference_rows,
+    item_means,
+    rmse_and_influence,
+)
 from cfmf.metrics import errors
 from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
@@ -32,6 +41,9 @@ from cfmf.tables import COLUMNS
 SLICE = "ratings_left"
 ALL = "all"
 KEEP_ALL = np.iinfo(np.int64).max
+
+Predicted = tuple[NDArray[np.intp], NDArray[Any]]
+Sums = tuple[LevelSums, LevelSums, LevelSums]
 
 
 @dataclass(frozen=True)
@@ -138,42 +150,87 @@ def trimmed_errors(
     -------
     `intervals` table, a row a length and metric, the whole history (`all`) last; empty where no
     user could be sampled. Intervals are from resampling the sampled users, with both sides of the
-    ratio; `users` and `n` are those that were measured at that length.
+    ratio; `users` and `n` are those that were measured at that length. The RMSE minus that of the
+    item mean, and by how much that difference is not the one of the whole histories (a difference
+    in differences), have intervals of single comparisons: see `cfmf.evaluation.item_mean`.
     """
     if not len(plan.users):
         return pd.DataFrame(columns=COLUMNS["intervals"])
     queried = rows_of(test, plan.users)
-    users, _ = pairs(queried)
-    before = np.abs(errors(whole, test.data)[np.isin(pairs(test)[0], plan.users)])
-    shape = (test.shape[0], len(plan.lengths))
-    cut, uncut = (LevelSums(*np.zeros((3, *shape))) for _ in range(2))
+    after: list[Predicted] = []
+    after_mean: list[Predicted] = []
     for assigned in plan.assigned:
         kept = np.full(train.shape[0], KEEP_ALL)
         kept[plan.users] = np.array(plan.lengths)[assigned]
         place = np.full(train.shape[0], -1)
         place[plan.users] = assigned
-        found = setting.fit(trim(train, kept, plan.seed), queried)
-        after = np.abs(errors(found.predictions, queried.data))
-        cut += level_sums(users, place[users], after**2, after, shape)
-        uncut += level_sums(users, place[users], before**2, before, shape)
-    everyone = level_sums(users, np.zeros_like(users), before**2, before, (shape[0], 1))
-    rows = _rows((cut, uncut, everyone), plan, resampling)
-    return rows.assign(**setting.keys, slice=SLICE)[COLUMNS["intervals"]]
+        left = trim(train, kept, plan.seed)
+        after.append((place, setting.fit(left, queried).predictions))
+        after_mean.append((place, item_means(left)[queried.indices]))
+    before = whole[np.isin(pairs(test)[0], plan.users)]
+    of_method = _sums(queried, before, after, plan)
+    of_mean = _sums(queried, item_means(train)[queried.indices], after_mean, plan)
+    rows = [_rows(of_method, plan, resampling), _over(of_method, of_mean, plan, resampling.level)]
+    found = pd.concat(rows, ignore_index=True)
+    return found.assign(**setting.keys, slice=SLICE)[COLUMNS["intervals"]]
 
 
-def _rows(
-    sums: tuple[LevelSums, LevelSums, LevelSums], plan: Design, resampling: Resampling
-) -> pd.DataFrame:
-    """RMSE and MAE with their intervals by length, the whole history last.
+def _sums(
+    queried: sparse.csr_array, before: NDArray[Any], after: Sequence[Predicted], plan: Design
+) -> Sums:
+    """Errors by user and length: with cut histories, of the same users' whole ones, and of all.
 
-    `sums` are of the errors with cut histories, of the same users' with whole ones, and of all.
+    `before` are predictions with whole histories; `after` those of each round, with the place of
+    every user in the lengths. Rows are those of `plan.users`.
     """
+    users, _ = pairs(queried)
+
+    def summed(predictions: NDArray[Any], place: NDArray[np.intp], columns: int) -> LevelSums:
+        error = np.abs(errors(predictions, queried.data))
+        shape = (queried.shape[0], columns)
+        found = level_sums(users, place[users], error**2, error, shape)
+        return LevelSums(*(part[plan.users] for part in (found.n, found.squared, found.absolute)))
+
     columns = len(plan.lengths)
-    n = np.hstack([sums[0].n, sums[2].n])[plan.users]
+    cut = [summed(predictions, place, columns) for place, predictions in after]
+    uncut = [summed(before, place, columns) for place, _ in after]
+    everyone = summed(before, np.zeros(queried.shape[0], np.intp), 1)
+    return reduce(LevelSums.__add__, cut), reduce(LevelSums.__add__, uncut), everyone
+
+
+def _over(of_method: Sums, of_mean: Sums, plan: Design, level: float) -> pd.DataFrame:
+    """RMSE minus that of the item mean by length, and its change by the cut."""
+    (first, of_first), (second, of_second) = map(_rmse_and_influence, (of_method, of_mean))
+    value, influence = first - second, of_first - of_second
+    n = np.hstack([of_method[0].n, of_method[2].n])
+    levels = [*map(str, plan.lengths), ALL]
+    over = difference_rows(value, influence, n, level, OVER).assign(level=levels)
+    change = (value - value[-1])[:-1], (influence - influence[:, -1:])[:, :-1], n[:, :-1]
+    rows = [over, difference_rows(*change, level, CHANGE).assign(level=levels[:-1])]
+    found = pd.concat(rows, ignore_index=True)
+    return found[found["n"] > 0]
+
+
+def _rmse_and_influence(sums: Sums) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The ratio estimate at every length, the whole history last, and each user's part in it."""
+    cut, uncut, everyone = sums
+    (whole,), of_whole = rmse_and_influence(everyone)
+    top, bottom = cut.squared.sum(axis=0), uncut.squared.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = whole * np.sqrt(top / bottom)
+        relative = of_whole / whole + (cut.squared / top - uncut.squared / bottom) / 2
+    influence = np.nan_to_num(value * relative)
+    return np.append(np.nan_to_num(value), whole), np.hstack([influence, of_whole])
+
+
+def _rows(sums: Sums, plan: Design, resampling: Resampling) -> pd.DataFrame:
+    """RMSE and MAE with their intervals by length, the whole history last."""
+    columns = len(plan.lengths)
+    n = np.hstack([sums[0].n, sums[2].n])
     found = []
     for metric, name in (("rmse", "squared"), ("mae", "absolute")):
-        after, before, all_users = (getattr(one, name)[plan.users] for one in sums)
-        columns_of_users = np.hstack([after, before, all_users, sums[2].n[plan.users]])
+        after, before, all_users = (getattr(one, name) for one in sums)
+        columns_of_users = np.hstack([after, before, all_users, sums[2].n])
 
         def estimate(totals: NDArray[np.float64]) -> NDArray[np.float64]:
             top, bottom = totals[:, :columns], totals[:, columns : 2 * columns]

@@ -95,7 +95,7 @@ def foremost(slices: pd.DataFrame, each: int = 2) -> list[str]:
 
 
 def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
-    """RMSE of every method at the levels of a slice.
+    """RMSE of every method minus that of the item mean, at the levels of a slice.
 
     `slices` has `method level value low high`, levels in the order to draw; `low` and `high` are
     the ends of the interval, NaN where there is none. `foremost` are side by side at a level, so
@@ -118,7 +118,8 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
     drawn.update_xaxes(
         title_text=axis_title, tickvals=list(range(len(levels))), ticktext=levels, showgrid=False
     )
-    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    drawn.add_hline(0, line={"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5})
+    drawn.update_yaxes(title_text=words("axis.over_item_mean"))
     return drawn
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.evaluation.collect import EACH_USER
+from cfmf.evaluation.collect import BY_DATE, EACH_USER
+from cfmf.evaluation.item_mean import CHANGE, OVER
 from cfmf.methods.registry import of_published
-from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Collapsed, Column, Plot, Table, Text, tabulated
@@ -24,7 +24,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     pooled = study.table("intervals")
     if len(pooled):
         pooled = pooled[pooled["slice"] != EACH_USER]
-        names = list(map(str, pooled["slice"].unique()))
+        names = list(map(str, pooled[pooled["metric"] == OVER]["slice"].unique()))
         found += [_plot(name, pooled, words) for name in names]
         apart = [_as_published(name, pooled, words) for name in names if _two_scales(pooled)]
         if apart:
@@ -51,17 +51,31 @@ def by_level(slices: pd.DataFrame, name: str) -> pd.DataFrame:
     return table.assign(order=first).sort_values(["order", "level"]).reset_index(drop=True)
 
 
+def against_item_mean(rows: pd.DataFrame, level: str, words: Catalogue) -> Markup:
+    """Which methods are shown to be better than the item mean at one level; part of a sentence.
+
+    `rows` are those of `levels_of`; the methods as published count only where they are alone.
+    """
+    here = on_one_scale(rows[rows["level"] == level])
+    better = here[here["high"] < 0].sort_values("value")
+    if better.empty:
+        return words("cold-start.none")
+    methods = Markup(", ").join(map(code, better["method"]))
+    counts = amounts("count", count=len(better), all=len(here))
+    return words("cold-start.some", methods=methods, **counts)
+
+
 def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
 
 
-def levels_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """The RMSE of an `intervals` table, as `figures.by_level` takes it.
+def levels_of(rows: pd.DataFrame, metric: str = OVER) -> pd.DataFrame:
+    """One metric of an `intervals` table, as `figures.by_level` takes it.
 
     Columns method, level (text), value, low, high, users, n; levels keep the order of their counts,
     and one that is not a number is last.
     """
-    rows = where(rows, metric="rmse").rename(columns={"ci_low": "low", "ci_high": "high"})
+    rows = where(rows, metric=metric).rename(columns={"ci_low": "low", "ci_high": "high"})
     rows = rows.assign(level=rows["level"].astype(str))
     first = rows["level"].str.extract(r"(\d+)")[0].astype(float)
     order = rows.assign(order=first).sort_values(["order", "level"], kind="stable")
@@ -73,7 +87,7 @@ def _two_scales(rows: pd.DataFrame) -> bool:
     return len(set(map(of_published, rows["method"]))) == 2
 
 
-def _on_one_scale(rows: pd.DataFrame) -> pd.DataFrame:
+def on_one_scale(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows to draw in one figure: without the methods as published, where there are others."""
     return rows[~rows["method"].map(of_published)] if _two_scales(rows) else rows
 
@@ -81,7 +95,7 @@ def _on_one_scale(rows: pd.DataFrame) -> pd.DataFrame:
 def _drawn(caption: Markup, rows: pd.DataFrame, words: Catalogue) -> Markup:
     """A caption, with a sentence on what is drawn thin and what in another figure."""
     said = [caption]
-    here = _on_one_scale(rows)
+    here = on_one_scale(rows)
     if len(figures.foremost(here)) < here["method"].nunique():
         said.append(words("cold-start.thin"))
     if _two_scales(rows):
@@ -93,7 +107,7 @@ def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
     """One slice's errors of the methods as published, on a scale of their own."""
     rows = levels_of(rows[(rows["slice"] == name) & rows["method"].map(of_published)])
     what = words.otherwise(f"slice.{name}", name)
-    shown = rows.assign(level=words.terms("group", rows["level"]))
+    shown = _labelled(rows, words)
     return Plot(
         f"published-{_slug(name)}",
         words("cold-start.far_title", what=what),
@@ -103,25 +117,36 @@ def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
 
 
 def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
-    rows = levels_of(pooled[pooled["slice"] == name])
-    coldest = rows[rows["level"] == rows["level"].iloc[0]]
-    best = numbers.least(coldest, "value")
+    of_slice = pooled[pooled["slice"] == name]
+    rows = levels_of(of_slice)
     what = words.otherwise(f"slice.{name}", name)
-    caption = words(
-        "cold-start.slice_caption",
-        what=what,
-        level=words.term("group", best["level"]),
-        method=code(best["method"]),
-        **amounts("rmse", rmse=best["value"], low=best["low"], high=best["high"]),
-        **amounts("count", n=int(best["n"]), users=int(best["users"])),
-    )
-    shown = _on_one_scale(rows.assign(level=words.terms("group", rows["level"])))
+    caption = _caption("cold-start.slice_caption", rows, of_slice, words)
+    if name != BY_DATE:
+        first = rows.iloc[0]
+        caption += " " + words(
+            "cold-start.first_level",
+            level=words.term("group", first["level"]),
+            found=against_item_mean(rows, first["level"], words),
+            **amounts("count", n=int(first["n"]), users=int(first["users"])),
+        )
     return Plot(
         f"slice-{_slug(name)}",
         words("cold-start.slice_title", what=what),
         _drawn(caption, rows, words),
-        figures.by_level(shown, what.striptags(), words.plain),
+        figures.by_level(_labelled(on_one_scale(rows), words), what.striptags(), words.plain),
     )
+
+
+def _caption(key: str, rows: pd.DataFrame, table: pd.DataFrame, words: Catalogue) -> Markup:
+    """A caption that says for how many comparisons the intervals of a figure hold together."""
+    level = number(table["ci_level"].iloc[0], "percent")
+    return words(key, level=level, comparisons=number(len(rows), "count"))
+
+
+def _labelled(rows: pd.DataFrame, words: Catalogue) -> pd.DataFrame:
+    """Rows whose levels say how many users they have."""
+    levels = zip(words.terms("group", rows["level"]), rows["users"], strict=True)
+    return rows.assign(level=[f"{level} (n {users:,})" for level, users in levels])
 
 
 def _slices(rows: pd.DataFrame, words: Catalogue) -> list[str]:
@@ -146,29 +171,32 @@ def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
 
 def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     """The experiment that truncates the users' histories."""
-    rows = levels_of(trimmed)
+    over, change = levels_of(trimmed), levels_of(trimmed, CHANGE)
+    rows = levels_of(trimmed, "rmse")
     lengths = list(dict.fromkeys(rows["level"]))
-    first = rows[rows["level"] == lengths[0]]
-    best = numbers.least(first, "value")
-    caption = words(
-        "cold-start.trimmed_caption",
-        **amounts("count", users=rows["users"].max(), least=first["users"].min()),
-        length=lengths[0],
-        method=code(best["method"]),
-        rmse=number(best["value"], "rmse"),
-        level=number(trimmed["ci_level"].iloc[0], "percent"),
-    )
-    shown = _on_one_scale(rows.assign(level=words.terms("group", rows["level"])))
-    found: list[Block] = [
-        Plot(
-            "trimmed",
-            words("cold-start.trimmed_title"),
-            _drawn(caption, rows, words),
-            figures.by_level(shown, words.plain("axis.left"), words.plain),
+    found: list[Block] = []
+    if len(over):
+        here = on_one_scale(change[change["level"] == lengths[0]])
+        caption = _caption("cold-start.trimmed_caption", over, trimmed, words)
+        caption += " " + words(
+            "cold-start.trimmed_found",
+            length=lengths[0],
+            found=against_item_mean(over, lengths[0], words),
+            **amounts("count", all=len(here), less=int((here["low"] > 0).sum())),
+            **amounts("count", users=rows["users"].max(), least=rows["users"].min()),
         )
-    ]
-    if _two_scales(rows):
-        found.append(_as_published(str(rows["slice"].iloc[0]), trimmed, words))
+        found.append(
+            Plot(
+                "trimmed",
+                words("cold-start.trimmed_title"),
+                _drawn(caption, over, words),
+                figures.by_level(
+                    _labelled(on_one_scale(over), words), words.plain("axis.left"), words.plain
+                ),
+            )
+        )
+        if _two_scales(over):
+            found.append(_as_published(str(over["slice"].iloc[0]), trimmed, words))
     title = words("cold-start.trimmed_table")
     fold = Collapsed(title, [_intervals("trimmed", title, trimmed, words)])
     return [*found, _by_length(rows, lengths, words), fold]

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Answers, Block, Note
-from cfmf.report.sections.cold_start import levels_of
+from cfmf.report.sections.cold_start import against_item_mean, levels_of
 from cfmf.report.sections.cost import jobs
 from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, sentence
-from cfmf.report.strings import Catalogue, amounts, code, number
+from cfmf.report.strings import Catalogue, code, number
 from cfmf.tables import where
 
 HISTORY = "user_ratings"
@@ -114,40 +114,25 @@ def _cost(study: Study, words: Catalogue) -> Markup | None:
 
 def _new_users(study: Study, words: Catalogue) -> Markup | None:
     """From shortened histories; otherwise from the users with the shortest histories."""
-    trimmed = study.table("cold_start")
-    if len(trimmed):
-        return _cut(levels_of(trimmed), words)
-    rows = levels_of(where(study.table("intervals"), slice=HISTORY))
+    trimmed, slices = study.table("cold_start"), where(study.table("intervals"), slice=HISTORY)
+    rows, cut = levels_of(trimmed), levels_of(slices)
+    key, table = ("questions.new_users_cut", trimmed)
+    if rows.empty:
+        key, table, rows = "questions.new_users_answer", slices, cut
     if rows.empty:
         return None
-    best = numbers.least(rows[rows["level"] == rows["level"].iloc[0]], "value")
-    everyone = numbers.errors_on_test(study).groupby("method")["value"].mean()
-    return words(
-        "questions.new_users_answer",
-        level=words.term("group", best["level"]),
-        all=number(everyone[best["method"]], "rmse"),
-        n=number(int(best["n"]), "count"),
-        **_least(best),
-    )
-
-
-def _cut(rows: pd.DataFrame, words: Catalogue) -> Markup:
-    """The best method with the shortest history, with one in the middle and with all of it."""
     lengths = list(dict.fromkeys(rows["level"]))
     fewest, *more = (lengths[place] for place in (0, len(lengths) // 2, -1))
-    best = numbers.least(rows[rows["level"] == fewest], "value")
-    text = words("questions.new_users_cut", fewest=fewest, **_least(best))
+    found = against_item_mean(rows, fewest, words)
+    users = number(int(rows["users"].iloc[0]), "count")
+    text = words(key, level=words.term("group", fewest), users=users, found=found)
     for length in dict.fromkeys(more):
-        best = numbers.least(rows[rows["level"] == length], "value")
+        found = against_item_mean(rows, length, words)
         shown = words.term("group", length)
-        text += " " + words("questions.new_users_more", length=shown, **_least(best))
-    return text
-
-
-def _least(best: pd.Series) -> dict[str, Markup]:
-    """The method with the lowest error, and that error with its interval, for a sentence."""
-    ends = amounts("rmse", rmse=best["value"], low=best["low"], high=best["high"])
-    return {"method": code(best["method"]), **ends}
+        text += " " + words("questions.new_users_more", level=shown, found=found)
+    level = number(table["ci_level"].iloc[0], "percent")
+    comparisons = number(len(rows), "count")
+    return text + " " + words("questions.new_users_level", level=level, comparisons=comparisons)
 
 
 ANSWERS: dict[str, tuple[Callable[[Study, Catalogue], Markup | None], list[str]]] = {

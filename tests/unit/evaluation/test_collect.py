@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from cfmf.evaluation import collect
+from cfmf.evaluation import collect, item_mean
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.selection import choose
 from cfmf.tables import COLUMNS
@@ -108,16 +108,34 @@ def test_predictions_of_other_folds_are_refused(fold):
         details(fold, size=7)
 
 
-def test_intervals_pool_the_folds_and_hold_the_slices_values(fold):
-    (slices, intervals, _), _ = details(fold)
+def test_intervals_pool_the_folds_and_hold_the_slices_values():
+    rng = np.random.default_rng(3)
+    order = rng.permuted(np.tile(np.arange(200), (400, 1)), axis=1)
+    held = np.repeat([5, 15, 30, 70], 100)[:, None]
+    train, test = (
+        sparse.csr_array(np.where(part, value, 0.0).astype(np.float32))
+        for part, value in ((order < held, 3.0), ((order >= held) & (order < held + 9), 4.0))
+    )
+    (slices, intervals, _), _ = details((train, test))
     assert list(intervals.columns) == COLUMNS["intervals"]
     both = slices.merge(intervals, on=["method", "slice", "level", "metric"])
-    assert len(both) == len(slices) == len(intervals) - 2
+    over = intervals["metric"] == item_mean.OVER
+    assert len(both) == len(slices) == len(intervals) - over.sum() - 2
+    assert over.sum() == len(slices) / 2 >= 4
     np.testing.assert_allclose(both["value_x"], both["value_y"])  # there is one fold
     assert (both["n_x"] == both["n_y"]).all()
     assert set(intervals["fold"]) == {"all"}
     wide = intervals[intervals["users"] > 1]
     assert ((wide["ci_low"] <= wide["value"]) & (wide["value"] <= wide["ci_high"])).all()
+
+
+def test_levels_of_few_users_are_merged(fold):
+    (slices, intervals, _), _ = details(fold)
+    assert len(slices) == 10
+    rows = intervals[intervals["metric"] == "rmse"].set_index("slice")
+    assert rows["level"].to_dict() == {"user_ratings": "10-49", "item_ratings": "1-49"}
+    assert rows["users"].eq(30).all()
+    assert rows["n"].eq(fold[1].nnz).all()
 
 
 def test_each_user_counts_once(fold):

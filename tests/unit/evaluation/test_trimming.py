@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from cfmf.evaluation import trimming
+from cfmf.evaluation.bootstrap import LevelSums
+from cfmf.evaluation.item_mean import CHANGE, OVER
 from cfmf.observed import pairs, rmse
 
 LENGTHS = (0, 2, 5)
@@ -96,3 +99,60 @@ def test_nobody_with_enough_ratings_makes_no_rows(ratings, setting_of, resamplin
     whole = np.zeros(test.nnz, "f4")
     keys = (setting_of("baseline"), train, test, whole, plan, resampling)
     assert trimming.trimmed_errors(*keys).empty
+
+
+def test_difference_from_the_item_mean_is_paired(ratings, setting_of, resampling):
+    """Of the plain errors of both where every user is seen at every length; 0 of the item mean."""
+    train, test = ratings
+    plan = trimming.design(train, test, LENGTHS, 60, len(LENGTHS), 4)
+    found = {}
+    for name in ("strange", "user-knn"):
+        whole = setting_of(name).fit(train, test).predictions
+        rows = trimming.trimmed_errors(setting_of(name), train, test, whole, plan, resampling)
+        found[name] = rows.set_index(["metric", "level"])
+    of_mean, of_method = found["strange"], found["user-knn"]
+    for metric in (OVER, CHANGE):
+        same = of_mean.loc[metric]
+        assert same[["value", "ci_low", "ci_high"]].abs().to_numpy().max() < 1e-6
+    plain = of_method.loc["rmse", "value"] - of_mean.loc["rmse", "value"]
+    over, change = (of_method.loc[metric] for metric in (OVER, CHANGE))
+    assert over["value"].to_numpy() == pytest.approx(plain.to_numpy(), abs=1e-6)
+    expected = (plain - plain["all"]).drop("all").to_numpy()
+    assert change["value"].to_numpy() == pytest.approx(expected, abs=1e-6)
+    assert over["users"].tolist() == [len(plan.users)] * 4
+    # Without anything of the user, a neighbour method has nothing but means.
+    assert over.loc["0", "ci_low"] <= 0.02
+    assert over.loc["all", "ci_high"] < over.loc["0", "value"]
+
+
+@pytest.mark.parametrize("metric", [OVER, CHANGE])
+def test_its_interval_is_that_of_resampling_users(metric):
+    """Normal intervals of the ratio estimates against the bootstrap, on errors made up."""
+    rng = np.random.default_rng(5)
+    n = rng.integers(1, 30, (200, 3)).astype(float)
+    hard = rng.gamma(4, 0.25, (200, 1))
+    plan = trimming.Design(np.arange(200), (0, 5, 9), np.zeros((3, 200), int))
+
+    def sums(level):
+        cut, uncut = (n * hard * rng.gamma(20, level / 20, n.shape) for _ in range(2))
+        whole = n.sum(1, keepdims=True)
+        parts = [(n, cut), (n, uncut), (whole, uncut.sum(1, keepdims=True))]
+        return tuple(LevelSums(count, squared, squared) for count, squared in parts)
+
+    both = sums(1.0), sums(1.2)
+    rows = trimming._over(*both, plan, 0.95)
+    rows = rows[rows["metric"] == metric]
+    order = np.random.default_rng(1).integers(0, 200, (2000, 200))
+
+    def values(chosen):
+        found = []
+        for one in both:
+            cut, uncut, whole = (part.squared[chosen].sum(0) for part in one)
+            found.append(np.sqrt(whole / one[2].n[chosen].sum() * np.append(cut / uncut, 1)))
+        difference = found[0] - found[1]
+        return difference if metric == OVER else (difference - difference[-1])[:-1]
+
+    spread = np.std([values(chosen) for chosen in order], axis=0)
+    assert rows["value"].to_numpy() == pytest.approx(values(np.arange(200)), abs=1e-12)
+    half = (rows["ci_high"] - rows["value"]).to_numpy() / stats.t.isf(0.025, 199)
+    assert half == pytest.approx(spread, rel=0.1)

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from cfmf.evaluation.collect import EACH_USER
+from cfmf.evaluation.item_mean import CHANGE, OVER
 from cfmf.files import save_matrix
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import save_similarity
@@ -258,9 +259,9 @@ def _intervals(rows: list[list[object]]) -> pd.DataFrame:
     """An `intervals` table from rows up to the value, with an interval about it."""
     columns = [name for name in COLUMNS["intervals"] if not name.startswith("ci_")]
     table = pd.DataFrame(rows, columns=columns)
-    return table.assign(ci_low=0.98 * table["value"], ci_high=1.02 * table["value"], ci_level=0.95)[
-        COLUMNS["intervals"]
-    ]
+    half = 0.02 * table["value"].abs()
+    ends = {"ci_low": table["value"] - half, "ci_high": table["value"] + half}
+    return table.assign(**ends, ci_level=0.95)[COLUMNS["intervals"]]
 
 
 def _measured(home: Path, rng: np.random.Generator) -> None:
@@ -272,17 +273,18 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
         "date": ["1997-10", "1997-11", "1997-12"],
     }
     pooled: list[list[object]] = [
-        [DATASET, "all", method, name, level, 30, 200, metric, LEVEL[method] + 0.1 / (place + 1)]
+        [DATASET, "all", method, name, level, 30, 200, metric, value + 0.1 / (place + 1)]
         for method, name in itertools.product(LEVEL, slices)
         for place, level in enumerate(slices[name])
-        for metric in ("rmse", "mae")
+        for metric, value in _of_metrics(method, OVER)
     ]
     left = "ratings_left"
     trimmed: list[list[object]] = [
-        [DATASET, fold, method, left, level, 30, 300, metric, LEVEL[method] + 0.2 / (place + 1)]
+        [DATASET, fold, method, left, level, 30, 300, metric, value + 0.2 / (place + 1)]
         for method in LEVEL
-        for metric in ("rmse", "mae")
+        for metric, value in _of_metrics(method, OVER, CHANGE)
         for place, level in enumerate(lengths)
+        if (metric, level) != (CHANGE, "all")
     ]
     unrated = "unrated_items"
     measures = {"ndcg": 0.1, "recall": 0.05, "popularity": 120}
@@ -338,6 +340,14 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
     for name, table in tables.items():
         kind = "intervals" if name == "intervals" else MEASURED.get(name, name)
         write_table(home / f"evaluation/{name}.tsv", table, kind)
+
+
+def _of_metrics(method: str, *over: str) -> list[tuple[str, float]]:
+    """Values of a method's errors, and of those over the item mean, whose error is 1.1."""
+    return [
+        *((metric, LEVEL[method]) for metric in ("rmse", "mae")),
+        *((metric, LEVEL[method] - 1.1) for metric in over),
+    ]
 
 
 def _histories(home: Path, rng: np.random.Generator) -> None:

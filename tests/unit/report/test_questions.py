@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from cfmf.evaluation.item_mean import OVER
 from cfmf.report.page import Answers, Note
 from cfmf.report.sections import questions, summary
 from cfmf.report.strings import Catalogue
@@ -56,31 +57,48 @@ def test_sureness_says_where_the_recommended_method_was_not_tested(study):
     assert "<code>item-knn</code> has the lowest test error but" in answers(turned)["how_sure"]
 
 
-def least(table, level):
-    rows = table[(table["level"].astype(str) == level) & (table["metric"] == "rmse")]
-    return rows.loc[rows["value"].idxmin()]
+def better(table, level):
+    """Methods of a scale that five stars fit, whose interval is below the item mean's error."""
+    rows = table[(table["level"].astype(str) == level) & (table["metric"] == OVER)]
+    rows = rows[(rows["ci_high"] < 0) & ~rows["method"].str.endswith("-published")]
+    return rows.sort_values("value")["method"].tolist()
+
+
+def told(study, table, **found):
+    """The answer on new users where only these tables are there, and its methods by sentence."""
+    answer = answers(dataclasses.replace(study, extra=found))["new_users"]
+    answer = re.sub("</?data.*?>", "", answer)
+    assert f"({(table['metric'] == OVER).sum()} comparisons)" in answer
+    return answer, [re.findall("<code>(.*?)</code>", part) for part in answer.split(". ")]
 
 
 def test_new_users_are_those_whose_history_was_cut(study):
     trimmed = study.extra["cold_start"]
-    answer = answers(study)["new_users"]
+    answer, named = told(study, trimmed, **study.extra)
+    assert answer.startswith("With histories truncated to 0 ratings (30 users), ")
     levels = trimmed["level"].astype(str).unique()
-    for level in (levels[0], levels[-1]):
-        best = least(trimmed, level)
-        assert f"<code>{best['method']}</code>" in answer
-        assert f"{best['value']:.9g}" in answer
+    assert named[:3] == [better(trimmed, levels[place]) for place in (0, len(levels) // 2, -1)]
+    assert named[0] != named[2] == ["mf", "item-knn", "user-knn", "baseline"]
+
+
+def test_methods_no_better_than_the_item_mean_are_not_named(study):
+    trimmed = study.extra["cold_start"].copy()
+    wide = (trimmed["metric"] == OVER) & (trimmed["level"].astype(str) == "0")
+    trimmed.loc[wide, "ci_high"] = 0.001
+    answer, named = told(study, trimmed, cold_start=trimmed)
+    assert answer.startswith(
+        "With histories truncated to 0 ratings (30 users), no method is shown to predict better"
+        " than the item mean"
+    )
+    assert named[0] == []
 
 
 def test_new_users_without_the_experiment_are_those_of_the_coldest_level(study):
     pooled = study.extra["intervals"]
     rows = pooled[pooled["slice"] == "user_ratings"]
-    level = str(rows["level"].iloc[0])
-    best = least(rows, level)
-    answer = answers(dataclasses.replace(study, extra={"intervals": pooled}))["new_users"]
-    assert f"with {level} training ratings" in answer
-    assert f"<code>{best['method']}</code>" in answer
-    assert f"{best['value']:.9g}" in answer
-    assert "bootstrap over users" in answer
+    answer, named = told(study, rows, intervals=pooled)
+    assert answer.startswith("For users with 1-9 training ratings (30 users), ")
+    assert named[0] == better(rows, "1-9")
 
 
 def test_what_was_not_run_is_said(study):
