@@ -135,10 +135,9 @@ def details(
             _add(totals, method, found)
             for name, sums in found.items():
                 slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
-    intervals = _intervals(totals, names, resampling, str(chosen["dataset"].iloc[0]))
     return Details(
         pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
-        intervals,
+        _intervals(totals, names, resampling, str(chosen["dataset"].iloc[0])),
         pd.concat(users, ignore_index=True)[USER_ERRORS],
     )
 
