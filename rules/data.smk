@@ -26,6 +26,8 @@ rule retrieve_ratings:
             "table.ratings",
             "table.test",
             "table.titles.file",
+            "table.attributes.users.file",
+            "table.attributes.items.file",
         ),
     script:
         "../scripts/retrieve_ratings.py"

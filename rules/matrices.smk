@@ -31,12 +31,15 @@ rule build_matrices:
 rule build_side:
     """Days of ratings and attributes, for the methods that use them and no others."""
     input:
+        raw=result("raw"),
         ratings=result("ratings"),
         users=result("users"),
         titles=result("items"),
         code=code("build_side"),
     output:
         side=result("side"),
+        facts=result("side_facts"),
+        refused=result("side_refused"),
     log:
         log_of("build_side"),
     benchmark:
@@ -46,5 +49,7 @@ rule build_side:
     resources:
         mem_mb=megabytes(500, 20),
         runtime=minutes(10, 0.1),
+    params:
+        dataset=of_dataset("source", "audit", "table"),
     script:
         "../scripts/build_side.py"

@@ -118,10 +118,13 @@ MOVIELENS: dict[str, tuple[tuple[tuple[str, ...], ...], int, str, str]] = {
         "",
     ),
 }
+ATTRIBUTES = {"100k": ("u.user", "ml-100k.user"), "1m": ("users.dat",)}
+"""Optional files of these sources: attributes of users."""
 SOURCES = {
     **{
         f"movielens-{name}": Source(
             needs,
+            takes=ATTRIBUTES.get(name, ()),
             downloads=(Download(f"{GROUPLENS}ml-{name}.zip", f"ml-{name}.zip", size, sha256, md5),),
         )
         for name, (needs, size, sha256, md5) in MOVIELENS.items()
@@ -159,7 +162,8 @@ def source_of(dataset: Mapping[str, Any]) -> Source:
     if dataset["source"] != "table":
         return SOURCES[dataset["source"]]
     table = dataset["table"]
-    names = (table["ratings"], table["test"], table["titles"]["file"])
+    attributes = (one["file"] for one in table["attributes"].values())
+    names = (table["ratings"], table["test"], table["titles"]["file"], *attributes)
     for name in filter(None, names):
         if Path(name).name != name:
             raise ValueError(
@@ -198,8 +202,17 @@ def _configured(dataset: Mapping[str, Any]) -> list[Download]:
 
 def known_beside(dataset: Mapping[str, Any]) -> frozenset[str]:
     """What the description of a data set says is known beside its ratings; see `cfmf.side.USES`."""
-    undated = dataset["source"] == "table" and dataset["table"]["columns"]["date"] == ""
-    return frozenset() if undated else frozenset({"dates"})
+    source = dataset["source"]
+    if source == "table":
+        table = dataset["table"]
+        known = {
+            "dates": table["columns"]["date"] != "",
+            "user_attributes": bool(table["attributes"]["users"]["file"]),
+            "item_attributes": bool(table["attributes"]["items"]["file"]),
+        }
+        return frozenset(name for name, there in known.items() if there)
+    of_users = {"user_attributes"} if source in ("movielens-100k", "movielens-1m") else set()
+    return frozenset({"dates", "item_attributes"} | of_users)
 
 
 def local_files(dataset: Mapping[str, Any]) -> list[Path]:

@@ -200,7 +200,7 @@ def _title_table(path: Path, table: Mapping[str, Any]) -> tuple[Path, TitleLayou
     declared = titles["encoding"] or table["encoding"]
     encoding = sniff(path, declared, key="table.titles.encoding")
     rows = first_rows(path, encoding, dialect, 1 if titles["header"] else ROWS_COMPARED)
-    places = _positions(path, rows[0], dialect, titles["header"], wanted)
+    places = column_places(path, rows[0], dialect, titles["header"], wanted)
     # Without a header, the row with the fewest separators has none in its title.
     columns = max(min(map(len, rows)), max(places.values()) + 1)
     layout = TitleLayout(
@@ -412,7 +412,7 @@ def _table(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> Rat
         )
     names = first_rows(path, encoding, dialect)[0]
     wanted = {role: place for role, place in table["columns"].items() if place != ""}
-    places = _positions(path, names, dialect, table["header"], wanted)
+    places = column_places(path, names, dialect, table["header"], wanted)
     columns = [""] * len(names)
     for role, place in places.items():
         columns[place] = role
@@ -442,7 +442,7 @@ def _table(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> Rat
     )
 
 
-def _positions(
+def column_places(
     path: Path,
     names: list[str],
     dialect: Dialect,

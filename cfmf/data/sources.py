@@ -197,6 +197,7 @@ def _request(dataset: Mapping[str, Any]) -> Facts:
     """What of a data set's description determines its raw files, without secrets of addresses."""
     table = dataset["table"]
     names = [table["ratings"], table["test"], table["titles"]["file"]]
+    names += [name for one in table["attributes"].values() if (name := one["file"])]
     return {
         "source": dataset["source"],
         "folder": dataset["folder"],
@@ -401,7 +402,7 @@ def _from_package(into: Path) -> Facts:
         found = digest(wheels[0])
         if found != RECBOLE_SHA256:
             raise ValueError(f"{wheels[0].name} has SHA-256 {found}, not {RECBOLE_SHA256}; refused")
-        wanted = ("ml-100k.inter", "ml-100k.item")
+        wanted = ("ml-100k.inter", "ml-100k.item", "ml-100k.user")
         unpack(wheels[0], lambda name: name if name in wanted else None, into)
     ratings = into / "ml-100k.inter"
     (into / "u.data").write_bytes(ratings.read_bytes().split(b"\n", 1)[1])

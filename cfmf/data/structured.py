@@ -26,7 +26,8 @@ JSON_LINES = (".jsonl", ".ndjson", ".json")
 SEPARATOR = "\x1f"
 CONTROLS = "[\\x00-\\x1f\\x7f]"
 ROWS_AT_ONCE = 1 << 17
-OPTIONAL = ("year",)  # a field that a line may lack
+ATTRIBUTE = "attribute "
+OPTIONAL = ("year", ATTRIBUTE)  # starts of the names of fields that a line may lack
 Places = Mapping[str, str | int]
 """The column of each field that is needed, by name or by position from 0."""
 
@@ -193,7 +194,7 @@ def _fields(decoder: json.JSONDecoder, line: str, places: Places) -> tuple[list[
             return fields, ""
     fields = []
     for role, place in places.items():
-        if place not in found and role not in OPTIONAL:
+        if place not in found and not role.startswith(OPTIONAL):
             return [], f"the line has no key {place!r} for the {role}"
         value = found.get(str(place))
         value = "" if value is None else value

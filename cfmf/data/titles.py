@@ -100,7 +100,8 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
     odd_years = in_quotes = 0
     kinds = ("lines", "header_lines", "item_lines", "blank_lines", "continuation_lines")
     counts = dict.fromkeys(kinds, 0)
-    for one in _rows(path, layout, encoding):
+    limit = layout.columns - 1 if layout.title_last else -1
+    for one in table_rows(path, layout.dialect, encoding, layout.places, limit):
         counts["lines"] += one.lines
         counts["continuation_lines"] += one.lines - 1
         if layout.header and one.number == 1:
@@ -125,29 +126,37 @@ def read_titles(path: Path, layout: TitleLayout, text_ids: bool = False) -> Titl
     return Titles(_table(rows), counts, odd_years, encoding, bad)
 
 
-def _rows(path: Path, layout: TitleLayout, encoding: str) -> Iterator[Record]:
-    """The rows of a file of titles; bytes that its encoding does not have become surrogates.
+def table_rows(
+    path: Path, dialect: Dialect, encoding: str, places: Places, limit: int = -1
+) -> Iterator[Record]:
+    """The rows of a file; bytes that its encoding does not have become surrogates.
+
+    Parameters
+    ----------
+    places
+        Of a file that `is_structured`, the column of each field; otherwise empty.
+    limit
+        At most so many separators divide a row that is not quoted; -1 for all.
 
     Raises
     ------
     ValueError
         If it cannot be decoded, or a quote is not closed.
     """
-    if layout.places:
-        yield from structured_records(path, layout.places)
+    if places:
+        yield from structured_records(path, places)
         return
-    limit = layout.columns - 1 if layout.title_last else -1
     try:
         with open(path, encoding=encoding, errors="surrogateescape", newline="\n") as text:
             lines = lines_of(text, path.name)
-            for row in records(lines, layout.dialect, path.name, limit):
+            for row in records(lines, dialect, path.name, limit):
                 if row.number == 1 and row.fields:
                     row.fields[0] = row.fields[0].removeprefix("\ufeff")
                 yield row
     except UnicodeError as error:
         raise ValueError(
             f"{path} is not valid {encoding.replace('_', '-')} ({error}); set"
-            " `table.titles.encoding` to its encoding, or save it as UTF-8"
+            f" `{dialect.key}.encoding` to its encoding, or save it as UTF-8"
         ) from None
 
 
@@ -180,7 +189,7 @@ def _title_row(
 ) -> tuple[int | str, str, int | None]:
     """Item, title and year of a row; raises ValueError if it has none."""
     fields = _fields(row, layout)
-    item = _item(fields[layout.item], text_ids)
+    item = identifier(fields[layout.item], text_ids, "item")
     title = fields[layout.title]
     title = layout.misspelt.get(title, title)
     _check_title(title, layout.dialect.quoted)
@@ -210,16 +219,16 @@ def _fields(row: Record, layout: TitleLayout) -> list[str]:
     return row.fields
 
 
-def _item(text: str, text_ids: bool) -> int | str:
-    """The item that a text identifies; raises ValueError if it identifies none."""
+def identifier(text: str, text_ids: bool, what: str = "id") -> int | str:
+    """The user or item that a text identifies; raises ValueError if it identifies none."""
     if text_ids:
         if fault := text_fault(text):
-            raise ValueError(f"the item {fault}")
+            raise ValueError(f"the {what} {fault}")
         return text
     if not (text.isascii() and text.isdigit()):
-        raise ValueError("the item is not a whole number")
+        raise ValueError(f"the {what} is not a whole number")
     if len(text) > 19 or int(text) >= 1 << 63:
-        raise ValueError("the item's number is 2^63 or more")
+        raise ValueError(f"the {what}'s number is 2^63 or more")
     return int(text)
 
 

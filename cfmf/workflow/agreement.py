@@ -114,6 +114,10 @@ def _table(block: Block) -> Iterator[str]:
     table = block["table"]
     files = {"ratings": table["ratings"], "test": table["test"]}
     files["titles.file"] = table["titles"]["file"]
+    for name, block in table["attributes"].items():
+        files[f"attributes.{name}.file"] = block["file"]
+        if block["file"] and not block["columns"]:
+            yield f"table.attributes.{name}.columns is empty; list the columns of {block['file']}"
     taken: dict[str, str] = {"manifest.json": "the list of files that this program writes"}
     for key, name in files.items():
         placed = decompressed_name(name)

@@ -129,13 +129,10 @@ def pick(block: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for key in keys:
-        name, _, rest = key.partition(".")
-        if name not in block:
-            continue
-        if rest:
-            found.setdefault(name, {}).update(pick(block[name], rest))
-        else:
-            found[name] = block[name]
+        name = key.partition(".")[0]
+        below = [rest for other in keys if (rest := other.removeprefix(f"{name}.")) != other]
+        if name in block:
+            found[name] = pick(block[name], *below) if below else block[name]
     return found
 
 

@@ -166,7 +166,7 @@ def test_only_methods_that_use_it_wait_for_it(config, monkeypatch):
     check(config)
     plan = Plan(config, NotImplemented)
     assert plan.side(name, "baseline") == []
-    assert plan.side(name, "baseline", "dated") == [f"results/{name}/matrices/side.npz"]
+    assert plan.side(name, "baseline", "dated") == [f"results/{name}/side/side.npz"]
     log = f"results/{name}/logs/build_side.log"
     assert log in plan.jobs("log", name, [])
     monkeypatch.setattr(Dated, "uses", frozenset())

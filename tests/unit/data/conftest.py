@@ -1,21 +1,17 @@
 """Data set blocks completed from the schema, and raw folders."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
 from cfmf.data.formats import read
 from cfmf.data.sources import retrieve
+from cfmf.workflow import config
 from cfmf.workflow.config import completed
-
-SCHEMA = Path(__file__).parents[3] / "schemas" / "dataset.schema.yaml"
 
 
 @pytest.fixture(scope="session")
 def schema():
     """Schema of one data set's config block."""
-    return yaml.safe_load(SCHEMA.read_text("utf-8"))["$defs"]["dataset"]
+    return config.schema()["properties"]["datasets"]["additionalProperties"]
 
 
 @pytest.fixture(scope="session")
