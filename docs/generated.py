@@ -262,6 +262,8 @@ def methods() -> str:
                 "draws random numbers": "yes" if found.stochastic else "no",
                 "trained in": found.iterates or "one pass",
                 "one job": "for each k and reg" if found.job_per_point else "for the whole grid",
+                "knows beside the ratings": ", ".join(sorted(found.uses)).replace("_", " ")
+                or "nothing",
                 "its models also": ", ".join(sorted(found.can)) or "nothing further",
             }
             described = schema(found)

@@ -11,6 +11,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from cfmf.methods.base import Method
+from cfmf.side import USES
 
 PACKAGES = ("cfmf.methods", "cfmf.published.methods")
 ENTRY_POINTS = "cfmf.methods"
@@ -117,6 +118,15 @@ def family(name: str) -> str:
     return method(name).family
 
 
+def uses(name: str) -> list[str]:
+    """What a method uses beside the ratings, in the order of `cfmf.side.USES`; nothing if unknown.
+
+    Where methods are chosen or ranked, those that use more than others are named apart.
+    """
+    found = methods().get(name)
+    return [use for use in USES if found and use in found.uses]
+
+
 def searched() -> list[str]:
     """Names of the installed methods that the adaptive search can tune.
 
@@ -174,8 +184,11 @@ def schema(found: type[Method]) -> dict[str, Any]:
                 "default": grids[name],
             }
         properties[name] = one
+    also = " and ".join(use for use in USES if use in found.uses).replace("_", " ")
+    said = " ".join((found.__doc__ or "").split("\n\n")[0].split())
+    said += f" Also uses {also}, not only ratings." if also else ""
     return {
-        "description": " ".join((found.__doc__ or "").split("\n\n")[0].split()),
+        "description": said,
         "type": "object",
         "additionalProperties": False,
         "default": {},

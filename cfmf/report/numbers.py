@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cfmf.evaluation.collect import EACH_USER
-from cfmf.methods.registry import family
+from cfmf.methods.registry import family, uses
 from cfmf.metrics import METRICS
 from cfmf.report.context import Study
 from cfmf.selection import best
@@ -35,8 +35,8 @@ def summary(study: Study) -> pd.DataFrame:
 
     Columns method, family, the metrics that are `in_summary` (`cfmf.metrics`), sd (of the RMSE over
     folds, n − 1), coverage (share of test ratings predicted without the fallback), folds, setting,
-    seconds (to fit on one fold's train part and predict its test part), search (seconds of
-    everything that method did).
+    uses (what a method knows beside the ratings, keys of `cfmf.side.USES`), seconds (to fit on one
+    fold's train part and predict its test part), search (seconds of everything that method did).
     """
     rmse = errors_on_test(study).groupby("method")["value"]
     table = pd.DataFrame({"sd": rmse.std(), "folds": rmse.size()})
@@ -51,6 +51,7 @@ def summary(study: Study) -> pd.DataFrame:
     for name in ("seconds", "search"):
         table[name] = seconds.get(name, np.nan)
     table.insert(0, "family", [family(str(method)) for method in table.index])
+    table["uses"] = [", ".join(uses(str(method))) for method in table.index]
     return table.sort_values("rmse").rename_axis("method").reset_index()
 
 

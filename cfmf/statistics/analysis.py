@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cfmf.methods.registry import family as kind
+from cfmf.methods.registry import uses
 from cfmf.selection import chosen_rows
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.families import adjust
@@ -290,7 +291,11 @@ def pairs_of_methods(
 
 
 def roles(held: Sequence[str], block: Mapping[str, Any]) -> tuple[str, str]:
-    """Control and primary method: those of the config or, where they were not run, substitutes."""
+    """Control and primary method: those of the config or, where they were not run, substitutes.
+
+    A method that uses more than the ratings is a substitute only where there is no other.
+    """
+    held = sorted(held, key=lambda name: bool(uses(name)))
     neighbours = [name for name in held if kind(name) == "neighbours"]
     control = next(name for name in (block["control"], *neighbours, *held) if name in held)
     others = [name for name in held if name != control]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cfmf.methods.registry import family
+from cfmf.methods.registry import family, uses
 from cfmf.selection import best, edge
 from cfmf.statistics.names import COMPOSITES
 from cfmf.tables import where
@@ -160,8 +160,9 @@ def of_methods(selected: pd.DataFrame) -> pd.DataFrame:
 def composites(selected: pd.DataFrame) -> pd.DataFrame:
     """The best of each family, fold by fold: what its method of lowest validation RMSE predicts.
 
-    The choice is made within each fold. Over all folds it would depend on test ratings, because the
-    validation part of one fold is test data of another.
+    A method that uses more than the ratings is never taken. The choice is made within each fold:
+    over all folds it would depend on test ratings, because the validation part of one fold is test
+    data of another.
 
     Parameters
     ----------
@@ -176,7 +177,8 @@ def composites(selected: pd.DataFrame) -> pd.DataFrame:
     rows = where(selected, metric="rmse")
     wide = rows.pivot_table(index=["fold", "method"], columns="split", values="value").reset_index()
     wide = wide.assign(family=wide["method"].map(family))
-    wide = wide[wide["family"].isin(COMPOSITES)].sort_values(["validation", "method"])
+    wide = wide[wide["family"].isin(COMPOSITES) & ~wide["method"].map(uses).astype(bool)]
+    wide = wide.sort_values(["validation", "method"])
     taken = wide.drop_duplicates(["fold", "family"]).sort_values(["fold", "family"])
     named = taken.assign(taken=taken["method"], method=taken["family"].map(COMPOSITES))
     named = named.rename(columns={"test": "value"}).rename_axis(columns=None)

@@ -57,7 +57,8 @@ def rounded(count: int) -> int:
 
 
 def _which(study: Study, words: Catalogue) -> Markup | None:
-    table = numbers.summary(study)
+    every = numbers.summary(study)
+    table = every[every["uses"] == ""] if (every["uses"] == "").any() else every
     best = table.iloc[0]
     text = words(
         "questions.which_best", method=code(best["method"]), rmse=number(best["rmse"], "rmse")
@@ -67,6 +68,10 @@ def _which(study: Study, words: Catalogue) -> Markup | None:
     if len(quick):
         share = number(QUICK, "percent")
         text += " " + words("questions.which_quick", share=share, **_named(quick.iloc[0]))
+    if every["rmse"].iloc[0] < best["rmse"]:
+        found = every.iloc[0]
+        also = ", ".join(words.terms("uses", found["uses"].split(", ")))
+        text += " " + words("questions.which_informed", also=also, **_named(found))
     return text
 
 

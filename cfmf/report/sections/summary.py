@@ -130,8 +130,10 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
     ]
     costs = "coverage seconds=seconds_fold search=seconds_all what"
     what = [words.otherwise(f"method.{name}", label(name)).striptags() for name in table["method"]]
-    table = table.assign(what=what)
-    every = columns(words, "method rmse=test_rmse sd", *scored, costs)
+    also = [words.terms("uses", filter(None, keys.split(", "))) for keys in table["uses"]]
+    table = table.assign(what=what, also=[", ".join(one) for one in also])
+    names = "method also=also_knows rmse=test_rmse sd" if any(also) else "method rmse=test_rmse sd"
+    every = columns(words, names, *scored, costs)
     kept = [column for column in every if table[column.key].notna().any()]
     title = words("summary.table", folds=number(int(table["folds"].max())))
     return tabulated(words, "summary", title, table, *kept)

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from cfmf.evaluation.item_mean import OVER
-from cfmf.report.page import Answers, Note
+from cfmf.methods import registry
+from cfmf.report.page import Answers, Note, Table
 from cfmf.report.sections import questions, summary
 from cfmf.report.strings import Catalogue
 
@@ -119,3 +120,15 @@ def test_a_quick_study_says_so_first_and_once(study):
     assert note.html.startswith("Quick study")
     shown = str(summary.blocks(study, WORDS)) + answers(study)["how_sure"]
     assert "Quick study" not in shown
+
+
+def test_a_method_that_knows_more_is_named_apart(study, monkeypatch):
+    monkeypatch.setattr(registry.method("mf"), "uses", frozenset({"dates", "item_attributes"}))
+    answer = re.sub("</?data.*?>", "", answers(study)["which"])
+    assert "On average over the folds, <code>item-knn</code> has the lowest" in answer
+    assert "With more than the ratings (dates, attributes of items), <code>mf</code>" in answer
+    [table] = [one for one in summary.blocks(study, WORDS) if isinstance(one, Table)][:1]
+    assert "also knows" in [column.heading for column in table.columns]
+    also = {row["method"]: row["also"] for row in table.rows}
+    assert also["mf"] == "dates, attributes of items"
+    assert also["item-knn"] == ""

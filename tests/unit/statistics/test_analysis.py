@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from cfmf import selection, verdict
+from cfmf.methods import registry
 from cfmf.published import keys
 from cfmf.published import uncorrected as published
 from cfmf.statistics import analysis, blocks, contrasts, names
@@ -245,6 +246,16 @@ def test_best_of_each_family_is_chosen_within_folds_on_validation(make_study, bl
     best = rows[rows["group_b"] == "best_neighbours"]
     expected = taken["best_factorization"].mean() - taken["best_neighbours"].mean()
     assert best.loc[best["test"] == names.CORRECTED_T, "effect"].item() == pytest.approx(expected)
+
+
+def test_a_method_that_knows_more_is_no_best_of_its_family(make_study, block, monkeypatch):
+    metrics, users = make_study(("mf", "als"), ("user-knn",), effects={"mf": -0.3}, noise=0.0)
+    monkeypatch.setattr(registry.method("mf"), "uses", frozenset({"dates"}))
+    measured = analysis.Measured(metrics, selection.choose(metrics), users)
+    assert set(measured.best["taken"]) == {"als", "user-knn"}
+    absent = {**block, "primary": "svd", "control": "user-knn"}
+    assert analysis.roles(["mf", "als", "user-knn"], absent) == ("user-knn", "als")
+    assert analysis.roles(["mf", "user-knn"], absent) == ("user-knn", "mf")
 
 
 def test_a_composite_that_is_the_declared_pair_is_compared_once(small, block):
