@@ -72,14 +72,25 @@ class Side:
             of_items = of_items[items]
         return replace(self, days=days, users=of_users, items=of_items)
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that is known, as a file of `save_side` holds it."""
+        arrays: dict[str, Any] = {
+            "user_names": np.array(self.user_names, np.str_),
+            "item_names": np.array(self.item_names, np.str_),
+        }
+        for name in USES.values():
+            matrix = getattr(self, name)
+            if matrix is not None:
+                arrays[f"{name}_shape"] = np.array(matrix.shape, np.int64)
+                for part in ("data", "indices", "indptr"):
+                    arrays[f"{name}_{part}"] = getattr(matrix, part)
+        return arrays
 
-def pair_days(
-    days: sparse.csr_array, train: sparse.csr_array, users: NDArray[Any], items: NDArray[Any]
-) -> NDArray[np.int32]:
-    """The day of each queried pair, int32.
 
-    A pair without a date has that of the user's last dated training rating; a user without one, as
-    one whom `days` has no row of, the last of all days.
+def usual_days(days: sparse.csr_array, train: sparse.csr_array) -> NDArray[np.int32]:
+    """The day of each user's pairs without a date, int32: that of the last dated training rating.
+
+    A user without one has the last of all days.
 
     Parameters
     ----------
@@ -88,19 +99,25 @@ def pair_days(
     train
         Users × items, CSR: the training ratings.
     """
-    n = days.shape[1]
-    known = row_numbers(days).astype(np.int64) * n + days.indices
-    trained = row_numbers(train).astype(np.int64) * n + train.indices
-    newest = int(days.data.max(initial=1))
-    size = 1 + max(len(train.indptr), int(np.max(users, initial=0)))
-    last = np.zeros(size, np.int32)
-    at, found = _places(known, trained)
-    np.maximum.at(last, row_numbers(train)[found], days.data[at[found]])
-    last[last == 0] = newest
-    answer = last[users]
-    at, found = _places(known, np.asarray(users, np.int64) * n + items)
-    answer[found] = days.data[at[found]]
-    return answer
+    users = row_numbers(train)
+    at, found = _places(_numbers(days), _numbers(train))
+    last = np.zeros(train.shape[0], np.int32)
+    np.maximum.at(last, users[found], days.data[at[found]])
+    last[last == 0] = days.data.max(initial=1)
+    return last
+
+
+def pair_days(
+    days: sparse.csr_array, usual: NDArray[np.int32], users: NDArray[Any], items: NDArray[Any]
+) -> NDArray[np.int32]:
+    """The day of each queried pair, int32; of one without a date, what `usual_days` found."""
+    at, found = _places(_numbers(days), np.asarray(users, np.int64) * days.shape[1] + items)
+    return np.where(found, days.data[at], usual[users]) if days.nnz else usual[users]
+
+
+def _numbers(pattern: sparse.csr_array) -> NDArray[np.int64]:
+    """A number of each stored entry, in increasing order where its indices are sorted."""
+    return row_numbers(pattern).astype(np.int64) * pattern.shape[1] + pattern.indices
 
 
 def _places(
@@ -115,18 +132,8 @@ def _places(
 
 def save_side(path: str | Path, side: Side) -> None:
     """Write it as `.npz`, whole or not at all."""
-    arrays: dict[str, Any] = {
-        "user_names": np.array(side.user_names, np.str_),
-        "item_names": np.array(side.item_names, np.str_),
-    }
-    for name in USES.values():
-        matrix = getattr(side, name)
-        if matrix is not None:
-            arrays[f"{name}_shape"] = np.array(matrix.shape, np.int64)
-            for part in ("data", "indices", "indptr"):
-                arrays[f"{name}_{part}"] = getattr(matrix, part)
     with atomic_write(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+        np.savez_compressed(temporary, allow_pickle=False, **side.arrays())
 
 
 def load_side(path: str | Path, uses: Collection[str] = tuple(USES)) -> Side | None:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from cfmf.models import Model
+from cfmf.side import Side
 
 WATCHED = ("train_rmse", "validation_rmse", "test_rmse")
 LOSSES = ("loss", "delta_loss")
@@ -46,6 +47,8 @@ class Task:
         Lowest and highest rating of a bounded output; None takes those of `train`.
     bias_reg
         Penalties of the biases of users and of items, in ratings; None takes the solver's for both.
+    side
+        What is known beside the ratings, where the method uses it.
     name
         For messages: fold and seed.
     report
@@ -69,6 +72,7 @@ class Task:
     seconds: float | None = None
     bounds: tuple[float, float] | None = None
     bias_reg: tuple[float, float] | None = None
+    side: Side | None = None
     name: str = "one run"
     report: Callable[[int, Mapping[str, float]], None] | None = None
 

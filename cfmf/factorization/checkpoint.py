@@ -21,8 +21,8 @@ def fingerprint(solver: Solver, tasks: Sequence[Task]) -> str:
     """Hash of what decides a training and its measures, so that no other's state is taken for it.
 
     That is the solver's settings, the factors it was given to start from, the files of the package
-    that it imports, and of every task all parts, its start, and all settings but its name and its
-    report.
+    that it imports, and of every task all parts, its start, what is known beside the ratings, and
+    all settings but its name and its report.
     """
     digest = hashlib.sha256(repr(solver).encode())
     for array in getattr(solver, "start", None) or ():
@@ -31,6 +31,8 @@ def fingerprint(solver: Solver, tasks: Sequence[Task]) -> str:
         digest.update(f"{path} {sha256(ROOT / path)}".encode())
     for task in tasks:
         for array in task.start.arrays().values() if task.start is not None else ():
+            _add(digest, array)
+        for array in task.side.arrays().values() if task.side is not None else ():
             _add(digest, array)
         settings = (task.seed, task.watch_test, task.epochs, task.seconds)
         digest.update(repr((*settings, task.bounds, task.bias_reg)).encode())

@@ -35,7 +35,8 @@ import pandas as pd
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.gibbs_chain import Chain, Draw, Known, Settings, beginning_with
-from cfmf.factorization.model import Factorization, Posterior, rated_rows
+from cfmf.factorization.model import Factorization, rated_rows
+from cfmf.factorization.posterior import Posterior
 from cfmf.observed import root_mean_square
 from cfmf.progress import progress
 from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task

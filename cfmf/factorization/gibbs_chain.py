@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from cfmf.factorization.gibbs_rows import RATE, SHAPE, Rows, implicit
+from cfmf.factorization.dated import DatedFactorization
+from cfmf.factorization.gibbs_rows import RATE, SHAPE, Observed, Rows, implicit
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
-from cfmf.kernels.solve import inner_products
+from cfmf.kernels.solve import add_third, inner_products
 from cfmf.neighbours.biases import Biases, fit_biases, tuned_regs
+from cfmf.observed import pairs, row_numbers
+from cfmf.side import Side, pair_days, usual_days
 from cfmf.tasks import Task
 
 
@@ -72,34 +77,69 @@ class Known(NamedTuple):
     ----------
     task
         What is learned from.
-    by_item
-        Its training ratings, items × users.
     biases
         Those that the chains start from.
-    user_links, item_links
-        What shifts the prior means of users and items, as `cfmf.factorization.gibbs_rows.Rows`
-        takes it.
+    users, items, days
+        The training ratings by user, by item and, if days are known, by day.
+    usual_days
+        Of each user, as `cfmf.side.usual_days` has it.
+    part_days
+        The day of each pair of each part of the task, counted from 0; empty without days.
     """
 
     task: Task
-    by_item: sparse.csr_array
     biases: Biases
-    user_links: list[sparse.csr_array]
-    item_links: list[sparse.csr_array]
+    users: Observed
+    items: Observed
+    days: Observed | None = None
+    usual_days: np.ndarray | None = None
+    part_days: Mapping[str, np.ndarray] = MappingProxyType({})
 
     @classmethod
     def of(cls, settings: Settings, task: Task) -> Known:
         """What chains of these settings share."""
-        by_item = sparse.csr_array(task.train.T.tocsr())
+        train, side = task.train, task.side or Side()
+        places = sparse.csr_array((np.arange(train.nnz), train.indices, train.indptr), train.shape)
+        by_item = sparse.csr_array(places.T.tocsr())
+        order = by_item.data
+        by_item.data = train.data[order]
         # From biases of zero, whose precision is then drawn as in the thousands, a chain on sparse
         # ratings takes hundreds of sweeps to those that the ratings support.
-        biases = fit_biases(task.train, *tuned_regs(task.train))
-        found = cls(task, by_item, biases, [], [])
-        if settings.implicit in ("users", "both"):
-            found.user_links.append(implicit(task.train, settings.dtype))
-        if settings.implicit == "both":
-            found.item_links.append(implicit(by_item, settings.dtype))
-        return found
+        biases = fit_biases(train, *tuned_regs(train))
+        users, items = Observed(train, []), Observed(by_item, [], order=order)
+        for observed, attributes, sides in (
+            (users, side.users, ("users", "both")),
+            (items, side.items, ("both",)),
+        ):
+            if settings.implicit in sides:
+                observed.links.append(implicit(observed.ratings, settings.dtype))
+            if attributes is not None:
+                observed.links.append(sparse.csr_array(attributes.T.tocsr().astype(settings.dtype)))
+        known = cls(task, biases, users, items)
+        return known if side.days is None else known.with_days(side.days)
+
+    def with_days(self, days: sparse.csr_array) -> Known:
+        """With the day of every pair too; `days` as `cfmf.side.Side` has them."""
+        train = self.task.train
+        usual = usual_days(days, train)
+        part_days = {
+            name: pair_days(days, usual, *pairs(part)) - 1
+            for name, part in self.task.parts().items()
+        }
+        own = part_days["train"]
+        order = np.argsort(own, kind="stable")
+        counts = np.bincount(own, minlength=int(max(usual.max(), days.data.max(initial=1))))
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        users = row_numbers(train)[order]
+        shape = (len(counts), train.shape[0])
+        by_day = sparse.csr_array((train.data[order], users, indptr), shape=shape)
+        return self._replace(
+            users=self.users._replace(third=own),
+            items=self.items._replace(third=own[self.items.order]),
+            days=Observed(by_day, [], train.indices[order], order),
+            usual_days=usual,
+            part_days=part_days,
+        )
 
 
 class Chain:
@@ -116,14 +156,17 @@ class Chain:
     """
 
     def __init__(self, settings: Settings, known: Known, number: int = 0) -> None:
-        self.settings, self.task, k = settings, known.task, settings.k
+        self.settings, self.known, self.task, k = settings, known, known.task, settings.k
         train, biases = known.task.train, known.biases
         seed = chain_seed(known.task.seed, number)
         users, items = start_factors(*train.shape, k, settings.initial_scale / k**0.5, seed)
         left, right = side_by_side(users.astype(settings.dtype), items.astype(settings.dtype))
         left[:, k], right[:, k + 1] = biases.user, biases.item
-        self.users = Rows(train, left, k, k, known.user_links)
-        self.items = Rows(known.by_item, right, k, k + 1, known.item_links)
+        self.users, self.items = Rows(known.users, left, k, k), Rows(known.items, right, k, k + 1)
+        self.kinds = {"users": self.users, "items": self.items}
+        if known.days is not None:
+            days = np.zeros((known.days.ratings.shape[0], left.shape[1]), left.dtype)
+            self.kinds["days"] = Rows(known.days, days, k, k)
         self.mean = float(train.data.mean(dtype=np.float64))
         self.alpha = 1.0
         self.rng = np.random.default_rng(seed)
@@ -140,19 +183,36 @@ class Chain:
         """
         self.sweep(serial)
         parts = self.task.parts()
-        means = {name: self.predict(part, serial) for name, part in parts.items()}
+        means = {name: self.predict(name, serial) for name in parts}
         self.draw_noise(means["train"] - self.task.train.data)
         return {name: Draw(means[name], self.variance(part)) for name, part in parts.items()}
 
     def sweep(self, serial: bool = False) -> None:
-        """Draw the vectors of users and items and their priors, given everything else."""
-        for side, other in ((self.users, self.items), (self.items, self.users)):
-            side.draw_priors(self.rng)
-            side.draw_rows(other, self.mean, self.alpha, self.rng, serial)
+        """Draw the vectors of users, items and days and their priors, given everything else."""
+        for name, rows in self.kinds.items():
+            others = [other for other in self.kinds.values() if other is not rows]
+            # Days start from zeros, whose precision would be drawn as too high.
+            if name != "days":
+                rows.draw_priors(self.rng)
+            rows.draw_rows(others, self.mean, self.alpha, self.rng, serial)
+            if name == "days":
+                rows.draw_priors(self.rng)
 
-    def predict(self, part: sparse.csr_array, serial: bool = False) -> np.ndarray:
-        """What the current draw predicts, float64."""
-        products = inner_products(part, self.users.block, self.items.block, serial)
+    def observe(self, values: np.ndarray) -> None:
+        """Take these for the training ratings."""
+        for rows in self.kinds.values():
+            rows.observe(values)
+
+    def predict(self, part: str, serial: bool = False) -> np.ndarray:
+        """What the current draw predicts for a part of the task, float64."""
+        pattern = self.task.parts()[part]
+        left, right = self.users.block, self.items.block
+        products = inner_products(pattern, left, right, serial)
+        if "days" in self.kinds:
+            days, at = self.kinds["days"].block, self.known.part_days[part]
+            k = self.settings.k
+            add_third(pattern.indptr, pattern.indices, at, left, right, days, k, products)
+            products += days[at, k]
         return (self.mean + products).astype(np.float64)
 
     def variance(self, part: sparse.csr_array) -> np.ndarray:
@@ -178,7 +238,18 @@ class Chain:
 
     def model(self, rated: tuple[np.ndarray, np.ndarray]) -> Factorization:
         """The current draw as a model; `rated` as `Factorization` has it."""
-        return as_model(self.users.block, self.items.block, self.settings.k, self.mean, rated=rated)
+        k = self.settings.k
+        model = as_model(self.users.block, self.items.block, k, self.mean, rated=rated)
+        if self.task.side is None or self.known.usual_days is None:
+            return model
+        days = self.kinds["days"].block.astype(np.float32)
+        return DatedFactorization(
+            **vars(model),
+            day_factors=days[:, :k].copy(),
+            day_bias=days[:, k].copy(),
+            days=self.task.side.days,
+            usual_days=self.known.usual_days,
+        )
 
     def noise(self) -> tuple[float, np.ndarray, np.ndarray]:
         """α, w and v of the current draw, the last two float32."""
@@ -191,16 +262,16 @@ class Chain:
             "alpha": np.array(self.alpha),
             "generator": np.array(json.dumps(self.rng.bit_generator.state)),
         }
-        for name, side in (("users", self.users), ("items", self.items)):
-            state |= {f"{name}_{key}": array for key, array in side.state().items()}
+        for name, rows in self.kinds.items():
+            state |= {f"{name}_{key}": array for key, array in rows.state().items()}
         return state
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
         self.alpha = float(state["alpha"])
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
-        for name, side in (("users", self.users), ("items", self.items)):
-            side.restore(beginning_with(f"{name}_", state))
+        for name, rows in self.kinds.items():
+            rows.restore(beginning_with(f"{name}_", state))
 
 
 def chain_seed(seed: int, number: int) -> int:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.special import gammaln, softmax
 
-from cfmf.kernels.solve import draw_links, solve_rows
+from cfmf.kernels.solve import draw_links, solve_pairs, solve_rows
 
 SHAPE = RATE = 1.0  # of every Gamma prior
 SHRINK = 1.0  # prior observations of a mean μ_f
@@ -59,32 +60,46 @@ class Links:
         )
 
 
+class Observed(NamedTuple):
+    """The training ratings from one side, as `Rows` takes them.
+
+    Attributes
+    ----------
+    ratings
+        Rows × rows of another kind.
+    links
+        What shifts the prior means of the rows, links × rows each, as `Links` has it.
+    third
+        Where each rating is also of a row of a third kind: that row, int32, in the order of
+        `ratings`.
+    order
+        Place of each rating in the training ratings by user; None where these are they.
+    """
+
+    ratings: sparse.csr_array
+    links: list[sparse.csr_array]
+    third: np.ndarray | None = None
+    order: np.ndarray | None = None
+
+
 class Rows:
     """Rows of one kind, their ratings and the state of their priors.
 
     Parameters
     ----------
-    ratings
-        Rows × rows of the other kind.
+    observed
+        Their ratings and links.
     block
         Rows × columns: k factors, a bias and a 1, in the layout of
         `cfmf.factorization.objective`.
     bias
         Column of the bias; that of the 1 is the other one after the factors.
-    links
-        What shifts the prior means, links × rows each, as `Links` has it.
     """
 
-    def __init__(
-        self,
-        ratings: sparse.csr_array,
-        block: np.ndarray,
-        k: int,
-        bias: int,
-        links: Sequence[sparse.csr_array] = (),
-    ) -> None:
-        self.ratings, self.block = ratings, block
-        self.links = [Links(one, block) for one in links]
+    def __init__(self, observed: Observed, block: np.ndarray, k: int, bias: int) -> None:
+        self.ratings, self.third, self.order = observed.ratings, observed.third, observed.order
+        self.block, self.bias = block, bias
+        self.links = [Links(one, block) for one in observed.links]
         self.own_one = 2 * k + 1 - bias  # k + 1 for users, k for items
         self.free = np.array([*range(k), bias])
         self.active = k + 2
@@ -93,6 +108,12 @@ class Rows:
         self.sums = np.zeros_like(block)  # Σ_j weight_uj y_j
         self.reliability = np.ones(len(block))  # w_u; stays 1 where the noise is shared
         self.spread = float(SPREADS[len(SPREADS) // 2])  # ν
+
+    def observe(self, values: np.ndarray) -> None:
+        """Take these for the training ratings, in their order by user."""
+        ordered = values if self.order is None else values[self.order]
+        given = ordered.astype(self.block.dtype), self.ratings.indices, self.ratings.indptr
+        self.ratings = sparse.csr_array(given, shape=self.ratings.shape)
 
     def draw_priors(self, rng: np.random.Generator) -> None:
         """μ, λ and, for every kind of links, y and κ, given the rows."""
@@ -108,12 +129,55 @@ class Rows:
         self.sums[:, self.free] = (self.block - self.mean - residuals)[:, self.free]
 
     def draw_rows(
-        self, other: Rows, mean: float, alpha: float, rng: np.random.Generator, serial: bool
+        self,
+        others: Sequence[Rows],
+        mean: float,
+        alpha: float,
+        rng: np.random.Generator,
+        serial: bool,
     ) -> None:
-        """Every row's factors and bias, given the other side; `serial` as `solve_rows` has it."""
+        """Every row's factors and bias, given those of one or two other kinds.
+
+        `serial` as `cfmf.kernels.solve.solve_rows` has it.
+        """
         # Divided by the row's own precision, every observation of the other side weighs its v_i.
-        root = np.sqrt(other.reliability).astype(self.block.dtype)
         own = (alpha * self.reliability).astype(self.block.dtype)[:, None]
+        precision = np.ones_like(self.block)
+        precision[:, self.free] = self.precision[self.free]
+        pull = precision * (self.mean + self.sums) / own
+        precision /= own
+        noise = rng.standard_normal(self.block.shape, self.block.dtype) / np.sqrt(own)
+        roots = [np.sqrt(one.reliability).astype(self.block.dtype) for one in others]
+        if self.third is None:
+            self.block[:] = self.regression(
+                others[0], roots[0], mean, (precision, pull, noise), serial
+            )
+        else:
+            first, second = others
+            self.block[:] = solve_pairs(
+                self.ratings,
+                self.third,
+                (first.block, second.block),
+                (mean + first.block[:, first.bias], second.block[:, second.bias]),
+                (roots[0], roots[1]),
+                (len(self.free) - 1, self.bias, self.active),
+                precision,
+                pull,
+                noise,
+                serial,
+            )
+        self.block[:, self.own_one] = 1
+
+    def regression(
+        self,
+        other: Rows,
+        root: np.ndarray,
+        mean: float,
+        prior: tuple[np.ndarray, ...],
+        serial: bool,
+    ) -> np.ndarray:
+        """The rows drawn given one other kind, whose observations have the weights `root`²."""
+        precision, pull, noise = prior
         design = other.block * root[:, None]
         design[:, self.own_one] = 0  # the other side's bias is an offset, not a regressor
         offsets = (mean + other.block[:, self.own_one]) * root
@@ -125,15 +189,9 @@ class Rows:
             ),
             shape=self.ratings.shape,
         )
-        precision = np.ones_like(self.block)
-        precision[:, self.free] = self.precision[self.free]
-        pull = precision * (self.mean + self.sums) / own
-        precision /= own
-        noise = rng.standard_normal(self.block.shape, self.block.dtype) / np.sqrt(own)
-        self.block[:] = solve_rows(
+        return solve_rows(
             ratings, design, offsets, 1.0, precision, pull, self.active, noise, serial
         )
-        self.block[:, self.own_one] = 1
 
     def draw_reliability(self, squares: np.ndarray, rng: np.random.Generator) -> None:
         """Draw w of every row given Σ_i α v_i error² over its ratings, then ν given w."""

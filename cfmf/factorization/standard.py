@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cfmf.factorization.model import Factorization, Posterior
+from cfmf.factorization.model import Factorization
+from cfmf.factorization.posterior import Posterior
 from cfmf.observed import row_keys
 from cfmf.tasks import LOSSES, WATCHED, Fitted, Task
 
@@ -54,6 +55,7 @@ class Standard:
         moved["bounds"] = task.bounds and tuple(
             (end - self.centre) / self.unit for end in task.bounds
         )
+        moved["side"] = task.side and task.side.rows(self.users, self.items)
         report = task.report and self.reporting(task.report)
         start = task.start
         if isinstance(start, Factorization):

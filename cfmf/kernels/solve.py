@@ -85,6 +85,66 @@ def solve_rows(
     return found
 
 
+def solve_pairs(
+    ratings: sparse.csr_array,
+    third: np.ndarray,
+    others: tuple[np.ndarray, np.ndarray],
+    offsets: tuple[np.ndarray, np.ndarray],
+    roots: tuple[np.ndarray, np.ndarray],
+    columns: tuple[int, int, int],
+    precision: np.ndarray,
+    pull: np.ndarray,
+    noise: np.ndarray,
+    serial: bool = False,
+) -> np.ndarray:
+    """As `solve_rows`, where a rating is of three rows whose factors interact two by two.
+
+    The design of a rating with rows f and s of the other kinds has the factors f + s and a 1 in the
+    column of the bias; its offset is offset_f + offset_s + f · s, and its weight root_f² root_s².
+
+    Parameters
+    ----------
+    ratings
+        Rows × rows of the first other kind, CSR; a pair may be there twice.
+    third
+        The row of the second other kind of each rating, int32.
+    others
+        Rows × c of the first and of the second other kind, whose first columns are factors.
+    offsets, roots
+        One a row of each.
+    columns
+        Number of factors, column of the bias, and how many columns take part.
+
+    Raises
+    ------
+    FloatingPointError
+        If a row's matrix is not positive definite.
+    """
+    dtype = precision.dtype
+    of_f, of_s, root_f, root_s = (one.astype(dtype, copy=False) for one in (*offsets, *roots))
+    found = np.empty(precision.shape, dtype)
+    with numba.parallel_chunksize(1):
+        failed = (_solve_pairs_serial if serial else _solve_pairs)(
+            ratings.indptr,
+            ratings.indices,
+            third,
+            ratings.data.astype(dtype, copy=False),
+            *others,
+            of_f,
+            of_s,
+            root_f,
+            root_s,
+            columns,
+            precision,
+            pull,
+            noise,
+            found,
+        )
+    if failed:
+        raise FloatingPointError(f"{failed} rows have no unique solution")
+    return found
+
+
 def inner_products(
     pattern: sparse.csr_array, left: np.ndarray, right: np.ndarray, serial: bool = False
 ) -> np.ndarray:
@@ -204,6 +264,137 @@ def _solve_group(  # type: ignore[no-untyped-def]
     return failed
 
 
+@_parallel
+def _solve_pairs(  # type: ignore[no-untyped-def]
+    indptr,
+    first,
+    second,
+    values,
+    f,
+    s,
+    of_f,
+    of_s,
+    root_f,
+    root_s,
+    columns,
+    precision,
+    pull,
+    noise,
+    found,
+):
+    failed = 0
+    for group in prange(-(-len(found) // ROWS_AT_A_TIME)):
+        failed += _solve_pair_group(
+            group,
+            indptr,
+            first,
+            second,
+            values,
+            f,
+            s,
+            of_f,
+            of_s,
+            root_f,
+            root_s,
+            columns,
+            precision,
+            pull,
+            noise,
+            found,
+        )
+    return failed
+
+
+@_serial
+def _solve_pairs_serial(  # type: ignore[no-untyped-def]
+    indptr,
+    first,
+    second,
+    values,
+    f,
+    s,
+    of_f,
+    of_s,
+    root_f,
+    root_s,
+    columns,
+    precision,
+    pull,
+    noise,
+    found,
+):
+    failed = 0
+    for group in range(-(-len(found) // ROWS_AT_A_TIME)):
+        failed += _solve_pair_group(
+            group,
+            indptr,
+            first,
+            second,
+            values,
+            f,
+            s,
+            of_f,
+            of_s,
+            root_f,
+            root_s,
+            columns,
+            precision,
+            pull,
+            noise,
+            found,
+        )
+    return failed
+
+
+@_compiled
+def _solve_pair_group(  # type: ignore[no-untyped-def]
+    group,
+    indptr,
+    first,
+    second,
+    values,
+    f,
+    s,
+    of_f,
+    of_s,
+    root_f,
+    root_s,
+    columns,
+    precision,
+    pull,
+    noise,
+    found,
+):
+    rows, c = found.shape
+    k, bias, active = columns
+    failed = 0
+    matrix = np.empty((c, c), f.dtype)
+    vector = np.empty((1, c), f.dtype)
+    gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), f.dtype)
+    targets = np.zeros((1, PAIRS_AT_A_TIME), f.dtype)
+    begin = group * ROWS_AT_A_TIME
+    for row in range(begin, min(begin + ROWS_AT_A_TIME, rows)):
+        matrix[:], vector[:] = 0, 0
+        for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
+            pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
+            for j in range(pairs):
+                x, y = first[start + j], second[start + j]
+                root = root_f[x] * root_s[y]
+                offset = of_f[x] + of_s[y]
+                for a in range(k):
+                    gathered[a, j] = (f[x, a] + s[y, a]) * root
+                    offset += f[x, a] * s[y, a]
+                gathered[bias, j] = root
+                targets[0, j] = (values[start + j] - offset) * root
+            padded = -(-pairs // LANES) * LANES
+            targets[0, pairs:padded] = 0
+            gathered[:, pairs:padded] = 0
+            _accumulate(gathered, targets, padded, active, matrix, vector)
+        one = f.dtype.type(1)
+        failed += _solve_row(matrix, vector, one, precision, pull, noise, active, row, found)
+    return failed
+
+
 @_compiled
 def _solve_row(  # type: ignore[no-untyped-def]
     matrix, vector, alpha, precision, pull, noise, active, row, found
@@ -223,6 +414,25 @@ def _solve_row(  # type: ignore[no-untyped-def]
     for a in range(found.shape[1]):
         found[row, a] = vector[0, a] if a < active else 0
     return failed
+
+
+@_serial
+def add_third(indptr, first, second, left, right, third, k, found):  # type: ignore[no-untyped-def]
+    """Add to each pair's entry of `found` (left + right) · third over k factors.
+
+    Parameters
+    ----------
+    indptr, first
+        CSR: the rows of `left`, and the row of `right` of each pair.
+    second
+        The row of `third` of each pair.
+    """
+    for row in range(len(indptr) - 1):
+        for j in range(indptr[row], indptr[row + 1]):
+            total = left.dtype.type(0)
+            for a in range(k):
+                total += (left[row, a] + right[first[j], a]) * third[second[j], a]
+            found[j] += total
 
 
 @_compiled

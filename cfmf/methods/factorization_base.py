@@ -72,7 +72,10 @@ class FactorizationMethod(Method):
         found: list[Fitted] = []
         for number, start in enumerate(range(0, len(tasks), size)):
             path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-{number}")
-            batch = [replace(task, bounds=self.scale) for task in tasks[start : start + size]]
+            batch = [
+                replace(task, bounds=self.scale, side=self.known(task.train.shape))
+                for task in tasks[start : start + size]
+            ]
             if self.raw_values:
                 found += solver.fit_tasks(batch, path)
                 continue

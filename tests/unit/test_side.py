@@ -15,7 +15,7 @@ from cfmf.evaluation.fitting import Setting
 from cfmf.imports import ROOT
 from cfmf.methods import registry
 from cfmf.methods.baseline import Baseline
-from cfmf.side import USES, Side, load_side, pair_days, save_side
+from cfmf.side import USES, Side, load_side, pair_days, save_side, usual_days
 from cfmf.testing import check_property, example, informed, properties
 from cfmf.tuning import Setup, tune
 from cfmf.workflow.config import ConfigError, check
@@ -85,14 +85,13 @@ def test_the_day_of_a_pair_is_its_own_else_the_users_last_else_the_last(seed, m,
     rng = np.random.default_rng(seed)
     days = random_days(rng, m, n, share)
     train = sparse.csr_array((rng.random((m, n)) < 0.5).astype("f4"))
-    users, items = rng.integers(0, m + 2, 30), rng.integers(0, n, 30)
+    users, items = rng.integers(0, m, 30), rng.integers(0, n, 30)
     known = days.toarray()
     expected = []
     for user, item in zip(users, items, strict=True):
-        own = known[user, item] if user < m else 0
-        trained = (known[user] * (train.toarray()[user] > 0)).max() if user < m else 0
-        expected.append(own or trained or max(1, known.max()))
-    assert pair_days(days, train, users, items).tolist() == expected
+        trained = (known[user] * (train.toarray()[user] > 0)).max()
+        expected.append(known[user, item] or trained or max(1, known.max()))
+    assert pair_days(days, usual_days(days, train), users, items).tolist() == expected
 
 
 def test_days_count_from_the_first_and_leave_out_what_has_no_date():

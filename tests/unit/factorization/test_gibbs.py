@@ -8,11 +8,14 @@ import pytest
 from scipy import sparse, stats
 
 from cfmf.factorization import checkpoint
+from cfmf.factorization.dated import DatedFactorization
 from cfmf.factorization.gibbs import Gibbs
 from cfmf.factorization.gibbs_chain import Chain, Known, chain_seed
 from cfmf.factorization.gibbs_rows import SPREADS, draw_normal_gamma, draw_spread
-from cfmf.kernels.solve import draw_links
-from cfmf.observed import root_mean_square
+from cfmf.factorization.model import rated_rows
+from cfmf.kernels.solve import draw_links, solve_pairs
+from cfmf.observed import pairs, root_mean_square
+from cfmf.side import Side
 from cfmf.tasks import Task
 
 
@@ -29,8 +32,8 @@ def test_mean_and_precision_come_from_their_posterior():
     assert stats.kstest(draws[:, 0], marginal.cdf).pvalue > 1e-3
 
 
-def chain_of(settings, ratings, seed=0):
-    return Chain(settings, Known.of(settings, Task(ratings, seed)))
+def chain_of(settings, ratings, seed=0, side=None):
+    return Chain(settings, Known.of(settings, Task(ratings, seed, side=side)))
 
 
 def test_links_converge_to_their_joint_posterior():
@@ -62,6 +65,55 @@ def test_links_converge_to_their_joint_posterior():
     np.testing.assert_allclose(np.cov(np.array(found).T), covariance, atol=0.02)
 
 
+@pytest.mark.parametrize("serial", [False, True])
+def test_rows_of_three_kinds_have_the_mean_of_the_regression(serial):
+    """Without noise, the draw is the ridge regression that NumPy solves row by row."""
+    rng = np.random.default_rng(5)
+    k, c, bias = 3, 8, 3
+    ratings = sparse.random_array((40, 9), density=0.5, rng=rng, format="csr")
+    third = rng.integers(0, 4, ratings.nnz).astype(np.int32)
+    others = rng.normal(size=(9, c)), rng.normal(size=(4, c))
+    offsets, roots = (tuple(rng.random(len(one)) for one in others) for _ in range(2))
+    precision, pull = rng.random((40, c)) + 0.5, rng.normal(size=(40, c))
+    given = others, offsets, roots, (k, bias, k + 2), precision, pull, np.zeros((40, c)), serial
+    found = solve_pairs(ratings, third, *given)
+    for row in range(40):
+        own = slice(ratings.indptr[row], ratings.indptr[row + 1])
+        f, s = ratings.indices[own], third[own]
+        design = np.zeros((len(f), k + 2))
+        design[:, :k], design[:, bias] = (others[0][f] + others[1][s])[:, :k], 1
+        interaction = (others[0][f] * others[1][s])[:, :k].sum(axis=1)
+        target = ratings.data[own] - offsets[0][f] - offsets[1][s] - interaction
+        weight = (roots[0][f] * roots[1][s])[:, None] ** 2
+        normal = np.diag(precision[row, : k + 2]) + design.T @ (weight * design)
+        expected = np.linalg.solve(normal, pull[row, : k + 2] + design.T @ (weight[:, 0] * target))
+        np.testing.assert_allclose(found[row, : k + 2], expected, rtol=1e-9)
+
+
+def test_the_model_predicts_what_the_chain_does(low_rank):
+    """Pairs with a day and without one, by the last draw that is kept."""
+    train, _, test = low_rank
+    rng = np.random.default_rng(6)
+    side = beside(rng, train.shape, "all")
+    side.days.data[rng.random(side.days.nnz) < 0.2] = 0
+    side.days.eliminate_zeros()
+    settings = Gibbs(k=3, implicit="both")
+    chain = Chain(settings, Known.of(settings, Task(train, 1, test=test, side=side)))
+    for _ in range(4):
+        chain.step()
+    model = chain.model(rated_rows(train))
+    np.testing.assert_allclose(
+        model.predict(*pairs(test)).values, chain.predict("test"), rtol=1e-5, atol=1e-5
+    )
+    again = DatedFactorization.from_arrays(model.arrays())
+    assert (
+        again.predict(*pairs(test)).values.tobytes() == model.predict(*pairs(test)).values.tobytes()
+    )
+    explained = model.explain(3, 4)
+    total = explained.expected + sum(part.contribution for part in explained.parts)
+    assert total == pytest.approx(explained.prediction, abs=1e-4)
+
+
 def test_spread_follows_its_posterior():
     """Shares of the draws against the likelihood of every ν, by scipy's density."""
     weights = stats.gamma(4, scale=1 / 4).rvs(12, random_state=3)
@@ -89,70 +141,73 @@ def test_noise_of_users_is_found():
     assert np.median([users for _, users, _ in kept[20:]]) < np.median([i for *_, i in kept[20:]])
 
 
-def draw_side(rng, rows, k, bias, links, weights):
-    """A side from its prior: μ, λ, links and their κ, rows."""
-    free = [*range(k), bias]
-    precision = rng.gamma(1.0, 1.0, k + 1)
-    mean = rng.normal(size=k + 1) / np.sqrt(precision)
-    link_precision = rng.gamma(1.0, 1.0, k + 1)
-    y = rng.normal(size=(links, k + 1)) / np.sqrt(link_precision)
-    sums = weights @ y
-    block = mean + sums + rng.normal(size=(rows, k + 1)) / np.sqrt(precision)
-    return free, mean, precision, y, link_precision, sums, block
+def draw_rows(rng, rows):
+    """From their prior: λ, μ, the links and their κ, and the vectors."""
+    free, size = rows.free, (len(rows.block), len(rows.free))
+    rows.precision[free] = rng.gamma(1.0, 1.0, size[1])
+    rows.mean[free] = rng.normal(size=size[1]) / np.sqrt(rows.precision[free])
+    for links in rows.links:
+        links.precision[free] = rng.gamma(1.0, 1.0, size[1])
+        shape = len(links.vectors), size[1]
+        links.vectors[:, free] = rng.normal(size=shape) / np.sqrt(links.precision[free])
+    rows.sums[:] = sum((one.reached.T @ one.vectors for one in rows.links), 0 * rows.block)
+    noise = rng.normal(size=size) / np.sqrt(rows.precision[free])
+    rows.block[:, free] = (rows.mean + rows.sums)[:, free] + noise
 
 
-def simulate(rng, settings, pattern):
+def simulate(rng, settings, pattern, side):
     """Ratings from the model's own prior, and a chain that stands at the truth."""
-    k, (m, n) = settings.k, pattern.shape
-    chain = chain_of(settings, pattern, int(rng.integers(2**31)))
+    chain = chain_of(settings, pattern, int(rng.integers(2**31)), side)
     chain.mean = 0.0
-    for side, rows, bias in ((chain.users, m, k), (chain.items, n, k + 1)):
-        weights = np.zeros((rows, 1))
-        if side.links:
-            weights = side.links[0].reached.T.toarray()
-        links = weights.shape[1]
-        free, mean, precision, y, link_precision, sums, block = draw_side(
-            rng, rows, k, bias, links, weights
-        )
-        side.mean[free], side.precision[free] = mean, precision
-        side.block[:, free] = block
-        if side.links:
-            side.links[0].vectors[:, free], side.links[0].precision[free] = y, link_precision
-            side.sums[:, free] = sums
-        if settings.noise == "own":
-            side.spread = float(rng.choice(SPREADS))
-            side.reliability = rng.gamma(side.spread / 2, 2 / side.spread, rows)
+    for name, rows in chain.kinds.items():
+        draw_rows(rng, rows)
+        if settings.noise == "own" and name != "days":
+            rows.spread = float(rng.choice(SPREADS))
+            rows.reliability = rng.gamma(rows.spread / 2, 2 / rows.spread, len(rows.block))
     chain.alpha = rng.gamma(1.0, 1.0)
-    truth = chain.users.block @ chain.items.block.T
-    weights = np.outer(chain.users.reliability, chain.items.reliability)
-    noisy = truth + rng.normal(size=truth.shape) / np.sqrt(chain.alpha * weights)
-    users = np.repeat(np.arange(m), np.diff(pattern.indptr))
-    pattern.data[:] = noisy[users, pattern.indices]
-    chain.items.ratings.data[:] = pattern.T.tocsr().data
+    draw = chain.predict("train"), chain.variance(pattern)
+    values = draw[0] + rng.normal(size=pattern.nnz) * np.sqrt(draw[1])
+    pattern.data[:] = values
+    chain.observe(values)
     return chain
 
 
 def quantities(chain):
     products = chain.users.block @ chain.items.block.T
-    found = [
-        chain.alpha,
-        products[0, 0],
-        products[1, 2],
-        chain.users.precision[chain.settings.k],
-    ]
+    k = chain.settings.k
+    found = [chain.alpha, products[0, 0], products[1, 2], chain.users.precision[k]]
     if chain.settings.noise == "own":
         found.append(chain.users.reliability[0] / chain.items.reliability[1])
-    if chain.users.links:
-        found.append(chain.users.links[0].precision[chain.settings.k])
+    found += [links.precision[k] for links in chain.users.links]
+    if "days" in chain.kinds:
+        days = chain.kinds["days"]
+        found += [days.precision[k], days.block[1, k], chain.predict("train")[3]]
     return found
+
+
+def beside(rng, shape, known):
+    """Synthetic days and attributes."""
+    if known == "nothing":
+        return None
+    days = sparse.csr_array(rng.integers(1, 4, shape).astype(np.int32))
+    users, items = (sparse.csr_array((rng.random((n, 2)) < 0.5) * 1.0) for n in shape)
+    return Side(days) if known == "dates" else Side(days, users, items)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("implicit", "noise"),
-    [("none", "shared"), ("both", "shared"), ("none", "own"), ("users", "own"), ("both", "own")],
+    ("implicit", "noise", "known"),
+    [
+        ("none", "shared", "nothing"),
+        ("both", "shared", "nothing"),
+        ("none", "own", "nothing"),
+        ("users", "own", "nothing"),
+        ("both", "own", "nothing"),
+        ("none", "own", "dates"),
+        ("both", "shared", "all"),
+    ],
 )
-def test_calibrated_on_data_from_its_own_prior(implicit, noise):
+def test_calibrated_on_data_from_its_own_prior(implicit, noise, known):
     """Talts et al. (2018): ranks of the truth among draws of its posterior are uniform.
 
     The chain starts at the truth, which is itself a draw from the posterior, so that no burn-in
@@ -163,9 +218,10 @@ def test_calibrated_on_data_from_its_own_prior(implicit, noise):
     observed = rng.random((7, 6)) < 0.7
     observed[0, 0], observed[1, 2] = True, False
     pattern = sparse.csr_array(np.where(observed, 1.0, 0.0))
+    side = beside(rng, pattern.shape, known)
     ranks = []
     for _ in range(200):
-        chain = simulate(rng, settings, pattern.copy())
+        chain = simulate(rng, settings, pattern.copy(), side)
         truth = quantities(chain)
         draws = []
         for sweep in range(9 * 20):

@@ -13,7 +13,8 @@ from cfmf.factorization.als import ALS
 from cfmf.factorization.checkpoint import fingerprint
 from cfmf.factorization.curve import Curve
 from cfmf.factorization.gibbs import Gibbs, _Sampling
-from cfmf.factorization.model import Factorization, Posterior
+from cfmf.factorization.model import Factorization
+from cfmf.factorization.posterior import Posterior
 from cfmf.factorization.sgd import SGD
 from cfmf.files import sha256
 from cfmf.methods import registry

@@ -1,0 +1,97 @@
+"""A factorization whose days have factors too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from scipy import sparse
+
+from cfmf.factorization.model import CHUNK, Factorization
+from cfmf.models import Explanation, Floats, Indices
+from cfmf.side import pair_days
+
+DAYS = ("usual_days", "days_data", "days_indices", "days_indptr")
+
+
+@dataclass(frozen=True)
+class DatedFactorization(Factorization):
+    """As `Factorization`, plus day_bias_t + (user_factors_u + item_factors_i) · day_factors_t.
+
+    Attributes
+    ----------
+    day_factors
+        Days × k, float32.
+    day_bias
+        One a day, float32.
+    days
+        Day of every dated pair, users × items, as `cfmf.side.Side` has it.
+    usual_days
+        Of each user: the day t of a pair without a date.
+    """
+
+    day_factors: np.ndarray = field(kw_only=True)
+    day_bias: np.ndarray = field(kw_only=True)
+    days: sparse.csr_array = field(kw_only=True)
+    usual_days: np.ndarray = field(kw_only=True)
+
+    def values(self, users: Indices, items: Indices) -> Floats:
+        """See `Factorization.values`."""
+        values = super().values(users, items)
+        days = pair_days(self.days, self.usual_days, users, items) - 1
+        for start in range(0, len(users), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            rows = self.user_factors[users[chunk]] + self.item_factors[items[chunk]]
+            values[chunk] += np.einsum("ij,ij->i", rows, self.day_factors[days[chunk]])
+        return values + self.day_bias[days]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Model.arrays`."""
+        days = {f"days_{name}": getattr(self.days, name) for name in ("data", "indices", "indptr")}
+        own = {name: getattr(self, name) for name in ("day_factors", "day_bias", "usual_days")}
+        return super().arrays() | own | days
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """See `Model.from_arrays`."""
+        plain = Factorization.from_arrays(arrays)
+        days = tuple(arrays[f"days_{name}"] for name in ("data", "indices", "indptr"))
+        return cls(
+            **vars(plain),
+            day_factors=arrays["day_factors"],
+            day_bias=arrays["day_bias"],
+            days=sparse.csr_array(days, shape=plain.shape),
+            usual_days=arrays["usual_days"],
+        )
+
+    def rescaled(self, unit: float, centre: float) -> DatedFactorization:
+        """See `Factorization.rescaled`."""
+        moved = super().rescaled(unit, centre)
+        assert isinstance(moved, DatedFactorization)
+        factors = self.day_factors * np.float32(unit**0.5)
+        return replace(moved, day_factors=factors, day_bias=self.day_bias * np.float32(unit))
+
+    def reordered(self, users: Indices, items: Indices) -> DatedFactorization:
+        """See `Factorization.reordered`."""
+        moved = super().reordered(users, items)
+        assert isinstance(moved, DatedFactorization)
+        days = self.days[users][:, items]
+        days.sort_indices()
+        return replace(moved, days=days, usual_days=self.usual_days[users])
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """See `Factorization.explain`; the day's bias is part of what is expected.
+
+        What the user's (item's) factors make of the day's is part of the user's (item's) bias.
+        """
+        day = int(pair_days(self.days, self.usual_days, np.array([user]), np.array([item]))[0]) - 1
+        user_bias, item_bias = self.user_bias.copy(), self.item_bias.copy()
+        user_bias[user] += self.user_factors[user] @ self.day_factors[day]
+        item_bias[item] += self.item_factors[item] @ self.day_factors[day]
+        mean = self.mean + float(self.day_bias[day])
+        of_day = Factorization(
+            self.user_factors, self.item_factors, user_bias, item_bias, mean, rated=self.rated
+        )
+        return of_day.explain(user, item)
