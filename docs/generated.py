@@ -277,6 +277,29 @@ def methods() -> str:
     return "\n".join(parts)
 
 
+def literature() -> str:
+    """Published figures by protocol, with how they were chosen and the line that shows it."""
+    import yaml
+
+    words = yaml.safe_load((ROOT / "report/strings/en.yaml").read_text("utf-8"))
+    protocols = yaml.safe_load((ROOT / "report/literature.yaml").read_text("utf-8"))
+    parts = []
+    for name, protocol in protocols.items():
+        parts.append(f"## {words['literature']['protocol'][name]}\n")
+        rows, quotes = [], []
+        for one in sorted(protocol["figures"], key=lambda one: one["rmse"]):
+            also = ", ".join(words["term"]["uses"][key] for key in one.get("knows", []))
+            chosen = words["term"]["chosen"][one["chosen"]]
+            source = f"[{one['source']}]({one['url']})"
+            rows.append((one["method"], f"{one['rmse']:.4f}", also, chosen, source))
+            if "quote" in one:
+                quotes.append(f"- {one['method']}: `{one['quote']}` ({one['quoted_from']})\n")
+        parts.append(table(["method", "RMSE", "also knows", "chosen by", "source"], rows))
+        if quotes:
+            parts.append("Lines that show it:\n\n" + "".join(quotes))
+    return "\n".join(parts)
+
+
 # The package.
 
 
@@ -304,7 +327,7 @@ def top() -> Iterator[str]:
 
 PARTS = {
     part.__name__: part
-    for part in (rules, columns, errata, roots, figures, coverage, methods, modules)
+    for part in (rules, columns, errata, roots, figures, coverage, methods, literature, modules)
 }
 
 
