@@ -33,6 +33,7 @@ COLUMNS = {
         "factors": "dataset fold method factor share end rank title loading",
         "similar_titles": "dataset fold method title rank similar similarity",
         "points": "k reg",
+        "weights": "dataset fold method k reg seed member weight",
         "trials": "dataset fold method trial state setting metric value",
         "tests": "family method estimand design population test function version factor group_a"
         " group_b n_blocks n_obs stat_name stat df1 df2 p_raw p_adj adj_method family_size"
