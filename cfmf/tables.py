@@ -56,7 +56,7 @@ COLUMNS = {
 }
 NAMES = ["user", "title", "similar", "part"]
 """Columns of ids and titles: of the user 0305344 and the film 1917 neither is a quantity."""
-TEXT = dict.fromkeys([*KEYS, *NAMES], str)
+TEXT = dict.fromkeys([*KEYS, *NAMES, "member"], str)
 MEASURED = {
     "cold_start": "intervals",
     "ranking": "intervals",

@@ -14,6 +14,7 @@ import pandas as pd
 
 from cfmf.evaluation.collect import stopped_trials
 from cfmf.evaluation.data_sets import independent, pairs_of_schemes, side_by_side
+from cfmf.methods.registry import is_blend
 from cfmf.selection import edge_parts, search_edges
 from cfmf.statistics import blocked, blocks, names
 from cfmf.statistics.across import LEAST, METHODS
@@ -96,11 +97,13 @@ def of_dataset(
 def _comparisons(
     tests: Sequence[Result], measured: Measured, block: Mapping[str, Any]
 ) -> list[Message]:
-    """The primary comparisons of methods, then each other method against the control."""
+    """The primary comparisons, then each other method against the control, then blends."""
     if measured.table.shape[1] < 2:
         return []
     said = []
-    pairs = {key: contrasts_of(find(tests, key)) for key in (names.PRIMARY, names.AGAINST)}
+    pairs = {
+        key: contrasts_of(find(tests, key)) for key in (names.PRIMARY, names.AGAINST, names.BLENDS)
+    }
     if set(names.COMPOSITES.values()) <= set(measured.best["method"]):
         said.append(message("best_per_family", **times_taken(measured.best)))
     for (first, second), pair in pairs[names.PRIMARY].items():
@@ -112,6 +115,12 @@ def _comparisons(
             said.append(message("absent", wanted=block[role], taken=used, role=role))
     for (first, second), pair in pairs[names.AGAINST].items():
         said += of_contrast(pair, first, second, block["alpha"])
+    for (first, second), pair in pairs[names.BLENDS].items():
+        whole, part = measured.blends[first], measured.blends[second]
+        added = [one for one in whole if one not in part]
+        said.append(message("blend_adds", first=first, second=second, added=added))
+        said += of_contrast(pair, first, second, block["alpha"])
+        said += of_populations(pair, first, second)
     return said
 
 
@@ -134,7 +143,7 @@ def times_taken(taken: pd.DataFrame) -> dict[str, list[list[Any]]]:
 
 def _described(tests: Sequence[Result], selected: pd.DataFrame) -> list[Message]:
     """Which methods lack a fold, and the order of the others."""
-    values = blocks.of_methods(selected)
+    values = blocks.of_methods(selected[~selected["method"].map(is_blend)])
     lacking = blocks.lacking(values, "method")
     said = [message("left_out", names=lacking)] if lacking else []
     table = blocks.table(values, "method")

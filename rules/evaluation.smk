@@ -2,7 +2,11 @@
 
 from cfmf.tables import MEASURED
 
-EVERY_METHOD = [*plan.in_area("neighbours"), *plan.in_area("factorization")]
+EVERY_METHOD = [
+    *plan.in_area("neighbours"),
+    *plan.in_area("factorization"),
+    *plan.blends,
+]
 RESAMPLING = ("bootstrap_repeats", "seed", "ci_level")
 
 
@@ -61,7 +65,7 @@ rule evaluate_methods:
         predictions=of_settings("predictions.parquet", EVERY_METHOD),
         tuning_costs=of_methods("tuning_costs.tsv"),
         costs=of_settings("costs.tsv", EVERY_METHOD),
-        settings=plan.selection(),
+        settings=plan.selection(*EVERY_METHOD),
         train=of_folds("matrix", part="train"),
         test=of_folds("matrix", part="test"),
         ratings=result("ratings"),

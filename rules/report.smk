@@ -20,6 +20,7 @@ rule render_report:
         similarity=of_first_fold("similarity"),
         seconds=of_first_fold("similarity_costs"),
         trials=of_methods("trials.tsv"),
+        weights=filled(result("blend", file="weights.tsv"), method=plan.blends),
         history=of_settings("history.parquet", plan.in_area("factorization")),
         evaluated=filled(
             result("evaluation"),

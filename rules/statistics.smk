@@ -15,10 +15,7 @@ rule test_statistics:
         selection=result("evaluation", table="selection"),
         user_errors=result("user_errors"),
         # of every setting; only those of the compared levels are read
-        predictions=of_settings(
-            "predictions.parquet",
-            [*plan.in_area("neighbours"), *plan.in_area("factorization")],
-        ),
+        predictions=of_settings("predictions.parquet", EVERY_METHOD),
         test=of_folds("matrix", part="test"),
         trials=of_methods("trials.tsv"),
         adaptive=of_adaptive("trials.tsv"),
@@ -64,6 +61,7 @@ rule test_statistics:
         runtime=minutes(60, 2, "search", "metrics", "user_errors", "test"),
     params:
         settings=lambda job: plan.statistics(job.dataset),
+        blends=plan.blends,
         fold_names=folds_of_dataset,
         published=config["published"]["enabled"],
         ranges=lookup(within=config, dpath="tuning/adaptive"),

@@ -42,6 +42,7 @@ with job(snakemake) as (log, params):
             tests=lambda fold: load_matrix(tests[fold]),
         ),
         repeats_of(described["rule"]),
+        params.blends,
     )
     found = analyse(measured, params.settings)
     order = ()

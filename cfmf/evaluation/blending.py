@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import nnls
 
+from cfmf.evaluation.collect import by_seed
 from cfmf.metrics import score
 from cfmf.observed import root_mean_square
 from cfmf.selection import ERROR
@@ -142,7 +143,7 @@ def learn(predictions: Floats, ratings: Floats, rule: str) -> Weights:
     means, mean = predictions.mean(axis=0), float(ratings.mean())
     centred = np.column_stack([predictions - means, ratings - mean])
     # As good as all rows, and as small as the number of members.
-    triangle = np.linalg.qr(centred, mode="r")
+    triangle = np.asarray(np.linalg.qr(centred, mode="r"))
     weights = RULES[rule](triangle[:, :-1], triangle[:, -1], float(ratings.std()))
     return Weights(weights, mean - float(means @ weights))
 
@@ -219,7 +220,12 @@ def _of_fold(name: str, members: Sequence[str], fold: str, sources: Sources) -> 
         named = zip([*members, ""], [*learned.weights, learned.intercept], strict=True)
         weights += [{**row, "member": member, "weight": float(value)} for member, value in named]
         predictions.append(pd.DataFrame({"fold": fold, "seed": seed, "prediction": values}))
-    choice = {"k": "", "reg": "", "setting": f"rule={rule}", "seed": next(iter(known))}
+    choice: dict[str, Any] = {
+        "k": "",
+        "reg": "",
+        "setting": f"rule={rule}",
+        "seed": next(iter(known)),
+    }
     choice |= {"start": 0, "epochs": np.nan, "out_of_time": False, "edge": ""}
     return Blended(
         pd.DataFrame(metrics)[COLUMNS["metrics"]],
@@ -234,34 +240,25 @@ def _by_seed(
     members: Sequence[str], fold: str, sources: Sources, frames: Frames, part: sparse.csr_array
 ) -> dict[str, Floats]:
     """Predictions of the members for each seed: pairs × members."""
-    found: list[dict[str, Floats]] = []
+    found: list[dict[str, NDArray[np.float32]]] = []
     for member in members:
         rows = where(sources.chosen, method=member, fold=fold)
         if rows.empty:
             raise ValueError(f"{member} has no setting on fold {fold}; run its jobs")
         frame = where(frames(member, rows["k"].iloc[0], rows["reg"].iloc[0]), fold=fold)
-        groups = {str(seed): one for seed, one in frame.groupby("seed", sort=False)}
-        found.append({seed: one["prediction"].to_numpy(np.float64) for seed, one in groups.items()})
-        for seed, values in found[-1].items():
-            if len(values) != part.nnz or not np.isfinite(values).all():
-                raise ValueError(
-                    f"{member} in fold {fold}, seed {seed!r}: {len(values)} predictions, of which"
-                    f" {np.isfinite(values).sum()} are finite, for {part.nnz} ratings; the folds"
-                    " changed since its job ran, so run it again"
-                )
+        values = by_seed(frame, part, f"{member} in fold {fold}")
+        found.append(dict(zip(frame["seed"].unique(), values, strict=True)))
     seeds = list(dict.fromkeys(seed for one in found for seed in one if seed)) or [""]
-    lacking = [
-        (member, seed)
-        for member, one in zip(members, found, strict=True)
-        for seed in seeds
-        if not {seed, ""} & set(one)
-    ]
-    if lacking:
-        member, seed = lacking[0]
-        raise ValueError(f"{member} in fold {fold} has no predictions of seed {seed}; run it again")
-    return {
-        seed: np.stack([one.get(seed, one.get("")) for one in found], axis=1) for seed in seeds
-    }
+    table = {}
+    for seed in seeds:
+        columns = [one[seed if seed in one else ""] for one in found if {seed, ""} & set(one)]
+        if len(columns) < len(members):
+            raise ValueError(
+                f"a member of {', '.join(members)} has no predictions of seed {seed} on fold"
+                f" {fold}; run their jobs again"
+            )
+        table[seed] = np.stack(columns, axis=1).astype(np.float64)
+    return table
 
 
 def _costs(keys: Mapping[str, str], members: Sequence[str], sources: Sources) -> pd.DataFrame:
@@ -273,8 +270,8 @@ def _costs(keys: Mapping[str, str], members: Sequence[str], sources: Sources) ->
     costs = where(costs, fold=keys["fold"], measure="seconds")
     chosen = where(sources.chosen, fold=keys["fold"])[["method", "k", "reg"]]
     run = costs.merge(chosen, on=["method", "k", "reg"])
-    run = run[run["stage"].isin(ONE_RUN)].groupby(["method", "seed"])["value"].sum()
-    once = float(run.groupby("method").mean().sum())
+    each = run[run["stage"].isin(ONE_RUN)].groupby(["method", "seed"])["value"].sum()
+    once = float(each.groupby("method").mean().sum())
     rest = float(costs["value"].sum()) - once
     rows: list[dict[str, Any]] = [
         cost_row(keys, "predict", once),

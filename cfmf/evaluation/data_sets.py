@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from cfmf.methods.registry import is_blend
 from cfmf.tables import COLUMNS
 
 RANDOM, TEMPORAL = "random", "temporal"
@@ -35,8 +36,10 @@ def errors(selected: pd.DataFrame, described: Mapping[str, Mapping[str, str]]) -
 def independent(table: pd.DataFrame) -> pd.DataFrame:
     """Data sets × methods, one data set for each set of ratings: the random split where studied.
 
-    The same ratings split twice are one data set, not two. Methods that one lacks are left out.
+    The same ratings split twice are one data set, not two. Methods that one lacks are left out, and
+    blends, which are made of the methods.
     """
+    table = table[~table["method"].map(is_blend)]
     ranked = table.sort_values("split_scheme", key=lambda scheme: scheme != RANDOM, kind="stable")
     kept = ranked.drop_duplicates("ratings")["dataset"]
     rows = table[table["dataset"].isin(kept)]
@@ -53,6 +56,7 @@ def pairs_of_schemes(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def side_by_side(table: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     """RMSE of every method on both data sets: columns method, first, second, difference."""
+    table = table[~table["method"].map(is_blend)]
     wide = table.pivot_table(index="method", columns="dataset", values="rmse")
     both = wide[[first, second]].dropna().set_axis(["first", "second"], axis="columns")
     both = both.assign(difference=both["second"] - both["first"])

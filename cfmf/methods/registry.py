@@ -18,7 +18,9 @@ ENTRY_POINTS = "cfmf.methods"
 UNLISTED = ("title", "step", "search")
 """What the schema of a config does not have of a setting."""
 NAME = "[a-z0-9][a-z0-9-]{0,59}"
-FAMILIES = ("baseline", "neighbours", "factorization")
+FAMILIES = ("baseline", "neighbours", "factorization", "blend")
+BLEND = "blend-"
+"""What the names of blends begin with; no method's does."""
 _of_config: dict[str, type[Method]] = {}
 
 
@@ -54,6 +56,11 @@ def register(blocks: Mapping[str, Any]) -> None:
                 raise ValueError(
                     f"methods.{name} has a class of its own; name it with lower-case letters,"
                     " digits and hyphens only"
+                )
+            if is_blend(name):
+                raise ValueError(
+                    f"methods.{name} has the name of a blend; choose one that does not begin with"
+                    f" {BLEND}"
                 )
             _of_config[name] = load(name, str(block["class"]))
 
@@ -108,14 +115,46 @@ def label(name: str) -> str:
 
 
 def family(name: str) -> str:
-    """What a method is compared as.
+    """What a method or a blend is compared as.
 
     Raises
     ------
     ValueError
-        If no method has that name.
+        If neither has that name.
     """
-    return method(name).family
+    return FAMILIES[-1] if is_blend(name) else method(name).family
+
+
+def is_blend(name: str) -> bool:
+    """Whether a name is that of a blend, which no method has."""
+    return name.startswith(BLEND)
+
+
+def blends(listed: Mapping[str, Iterable[str]], studied: Iterable[str]) -> dict[str, list[str]]:
+    """The members of each blend, by the name that tables have for it.
+
+    Parameters
+    ----------
+    listed
+        The `blends` block of the config: methods and families. A family stands for the studied
+        methods of it that use nothing but the ratings and are not of the published study.
+    studied
+        The methods of the study, whose order the members have.
+
+    Returns
+    -------
+    Without the blends that name a family of which the study has no such method.
+    """
+    methods_of = {name: method(name) for name in studied}
+    plain = [name for name, one in methods_of.items() if not (one.uses or of_published(name))]
+    families = {wanted: of_family(plain, wanted) for wanted in FAMILIES}
+    found = {}
+    for name, parts in listed.items():
+        meant = [families.get(part, [part]) for part in parts]
+        if all(meant):
+            members = set().union(*meant)
+            found[BLEND + name] = [one for one in methods_of if one in members]
+    return found
 
 
 def uses(name: str) -> list[str]:
@@ -147,6 +186,12 @@ def of_published(name: str) -> bool:
     """Whether a method is one of the published study's, kept apart from the others."""
     found = methods().get(name)
     return bool(found and found.__module__.startswith(f"{PACKAGES[1]}."))
+
+
+def nested(blends: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
+    """Pairs of blends of which the first has all members of the second, and more."""
+    members = {name: set(one) for name, one in blends.items()}
+    return [(one, other) for one in members for other in members if members[one] > members[other]]
 
 
 def of_family(names: Iterable[str], wanted: str) -> list[str]:

@@ -97,6 +97,7 @@ class Study:
     histories: dict[tuple[str, str, str], pd.DataFrame] = field(default_factory=dict)
     neighbour_trials: pd.DataFrame | None = None
     benchmarks: pd.DataFrame | None = None
+    blend_weights: pd.DataFrame | None = None
     adaptive: dict[str, pd.DataFrame] = field(default_factory=dict)
     added: dict[str, pd.DataFrame] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -162,6 +163,7 @@ def load(files: Files) -> Study:
         histories=_histories(files),
         neighbour_trials=_joined(files, "neighbours", "trials"),
         benchmarks=_benchmarks(files),
+        blend_weights=_joined(files, "blend", "weights"),
         adaptive=_adaptive(files),
         provenance=provenance,
         extra=_extra(files) | (_across(files) if several else {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 
@@ -51,7 +53,9 @@ def summary(study: Study) -> pd.DataFrame:
     for name in ("seconds", "search"):
         table[name] = seconds.get(name, np.nan)
     table.insert(0, "family", [family(str(method)) for method in table.index])
-    table["uses"] = [", ".join(uses(str(method))) for method in table.index]
+    blends = study.plan.get("plan", {}).get("blends", {})
+    made_of = [blends.get(method, [method]) for method in table.index]
+    table["uses"] = [", ".join(dict.fromkeys(chain(*map(uses, one)))) for one in made_of]
     return table.sort_values("rmse").rename_axis("method").reset_index()
 
 

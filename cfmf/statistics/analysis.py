@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cfmf.methods.registry import family as kind
-from cfmf.methods.registry import uses
+from cfmf.methods.registry import is_blend, nested, uses
 from cfmf.selection import chosen_rows
 from cfmf.statistics import assumptions, blocked, blocks, contrasts, names
 from cfmf.statistics.families import adjust
@@ -50,6 +50,8 @@ class Measured:
         parameter it is. None where there are no predictions.
     repeats
         How many times each rating is tested.
+    blends
+        Members of each blend, by its name.
     """
 
     metrics: pd.DataFrame
@@ -59,6 +61,7 @@ class Measured:
     size_ratio: float | None = None
     influence_of: Callable[[pd.DataFrame], Influence] | None = None
     repeats: int = 1
+    blends: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def selected(self) -> pd.DataFrame:
@@ -79,14 +82,24 @@ class Measured:
 
     @cached_property
     def compared(self) -> pd.DataFrame:
-        """Rows of `selected` of the methods whose runs at the chosen settings are all complete."""
+        """Rows of `selected` of the methods whose runs at the chosen settings are all complete.
+
+        Without blends, which are compared with each other only.
+        """
         stopped = blocks.stopped_choices(self.metrics, self.chosen())["method"]
-        return self.selected[~self.selected["method"].isin(stopped)]
+        rows = self.selected[~self.selected["method"].map(is_blend)]
+        return rows[~rows["method"].isin(stopped)]
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """RMSE on test of the compared methods: folds × methods."""
         return blocks.table(blocks.of_methods(self.compared), "method")
+
+    @cached_property
+    def blended(self) -> pd.DataFrame:
+        """RMSE on test of the blends: folds × blends."""
+        rows = self.selected[self.selected["method"].isin(self.blends)]
+        return blocks.table(blocks.of_methods(rows), "method")
 
     @cached_property
     def best(self) -> pd.DataFrame:
@@ -95,11 +108,11 @@ class Measured:
 
     @cached_property
     def influence(self) -> Influence | None:
-        """Of the test ratings on the compared methods and on the best of each family."""
+        """Of the test ratings on the compared methods, the best of each family, and the blends."""
         if self.influence_of is None:
             return None
         chosen = self.selection[["fold", "method", "k", "reg"]]
-        chosen = chosen[chosen["method"].isin(self.table.columns)]
+        chosen = chosen[chosen["method"].isin([*self.table.columns, *self.blended.columns])]
         best = self.best.rename(columns={"method": "level", "taken": "method"})
         best = best[["fold", "level", "method"]].merge(chosen, on=["fold", "method"])
         return self.influence_of(pd.concat([chosen.assign(level=chosen["method"]), best]))
@@ -236,7 +249,7 @@ def _omnibus(
 
 
 def _methods(measured: Measured, block: Mapping[str, Any]) -> Analysis:
-    """E3: all methods together, the primary comparisons, and each method against the control."""
+    """E3: all methods, the primary comparisons, each method against the control, and blends."""
     table, ratio = measured.table, measured.ratio
     if table.shape[1] < 2:
         return Analysis()
@@ -246,7 +259,9 @@ def _methods(measured: Measured, block: Mapping[str, Any]) -> Analysis:
     sides = table.join(blocks.table(measured.best, "method")) if len(measured.best) else table
     others = [name for name in names.POPULATIONS[1:] if name in block["populations"]]
     influence = measured.influence if others else None
-    for key, of_pairs in pairs_of_methods(sides, block).items():
+    sides = sides.join(measured.blended)
+    pairs = pairs_of_methods(sides, block) | pairs_of_blends(measured)
+    for key, of_pairs in pairs.items():
         method = of_pairs[0][1] if key == names.AGAINST else ""
         family = replace(together, key=key, method=method)
         for pair in of_pairs:
@@ -278,7 +293,8 @@ def pairs_of_methods(
     block
         The `statistics` block of the config.
     """
-    methods = [str(name) for name in table.columns if name not in names.COMPOSITES.values()]
+    beside = names.COMPOSITES.values()
+    methods = [str(name) for name in table.columns if not (name in beside or is_blend(name))]
     control, primary = roles(methods, block)
     found = [(primary, control)]
     best = names.COMPOSITES["factorization"], names.COMPOSITES["neighbours"]
@@ -288,6 +304,13 @@ def pairs_of_methods(
         found.insert(0, best)
     others = [(name, control) for name in methods if name not in (control, primary)]
     return {names.PRIMARY: found} | ({names.AGAINST: others} if others else {})
+
+
+def pairs_of_blends(measured: Measured) -> dict[str, list[tuple[str, str]]]:
+    """The family of blends against those of some of their members; none without such pairs."""
+    held = {name: measured.blends[str(name)] for name in measured.blended.columns}
+    found = nested(held)
+    return {names.BLENDS: found} if found else {}
 
 
 def roles(held: Sequence[str], block: Mapping[str, Any]) -> tuple[str, str]:

@@ -31,6 +31,7 @@ OF_K = "k"
 METHODS = "methods"
 AGAINST = "against_control"
 PRIMARY = "primary"
+BLENDS = "blends"
 ACROSS = "across_datasets"
 SCHEMES = "split_schemes"
 

@@ -29,7 +29,10 @@ Block = Mapping[str, Any]
 
 def disagreement(config: Block) -> str | None:
     """The first disagreement of a config that its schema finds valid, or None."""
-    return next(itertools.chain(_datasets(config), _methods(config), _sections(config)), None)
+    return next(
+        itertools.chain(_datasets(config), _methods(config), _blends(config), _sections(config)),
+        None,
+    )
 
 
 def _datasets(config: Block) -> Iterator[str]:
@@ -188,6 +191,15 @@ def _methods(config: Block) -> Iterator[str]:
             yield f"methods.{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
         except (TypeError, ValueError) as error:
             yield f"methods.{name}: {error}"
+
+
+def _blends(config: Block) -> Iterator[str]:
+    """Members that are neither methods of the study nor families."""
+    known = [*registry.FAMILIES[:-1], *config["study"]["methods"]]
+    for name, members in config["blends"].items():
+        for member in members:
+            if member not in known:
+                yield f"blends.{name} lists {member}; choose from {', '.join(known)}"
 
 
 def _sections(config: Block) -> Iterator[str]:

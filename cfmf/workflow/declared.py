@@ -18,14 +18,16 @@ import numpy as np
 
 from cfmf.data.splits import size_ratio
 from cfmf.files import DamagedError, atomic_write
+from cfmf.methods.registry import nested
 from cfmf.statistics.intervals import inflation
-from cfmf.statistics.names import AGAINST, COMPOSITES, OF_K, PRIMARY
+from cfmf.statistics.names import AGAINST, BLENDS, COMPOSITES, OF_K, PRIMARY
 from cfmf.statistics.power import detectable_effect
 from cfmf.workflow.layout import Results
 
 TEST_SCORES = {
     "neighbours": {"file": "metrics.tsv"},
     "point": {"file": "metrics.tsv"},
+    "blend": {"file": "metrics.tsv"},
     "evaluation": {"table": "metrics"},
 }
 """Results that have scores on test, as `Results.all` takes them."""
@@ -37,8 +39,8 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
     Parameters
     ----------
     declared
-        `folds` by name, which of them are `sealed`, `methods` with the settings of each, `seeds`,
-        `tuning`, `evaluation` and `statistics`, from the config.
+        `folds` by name, which of them are `sealed`, `methods` with the settings of each, `blends`
+        with the members of each, `seeds`, `tuning`, `evaluation` and `statistics`, from the config.
     folds
         The content of folds.json.
 
@@ -51,25 +53,28 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
     ratio, number = size_ratio(folds, declared["folds"]), len(declared["folds"])
     pair = [statistics["primary"], statistics["control"]]
     others = [name for name in methods if name not in pair]
+    pairs = [list(pair) for pair in nested(declared["blends"])]
     families = {
         PRIMARY: [list(COMPOSITES.values()), pair],
         AGAINST: {"control": statistics["control"], "methods": others},
+        BLENDS: pairs,
         OF_K: [name for name, block in declared["methods"].items() if "k" in block],
     }
+    comparisons = {PRIMARY: 2, AGAINST: len(others)} | ({BLENDS: len(pairs)} if pairs else {})
     found = {
         **declared,
         "ratings": folds["ratings"],
         "split": folds["rule"],
         "blocks": {"number": number, "test_train_ratio": ratio, "sha256": folds["sha256"]},
         "families": families,
-        "detectable": _detectable(statistics, number, ratio, len(others)),
+        "detectable": _detectable(statistics, number, ratio, comparisons),
     }
     plan: dict[str, Any] = json.loads(json.dumps(found))
     return plan
 
 
 def _detectable(
-    statistics: Mapping[str, Any], blocks: int, ratio: float, comparisons: int
+    statistics: Mapping[str, Any], blocks: int, ratio: float, comparisons: Mapping[str, int]
 ) -> dict[str, Any]:
     """The difference that each family detects, as a multiple of the standard deviation over folds.
 
@@ -78,8 +83,9 @@ def _detectable(
     if blocks < 2:
         return {}
     found: dict[str, Any] = {"power": statistics["power"]}
-    for family, count in ((PRIMARY, 2), (AGAINST, max(comparisons, 1))):
-        effect = detectable_effect(blocks, statistics["alpha"] / count, statistics["power"])
+    for family, count in comparisons.items():
+        alpha = statistics["alpha"] / max(count, 1)
+        effect = detectable_effect(blocks, alpha, statistics["power"])
         multiple = effect * float(np.sqrt(inflation(blocks, ratio)))
         found[family] = {"standard_deviations": round(multiple, 6)}
         if statistics["planned_sd"] is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,7 @@ BELOW_HOME = {
     "point": POINT + "{file}",
     "adaptive": ADAPTIVE + "{file}",
     "factorization": FACTORIZATION + "{file}",
+    "blend": "blends/{method}/{file}",
     "round": FACTORIZATION + "rounds/{round}/points.tsv",
     "measured": "evaluation/measured/{method}/{table}.tsv",
     "evaluation": "evaluation/{table}.tsv",
@@ -91,6 +93,7 @@ JOBS = {
     "compare_backends": "",
     "compare_generators": "",
     "predict_first_row": "",
+    "blend_methods": "{method}",
     "evaluate_methods": "",
     "measure_method": "{method}",
     "measure_scaling": "",
@@ -129,10 +132,10 @@ def wildcards(name: str, given: str | Path) -> dict[str, str]:
 
 def settings_of(given: str | Path) -> tuple[str, str, str]:
     """Method, k and reg of a file of a method's setting, as tables have them: empty without one."""
-    try:
-        found = wildcards("point", given)
-    except ValueError:
-        return wildcards("neighbours", given)["method"], "", ""
+    for name in ("blend", "neighbours"):
+        with suppress(ValueError):
+            return wildcards(name, given)["method"], "", ""
+    found = wildcards("point", given)
     reg = found["reg"]
     return found["method"], found["k"], "" if reg == INFERRED else reg
 

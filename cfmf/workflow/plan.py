@@ -12,6 +12,7 @@ from cfmf.data.catalogue import local_files
 from cfmf.data.splits import saved_facts, sealed_folds, studied_folds
 from cfmf.imports import ROOT, imported_files
 from cfmf.lattice import axes
+from cfmf.methods import registry
 from cfmf.methods.base import plain
 from cfmf.methods.registry import method as method_named
 from cfmf.tables import read_table
@@ -40,6 +41,8 @@ class Plan:
         How many settings a method may try as its search grows; 0 where it does not.
     adaptive
         Methods of `tuning.adaptive`; none where it is disabled.
+    blends
+        Members of each blend, by the name that tables have for it.
     folds
         Names of the folds of each data set.
     same_ratings
@@ -56,6 +59,7 @@ class Plan:
         self.trials: int = tuning["trials"] if tuning["grow"] else 0
         adaptive = tuning["adaptive"]
         self.adaptive: list[str] = adaptive["methods"] if adaptive["enabled"] else []
+        self.blends = registry.blends(config["blends"], self.methods)
         described = {name: config["datasets"][name] for name in self.datasets}
         self.folds = {name: studied_folds(one) for name, one in described.items()}
         self.same_ratings = same_ratings(described)
@@ -130,13 +134,25 @@ class Plan:
         return bool(self.trials and axes(method_named(method), self.config["methods"][method]))
 
     def of_method(self, dataset: str, method: str, file: str) -> list[str]:
-        """A file of every setting of a method."""
+        """A file of every setting of a method, or of a blend."""
         if area(method) == "factorization":
             return self.points(dataset, file, method)
-        return [layout.result("neighbours", dataset=dataset, method=method, file=file)]
+        return [layout.result(area(method), dataset=dataset, method=method, file=file)]
+
+    def of_members(self, job: Any, *files: str) -> list[str]:
+        """Files of every setting of the members of a blend, given its job's wildcards.
+
+        Only methods that are tuned in one job have `tuning_costs.tsv`.
+        """
+        return [
+            path
+            for method, file in product(self.blends[job.method], files)
+            if area(method) == "neighbours" or file != "tuning_costs.tsv"
+            for path in self.of_method(job.dataset, method, file)
+        ]
 
     def selection(self, *methods: str) -> list[str]:
-        """The table of chosen settings of each method, by default of all."""
+        """The table of chosen settings of each method or blend, by default of all methods."""
         return [
             layout.result(area(method), method=method, file="settings.tsv")
             for method in methods or self.methods
@@ -204,7 +220,8 @@ class Plan:
                     rounds = [str(n) for n, _ in enumerate(self.added(dataset, method), 1)]
                     found += filled(pattern, method=method, round=rounds)
             else:
-                every = self.adaptive if rule == "tune_adaptively" else self.methods
+                own = {"tune_adaptively": self.adaptive, "blend_methods": [*self.blends]}
+                every = own.get(rule, self.methods)
                 found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)
         return found
 
@@ -234,6 +251,7 @@ class Plan:
             "folds": self.folds[dataset],
             "sealed": sealed_folds(self.config["datasets"][dataset]),
             "methods": {name: self.config["methods"][name] for name in self.methods},
+            "blends": self.blends,
             "seeds": self.seeds,
             "tuning": {key: self.config["tuning"][key] for key in ("seconds", "grow", "trials")},
             "evaluation": {key: self.config["evaluation"][key] for key in ("fold", "trimming")},
@@ -251,7 +269,9 @@ class Plan:
 
 
 def area(method: str) -> str:
-    """Whose rules run a method: `factorization` with a job for each point, else `neighbours`."""
+    """Whose rules run it: `blend`; of methods `factorization` with a job for each point, or not."""
+    if registry.is_blend(method):
+        return "blend"
     return "factorization" if method_named(method).job_per_point else "neighbours"
 
 

@@ -51,7 +51,7 @@ TEXT_PLACES: dict[str, dict[str, Any]] = {
     "middle left": {"xytext": (-5, 0), "ha": "right", "va": "center"},
     "middle right": {"xytext": (5, 0), "ha": "left", "va": "center"},
 }
-MARKS = {"circle": "o", "square": "s", "diamond": "D", "diamond-open": "D"}
+MARKS = {"circle": "o", "square": "s", "diamond": "D", "diamond-open": "D", "star": "*"}
 
 
 def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:

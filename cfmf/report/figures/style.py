@@ -14,7 +14,7 @@ from functools import cache
 
 import plotly.graph_objects as go
 
-from cfmf.methods.registry import FAMILIES, family, methods
+from cfmf.methods.registry import FAMILIES, family, is_blend, methods
 
 Words = Callable[[str], str]
 """Gives the text for a key of the string catalogue."""
@@ -52,12 +52,12 @@ ON_BAR = "#000000"
 SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
 
-SYMBOLS = dict(zip(FAMILIES, ("square", "circle", "diamond"), strict=True))
+SYMBOLS = dict(zip(FAMILIES, ("square", "circle", "diamond", "star"), strict=True))
 
 
 def kind(method: str) -> str:
-    """The family of a method; empty of one that is no longer installed."""
-    return family(method) if method in methods() else ""
+    """The family of a method or blend; empty of a method that is no longer installed."""
+    return family(method) if is_blend(method) or method in methods() else ""
 
 
 def symbol(method: str) -> str:
@@ -70,7 +70,7 @@ def colour(method: str) -> str:
     if kind(method) == FAMILIES[0]:
         return GREY
     known = list(methods())
-    # A method that is no longer installed gets a colour from its letters.
+    # A blend, or a method that is no longer installed, gets a colour from its letters.
     number = known.index(method) if method in known else sum(map(ord, method))
     return generated(number)
 

@@ -10,6 +10,7 @@ from cfmf.report.context import Study
 from cfmf.report.extension import Blocks, Extension, extended
 from cfmf.report.page import Note, Section
 from cfmf.report.sections import (
+    blends,
     cold_start,
     comparison,
     cost,
@@ -36,6 +37,7 @@ ORDER: dict[str, Blocks] = {
     "neighbours": knn.blocks,
     "factorization": factors.blocks,
     "comparison": comparison.blocks,
+    "blends": blends.blocks,
     "plan": planned.blocks,
     "statistics": inference.blocks,
     "datasets": datasets.blocks,

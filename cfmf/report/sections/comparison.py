@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.methods.registry import is_blend
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
@@ -72,7 +73,9 @@ def _forest(study: Study, words: Catalogue) -> list[Block]:
 
 
 def _ranks(study: Study, values: pd.DataFrame, words: Catalogue) -> list[Block]:
-    wide = values.pivot_table(index="fold", columns="method", values="value").dropna(axis="columns")
+    methods = values[~values["method"].map(is_blend)]
+    wide = methods.pivot_table(index="fold", columns="method", values="value")
+    wide = wide.dropna(axis="columns")
     if wide.shape[1] < 3 or len(wide) < 2:
         return []
     ranks = wide.rank(axis="columns").mean().rename("rank").rename_axis("method").reset_index()

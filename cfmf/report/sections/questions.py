@@ -8,12 +8,13 @@ from collections.abc import Callable
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.methods.registry import is_blend
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Answers, Block, Note
 from cfmf.report.sections.cold_start import against_item_mean, levels_of
 from cfmf.report.sections.cost import jobs
-from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, sentence
+from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, on_blends, sentence
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.tables import where
 
@@ -58,6 +59,7 @@ def rounded(count: int) -> int:
 
 def _which(study: Study, words: Catalogue) -> Markup | None:
     every = numbers.summary(study)
+    every = every[~every["method"].map(is_blend)]
     table = every[every["uses"] == ""] if (every["uses"] == "").any() else every
     best = table.iloc[0]
     text = words(
@@ -95,10 +97,16 @@ def _how_sure(study: Study, words: Catalogue) -> Markup | None:
         if said["key"] == "best_per_family" and pair[0] in said["numbers"]:
             found.append(sentence(said, words))
             pair += [method for name in pair for method, _ in said["numbers"].get(name, [])]
-    best = numbers.methods(study)[0]
+    best = next(name for name in numbers.methods(study) if not is_blend(name))
     if best not in pair:
         found.append(words("questions.how_sure_other", method=code(best)))
     return Markup(" ").join(found)
+
+
+def _both(study: Study, words: Catalogue) -> Markup | None:
+    """What the blend of both families adds to that of each."""
+    found = [sentence(said, words) for pair in on_blends(study.verdict) for said in pair]
+    return Markup(" ").join(found) or None
 
 
 def _cost(study: Study, words: Catalogue) -> Markup | None:
@@ -143,6 +151,7 @@ def _new_users(study: Study, words: Catalogue) -> Markup | None:
 ANSWERS: dict[str, tuple[Callable[[Study, Catalogue], Markup | None], list[str]]] = {
     "which": (_which, ["comparison"]),
     "how_sure": (_how_sure, ["statistics"]),
+    "both": (_both, ["blends"]),
     "cost": (_cost, ["cost"]),
     "new_users": (_new_users, ["cold-start"]),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -65,13 +66,19 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
 
 
 def headline(verdict: list[Message]) -> list[Message]:
-    """The primary comparisons, the methods that they leave out, and the order of k."""
+    """The primary comparisons, what one blend adds to another, and the order of k."""
     found = [said for said in verdict if said["key"] == "best_per_family"]
     found += [said for said in verdict if said["key"] in CONTRASTS][:2]
+    found += [said for pair in on_blends(verdict)[:1] for said in pair if said not in found]
     for keys in HEADLINE:
         ranked = [said for said in verdict if said["key"] in keys]
         found += sorted(ranked, key=lambda said: keys.index(said["key"]))[:1]
     return found
+
+
+def on_blends(verdict: list[Message]) -> list[tuple[Message, Message]]:
+    """What a blend adds to another, and the verdict on the pair, for each pair of the study."""
+    return [(said, judged) for said, judged in pairwise(verdict) if said["key"] == "blend_adds"]
 
 
 def sentence(said: Message, words: Catalogue) -> Markup:
@@ -98,6 +105,8 @@ def _shown(name: str, value: Any, words: Catalogue) -> Markup:
         return words.term(KEYS[name], value)
     if name == "names":
         return Markup(", ").join(words.term("estimand", one) for one in value)
+    if name == "added":
+        return Markup(", ").join(map(code, value))
     if name == "where":
         return edges(value, words)
     if name == "values":

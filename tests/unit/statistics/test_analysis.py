@@ -16,10 +16,11 @@ from cfmf.statistics import analysis, blocks, contrasts, names
 from cfmf.tables import COLUMNS
 
 
-def analysed(made, block, search=None, trials=None, **known):
+def analysed(made, block, search=None, trials=None, blends=None, **known):
     """The tables and the verdict, made as the script of the stage does."""
     metrics, users = made
-    measured = analysis.Measured(metrics, selection.choose(metrics, trials), users, trials)
+    chosen = selection.choose(metrics, trials)
+    measured = analysis.Measured(metrics, chosen, users, trials, blends=blends or {})
     as_published = published.analyse(metrics, block, search)
     found = as_published + analysis.analyse(measured, block)
     order, said = published.order_of_k(as_published, block["primary"])
@@ -263,6 +264,32 @@ def test_a_composite_that_is_the_declared_pair_is_compared_once(small, block):
     rows = found[(found["family"] == names.PRIMARY) & (found["test"] == names.CORRECTED_T)]
     assert rows[["group_a", "group_b"]].values.tolist() == [["mf", "user-knn"]]
     assert rows["family_size"].tolist() == [1]
+
+
+def test_blends_are_compared_with_their_parts_and_with_nothing_else(make_study, block):
+    """A blend of both that is better by 0.02 is found so, and moves no other comparison."""
+    effects = {"mf": -0.03, "blend-f": -0.031, "blend-both": -0.051, "blend-n": -0.01}
+    blends = {"blend-f": ["mf"], "blend-both": ["mf", "user-knn"], "blend-n": ["user-knn"]}
+    made = make_study(("mf",), ("user-knn", "baseline", *blends), effects=effects, ks=("4", "16"))
+    of_blend = made[0]["method"].isin(blends)
+    alone = made[0][~of_blend], made[1][~made[1]["method"].isin(blends)]
+    found, without = analysed(made, block, blends=blends), analysed(alone, block)
+    rows = found.tests[found.tests["family"] == names.BLENDS]
+    pairs = rows[rows["test"] == names.CORRECTED_T].set_index("group_b")
+    assert set(pairs.index) == {"blend-f", "blend-n"}
+    assert (pairs["group_a"] == "blend-both").all()
+    assert (pairs["family_size"] == 2).all()
+    assert pairs.loc["blend-f", "effect"] == pytest.approx(-0.02, abs=0.004)
+    rest = found.tests[found.tests["family"] != names.BLENDS].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, without.tests.reset_index(drop=True))
+    said = [one for one in found.verdict if one["key"] == "blend_adds"]
+    assert said[0]["numbers"] == {
+        "first": "blend-both",
+        "second": "blend-f",
+        "added": ["user-knn"],
+    }
+    [order] = [one["numbers"]["order"] for one in found.verdict if one["key"] == "order_methods"]
+    assert [name for name, _ in order] == ["mf", "user-knn", "baseline"]
 
 
 def test_method_alone_is_described_and_not_compared(make_study, block):

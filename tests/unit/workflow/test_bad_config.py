@@ -125,6 +125,16 @@ WHOLES = {
         "methods: {mine: {class: nowhere}}",
         "methods.mine.class is 'nowhere'",
     ),
+    "a method named as a blend": (
+        'methods: {blend-a: {class: "cfmf.methods.mf:MF"}}',
+        "methods.blend-a has the name of a blend",
+    ),
+    "a blend of a method that is not studied": (
+        "blends: {mine: [mf, svd]}",
+        "blends.mine lists svd; choose from",
+    ),
+    "a blend of nothing": ("blends: {mine: []}", "blends.mine"),
+    "a blend named as a path": ("blends: {a/b: [mf]}", "blends: 'a/b'"),
     "a method named as a path": (
         'methods: {a/b: {class: "x:Y"}}',
         "methods.a/b has a class of its own",

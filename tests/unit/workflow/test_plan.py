@@ -2,12 +2,14 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from cfmf.imports import ROOT
 from cfmf.methods import registry
+from cfmf.workflow import layout
 from cfmf.workflow.config import check
 from cfmf.workflow.plan import Plan, filled, method_files, package_files, points
 
@@ -43,6 +45,49 @@ def test_results_of_a_study(plan):
     assert len(plan.points("tiny", "m.tsv")) == 4 + 1
     assert plan.of_method("tiny", "baseline", "m.tsv") == ["results/tiny/neighbours/baseline/m.tsv"]
     assert plan.scale("tiny") == [1, 5]
+
+
+def blended(plan, methods, blends=None):
+    config = {**plan.config, "study": {**plan.config["study"], "methods": methods}}
+    return Plan(config if blends is None else {**config, "blends": blends}, NotImplemented).blends
+
+
+def test_blends_are_of_the_families_that_a_study_has(plan, monkeypatch):
+    assert blended(plan, ["baseline", "mf"]) == {"blend-factorizations": ["mf"]}
+    methods = ["mf-published", "mf", "item-knn", "user-cf-published", "gibbs", "baseline"]
+    assert blended(plan, methods) == {
+        "blend-neighbours": ["item-knn"],
+        "blend-factorizations": ["mf", "gibbs"],
+        "blend-both": ["mf", "item-knn", "gibbs"],
+    }
+    assert blended(plan, methods, {}) == {}
+    own = {"own": ["baseline", "neighbours"], "one": ["mf-published"]}
+    assert blended(plan, methods, own) == {
+        "blend-own": ["item-knn", "baseline"],
+        "blend-one": ["mf-published"],
+    }
+    # What knows more than the ratings is in no blend unless it is listed.
+    monkeypatch.setattr(registry.method("gibbs"), "uses", frozenset({"dates"}))
+    assert blended(plan, methods)["blend-both"] == ["mf", "item-knn"]
+    assert blended(plan, methods, {"own": ["gibbs"]}) == {"blend-own": ["gibbs"]}
+
+
+def test_results_of_a_blend(plan):
+    plan.blends = {"blend-own": ["baseline", "mf"]}
+    assert plan.of_method("tiny", "blend-own", "m.tsv") == ["results/tiny/blends/blend-own/m.tsv"]
+    assert layout.settings_of("results/tiny/blends/blend-own/m.tsv") == ("blend-own", "", "")
+    job = SimpleNamespace(dataset="tiny", method="blend-own")
+    known = plan.of_members(job, "costs.tsv", "tuning_costs.tsv")
+    assert known[:2] == [f"results/tiny/neighbours/baseline/{a}costs.tsv" for a in ("", "tuning_")]
+    assert len(known) == 2 + 4
+    logs = plan.jobs("log", "tiny", ["1-of-1"])
+    assert "results/tiny/logs/blend_methods/blend-own.log" in logs
+    assert plan.declared("tiny")["blends"] == plan.blends
+
+
+def test_blends_are_compared_with_those_of_some_of_their_members():
+    found = registry.nested({"a": ["x", "y"], "b": ["x"], "c": ["y", "z"], "d": ["y", "x"]})
+    assert found == [("a", "b"), ("d", "b")]
 
 
 def test_time_to_tune_is_shared_by_the_points_and_seeds(plan):
