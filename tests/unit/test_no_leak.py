@@ -28,6 +28,7 @@ NEIGHBOURS = {
     "baseline": {},
     "user-cf-published": {},
     "user-knn": {"neighbours": [5], "similarity": ["pearson-baseline"]},
+    "item-linear": {"reg": [1]},
     "item-knn": {"neighbours": [5], "similarity": ["cosine"]},
 }
 

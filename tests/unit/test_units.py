@@ -18,6 +18,7 @@ GRIDS = {
     "baseline": {"reg_user": [2, 20], "reg_item": [2, 20]},
     "user-knn": {"similarity": ["adjusted-cosine", "pearson", "pearson-baseline"], **NEIGHBOURS},
     "item-knn": {"similarity": ["adjusted-cosine", "pearson", "pearson-baseline"], **NEIGHBOURS},
+    "item-linear": {"reg": [0.5, 2, 8]},
     "als": {"k": [1, 3], "reg": [0.1, 0.4]},
     "mf": {"k": [1, 3], "reg": [0.1, 0.4], "max_epochs": 60},
     "mf-bounded": {"k": [1, 3], "reg": [0.1, 0.4], "max_epochs": 60},
@@ -103,6 +104,7 @@ def loses(model, baseline, test):
 
 REGS = [0.1, 0.4, 1.6, 6.4]
 WIDE = {
+    "item-linear": {"reg": [0.5, 1, 2, 8, 32]},
     "als": {"k": [1, 4], "reg": REGS},
     "mf": {"k": [1], "reg": REGS},
     "mf-cubic": {"k": [1], "reg": REGS},
@@ -130,8 +132,8 @@ def test_no_method_loses_to_the_baseline_that_it_contains(kind, name):
     assert not loses(model, baseline_of(kind), test)
 
 
-@pytest.mark.parametrize("name", ["als", "mf", "mf-sgd"])
-def test_no_factorization_loses_to_the_baseline_on_sparse_real_ratings(name):
+@pytest.mark.parametrize("name", ["item-linear", "als", "mf", "mf-sgd"])
+def test_no_method_loses_to_the_baseline_on_sparse_real_ratings(name):
     """MovieTweetings, one random fold: six ratings a user on average."""
     if "CFMF_REAL_DATA" not in os.environ:
         pytest.skip("CFMF_REAL_DATA is not set: the real MovieTweetings is not here")
@@ -144,9 +146,10 @@ def test_no_factorization_loses_to_the_baseline_on_sparse_real_ratings(name):
         sparse.csr_array((table[4].to_numpy("f4")[own], (users[own], items[own])), shape=shape)
         for own in (part == number for number in range(3))
     )
+    one_factor = {"k": [1]} if "k" in registry.method(name).grids() else {}
     regs = {"reg_user": [1, 2, 5, 10], "reg_item": [1, 2, 5, 10]}
     models = [
         chosen(tried, block, train, validation)[0]
-        for tried, block in ((name, {"k": [1], "reg": [0.5, 1, 2]}), ("baseline", regs))
+        for tried, block in ((name, {"reg": [0.5, 1, 2], **one_factor}), ("baseline", regs))
     ]
     assert not loses(*models, test)

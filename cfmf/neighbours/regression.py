@@ -1,0 +1,244 @@
+"""Item–item weights learned by regression on the ratings, all of a user's weights jointly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from cfmf.deadline import check_deadline
+from cfmf.kernels.co_rated import Features, co_rated_sums
+from cfmf.kernels.similarities import transposed
+from cfmf.models import Explanation, Model, Part, Prediction
+from cfmf.neighbours.biases import Biases
+from cfmf.observed import checked_pairs, row_numbers
+from cfmf.threads import use_threads
+
+TOLERANCE, MOST_STEPS = 1e-3, 200
+"""The equations are solved until what is left is this share of the ratings, in so many steps."""
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Which items and which users are alike; see `cfmf.methods.item_linear.ItemLinear`.
+
+    Attributes
+    ----------
+    ratings
+        Users × items: residuals of the biases, divided by their standard deviation.
+    by_item, order
+        The same transposed, and the place in `ratings` of each of its entries.
+    items
+        Features of items: s_ij = Σ_v of their products.
+    users
+        Features of users, of who rated what alone.
+    """
+
+    ratings: sparse.csr_array
+    by_item: sparse.csr_array
+    order: NDArray[np.integer]
+    items: Features
+    users: Features
+
+    @classmethod
+    def of(
+        cls, residuals: sparse.csr_array, agreement: float, shrinkage: float, implicit: float
+    ) -> Relations:
+        """Those of a matrix of residuals in units of their standard deviation."""
+        by_item, order = transposed(residuals)
+        counts, size = np.diff(by_item.indptr), residuals.shape[1]
+        squares = np.bincount(residuals.indices, np.square(residuals.data, dtype="f8"), size)
+        norms = np.sqrt(np.maximum(squares + shrinkage, 1e-12))
+        values = agreement**0.5 * by_item.data / np.repeat(norms, counts)
+        scales = np.sqrt((1 - agreement) / np.maximum(counts + shrinkage, 1e-12))
+        items = Features(by_item, scales.astype("f4"), values.astype("f4"))
+        own = np.sqrt(implicit / np.maximum(np.diff(residuals.indptr), 1))
+        users = Features(residuals, own.astype("f4"), np.empty(0, "f4"))
+        return cls(residuals, by_item, order, items, users)
+
+    def sums(self, weights: Floats, queried: sparse.csr_array) -> tuple[Floats, Floats]:
+        """Σ_j a_uj s_ij over the items of u, and Σ_v a_vi t_uv over the users of i.
+
+        Of every queried pair, in CSR order; `weights` are a in that of `ratings`.
+        """
+        of_items = co_rated_sums(self.ratings, weights, self.items, queried)
+        turned, order = transposed(queried)
+        of_users = np.empty_like(of_items)
+        of_users[order] = co_rated_sums(self.by_item, weights[self.order], self.users, turned)
+        return of_items, of_users
+
+    def solve(self, regs: Sequence[float], until: float | None = None) -> list[Floats]:
+        """The a with Σ_j a_uj s_ij + Σ_v a_vi t_uv + λ a_ui = residual, for each λ of `regs`.
+
+        By conjugate gradients for the lowest λ; the others share its products (Jegerlehner 1996,
+        *Krylov space solvers for shifted linear systems*). Vectors are in float64.
+
+        Raises
+        ------
+        OutOfTimeError
+            If it is not done by `until`.
+        """
+        lowest = min(regs)
+        shifts = np.array([reg - lowest for reg in regs])
+        left = self.ratings.data.astype(np.float64)
+        found = np.zeros((len(regs), len(left)))
+        ahead = np.repeat(left[None], len(regs), axis=0)
+        ahead_of_lowest = left.copy()
+        now, before = np.ones(len(regs)), np.ones(len(regs))
+        step, turn, size = 1.0, 0.0, float(left @ left)
+        enough = TOLERANCE**2 * size
+        for _ in range(MOST_STEPS):
+            if size <= enough:
+                break
+            check_deadline(until)
+            of_items, of_users = self.sums(ahead_of_lowest.astype("f4"), self.ratings)
+            product = of_items + of_users + lowest * ahead_of_lowest
+            last_step, step = step, size / float(ahead_of_lowest @ product)
+            after = now * before * last_step
+            after /= step * turn * (before - now) + before * last_step * (1 + shifts * step)
+            found += (step * after / now)[:, None] * ahead
+            left -= step * product
+            turn, size = float(left @ left) / size, float(left @ left)
+            ahead_of_lowest = left + turn * ahead_of_lowest
+            ahead = after[:, None] * left + (turn * (after / now) ** 2)[:, None] * ahead
+            before, now = now, after
+        return list(found.astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class ItemRegression(Model):
+    """x̂_ui = b_ui + σ (Σ_j a_uj s_ij + Σ_v a_vi t_uv), with the a that the ratings determine.
+
+    Attributes
+    ----------
+    train
+        Users × items, checked.
+    weights
+        a in the CSR order of `train`, float32.
+    relations
+        Of `train`.
+    unit
+        σ: standard deviation of the residuals.
+    declared
+        agreement, shrinkage and implicit, as `Relations.of` takes them.
+    """
+
+    train: sparse.csr_array = field(repr=False)
+    biases: Biases = field(repr=False)
+    weights: Floats = field(repr=False)
+    declared: tuple[float, float, float]
+    threads: int = 1
+    relations: Relations = field(init=False, repr=False)
+    unit: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        relations, unit = relations_of(self.train, self.biases, *self.declared)
+        object.__setattr__(self, "relations", relations)
+        object.__setattr__(self, "unit", unit)
+
+    def predict(self, users: ArrayLike, items: ArrayLike) -> Prediction:
+        """See `Model.predict`; a fallback to b_ui where the ratings say nothing of the pair."""
+        users, items = checked_pairs(users, items, self.train.shape)
+        use_threads(self.threads)
+        queried, order = _as_matrix(users, items, self.train.shape)
+        moved = np.empty(len(users), np.float64)
+        moved[order] = np.add(*self.relations.sums(self.weights, queried))
+        values = self.biases.predict(users, items) + self.unit * moved
+        return Prediction(values.astype(np.float32), moved == 0)
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """What every item that the user rated adds, the largest contribution first."""
+        predicted = self.predict([user], [item])
+        value = float(predicted.values[0])
+        expected = float(self.biases.predict(np.array([user]), np.array([item]))[0])
+        if predicted.is_fallback[0]:
+            return Explanation(value, value, ())
+        own = slice(*self.train.indptr[user : user + 2])
+        rated = self.train.indices[own]
+        alike = self.similar_items(item, without=user)[rated]
+        moved = self.weights[own].astype("f8") * alike + self._implicit(user, item, rated)
+        sizes = np.abs(moved) / max(float(np.abs(moved).sum()), 1e-30)
+        columns = (rated, self.unit * moved, sizes, alike, self.train.data[own])
+        rows = [[one.item() for one in row] for row in zip(*columns, strict=True)]
+        parts = [Part("neighbour_item", *row) for row in rows]
+        parts.sort(key=lambda part: -part.share)
+        return Explanation(expected, value, tuple(parts))
+
+    def _implicit(self, user: int, item: int, rated: NDArray[np.integer]) -> NDArray[np.float64]:
+        """The part of Σ_v a_vi t_uv that comes from each item that the user rated."""
+        relations = self.relations
+        raters = relations.by_item[[item]]
+        scales = relations.users.scales.astype("f8")
+        own = slice(*relations.by_item.indptr[item : item + 2])
+        weights = self.weights[relations.order[own]] * scales[raters.indices]
+        weights[raters.indices == user] = 0
+        held = relations.ratings[raters.indices]
+        shares = np.bincount(held.indices, np.repeat(weights, np.diff(held.indptr)), held.shape[1])
+        shares[item] = 0
+        return np.asarray(scales[user] * shares[rated])
+
+    def similar_items(self, item: int, without: int | None = None) -> Floats:
+        """s_ij of every item j, as over all users or `without` one."""
+        features = self.relations.items
+        own = slice(*features.rows.indptr[item : item + 2])
+        raters = features.rows.indices[own]
+        common, values = np.zeros((2, features.rows.shape[1]), np.float32)
+        common[raters], values[raters] = features.scales[item], features.values[own]
+        if without is not None:
+            common[without] = values[without] = 0
+        numbers = row_numbers(features.rows)
+        terms = features.scales[numbers] * common[features.rows.indices]
+        terms += features.values * values[features.rows.indices]
+        return np.bincount(numbers, terms, features.rows.shape[0]).astype(np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The training ratings, the biases, the weights and the settings."""
+        return {
+            "ratings": self.train.data,
+            "indices": self.train.indices,
+            "indptr": self.train.indptr,
+            "mean": np.array(self.biases.mean),
+            "user_bias": self.biases.user,
+            "item_bias": self.biases.item,
+            "weights": self.weights,
+            "declared": np.array(self.declared),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """See `Model.from_arrays`."""
+        biases = Biases(float(arrays["mean"]), arrays["user_bias"], arrays["item_bias"])
+        shape = (len(biases.user), len(biases.item))
+        train = sparse.csr_array(
+            (arrays["ratings"], arrays["indices"], arrays["indptr"]), shape=shape
+        )
+        agreement, shrinkage, implicit = (float(one) for one in arrays["declared"])
+        return cls(train, biases, arrays["weights"], (agreement, shrinkage, implicit))
+
+
+def relations_of(
+    train: sparse.csr_array, biases: Biases, agreement: float, shrinkage: float, implicit: float
+) -> tuple[Relations, float]:
+    """The relations of training ratings, and the standard deviation of their residuals."""
+    residuals = biases.residuals(train)
+    unit = float(residuals.std(dtype=np.float64)) or 1.0
+    matrix = sparse.csr_array(
+        (residuals / np.float32(unit), train.indices, train.indptr), train.shape
+    )
+    return Relations.of(matrix, agreement, shrinkage, implicit), unit
+
+
+def _as_matrix(
+    users: NDArray[np.int64], items: NDArray[np.int64], shape: tuple[int, int]
+) -> tuple[sparse.csr_array, NDArray[np.int64]]:
+    """Pairs as the entries of a matrix, and which pair each of its entries is; pairs may repeat."""
+    order = np.lexsort((items, users))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=shape[0]))])
+    places = items[order].astype(np.int32), starts.astype(np.int32 if len(users) < 2**31 else int)
+    ones = np.ones(len(users), np.float32)
+    return sparse.csr_array((ones, *places), shape=shape), order
