@@ -14,6 +14,7 @@ rule render_report:
         audit=result("audit"),
         folds=result("folds"),
         plan=result("plan"),
+        side=lambda job: plan.side(job.dataset, *plan.methods, file="side_facts"),
         # of the first fold only
         train=of_first_fold("matrix", part="train"),
         test=of_first_fold("matrix", part="test"),
@@ -51,6 +52,7 @@ rule render_report:
                 "report/templates",
                 "report/strings",
                 "report/coverage.tsv",
+                "report/literature.yaml",
                 *PUBLISHED_TEXTS,
             )
         ),

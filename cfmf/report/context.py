@@ -91,6 +91,7 @@ class Study:
     manifest: dict[str, Any] = field(default_factory=dict)
     folds: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)
+    side: dict[str, Any] = field(default_factory=dict)
     verdict: list[dict[str, Any]] = field(default_factory=list)
     similarity: Similarity | None = None
     matrices: Matrices | None = None
@@ -157,6 +158,7 @@ def load(files: Files) -> Study:
         manifest=_json(files.at("manifest")) or {},
         folds=_json(files.at("folds")) or {},
         plan=_json(files.at("plan")) or {},
+        side=_json(files.at("side_facts")) or {},
         verdict=_json(files.at("verdict")) or [],
         similarity=_similarity(files),
         matrices=_matrices(files),

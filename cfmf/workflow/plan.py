@@ -158,10 +158,10 @@ class Plan:
             for method in methods or self.methods
         ]
 
-    def side(self, dataset: str, *methods: str) -> list[str]:
-        """The file of what is known beside the ratings, where one of these methods uses it."""
+    def side(self, dataset: str, *methods: str, file: str = "side") -> list[str]:
+        """A file about what is known beside the ratings, where one of these methods uses it."""
         used = any(method_named(method).uses for method in methods)
-        return [layout.result("side", dataset=dataset)] if used else []
+        return [layout.result(file, dataset=dataset)] if used else []
 
     def seconds_a_run(self, method: str) -> float:
         """Share of `tuning.seconds` that one training of a factorization gets.

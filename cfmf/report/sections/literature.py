@@ -57,8 +57,8 @@ def _of_protocol(
 ) -> list[Block]:
     title = words(f"literature.protocol.{name}")
     rows = pd.DataFrame([_row(one, here, words) for one in protocol["figures"]])
-    columns = "method also=also_knows rmse=reported:rmse chosen=chosen_by here=here_rmse:rmse"
-    columns += " paired=best_paired:signed lower=best_lower:text source"
+    columns = "method also=also_knows rmse=reported:rmse chosen=chosen_by best=best_here:rmse"
+    columns += " here=here_rmse:rmse paired=best_paired:signed lower=best_lower:text source"
     found: list[Block] = [Heading(title), Text(_best(here, words))]
     if "standard_error" in protocol:
         size = number(protocol["standard_error"], "rmse")
@@ -76,12 +76,15 @@ def _row(one: dict[str, Any], here: pd.DataFrame, words: Catalogue) -> dict[str,
         "also": ", ".join(words.terms("uses", knows)),
         "rmse": one["rmse"],
         "chosen": words.term("chosen", one["chosen"]).striptags(),
+        "best": np.nan,
         "here": np.nan,
         "paired": np.nan,
         "lower": "",
         "source": one["source"],
     }
     best = best_of(here, knows)
+    if best is not None:
+        row["best"] = here[best].mean()
     if nearest in here:
         row["here"] = here[nearest].mean()
     if nearest in here and best not in (None, nearest):

@@ -20,12 +20,32 @@ PARTS = "fit", "validation", "test"
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Sizes, audit, source and terms; distribution, activity, time; head; folds."""
     found: list[Block] = [Text(_sizes(study, words)), *_source(study, words), *_audit(study, words)]
+    found += _beside(study, words)
     if study.ratings is not None:
         found += _figures(study.ratings, words)
         found.append(Collapsed(words("data.head"), [_head(study, words)]))
     if study.folds:
         found.append(_folds(study, words))
     return found
+
+
+def _beside(study: Study, words: Catalogue) -> list[Block]:
+    """Of how many ratings, users and items a date or an attribute is known, where a method asks."""
+    if not study.side:
+        return []
+    known = {"name": words.term("uses", "dates").striptags(), "known": study.side["dated"]}
+    rows: list[dict[str, object]] = [{**known, "kind": "date", "of": study.side["ratings"]}]
+    for side in ("users", "items"):
+        for name, about in study.side[side]["attributes"].items():
+            rows.append({"name": name, "side": side, "of": study.side[side]["rows"], **about})
+    for row in rows:
+        row["kind"] = words.term("attribute", row["kind"]).striptags()
+        row["side"] = words.plain(f"series.{row['side']}") if "side" in row else ""
+    title = words("data.beside")
+    columns = "name=attribute side=attribute_of kind=attribute_kind columns=attribute_values:count"
+    columns += " known=known:count of=of_all:count"
+    rows = [{"columns": None, **row} for row in rows]
+    return [Collapsed(title, [tabulated(words, "beside", title, rows, columns)])]
 
 
 def _sizes(study: Study, words: Catalogue) -> Markup:

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from cfmf.methods import registry
-from cfmf.report.page import Note, Table
-from cfmf.report.sections import literature
+from cfmf.report.page import Collapsed, Note, Table
+from cfmf.report.sections import literature, ratings
 from cfmf.report.strings import Catalogue
 from cfmf.side import USES
 
@@ -57,6 +57,7 @@ def test_a_run_of_the_same_protocol_stands_beside_them(official, monkeypatch):
     [row] = tables(official)["literature-ml-100k-official"].rows
     errors = official.tables["selected"].query("split == 'test' and metric == 'rmse'")
     errors = errors[errors["fold"].isin(["u1", "u2"])].groupby(["method", "fold"])["value"].mean()
+    assert row["best"] == pytest.approx(errors["mf"].mean())
     assert row["here"] == pytest.approx(errors["item-knn"].mean())
     assert row["paired"] == pytest.approx((errors["mf"] - errors["item-knn"]).mean())
     assert row["lower"] == f"{int((errors['mf'] < errors['item-knn']).sum())}/2"
@@ -77,3 +78,25 @@ def test_another_protocol_has_none(official, source, rule, left_out):
     audit = {**official.audit, "source": source, "left_out": {"ratings": left_out}}
     other = dataclasses.replace(official, audit=audit, folds={**official.folds, "rule": rule})
     assert literature.blocks(other, WORDS) == []
+
+
+def test_the_audit_counts_what_is_known_beside_the_ratings(study):
+    about = {"kind": "number", "columns": 10, "known": 89}
+    side = {
+        "ratings": 3000,
+        "dated": 2000,
+        "users": {"rows": 90, "attributes": {"age": about}},
+        "items": {"rows": 140, "attributes": {}},
+    }
+    found = ratings.blocks(dataclasses.replace(study, side=side), WORDS)
+    [table] = [
+        table
+        for block in found
+        if isinstance(block, Collapsed)
+        for table in block.blocks
+        if isinstance(table, Table) and table.name == "beside"
+    ]
+    assert [(row["name"], row["known"], row["of"]) for row in table.rows] == [
+        ("dates", 2000, 3000),
+        ("age", 89, 90),
+    ]
