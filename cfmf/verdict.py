@@ -393,7 +393,25 @@ def across(table: pd.DataFrame, tests: Sequence[Result], block: Mapping[str, Any
         lowest = blocked.least_friedman_p(*wide.shape)
         if lowest >= block["alpha"]:
             said.append(message("datasets_reach", **size, p=lowest, alpha=block["alpha"]))
+    said += _of_next(tests)
     return said + [_of_schemes(table, *pair) for pair in pairs_of_schemes(table)]
+
+
+def _of_next(tests: Sequence[Result]) -> list[Message]:
+    """What is expected of the primary comparisons on a data set not yet seen."""
+    rows = [one for one in tests if one.test == names.HIERARCHICAL and one.function]
+    chances: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in rows:
+        known = chances.setdefault((one.group_a, one.group_b), {})
+        known |= {
+            "datasets": int(one.n_blocks),
+            "margin_share": one.margin,
+            one.stat_name: one.stat,
+        }
+    return [
+        message("datasets_next", first=first, second=second, **found)
+        for (first, second), found in chances.items()
+    ]
 
 
 def _of_schemes(table: pd.DataFrame, random: str, temporal: str) -> Message:

@@ -72,6 +72,7 @@ rule test_statistics:
 rule compare_datasets:
     input:
         selected=plan.studied("evaluation", table="selected"),
+        folds=plan.studied("folds"),
         code=code("compare_datasets"),
     output:
         errors=table_across("errors.tsv", "Evaluation", "errors on every data set"),
@@ -92,6 +93,7 @@ rule compare_datasets:
             name: {
                 "ratings": plan.same_ratings[name],
                 "split_scheme": split_scheme(config["datasets"][name]["split"]),
+                "width": plan.width(name),
             }
             for name in plan.datasets
         },

@@ -52,13 +52,15 @@ WILCOXON = "wilcoxon"
 CLUSTERED_T = "clustered_t"
 EFFECT_SIZE = "effect_size"
 KENDALL = "kendall_tau"
+HIERARCHICAL = "hierarchical_bayes"
 
 # The best method of each family, chosen fold by fold: levels beside the methods themselves.
 COMPOSITES = {"factorization": "best_factorization", "neighbours": "best_neighbours"}
 
 # Statistics and effects that other modules look for.
-LOWER, HIGHER = "p_first_lower", "p_first_higher"
+LOWER, WITHIN, HIGHER = "p_first_lower", "p_within_margin", "p_first_higher"
 DIFFERENCE = "difference_of_rmse"
+SHARE_OF_SCALE = "difference_of_rmse_over_scale"
 DETECTABLE = "minimum_detectable_difference"
 
 # Arms of the medians and the best rows.

@@ -242,8 +242,7 @@ class Plan:
     def statistics(self, dataset: str) -> dict[str, Any]:
         """The `statistics` block, its margin in rating units."""
         block = self.config["statistics"]
-        lowest, highest = self.scale(dataset)
-        return {**block, "margin": block["margin"] * (highest - lowest)}
+        return {**block, "margin": block["margin"] * self.width(dataset)}
 
     def declared(self, dataset: str) -> dict[str, Any]:
         """What the config declares of a data set's comparison; nothing that only wording needs."""
@@ -266,6 +265,11 @@ class Plan:
         """Lowest and highest rating of a data set."""
         scale = self.config["datasets"][dataset]["scale"]
         return [scale["minimum"], scale["maximum"]]
+
+    def width(self, dataset: str) -> float:
+        """Width of the rating scale of a data set."""
+        lowest, highest = self.scale(dataset)
+        return highest - lowest
 
 
 def area(method: str) -> str:

@@ -17,7 +17,7 @@ from cfmf.report.page import Block, Collapsed, Column, Note, Points, Table, Text
 from cfmf.report.sections import each_user, planned
 from cfmf.report.sections.tests import edges
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.statistics.names import COMPOSITES
+from cfmf.statistics.names import COMPOSITES, HIGHER, LOWER, WITHIN
 from cfmf.tables import where
 
 Message = dict[str, Any]
@@ -31,6 +31,7 @@ KINDS = {
     "p": "p_in_text",
     "mean": "signed",
     **dict.fromkeys(("level", "inner_level", "power"), "percent"),
+    **dict.fromkeys((LOWER, WITHIN, HIGHER), "percent"),
 }
 
 KEYS = {"why": "note", "role": "role", "arm": "arm", "population": "population"}

@@ -31,7 +31,11 @@ def selected(name, values, folds=2):
 def tables(rows, described, block):
     """The tables and the verdict, made as the script of the stage does."""
     table = data_sets.errors(rows, described)
-    tests = across.across(table, block)
+    folds = {
+        str(name): across.OfFolds(of_name, 0.25, 4.0)
+        for name, of_name in rows.groupby("dataset", sort=False)
+    }
+    tests = across.across(table, folds, block)
     return table, Analysis(tests).tables()["tests"], verdict.across(table, tests, block)
 
 
@@ -63,6 +67,35 @@ def test_three_data_sets_are_blocks_of_means_over_folds(three, block):
     assert set(tests["design"]) == {"by_dataset"}
     assert (tests["test"] == "critical_difference").sum() == 1
     assert [one["key"] for one in said] == ["datasets_order"]
+    unseen = tests[tests["test"] == "hierarchical_bayes"]
+    assert unseen["note"].tolist() == ["too_few_data_sets_or_folds"]  # there are two folds
+
+
+def test_the_primary_comparisons_are_told_for_a_data_set_not_yet_seen(block):
+    """In shares of the scale: four stars' width here, so 0.02 stars are half a per cent."""
+    rng = np.random.default_rng(6)
+    frames = []
+    for name in "abcdef":
+        level = rng.uniform(0.8, 1.1)
+        ahead = {"baseline": 0.06, "user-knn": 0.03, "mf": 0.01, "als": 0}
+        rows = selected(name, {method: level + by for method, by in ahead.items()}, folds=5)
+        frames.append(rows.assign(value=rows["value"] + rng.normal(0, 0.002, len(rows))))
+    used = block | {"control": "user-knn", "primary": "mf", "margin": 0.0025}
+    _, tests, said = tables(pd.concat(frames), random_split(*"abcdef"), used)
+    found = tests[tests["test"] == "hierarchical_bayes"]
+    assert found["effect_name"].eq("difference_of_rmse_over_scale").all()
+    chances = found.pivot(index=["group_a", "group_b"], columns="stat_name", values="stat")
+    assert chances.sum(axis=1).to_numpy() == pytest.approx(1)
+    composites = "best_factorization", "best_neighbours"
+    for pair, true in {("mf", "user-knn"): 0.02, composites: 0.03}.items():
+        assert chances.loc[pair, "p_first_lower"] > 0.9
+        effect = found[found["group_a"] == pair[0]]["effect"].iloc[0]
+        assert effect == pytest.approx(-true / 4, abs=0.0005)
+    told = [one["numbers"] for one in said if one["key"] == "datasets_next"]
+    assert [(one["first"], one["second"]) for one in told] == list(
+        found[["group_a", "group_b"]].drop_duplicates().itertuples(index=False, name=None)
+    )
+    assert told[0]["datasets"] == 6
 
 
 def test_one_data_set_is_told_and_not_tested(three, block):
