@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from markupsafe import Markup
+from scipy import stats
 
-from cfmf.methods.registry import uses
+from cfmf.data.splits import size_ratio
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Heading, Note, Text, tabulated
 from cfmf.report.strings import Catalogue, code, number
+from cfmf.statistics.intervals import inflation
 
 PUBLISHED = Path(__file__).parents[1] / "assets" / "literature.yaml"
 Protocol = dict[str, Any]
@@ -32,82 +37,109 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     errors = numbers.errors_on_test(study).pivot(index="fold", columns="method", values="value")
     found: list[Block] = []
     for name, protocol in protocols().items():
-        here = _followed(study, protocol, errors)
-        if here is not None:
+        folds = _followed(study, protocol, [str(fold) for fold in errors.index])
+        if folds:
+            ratio = size_ratio(study.folds, folds)
+            table = numbers.summary(study)
+            known = {
+                str(one): uses.split(", ")
+                for one, uses in zip(table["method"], table["uses"], strict=False)
+            }
+            here = Here(errors.loc[folds].dropna(axis="columns"), known, ratio)
             found += _of_protocol(name, protocol, here, words)
     return [Text(words("literature.text")), *found] if found else []
 
 
-def _followed(study: Study, protocol: Protocol, errors: pd.DataFrame) -> pd.DataFrame | None:
-    """RMSE of this run on the protocol's folds, folds × methods; None if it has another protocol.
+@dataclass(frozen=True)
+class Here:
+    """The methods of the run on the folds of a protocol.
 
-    Methods that lack one of the folds are left out.
+    Attributes
+    ----------
+    errors
+        RMSE on test, folds × methods.
+    knows
+        What each method knows beside the ratings, keys of `cfmf.side.USES`; an empty text is none.
+    ratio
+        Test ratings over train ratings of a fold.
     """
+
+    errors: pd.DataFrame
+    knows: Mapping[str, Sequence[str]]
+    ratio: float
+
+    def best(self, knows: Iterable[str]) -> str | None:
+        """The method with the lowest mean RMSE of those that know no more than this."""
+        most = {"", *knows}
+        allowed = [str(name) for name in self.errors if set(self.knows[str(name)]) <= most]
+        return str(self.errors[allowed].mean().idxmin()) if allowed else None
+
+    def paired(self, first: str, second: str) -> dict[str, Any]:
+        """The difference of two methods and its 95 % interval, corrected as that of the tests."""
+        gaps = (self.errors[first] - self.errors[second]).to_numpy(float)
+        found = {"paired": gaps.mean(), "low": np.nan, "high": np.nan}
+        if len(gaps) > 1:
+            wide = gaps.mean() + (gaps - gaps.mean()) * inflation(len(gaps), self.ratio) ** 0.5
+            found["low"], found["high"] = stats.ttest_1samp(wide, 0).confidence_interval(0.95)
+        return found
+
+
+def _followed(study: Study, protocol: Protocol, folds: Sequence[str]) -> list[str]:
+    """The folds of a protocol that this run has; none if it has another protocol or lacks one."""
     rule, left_out = study.folds.get("rule", {}), study.audit.get("left_out", {})
     same = study.audit.get("source") == protocol["source"] and not any(left_out.values())
     same = same and all(rule.get(key) == value for key, value in protocol["split"].items())
-    folds = protocol["folds"] or list(errors.index)
-    if not same or not set(folds) <= set(errors.index):
-        return None
-    return errors.loc[folds].dropna(axis="columns")
+    wanted = protocol["folds"] or list(folds)
+    return wanted if same and set(wanted) <= set(folds) else []
 
 
-def _of_protocol(
-    name: str, protocol: Protocol, here: pd.DataFrame, words: Catalogue
-) -> list[Block]:
+def _of_protocol(name: str, protocol: Protocol, here: Here, words: Catalogue) -> list[Block]:
     title = words(f"literature.protocol.{name}")
     rows = pd.DataFrame([_row(one, here, words) for one in protocol["figures"]])
     columns = "method also=also_knows rmse=reported:rmse chosen=chosen_by best=best_here:rmse"
-    columns += " here=here_rmse:rmse paired=best_paired:signed lower=best_lower:text source"
+    columns += " here=here_rmse:rmse"
+    if rows["paired"].notna().any():
+        columns += " paired=best_paired:signed"
+    if rows["low"].notna().any():
+        columns += " low=low:signed high=high:signed"
     found: list[Block] = [Heading(title), Text(_best(here, words))]
     if "standard_error" in protocol:
         size = number(protocol["standard_error"], "rmse")
         beyond = number(2 * protocol["standard_error"], "rmse")
         found.append(Note("hint", words("literature.unpaired", error=size, gap=beyond)))
-    table = tabulated(words, f"literature-{name}", title, rows.sort_values("rmse"), columns)
-    return [*found, table]
+    rows = rows.sort_values("rmse")
+    return [*found, tabulated(words, f"literature-{name}", title, rows, columns, "source")]
 
 
-def _row(one: dict[str, Any], here: pd.DataFrame, words: Catalogue) -> dict[str, Any]:
+def _row(one: dict[str, Any], here: Here, words: Catalogue) -> dict[str, Any]:
     """A published figure, the nearest method here, and the best one here against it, paired."""
-    nearest, knows = one.get("here"), one.get("knows", [])
+    nearest, knows = one.get("here", ""), one.get("knows", [])
     row: dict[str, Any] = {
         "method": one["method"],
         "also": ", ".join(words.terms("uses", knows)),
         "rmse": one["rmse"],
         "chosen": words.term("chosen", one["chosen"]).striptags(),
-        "best": np.nan,
-        "here": np.nan,
-        "paired": np.nan,
-        "lower": "",
+        **dict.fromkeys(("best", "here", "paired", "low", "high"), np.nan),
         "source": one["source"],
     }
-    best = best_of(here, knows)
+    best = here.best(knows)
     if best is not None:
-        row["best"] = here[best].mean()
-    if nearest in here:
-        row["here"] = here[nearest].mean()
-    if nearest in here and best not in (None, nearest):
-        gaps = here[best] - here[nearest]
-        lower = f"{int((gaps < 0).sum())}/{len(gaps)}"
-        row |= {"paired": gaps.mean(), "lower": lower}
+        row["best"] = here.errors[best].mean()
+    if nearest in here.errors:
+        row["here"] = here.errors[nearest].mean()
+    if best is not None and nearest in here.errors and nearest != best:
+        row |= here.paired(best, nearest)
     return row
 
 
-def best_of(here: pd.DataFrame, knows: list[str]) -> str | None:
-    """The method with the lowest mean RMSE of those that know no more than this."""
-    allowed = [str(name) for name in here if set(uses(str(name))) <= set(knows)]
-    return str(here[allowed].mean().idxmin()) if allowed else None
-
-
-def _best(here: pd.DataFrame, words: Catalogue) -> Any:
+def _best(here: Here, words: Catalogue) -> Markup:
     """The best of this run with the ratings alone, and the best that knows more, if it is lower."""
-    means = here.mean()
+    means = here.errors.mean()
     lowest = str(means.idxmin())
-    alone = best_of(here, []) or lowest
+    alone = here.best([]) or lowest
     text = words("literature.best", method=code(alone), rmse=number(means[alone], "rmse"))
     if lowest != alone:
-        also = ", ".join(words.terms("uses", uses(lowest)))
+        also = ", ".join(words.terms("uses", here.knows[lowest]))
         known = {"method": code(lowest), "rmse": number(means[lowest], "rmse"), "also": also}
         text += " " + words("literature.best_informed", **known)
     return text

@@ -60,7 +60,11 @@ def test_a_run_of_the_same_protocol_stands_beside_them(official, monkeypatch):
     assert row["best"] == pytest.approx(errors["mf"].mean())
     assert row["here"] == pytest.approx(errors["item-knn"].mean())
     assert row["paired"] == pytest.approx((errors["mf"] - errors["item-knn"]).mean())
-    assert row["lower"] == f"{int((errors['mf'] < errors['item-knn']).sum())}/2"
+    gaps = (errors["mf"] - errors["item-knn"]).to_numpy()
+    ratio = official.folds["folds"]["u1"]["test"] / 2400
+    half = 12.7062 * gaps.std(ddof=1) * (1 / 2 + ratio) ** 0.5  # t of 0.975 with 1 degree
+    ends = [row["low"], row["high"]]
+    assert ends == pytest.approx([gaps.mean() - half, gaps.mean() + half], rel=1e-4)
     monkeypatch.setattr(registry.method("mf"), "uses", frozenset({"dates"}))
     [row] = tables(official)["literature-ml-100k-official"].rows
     assert row["paired"] != pytest.approx((errors["mf"] - errors["item-knn"]).mean())
