@@ -106,13 +106,16 @@ def test_a_folder_without_the_users_file_has_no_attributes_of_users(tmp_path):
 
 
 BROKEN = {
-    "a column too few": ("2|53|F|other\n", "has 4 columns instead of 5"),
-    "an age that is none": ("2|old|F|other|9\n", "the age is not a number"),
+    "a user of four columns": ("2|53|F|other\n", "has 4 columns instead of 5"),
+    "an age in letters": ("2|old|F|other|9\n", "the age is not a number"),
     "an infinite age": ("2|1e999|F|other|9\n", "the age is not a number"),
-    "an id that is none": ("two|53|F|other|9\n", "the id is not a whole number"),
-    "a user twice": ("1|53|F|other|9\n", "the id already has attributes"),
-    "a zero byte": ("2|53|F|ot\0her|9\n", "the occupation contains a zero byte"),
-    "a value too long": (f"2|53|F|{'x' * 999}|9\n", "the occupation is longer than 255"),
+    "a user in letters": ("two|53|F|other|9\n", "the id is not a whole number"),
+    "attributes of a user twice": ("1|53|F|other|9\n", "the id already has attributes"),
+    "a zero byte in an occupation": ("2|53|F|ot\0her|9\n", "the occupation contains a zero byte"),
+    "an occupation of 999 letters": (
+        f"2|53|F|{'x' * 999}|9\n",
+        "the occupation is longer than 255",
+    ),
 }
 
 

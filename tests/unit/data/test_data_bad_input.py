@@ -29,6 +29,7 @@ from tests.unit.data.hostile import (
     zip_lzma,
     zip_of,
 )
+from tests.unit.data.test_attributes import BROKEN
 from tests.unit.data.test_data_downloads import REFUSED, RESUMED
 from tests.unit.data.test_data_saved_folds import FILES as FOLD_FILES
 from tests.unit.data.test_data_saved_folds import FOLDS
@@ -911,6 +912,14 @@ def page():
             (name, f"{shown(line)} in movie_titles.txt", "defect `malformed`, 1 refused")
             for name, line in TITLE_LINES.items()
         ],
+        "Rows of attributes": [
+            (
+                name,
+                f"{shorter(line.rstrip())} in u.user",
+                f"defect `malformed`, 1 refused: “… {reason} …”",
+            )
+            for name, (line, reason) in BROKEN.items()
+        ],
         "Whole files": [
             (name, files[part], f"stops: “… {message} …”")
             for name, (part, _, message) in FILES.items()
@@ -990,7 +999,7 @@ def page():
 def test_the_documentation_has_every_case():
     """At least 40 cases, all different, and the page as generated from them."""
     bad = [*ROWS, *TITLE_LINES, *FILES, *ARCHIVES, *TABLES, *TABLE_ROWS, *TABLE_TITLES]
-    bad += [*SMALL, *OF_TABLES, *WHOLES]
+    bad += [*SMALL, *OF_TABLES, *WHOLES, *BROKEN]
     assert len(set(bad)) == len(bad) >= 40
     assert PAGE.read_text("utf-8") == page(), f"renew {PAGE.name}"
 

@@ -47,6 +47,18 @@ TABLES = {
         "table: {columns: {user: 0, item: 0}}",
         "table.columns: two columns are the same",
     ),
+    "one file for ratings and attributes": (
+        "table: {ratings: a.csv, attributes: {users: {file: a.csv, columns: {age: {}}}}}",
+        "table.attributes.users.file is a.csv, the name of table.ratings",
+    ),
+    "attributes without columns": (
+        "table: {attributes: {items: {file: films.csv}}}",
+        "table.attributes.items.columns is empty",
+    ),
+    "an attribute of an unknown kind": (
+        "table: {attributes: {users: {file: a.csv, columns: {age: {kind: years}}}}}",
+        "columns.age.kind is 'years'",
+    ),
     "an unknown encoding": ("table: {encoding: utf-99}", "'utf-99' is not a text encoding"),
     "a format of dates with an unknown letter": ('table: {dates: "%Q"}', "'%Q' is no format"),
     "predefined parts without a test file": (
