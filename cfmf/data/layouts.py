@@ -381,6 +381,7 @@ def _structured(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -
         text_ids=table["ids"] == "text",
         decimal=table["decimal"],
         unrated=tuple(table["unrated"]),
+        undated=table["undated"],
         declared=True,
     )
     return RatingFile(
@@ -425,6 +426,7 @@ def _table(path: Path, table: Mapping[str, Any], part: int, codes: Codes) -> Rat
         escape=dialect.escape,
         decimal=table["decimal"],
         unrated=tuple(table["unrated"]),
+        undated=table["undated"],
         declared=True,
     )
     known_dates = table["dates"] in ("iso", *UNITS) or "date" not in wanted

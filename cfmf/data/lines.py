@@ -86,6 +86,8 @@ class Layout:
         Decimal mark of ratings, "." or ",".
     unrated
         Numbers in the column of ratings that mean that there is none.
+    undated
+        Whether an empty date means that there is none.
     declared
         Whether the layout is that of the config's `table`, so that reasons name its keys.
     """
@@ -99,6 +101,7 @@ class Layout:
     escape: str = ""
     decimal: str = "."
     unrated: tuple[float, ...] = ()
+    undated: bool = False
     declared: bool = False
 
     @property
@@ -438,7 +441,12 @@ def _converted(
     if name == "rating":
         return _each(texts, partial(_rating, layout.decimal.encode()), np.float64)
     if name == "date":
-        return converted(texts, layout.dates)
+        moments, good = converted(texts, layout.dates)
+        if layout.undated:
+            empty = pc.fill_null(pc.equal(pc.binary_length(texts), 0), False)
+            empty = empty.to_numpy(zero_copy_only=False)
+            moments, good = np.where(empty, NO_DATE, moments), good | empty
+        return moments, good
     if layout.text_ids:
         return _each(texts, partial(_code, codes[name]), np.int64)
     good = pc.fill_null(pc.match_substring_regex(texts, WHOLE), False)
@@ -509,6 +517,8 @@ def reason(fault: int, block: Block, row: int, layout: Layout) -> str:
         hint = "set `table.ids` to text to read any id"
     elif fault == RATING and layout.decimal == "." and DECIMAL_COMMA.fullmatch(text):
         hint = 'set `table.decimal` to ","'
+    elif fault == DATE and not text:
+        hint = "set `table.undated` to true if a rating may lack its date"
     elif fault == DATE and likely(text) not in ("", f"`{layout.dates}`"):
         hint = f"it looks like {likely(text)}; `table.dates` is `{layout.dates}`"
     return f"{REASONS[fault]}; {hint}" if hint and layout.declared else REASONS[fault]

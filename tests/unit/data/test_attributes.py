@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from cfmf.data import attributes
 from cfmf.data.attributes import Column, encoded, read_side
+from cfmf.data.formats import read
+from cfmf.data.matrices import day_matrix
 from cfmf.files import sha256
 from cfmf.workflow.config import completed
 
@@ -223,3 +225,41 @@ def test_categories_are_the_parts_of_the_text(texts):
     wanted = [sorted({one for one in text.split("|") if one} - {"NULL"}) for text in texts]
     rows = [[]] * len(texts) if found.matrix is None else held(found.matrix, found.names)
     assert [[name.removeprefix("n=") for name in row] for row in rows] == wanted
+
+
+UNDATED = {
+    "ratings.csv": b"user,item,rating,when\n1,1,3,2001-01-02\n1,2,4,\n2,1,5,2001-01-01\n",
+    "ratings.jsonl": b'{"user": 1, "item": 1, "rating": 3, "when": "2001-01-02"}\n'
+    b'{"user": 1, "item": 2, "rating": 4, "when": null}\n'
+    b'{"user": 2, "item": 1, "rating": 5, "when": "2001-01-01"}\n',
+    "ratings.parquet": {
+        "user": [1, 1, 2],
+        "item": [1, 2, 1],
+        "rating": [3, 4, 5],
+        "when": pd.to_datetime(["2001-01-02", None, "2001-01-01"]),
+    },
+}
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize("name", UNDATED)
+def test_a_rating_may_lack_its_date_where_the_config_says_so(tmp_path, dataset, name, quoted):
+    content = UNDATED[name]
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        pd.DataFrame(content).to_parquet(tmp_path / name)
+    table = {"ratings": name, "columns": {"date": "when"}, "dates": "iso", "quoted": quoted}
+    with pytest.raises(ValueError, match=r"malformed: 1 .*set `table\.undated` to true"):
+        read(tmp_path, dataset(source="table", table=table))
+    ratings = read(tmp_path, dataset(source="table", table={**table, "undated": True})).ratings
+    assert ratings["date"].isna().tolist() == [False, True, False]
+    days = day_matrix(ratings, 2, 2)
+    assert days.toarray().tolist() == [[2, 0], [1, 0]]
+
+
+def test_a_date_that_is_none_is_no_missing_one(tmp_path, dataset):
+    (tmp_path / "ratings.csv").write_bytes(UNDATED["ratings.csv"].replace(b"4,\n", b"4,soon\n"))
+    table = {"columns": {"date": "when"}, "dates": "iso", "undated": True}
+    with pytest.raises(ValueError, match="the date is not a valid date"):
+        read(tmp_path, dataset(source="table", table=table))
