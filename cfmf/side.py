@@ -27,7 +27,9 @@ class Side:
     ----------
     days
         Users × items, CSR, int32: the day of every dated rating of the data set, those of the test
-        parts too, counted from 1 on the day (UTC) of the first. Other pairs are not stored.
+        parts too, counted from 1 on the day (UTC) of the first. Other pairs are not stored. Only
+        the days of training pairs, and those of a pair that is predicted, may be used: which pairs
+        have a day tells who rated what in the test part.
     users, items
         Users (items) × attributes, CSR, float32: 1 where a user (item) has an attribute. The values
         of a category are one attribute each, and a number is the range that it is in.

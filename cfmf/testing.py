@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -247,6 +247,34 @@ def unseen_test(method: Method) -> None:
     for _, everything, parts in found[1:]:
         _require(_same_bytes(everything, found[0][1]), "the test part changes the model")
         _require(parts == found[0][2], "the test part changes predictions of other parts")
+
+
+@_property
+def unseen_days(method: Method) -> None:
+    """The days of pairs outside the training ratings change no prediction but those of the pairs.
+
+    A method is given the days of test ratings too, and may learn from none of them.
+    """
+    if "dates" not in method.uses:
+        return
+    ratings = example()
+    given = informed(method, ratings.train.shape)
+    side = given.known(ratings.train.shape)
+    days = side.days.copy()
+    users, items = pairs(days)
+    unseen = np.flatnonzero(np.asarray(ratings.train[users, items]) == 0)[::5]
+    days.data[unseen] = days.data[unseen][::-1]
+    other = given.model_copy(update={"side": replace(side, days=days)})
+    same = np.ones(days.shape, bool)
+    same[users[unseen], items[unseen]] = False
+    first, second = (
+        one.fit(ratings.train, ratings.validation).predict(*_all_pairs(days.shape)).values
+        for one in (given, other)
+    )
+    kept = same.ravel()
+    _require(
+        np.array_equal(first[kept], second[kept]), "days of test pairs change other predictions"
+    )
 
 
 @_property

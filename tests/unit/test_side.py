@@ -16,7 +16,7 @@ from cfmf.imports import ROOT
 from cfmf.methods import registry
 from cfmf.methods.baseline import Baseline
 from cfmf.side import USES, Side, load_side, pair_days, save_side, usual_days
-from cfmf.testing import check_property, example, informed, properties
+from cfmf.testing import PropertyError, check_property, example, informed, properties
 from cfmf.tuning import Setup, tune
 from cfmf.workflow.config import ConfigError, check
 from cfmf.workflow.plan import Plan
@@ -170,3 +170,31 @@ def test_only_methods_that_use_it_wait_for_it(config, monkeypatch):
     assert log in plan.jobs("log", name, [])
     monkeypatch.setattr(Dated, "uses", frozenset())
     assert log not in plan.jobs("log", name, [])
+
+
+class Allowed(Dated):
+    """Learns from the days of training pairs only."""
+
+    name = "allowed"
+
+    def fit(self, train, validation=None, **given):
+        days = self.known(train.shape).days
+        counts = sparse.csr_array((days.data % 5 + 1.0, days.indices, days.indptr), days.shape)
+        return super().fit(sparse.csr_array((train + counts * (train > 0)).astype("f4")), **given)
+
+
+class Watching(Dated):
+    """Learns from the days of all pairs, those of the test part too."""
+
+    name = "watching"
+
+    def fit(self, train, validation=None, **given):
+        busiest = self.known(train.shape).days.sum(axis=0) % 7 + 1.0
+        scaled = sparse.csr_array(train.multiply(busiest[None, :]).astype("f4"))
+        return super().fit(scaled, **given)
+
+
+def test_days_of_the_test_part_may_change_nothing_else():
+    check_property("unseen_days", Allowed)
+    with pytest.raises(PropertyError, match="days of test pairs change other predictions"):
+        check_property("unseen_days", Watching)
