@@ -260,6 +260,7 @@ def unseen_days(method: Method) -> None:
     ratings = example()
     given = informed(method, ratings.train.shape)
     side = given.known(ratings.train.shape)
+    assert side.days is not None
     days = side.days.copy()
     users, items = pairs(days)
     unseen = np.flatnonzero(np.asarray(ratings.train[users, items]) == 0)[::5]

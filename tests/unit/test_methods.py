@@ -138,11 +138,20 @@ class Peeking(ItemMean):
     fit_tasks = peeking
 
 
+class Watching(ItemMean):
+    """Learns from the days of all pairs."""
+
+    name = "watching"
+    uses = frozenset({"dates"})
+    fit = shifted(lambda s, train, **_: s.known(train.shape).days.sum(axis=0) % 7)
+
+
 rng = np.random.default_rng()
 BROKEN = {
     "same_seed": broken("same_seed", fit=shifted(lambda *_, **__: rng.random())),
     "threads": broken("threads", fit=shifted(lambda *_, threads, **__: 1e-4 * threads)),
     "unseen_test": Peeking,
+    "unseen_days": Watching,
     "queried_pairs": broken(
         "queried", **predicting(lambda s, u, p: p._replace(values=p.values + np.float32(len(u))))
     ),
