@@ -17,11 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from columns import facts, kind_of
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parent.parent
-# The study whose jobs tell what each rule reads: it has every stage.
+# The study whose jobs tell what each rule reads: it has every stage, with a method that uses dates.
 STUDY = ROOT / "config/tiny.yaml"
 
 
@@ -47,12 +48,14 @@ def workflow() -> Any:
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness
     from snakemake.settings.types import ResourceSettings as Resources
 
+    methods = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))["study"]["methods"]
+    added = {"study": {"methods": [*methods, "gibbs-dated"]}, "tuning": {"grow": False}}
     logging.disable(logging.INFO)  # Snakemake tells its steps
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         opened = api.workflow(
             Resources(cores=1),
             # Which points a search adds is known only while it runs.
-            config_settings=ConfigSettings(configfiles=[STUDY], config={"tuning": {"grow": False}}),
+            config_settings=ConfigSettings(configfiles=[STUDY], config=added),
             snakefile=ROOT / "Snakefile",
             workdir=ROOT,
         )
@@ -279,8 +282,6 @@ def methods() -> str:
 
 def literature() -> str:
     """Published figures by protocol, with how they were chosen and the line that shows it."""
-    import yaml
-
     words = yaml.safe_load((ROOT / "report/strings/en.yaml").read_text("utf-8"))
     protocols = yaml.safe_load((ROOT / "report/literature.yaml").read_text("utf-8"))
     parts = []
