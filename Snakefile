@@ -73,6 +73,11 @@ rule factorization:
         EVERY_POINT,
 
 
+rule blends:
+    input:
+        plan.studied("blend", method=[*plan.blends], file="metrics.tsv"),
+
+
 rule evaluation:
     input:
         plan.studied("evaluation", table="metrics"),
@@ -101,6 +106,7 @@ rule all:
         rules.similarity.input,
         rules.neighbours.input,
         EVERY_POINT,
+        rules.blends.input,
         rules.evaluation.input,
         rules.statistics.input,
 

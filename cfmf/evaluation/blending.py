@@ -32,8 +32,8 @@ PARTS = 5
 PENALTY = 10.0
 """Of the rule `linear`: as if so many ratings more spoke for equal weights.
 
-Of 0, 3, 10, 30, …, 3000 it has the lowest cross-validated RMSE inside the validation parts of
-MovieLens 100K, of neighbour methods, of factorizations and of both.
+Of 0, 3, 10, 30, …, 1000 it has the lowest cross-validated RMSE inside the validation parts of
+MovieLens 100K (benchmarks/blend_rules.py).
 """
 ONE_RUN = ("fit", "refit", "predict")
 
@@ -162,12 +162,12 @@ def choose_rule(known: Sequence[Floats], ratings: Floats) -> tuple[str, list[flo
     if len(ratings) < PARTS * (known[0].shape[1] + 1):
         equal = (learn(one, ratings, "equal").combined(one) for one in known)
         return "equal", [root_mean_square(one - ratings) for one in equal]
-    found = {rule: [_cross_validated(one, ratings, rule) for one in known] for rule in RULES}
+    found = {rule: [cross_validated(one, ratings, rule) for one in known] for rule in RULES}
     rule = min(found, key=lambda name: float(np.mean(found[name])))
     return rule, found[rule]
 
 
-def _cross_validated(predictions: Floats, ratings: Floats, rule: str) -> float:
+def cross_validated(predictions: Floats, ratings: Floats, rule: str) -> float:
     """RMSE of a rule on pairs that its weights were not learned on."""
     part, errors = np.arange(len(ratings)) % PARTS, np.empty(len(ratings))
     for held in range(PARTS):
@@ -201,8 +201,8 @@ def blend(name: str, members: Sequence[str], sources: Sources) -> Blended:
 
 def _of_fold(name: str, members: Sequence[str], fold: str, sources: Sources) -> Blended:
     validation, test = sources.matrices(fold)
-    known = _by_seed(members, fold, sources, sources.validation, validation)
-    queried = _by_seed(members, fold, sources, sources.test, test)
+    known = predictions_of(members, fold, sources, sources.validation, validation)
+    queried = predictions_of(members, fold, sources, sources.test, test)
     ratings = validation.data.astype(np.float64)
     rule, errors = choose_rule(list(known.values()), ratings)
     dataset = str(sources.chosen["dataset"].iloc[0])
@@ -236,10 +236,16 @@ def _of_fold(name: str, members: Sequence[str], fold: str, sources: Sources) -> 
     )
 
 
-def _by_seed(
+def predictions_of(
     members: Sequence[str], fold: str, sources: Sources, frames: Frames, part: sparse.csr_array
 ) -> dict[str, Floats]:
-    """Predictions of the members for each seed: pairs × members."""
+    """Predictions of the members for each seed: pairs × members, in the CSR order of `part`.
+
+    Raises
+    ------
+    ValueError
+        If a member has no setting, or not one prediction for each pair and seed.
+    """
     found: list[dict[str, NDArray[np.float32]]] = []
     for member in members:
         rows = where(sources.chosen, method=member, fold=fold)

@@ -24,6 +24,7 @@ CONTRACT = [
     "folds/folds.json",
     "matrices/f1/train.npz",
     "similarity/f1.npz",
+    "blends/blend-both/weights.tsv",
     "evaluation/metrics.tsv",
     "evaluation/selected.tsv",
     "evaluation/intervals.tsv",
@@ -42,8 +43,8 @@ CONTRACT = [
     "statistics/verdict.json",
 ]
 STAGES = [
-    "ratings", "folds", "matrices", "similarity", "neighbours", "factorization", "evaluation",
-    "statistics",
+    "ratings", "folds", "matrices", "similarity", "neighbours", "factorization", "blends",
+    "evaluation", "statistics",
 ]  # fmt: skip
 
 
@@ -184,9 +185,12 @@ def test_every_method_is_measured_and_errors_are_sane(study):
         name: pd.read_csv(study.results()[f"evaluation/{name}.tsv"], sep="\t")
         for name in ("selected", "cold_start", "ranking", "recommendations", "scaling", "intervals")
     }
-    methods = set(tables["selected"]["method"])
+    scored = set(tables["selected"]["method"])
+    blends = {one for one in scored if one.startswith("blend-")}
+    assert len(blends) == 3
     for name, table in tables.items():
-        assert set(table["method"]) == methods, name
+        of_all = name in ("selected", "intervals")
+        assert set(table["method"]) == (scored if of_all else scored - blends), name
     cold = tables["cold_start"].query("metric == 'rmse'")
     assert set(cold["level"].astype(str)) == {"0", "2", "8", "all"}
     assert ((cold["ci_low"] <= cold["value"]) & (cold["value"] <= cold["ci_high"])).all()

@@ -105,12 +105,13 @@ def _how_sure(study: Study, words: Catalogue) -> Markup | None:
 
 def _both(study: Study, words: Catalogue) -> Markup | None:
     """What the blend of both families adds to that of each."""
-    found = [sentence(said, words) for pair in on_blends(study.verdict) for said in pair]
+    found = [sentence(said, words) for pair in on_blends(study.verdict) for said in pair[:2]]
     return Markup(" ").join(found) or None
 
 
 def _cost(study: Study, words: Catalogue) -> Markup | None:
     table = numbers.summary(study).dropna(subset=["seconds", "search"])
+    table = table[~table["method"].map(is_blend)]
     if table.empty:
         return None
     best, least = table.iloc[0], numbers.least(table, "seconds")

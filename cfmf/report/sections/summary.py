@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -70,16 +69,18 @@ def headline(verdict: list[Message]) -> list[Message]:
     """The primary comparisons, what one blend adds to another, and the order of k."""
     found = [said for said in verdict if said["key"] == "best_per_family"]
     found += [said for said in verdict if said["key"] in CONTRASTS][:2]
-    found += [said for pair in on_blends(verdict)[:1] for said in pair if said not in found]
+    found += [said for pair in on_blends(verdict)[:1] for said in pair[:2] if said not in found]
     for keys in HEADLINE:
         ranked = [said for said in verdict if said["key"] in keys]
         found += sorted(ranked, key=lambda said: keys.index(said["key"]))[:1]
     return found
 
 
-def on_blends(verdict: list[Message]) -> list[tuple[Message, Message]]:
-    """What a blend adds to another, and the verdict on the pair, for each pair of the study."""
-    return [(said, judged) for said, judged in pairwise(verdict) if said["key"] == "blend_adds"]
+def on_blends(verdict: list[Message]) -> list[list[Message]]:
+    """For each pair of blends what one adds to the other, the verdict, and further intervals."""
+    starts = [place for place, said in enumerate(verdict) if said["key"] == "blend_adds"]
+    found = [verdict[start : start + 3] for start in starts]
+    return [one if one[-1]["key"] == "other_populations" else one[:2] for one in found]
 
 
 def sentence(said: Message, words: Catalogue) -> Markup:

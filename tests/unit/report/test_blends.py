@@ -41,6 +41,8 @@ def blended(study):
     pair = {"first": "blend-both", "second": "blend-f"}
     said = [message("blend_adds", **pair, added=["item-knn"])]
     said += [message("better_small", **pair, **JUDGED)]
+    others = [["new_ratings", -0.002, 0.0001, "inconclusive"]]
+    said += [message("other_populations", **pair, level=0.95, others=others)]
     return dataclasses.replace(
         study,
         tables=tables,
@@ -55,6 +57,7 @@ def test_what_a_blend_adds_is_said_with_its_verdict(blended):
     said = " ".join(one.striptags() for one in points.items)
     assert said.startswith("Adding item-knn to blend-f gives blend-both.")
     assert "blend-both predicts better than blend-f, but by less than the margin" in said
+    assert said.endswith("new ratings of these users and items, −0.0020 to 0.0001 (inconclusive).")
     assert blends.blocks(dataclasses.replace(blended, blend_weights=None), WORDS) == []
 
 
