@@ -155,3 +155,87 @@ def test_the_other_populations_and_the_choices_of_each_fold_follow_too(study):
     test = metrics[metrics["split"] == "test"].groupby("method")["value"].mean().sort_values()
     assert [name for name, _ in order] == test.index.tolist()
     assert [value for _, value in order] == pytest.approx(test.tolist())
+
+
+def omnibus(table):
+    """F of folds × levels over 1 + J·ratio, with Greenhouse and Geisser's ε̂; p by its own df."""
+    folds, levels = table.shape
+    means, rows = table.mean(0), table.mean(1, keepdims=True)
+    between = folds * ((means - table.mean()) ** 2).sum() / (levels - 1)
+    df2 = (levels - 1) * (folds - 1)
+    error = ((table - rows - means + table.mean()) ** 2).sum() / df2
+    covariance = np.cov(table.T)
+    centred = covariance - covariance.mean(0) - covariance.mean(1)[:, None] + covariance.mean()
+    epsilon = np.trace(centred) ** 2 / ((levels - 1) * (centred**2).sum())
+    f = between / error / (1 + folds * RATIO)
+    return stats.f.sf(f, epsilon * (levels - 1), epsilon * df2), epsilon
+
+
+def test_the_test_of_all_methods_and_what_folds_can_detect(study):
+    metrics, _, said = study
+    test = metrics[metrics["split"] == "test"].pivot(index="fold", columns="method", values="value")
+    [numbers] = [one["numbers"] for one in said if one["key"] == "omnibus_methods"]
+    assert (numbers["p"], numbers["epsilon"]) == pytest.approx(omnibus(test.to_numpy()), rel=1e-9)
+    powers = [one["numbers"] for one in said if one["key"] == "power"]
+    assert len(powers) == 2
+    for numbers in powers:
+        sides = [taken_by(metrics, numbers[name]) for name in ("first", "second")]
+        d = [test.loc[fold, sides[0][fold]] - test.loc[fold, sides[1][fold]] for fold in sides[0]]
+        error = np.std(d, ddof=1) * np.sqrt(1 / FOLDS + RATIO)
+        far = numbers["detectable"] / error
+        critical = stats.t.isf(0.05 / numbers["comparisons"] / 2, FOLDS - 1)
+        # The power by simulation of what it is: t of normal differences about that far a mean.
+        rng = np.random.default_rng(3)
+        normal = rng.standard_normal(400_000) + far
+        t = normal / np.sqrt(rng.chisquare(FOLDS - 1, 400_000) / (FOLDS - 1))
+        assert np.mean(np.abs(t) > critical) == pytest.approx(numbers["power"], abs=0.004)
+
+
+KS, REGS = ["1", "4", "16", "64"], ["0.1", "0.2"]
+
+
+def test_the_numbers_about_k_follow_from_the_metrics():
+    rng = np.random.default_rng(11)
+    means = dict(zip(KS, (0.95, 0.92, 0.9, 0.9005), strict=True))
+    of_fold, rows = rng.normal(0, 0.01, FOLDS), []
+    for fold in range(FOLDS):
+        for k in KS:
+            for reg in REGS:
+                for split in ("validation", "test"):
+                    value = means[k] + of_fold[fold] + rng.normal(0, 0.004)
+                    rows.append(("made", f"u{fold}", "mf", k, reg, "1", split, "rmse", value))
+    columns = ["dataset", "fold", "method", "k", "reg", "seed", "split", "metric", "value"]
+    metrics = pd.DataFrame(rows, columns=columns)
+    users = pd.DataFrame(columns=["fold", "method", "user", "n", "squared_error"])
+    measured = analysis.Measured(metrics, selection.choose(metrics), users, None, RATIO)
+    block = BLOCK | SETTINGS | {"estimands": ["E1"], "populations": [names.NEW_RATINGS]}
+    found = analysis.analyse(measured, block)
+    said = {
+        one["key"]: one["numbers"]
+        for one in verdict.of_dataset(found, measured, block, verdict.Known())
+    }
+    wide = metrics.pivot(index=["fold", "k"], columns=["split", "reg"], values="value")
+    chosen = wide["validation"].to_numpy().argmin(axis=1)
+    taken = wide["test"].to_numpy()[np.arange(len(wide)), chosen]
+    table = pd.Series(taken, wide.index).unstack("k")[KS].to_numpy()
+    numbers = said["order_corrected"]
+    assert numbers["values"] == pytest.approx(np.sort(table.mean(0)), rel=1e-12)
+    assert numbers["order"] == [KS[place] for place in np.argsort(table.mean(0))]
+    numbers = said["omnibus_k"]
+    assert (numbers["p"], numbers["epsilon"]) == pytest.approx(omnibus(table), rel=1e-9)
+    counts = dict.fromkeys(names.VERDICTS, 0)
+    for first in range(len(KS)):
+        for second in range(first):
+            d = table[:, first] - table[:, second]
+            error, margin = np.std(d, ddof=1) * np.sqrt(1 / FOLDS + RATIO), block["margin"]
+            halves = [error * stats.t.isf(side * 0.05 / 6, FOLDS - 1) for side in (0.5, 1)]
+            size = abs(d.mean())
+            if size - halves[0] > margin:
+                counts[names.MATTERS] += 1
+            elif size + halves[1] < margin:
+                counts[names.SMALL if size > halves[0] else names.EQUIVALENT] += 1
+            else:
+                counts[names.INCONCLUSIVE] += 1
+    assert {name: said["pairs_of_k"][name] for name in names.VERDICTS} == counts
+    assert said["pairs_of_k"]["pairs"] == 6
+    assert len([one for one in counts.values() if one]) > 1
