@@ -207,8 +207,24 @@ def of_omnibus(draws: Sequence[Influence], ratio: float, share: float) -> float:
     return float(np.mean(rejected))
 
 
+def of_family(draws: Sequence[Influence], ratio: float, share: float) -> dict[str, float]:
+    """How often the simultaneous intervals of all contrasts contain the truth together."""
+    pairs = [pair for of_kind in CONTRASTS.values() for pair in of_kind]
+    together = {name: np.ones(len(draws), bool) for name in POPULATIONS}
+    for first, second in pairs:
+        found = [differences(one, first, second, ratio) for one in draws]
+        values = np.array([one[POPULATIONS[0]].value for one in found])
+        deviations = corrected(values, values.mean(), share) - values.mean()
+        for name, kept_by in together.items():
+            ends = [
+                one[name].error * stats.t.isf(0.025 / len(pairs), one[name].df) for one in found
+            ]
+            kept_by &= np.abs(deviations) <= ends
+    return {f"coverage_{name}": float(kept_by.mean()) for name, kept_by in together.items()}
+
+
 def table_of(draws: Mapping[str, Sequence[Influence]], folds: int) -> pd.DataFrame:
-    """Coverage of every contrast, and error of the omnibus test, for each way of drawing."""
+    """Coverage of every contrast and of all together, and error of the omnibus test, by draw."""
     ratio = 1 / (folds - 1)
     rows = []
     for redrawn, found in draws.items():
@@ -218,6 +234,7 @@ def table_of(draws: Mapping[str, Sequence[Influence]], folds: int) -> pd.DataFra
             for first, second in pairs_of_kind:
                 row = of_contrast(found, first, second, ratio, share)
                 rows.append({**known, "kind": kind, "first": first, "second": second, **row})
+        rows.append({**known, "kind": "family", **of_family(found, ratio, share)})
         rejected = of_omnibus(found, ratio, share)
         rows.append({**known, "kind": "omnibus", "coverage_new_ratings": 1 - rejected})
     return pd.DataFrame(rows)

@@ -241,6 +241,7 @@ def coverage() -> str:
     rows = []
     for row in shares().query("kind != 'omnibus'").to_dict("records"):
         contrast = f"{row['first']} − {row['second']} ({row['kind']})"
+        contrast = "all, simultaneous" if row["kind"] == "family" else contrast
         found = [f"{100 * row[f'coverage_{name}']:.1f} %" for name in POPULATIONS]
         rows.append([row["redrawn"].replace("_", " "), contrast, *found])
     return table(["redrawn", "contrast", *intervals], rows)

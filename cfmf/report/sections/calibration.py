@@ -19,7 +19,7 @@ NOMINAL = 0.93, 0.97
 def shares() -> pd.DataFrame:
     """What `benchmarks/coverage.py` wrote: a row for each way of drawing and contrast.
 
-    Columns redrawn, folds, draws, kind (like, unlike, omnibus), first, second, truth, sd, and for
+    Columns redrawn, folds, draws, kind (like, unlike, family, omnibus), first, second, truth, sd, and for
     each population its coverage, error and equivalence; `own` is the coverage of the interval that
     is for what was redrawn.
     """
@@ -31,8 +31,8 @@ def shares() -> pd.DataFrame:
 def blocks(words: Catalogue) -> list[Block]:
     """What coverage was found, for which populations it is not nominal, and the table."""
     rows = shares()
-    of_tests = rows["kind"] == "omnibus"
-    contrasts = rows[~of_tests]
+    of_tests, together = rows["kind"] == "omnibus", rows.loc[rows["kind"] == "family", "own"]
+    contrasts = rows[rows["first"].notna()]
     users = contrasts.loc[contrasts["redrawn"] == "new_users", "coverage_new_ratings"]
     equivalence = max(row[f"equivalence_{row['redrawn']}"] for row in contrasts.to_dict("records"))
     ratings, new_users, both = 1 - rows.loc[of_tests, "coverage_new_ratings"]
@@ -44,6 +44,7 @@ def blocks(words: Catalogue) -> list[Block]:
         **amounts("share", low=NOMINAL[0], high=NOMINAL[1]),
         **amounts("share", users_least=users.min(), users_most=users.max()),
         **amounts("share", equivalence=equivalence),
+        **amounts("share", together_least=together.min(), together_most=together.max()),
         **amounts("share", omnibus=ratings, omnibus_users=new_users, omnibus_items=both),
     )
     title = words("calibration.title")
