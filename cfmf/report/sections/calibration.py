@@ -19,9 +19,9 @@ NOMINAL = 0.93, 0.97
 def shares() -> pd.DataFrame:
     """What `benchmarks/coverage.py` wrote: a row for each way of drawing and contrast.
 
-    Columns redrawn, folds, draws, kind (like, unlike, family, omnibus), first, second, truth, sd, and for
-    each population its coverage, error and equivalence; `own` is the coverage of the interval that
-    is for what was redrawn.
+    Columns redrawn, folds, draws, kind (like, unlike, family, omnibus), first, second, truth, sd,
+    and for each population its coverage, error and equivalence; `own` is the coverage of the
+    interval that is for what was redrawn.
     """
     rows = pd.read_csv(MEASURED, sep="\t")
     own = [row[f"coverage_{row['redrawn']}"] for row in rows.to_dict("records")]
