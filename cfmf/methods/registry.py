@@ -189,9 +189,18 @@ def of_published(name: str) -> bool:
 
 
 def nested(blends: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
-    """Pairs of blends of which the first has all members of the second, and more."""
+    """Pairs of blends of which the first has all members of the second, and more.
+
+    Without those that have a third one in between, whose pairs show more.
+    """
     members = {name: set(one) for name, one in blends.items()}
-    return [(one, other) for one in members for other in members if members[one] > members[other]]
+    pairs = [(one, other) for one in members for other in members if members[one] > members[other]]
+    known = set(pairs)
+    return [
+        (one, other)
+        for one, other in pairs
+        if not any({(one, third), (third, other)} <= known for third in members)
+    ]
 
 
 def of_family(names: Iterable[str], wanted: str) -> list[str]:

@@ -88,6 +88,8 @@ def test_results_of_a_blend(plan):
 def test_blends_are_compared_with_those_of_some_of_their_members():
     found = registry.nested({"a": ["x", "y"], "b": ["x"], "c": ["y", "z"], "d": ["y", "x"]})
     assert found == [("a", "b"), ("d", "b")]
+    chain = registry.nested({"a": "xyz", "b": "xy", "c": "x", "d": "z"})
+    assert chain == [("a", "b"), ("a", "d"), ("b", "c")]
 
 
 def test_time_to_tune_is_shared_by_the_points_and_seeds(plan):
