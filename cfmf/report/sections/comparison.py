@@ -11,6 +11,7 @@ from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
 from cfmf.report.figures.ranks import critical_difference
 from cfmf.report.page import Block, Collapsed, Column, Note, Plot, Table, Text, plotted, tabulated
+from cfmf.report.sections.summary import informed
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.statistics.names import CLUSTERED_T, CORRECTED_T, CRITICAL_DIFFERENCE
 from cfmf.tables import where
@@ -22,6 +23,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     best, drawn = numbers.methods(study)[0], figures.by_fold(values, words.plain)
     return [
         Text(words("comparison.text")),
+        *informed(numbers.summary(study), words),
         *_forest(study, words),
         plotted(words, "by-fold", "comparison.fold", drawn, method=code(best)),
         *_ranks(study, values, words),

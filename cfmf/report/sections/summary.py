@@ -44,11 +44,23 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_verdict(study, words),
         *planned.disclosure(study, words),
         _table(table, words),
+        *informed(table, words),
         Text(words("summary.reading")),
         *_of_users(study, words),
         *each_user.blocks(study, words),
         *_settings(table, words),
     ]
+
+
+def informed(table: pd.DataFrame, words: Catalogue) -> list[Block]:
+    """A note on the methods of `numbers.summary` that know more than the ratings, if any."""
+    named = [
+        code(name) + " (" + ", ".join(words.terms("uses", keys.split(", "))) + ")"
+        for name, keys in zip(table["method"], table["uses"], strict=True)
+        if keys
+    ]
+    text = words("summary.informed", methods=Markup("; ").join(named))
+    return [Note("hint", text)] if named else []
 
 
 def _verdict(study: Study, words: Catalogue) -> list[Block]:

@@ -8,7 +8,7 @@ import pytest
 from cfmf.evaluation.item_mean import OVER
 from cfmf.methods import registry
 from cfmf.report.page import Answers, Note, Table
-from cfmf.report.sections import questions, summary
+from cfmf.report.sections import comparison, questions, summary
 from cfmf.report.strings import Catalogue
 
 WORDS = Catalogue("en")
@@ -132,3 +132,8 @@ def test_a_method_that_knows_more_is_named_apart(study, monkeypatch):
     also = {row["method"]: row["also"] for row in table.rows}
     assert also["mf"] == "dates, attributes of items"
     assert also["item-knn"] == ""
+    for section in (summary, comparison):
+        notes = [one.html for one in section.blocks(study, WORDS) if isinstance(one, Note)]
+        [said] = [note for note in notes if "know more" in note]
+        assert "<code>mf</code> (dates, attributes of items)" in said
+        assert "item-knn" not in said
