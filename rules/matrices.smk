@@ -47,8 +47,8 @@ rule build_side:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=megabytes(500, 20),
-        runtime=minutes(10, 0.1),
+        mem_mb=megabytes(500, 20, "ratings", "users", "titles"),
+        runtime=minutes(10, 0.1, "ratings"),
     params:
         dataset=of_dataset("source", "audit", "table"),
     script:

@@ -99,6 +99,26 @@ def test_movielens_1m(tmp_path):
     assert held(side.items, side.item_names) == [["genre=Action", "genre=Crime", "year=1995"], []]
 
 
+def test_quoted_movies_csv(tmp_path):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "movies.csv").write_text(
+        'movieId,title,genres\n1,"Heat, The (1995)",Action|Crime\n2,B,(no genres listed)\n'
+    )
+    side, facts, _ = read_attributes({"source": "movielens-latest-small", "folder": str(folder)})
+    assert held(side.items, side.item_names) == [["genre=Action", "genre=Crime", "year=1995"], []]
+    assert side.users is None
+    assert facts["items"]["file"] == "movies.csv"
+
+
+def test_netflix_has_the_years_of_its_titles(tmp_path):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    side, facts, _ = read_attributes({"source": "netflix-prize", "folder": str(folder)})
+    assert held(side.items, side.item_names) == [["year=1995"], []]
+    assert "file" not in facts["items"]
+
+
 def test_a_folder_without_the_users_file_has_no_attributes_of_users(tmp_path):
     block = movielens(tmp_path / "given")
     (tmp_path / "given/u.user").unlink()
