@@ -18,7 +18,7 @@ ENTRY_POINTS = "cfmf.methods"
 UNLISTED = ("title", "step", "search")
 """What the schema of a config does not have of a setting."""
 NAME = "[a-z0-9][a-z0-9-]{0,59}"
-FAMILIES = ("baseline", "neighbours", "factorization", "blend")
+FAMILIES = ("baseline", "neighbours", "factorization")
 BLEND = "blend-"
 """What the names of blends begin with; no method's does."""
 _of_config: dict[str, type[Method]] = {}
@@ -122,7 +122,7 @@ def family(name: str) -> str:
     ValueError
         If neither has that name.
     """
-    return FAMILIES[-1] if is_blend(name) else method(name).family
+    return "blend" if is_blend(name) else method(name).family
 
 
 def is_blend(name: str) -> bool:

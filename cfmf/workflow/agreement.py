@@ -195,7 +195,7 @@ def _methods(config: Block) -> Iterator[str]:
 
 def _blends(config: Block) -> Iterator[str]:
     """Members that are neither methods of the study nor families."""
-    known = [*registry.FAMILIES[:-1], *config["study"]["methods"]]
+    known = [*registry.FAMILIES, *config["study"]["methods"]]
     for name, members in config["blends"].items():
         for member in members:
             if member not in known:

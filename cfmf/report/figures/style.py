@@ -52,7 +52,7 @@ ON_BAR = "#000000"
 SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
 
-SYMBOLS = dict(zip(FAMILIES, ("square", "circle", "diamond", "star"), strict=True))
+SYMBOLS = {**dict(zip(FAMILIES, ("square", "circle", "diamond"), strict=True)), "blend": "star"}
 
 
 def kind(method: str) -> str:
