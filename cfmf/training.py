@@ -124,7 +124,9 @@ def train_point(
     Returns
     -------
     Metrics: those of `cfmf.metrics` for each split (`fallback_share` of test only: the share of
-    `has_unrated`), epochs, starts and converged (1 or 0) of `fit` and `train` as `Fitted` has them,
+    `has_unrated`; `rmse_lowest_epoch` where the test part is watched: the lowest RMSE of any epoch,
+    which studies report that stop on test), epochs, starts and converged (1 or 0) of `fit` and
+    `train` as `Fitted` has them,
     start of `train`, and out_of_time of `fit` (1 where the time limit ended it, else 0). Costs:
     seconds of fit and refit, of all their starts. History, of the kept ones, and predictions as
     `PointResult`.
@@ -239,6 +241,8 @@ def _scores(run: Run, fit: Fitted, refit: Fitted, scale: tuple[float, float]) ->
         sd = None if fitted.deviations is None else fitted.deviations[part]
         unrated = has_unrated(run.train, truth) if split == "test" else None
         found = score(fitted.predictions[part], truth.data, scale, sd, unrated)
+        if split == "test" and refit.history["test_rmse"].notna().any():
+            found["rmse_lowest_epoch"] = float(refit.history["test_rmse"].min())
         rows += [{"split": split, "metric": name, "value": value} for name, value in found.items()]
     for split, fitted in (("fit", fit), ("train", refit)):
         for name in ("epochs", "starts", "converged"):

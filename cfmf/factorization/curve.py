@@ -70,7 +70,8 @@ class Curve:
     """What was measured so far, and which epoch of each run is the one to keep.
 
     That is the one with the lowest validation RMSE, of runs with a given start the one with the
-    lowest loss, of others the last.
+    lowest loss, of others the last. A run whose test RMSE is watched at a set number of epochs goes
+    on for the patience, so that its curve shows what the test part would have chosen.
     Runs side by side share a device and so put their limits of wall-clock time together.
 
     Parameters
@@ -90,6 +91,8 @@ class Curve:
     ) -> None:
         self.tasks, self.stopping = tasks, stopping
         self.settings, self.advice = settings, advice
+        planned = [np.inf if task.epochs is None else task.epochs for task in tasks]
+        self.planned = np.array(planned)
         validated = all(task.validation is not None for task in tasks)
         self.patience = stopping.patience if validated else None
         self.started = self.patience is None and all(task.start is not None for task in tasks)
@@ -113,7 +116,7 @@ class Curve:
         self.restore(checkpoint.load(run), training)
         began = time.perf_counter() - (self.rows[-1][:, 6].max() if self.rows else 0.0)
         names = ", ".join(task.name for task in self.tasks)
-        limit, before = self.limits().max(), len(self.rows)
+        limit, before = int(self.limits().max()), len(self.rows)
         for epoch in progress(self.epochs(), f"{names}: epochs", limit, before=before):
             measured = training.measure()
             kept = self.record(epoch, measured, time.perf_counter() - began)
@@ -138,8 +141,9 @@ class Curve:
 
     def limits(self) -> np.ndarray:
         """Epochs of each run at most."""
-        most = self.stopping.max_epochs
-        return np.array([most if task.epochs is None else task.epochs for task in self.tasks])
+        further = [(self.stopping.patience or 0) * task.watch_test for task in self.tasks]
+        free = np.isinf(self.planned)
+        return np.where(free, self.stopping.max_epochs, self.planned + np.array(further))
 
     def record(self, epoch: int, measured: np.ndarray, seconds: float) -> np.ndarray:
         """Add an epoch and end the runs that are done; return which runs' parameters to keep."""
@@ -165,7 +169,7 @@ class Curve:
         if self.rows:  # a run that has ended repeats its last row, which `history` cuts off
             row[self.ended] = self.rows[-1][self.ended]
         self.rows.append(row)
-        better = ~self.ended
+        better = ~self.ended & (epoch <= self.planned)
         value, margin = (loss, 0.0) if self.started else (validation, MIN_IMPROVEMENT)
         keeps_best = self.started or self.patience is not None
         if keeps_best:
@@ -178,11 +182,11 @@ class Curve:
         if seconds >= self.seconds:
             self.out_of_time |= ~self.ended
             self.ended[:] = True
-        return better if keeps_best else better & self.ended
+        return better if keeps_best else better & (self.ended | (epoch == self.planned))
 
     def ends(self, epoch: int, loss: np.ndarray, delta: np.ndarray) -> np.ndarray:
         """Which runs have done by this epoch what their rules, or their tasks, want."""
-        free = np.array([task.epochs is None for task in self.tasks])
+        free = np.isinf(self.planned)
         small = self.stopping.tolerance * (np.abs(loss) if self.stopping.relative else 1.0)
         ends = free & (delta < small)
         if self.patience is not None:

@@ -6,34 +6,16 @@ the columns, then gather. That costs the ratings of the rows concerned, and memo
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 from scipy import sparse
+
+from cfmf.kernels.similarities import Features, Floats
 
 GROUPS = 64
 """Rows are dealt to so many groups, each computed by one thread with one buffer."""
-Floats = NDArray[np.float32]
-
-
-class Features(NamedTuple):
-    """What rows are compared by: f is (one · scale of the row), and beside it a value where given.
-
-    Attributes
-    ----------
-    rows
-        CSR; its entries are where features are not zero, whatever its data.
-    scales
-        For each row, the feature that all its entries have, float32.
-    values
-        For each entry a second feature, float32; empty where there is none.
-    """
-
-    rows: sparse.csr_array
-    scales: Floats
-    values: Floats
 
 
 def co_rated_sums(

@@ -73,6 +73,12 @@ class ObservedPairs:
         """CSR tensor with these values at the observed pairs."""
         return torch.sparse_csr_tensor(self.rows, self.columns, values, self.shape)
 
+    def transposed(self, values: torch.Tensor) -> torch.Tensor:
+        """The transpose of `matrix`, likewise in CSR."""
+        ordered = values.index_select(0, self.transposed_order)
+        places = self.transposed_rows, self.transposed_columns
+        return torch.sparse_csr_tensor(*places, ordered, self.shape[::-1])
+
     def inner_products(
         self, left: torch.Tensor, right: torch.Tensor, minus: torch.Tensor | None = None
     ) -> torch.Tensor:
@@ -104,13 +110,7 @@ class ObservedPairs:
         self, values: torch.Tensor, left: torch.Tensor, right: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Σ_i values_ui Q_i for every row u, and Σ_u values_ui P_u for every column i."""
-        transposed = torch.sparse_csr_tensor(
-            self.transposed_rows,
-            self.transposed_columns,
-            values.index_select(0, self.transposed_order),
-            self.shape[::-1],
-        )
-        return self.matrix(values) @ right, transposed @ left
+        return self.matrix(values) @ right, self.transposed(values) @ left
 
     def by_run(self, per_run: torch.Tensor) -> torch.Tensor:
         """A value of each run, repeated for each of its pairs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,24 @@ class Comparison:
     values: list[Floats]
     products: list[tuple[int, int]]
     counted: bool
+
+
+class Features(NamedTuple):
+    """What rows are compared by: f is (one · scale of the row), and beside it a value where given.
+
+    Attributes
+    ----------
+    rows
+        CSR; its entries are where features are not zero, whatever its data.
+    scales
+        For each row, the feature that all its entries have, float32.
+    values
+        For each entry a second feature, float32; empty where there is none.
+    """
+
+    rows: sparse.csr_array
+    scales: Floats
+    values: Floats
 
 
 def turned(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from cfmf.deadline import check_deadline
-from cfmf.kernels.co_rated import Features, co_rated_sums
-from cfmf.kernels.similarities import transposed
+from cfmf.kernels.similarities import Features, transposed
 from cfmf.models import Explanation, Model, Part, Prediction
 from cfmf.neighbours.biases import Biases
 from cfmf.observed import checked_pairs, row_numbers
@@ -66,6 +65,8 @@ class Relations:
 
         Of every queried pair, in CSR order; `weights` are a in that of `ratings`.
         """
+        from cfmf.kernels.co_rated import co_rated_sums
+
         of_items = co_rated_sums(self.ratings, weights, self.items, queried)
         turned, order = transposed(queried)
         of_users = np.empty_like(of_items)

@@ -21,6 +21,8 @@ SETTINGS = {
     "mf-jax": {"max_epochs": 20},
     "mf-sgd": {"max_epochs": 10},
     "als": {"max_epochs": 4},
+    "sparse-fc": {"max_epochs": 10},
+    "autorec": {"max_epochs": 10},
     "gibbs": {"sweeps": 10, "burn_in": 2},
     "gibbs-implicit": {"sweeps": 10, "burn_in": 2},
 }

@@ -9,7 +9,7 @@ from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import curves as figures
 from cfmf.report.page import Block, Collapsed, Heading, Plot, Text, plotted, tabulated
-from cfmf.report.sections import trainings
+from cfmf.report.sections import peeking, trainings
 from cfmf.report.strings import Catalogue, amounts, code, number
 from cfmf.statistics.blocks import complete
 from cfmf.tables import where
@@ -27,6 +27,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         *_curves(study, words),
         *_grids(study, words),
         *trainings.blocks(study, words),
+        *peeking.blocks(study, words),
     ]
 
 

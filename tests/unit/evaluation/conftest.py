@@ -20,6 +20,8 @@ SHORT = {
     "mf-bounded": {"k": 4, "reg": 0.1, "max_epochs": 100},
     "mf-cubic": {"k": 4, "reg": 0.1, "max_epochs": 100},
     "als": {"k": 4, "reg": 0.2, "max_epochs": 10},
+    "sparse-fc": {"k": 4, "reg": 0.1, "max_epochs": 100},
+    "autorec": {"k": 4, "reg": 0.1, "max_epochs": 100},
     "gibbs": {"k": 4, "sweeps": 40, "burn_in": 10},
     "gibbs-implicit": {"k": 4, "sweeps": 40, "burn_in": 10},
 }

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 FAST = {
     "mf-published": {"max_epochs": 600, "tolerance": 1e-6},
     "mf-published-jax": {"max_epochs": 600, "tolerance": 1e-6},
+    "sparse-fc": {"max_epochs": 300, "learning_rate": 0.02},
     "gibbs": {"sweeps": 12, "burn_in": 4},
     "gibbs-implicit": {"sweeps": 12, "burn_in": 4},
 }

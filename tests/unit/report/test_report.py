@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from reading import read
+from scipy import stats
 
 from cfmf.methods.base import text_parts
 from cfmf.published.reporting.extension import EXTENSION
@@ -28,6 +29,7 @@ from cfmf.report.sections import (
     ratings,
     sections,
 )
+from cfmf.report.sections.peeking import prices
 from cfmf.report.sections.trainings import trainings
 from cfmf.report.strings import Catalogue
 from cfmf.statistics.names import ESTIMANDS, POPULATIONS
@@ -540,6 +542,23 @@ def test_trainings_are_counted_from_the_table(page, study):
     assert table.loc["mf", "ratio"] == pytest.approx((wide["train"] / wide["fit"]).max())
     shown = page.table("trainings").set_index("method").astype(float)
     pd.testing.assert_frame_equal(shown, table.astype(float), check_names=False)
+
+
+def test_price_of_peeking_is_that_of_the_chosen_settings(page, study):
+    table = prices(study)
+    assert table["method"].to_list() == ["mf-published"]
+    price = table.iloc[0]
+    gaps = 0.002 * np.arange(1, len(generated_study.FOLDS) + 1)
+    assert price["price"] == pytest.approx(gaps.mean())
+    interval = stats.ttest_1samp(gaps, 0).confidence_interval(0.95)
+    assert (price["low"], price["high"]) == pytest.approx(tuple(interval))
+    assert price["rmse"] - price["lowest"] == pytest.approx(price["price"])
+    metrics = study.tables["metrics"]
+    tried = metrics[metrics["metric"] == "rmse_lowest_epoch"]
+    least = tried.groupby("fold")["value"].min().mean()
+    assert price["anywhere"] == pytest.approx(least)
+    shown = page.table("peeking").set_index("method").astype(float)
+    pd.testing.assert_frame_equal(shown, table.set_index("method").astype(float), check_names=False)
 
 
 def test_split_schemes_are_compared(page, pages):

@@ -1,0 +1,57 @@
+"""The price of peeking: what the test part would have chosen, beside what validation chose."""
+
+from __future__ import annotations
+
+import pandas as pd
+from scipy import stats
+
+from cfmf.report import numbers
+from cfmf.report.context import Study
+from cfmf.report.page import Block, Heading, Text, tabulated
+from cfmf.report.strings import Catalogue, amounts, code
+from cfmf.tables import where
+
+LOWEST = "rmse_lowest_epoch"
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """A row for each method whose curve was watched on test; nothing where there is none."""
+    table = prices(study)
+    if table.empty:
+        return []
+    first = table.iloc[0]
+    values = amounts("rmse", rmse=first["rmse"], lowest=first["lowest"], price=first["price"])
+    columns = "method folds rmse=test_rmse lowest=lowest_epoch:rmse price:signed low high"
+    columns += " anywhere=lowest_anywhere:rmse"
+    title = words("factorization.peeking_title")
+    return [
+        Heading(words("factorization.peeking_heading")),
+        Text(words("factorization.peeking_text", method=code(first["method"]), **values)),
+        tabulated(words, "peeking", title, table, columns),
+    ]
+
+
+def prices(study: Study) -> pd.DataFrame:
+    """One row a method that was watched on test, the largest price first.
+
+    Columns method and folds; rmse, on test as validation chose setting and epoch; lowest, over the
+    epochs at that setting; price, rmse minus lowest, with its 95 % t interval over folds (low,
+    high; missing of one fold); anywhere, the lowest over all settings and epochs. Means over folds.
+    """
+    honest, lowest = (
+        numbers.errors_on_test(study, metric).set_index(["method", "fold"])["value"]
+        for metric in ("rmse", LOWEST)
+    )
+    tried = where(study.tables["metrics"], split="test", metric=LOWEST)
+    settings = tried.groupby(["method", "k", "reg", "fold"], dropna=False)["value"].mean()
+    anywhere = settings.groupby(["method", "fold"]).min()
+    rows = []
+    for method, own in lowest.groupby("method", sort=False):
+        gaps = (honest.reindex(own.index) - own).to_numpy()
+        price, half = float(gaps.mean()), float("nan")
+        if len(gaps) > 1:
+            half = float(stats.t.ppf(0.975, len(gaps) - 1) * stats.sem(gaps))
+        row = {"method": method, "folds": len(gaps), "rmse": honest.reindex(own.index).mean()}
+        row |= {"lowest": own.mean(), "price": price, "low": price - half, "high": price + half}
+        rows.append(row | {"anywhere": anywhere.reindex(own.index).mean()})
+    return pd.DataFrame(rows).sort_values("price", ascending=False) if rows else pd.DataFrame()
