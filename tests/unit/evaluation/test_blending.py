@@ -199,6 +199,40 @@ def test_a_blend_is_the_same_twice_whatever_the_test_ratings():
         pd.testing.assert_frame_equal(getattr(found, kind), getattr(changed, kind))
 
 
+@pytest.mark.parametrize(("a", "b"), [(20, 0), (0.25, -3), (1, 1000)])
+def test_a_blend_of_ratings_on_another_scale_is_the_same_there(a, b):
+    def moved(frames):
+        def moved_frame(*setting):
+            frame = frames(*setting)
+            return frame.assign(prediction=a * frame["prediction"].astype("f8") + b)
+
+        return moved_frame
+
+    given = sources()
+    parts = {fold: given.matrices(fold) for fold in ("f1", "f2")}
+    scaled = {
+        fold: tuple(
+            sparse.csr_array((a * one.data + b, one.indices, one.indptr), one.shape)
+            for one in matrices
+        )
+        for fold, matrices in parts.items()
+    }
+    other = Sources(
+        given.chosen,
+        given.costs,
+        moved(given.validation),
+        moved(given.test),
+        scaled.__getitem__,
+        (a * SCALE[0] + b, a * SCALE[1] + b),
+    )
+    first, second = (blend("blend-x", ["good", "poor"], one) for one in (given, other))
+    expected = a * first.predictions["prediction"] + b
+    np.testing.assert_allclose(second.predictions["prediction"], expected, rtol=1e-4, atol=1e-3 * a)
+    assert second.selection["setting"].tolist() == first.selection["setting"].tolist()
+    errors = (one.metrics["value"].to_numpy() for one in (first, second))
+    np.testing.assert_allclose(next(errors) * a, next(errors), rtol=2e-3)
+
+
 def test_a_blend_of_noise_gains_nothing():
     """Of several that know nothing no blend knows more, and its own estimate of its error says so.
 
