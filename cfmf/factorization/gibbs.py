@@ -36,7 +36,7 @@ import pandas as pd
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
 from cfmf.factorization.gibbs_chain import Chain, Draw, Known, Settings, beginning_with
 from cfmf.factorization.model import Factorization, rated_rows
-from cfmf.factorization.posterior import Posterior
+from cfmf.factorization.posterior import NOISE, Posterior
 from cfmf.observed import root_mean_square
 from cfmf.progress import progress
 from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
@@ -112,7 +112,7 @@ class _Sampling:
         self.kept = set((settings.burn_in + kept).astype(int))
         self.rated = rated_rows(task.train)
         self.draws: list[Factorization] = []
-        self.noise: list[tuple[float, np.ndarray, np.ndarray]] = []  # of each draw
+        self.noise: list[dict[str, np.ndarray]] = []  # of each draw
 
     def run(self, checkpoint: Checkpoint) -> None:
         """Run the sweeps that the settings or the task set, or until the time is up."""
@@ -218,8 +218,10 @@ class _Sampling:
 
     def posterior(self) -> Posterior:
         """The draws kept so far, with their noise."""
-        columns = (np.array([noise[at] for noise in self.noise]) for at in range(3))
-        return Posterior(tuple(self.draws), *columns)
+        noise = {name: np.array([one[name] for one in self.noise]) for name in NOISE}
+        cutpoints = self.chains[0].cutpoints
+        levels = None if cutpoints is None else cutpoints.levels
+        return Posterior(tuple(self.draws), **noise, levels=levels)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that determines the rest of the sampling."""
@@ -246,5 +248,8 @@ class _Sampling:
         if kept:
             found = Posterior.from_arrays(kept)
             self.draws = list(found.models)
-            own = found.precision, found.user_precision, found.item_precision
-            self.noise = list(zip(*own, strict=True))
+            held = {name: getattr(found, name) for name in NOISE}
+            self.noise = [
+                {name: array[draw] for name, array in held.items()}
+                for draw in range(len(self.draws))
+            ]

@@ -18,6 +18,7 @@ from cfmf.factorization.dated import DatedFactorization
 from cfmf.factorization.gibbs_rows import RATE, SHAPE, Observed, Rows, implicit
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
+from cfmf.factorization.ordinal import Cutpoints, rating_moments
 from cfmf.kernels.solve import add_third, inner_products
 from cfmf.neighbours.biases import Biases, fit_biases, tuned_regs
 from cfmf.observed import pairs, row_numbers
@@ -37,6 +38,9 @@ class Settings:
         Whose implicit feedback the model has: `none`, `users` or `both`.
     noise
         `own`, a noise of every user and item, or `shared`, one of all ratings.
+    likelihood
+        `gaussian`, or `ordinal`: the ordered probit model of `cfmf.factorization.ordinal`, whose η
+        is what the rows add up to and whose s² = w_u v_i; α is 1 then.
     initial_scale
         Standard deviation of the start of the factors, times √k.
     dtype
@@ -51,6 +55,7 @@ class Settings:
     k: int
     implicit: str = "none"
     noise: str = "own"
+    likelihood: str = "gaussian"
     initial_scale: float = 0.5
     dtype: type = np.float32
 
@@ -61,6 +66,8 @@ class Settings:
             raise ValueError(f"implicit is {self.implicit!r}; it must be none, users or both")
         if self.noise not in ("own", "shared"):
             raise ValueError(f"noise is {self.noise!r}; it must be own or shared")
+        if self.likelihood not in ("gaussian", "ordinal"):
+            raise ValueError(f"likelihood is {self.likelihood!r}; it must be gaussian or ordinal")
 
 
 class Draw(NamedTuple):
@@ -170,6 +177,13 @@ class Chain:
         self.mean = float(train.data.mean(dtype=np.float64))
         self.alpha = 1.0
         self.rng = np.random.default_rng(seed)
+        self.target = train.data
+        self.cutpoints: Cutpoints | None = None
+        if settings.likelihood == "ordinal":
+            levels = np.unique(train.data).astype(np.float64)
+            self.cutpoints, self.mean = Cutpoints(levels, train.data), 0.0
+            start = self.predict("train", serial=True), np.sqrt(self.precision(train))
+            self.cutpoints.values = self.cutpoints.mode(*start)[0]
 
     def step(self, serial: bool = False) -> dict[str, Draw]:
         """Draw everything once; predictions of every part of the task by the new draw.
@@ -181,11 +195,25 @@ class Chain:
         FloatingPointError
             If the residuals are no longer finite.
         """
+        train = self.task.train
+        if self.cutpoints is not None:
+            given = self.predict("train", serial), np.sqrt(self.precision(train)), self.rng
+            self.cutpoints.draw(*given)
+            self.target = self.cutpoints.latent(*given)
+            self.observe(self.target)
         self.sweep(serial)
         parts = self.task.parts()
         means = {name: self.predict(name, serial) for name in parts}
-        self.draw_noise(means["train"] - self.task.train.data)
-        return {name: Draw(means[name], self.variance(part)) for name, part in parts.items()}
+        self.draw_noise(means["train"] - self.target)
+        return {name: self.draw_of(means[name], part) for name, part in parts.items()}
+
+    def draw_of(self, mean: np.ndarray, part: sparse.csr_array) -> Draw:
+        """What a draw with these sums of the rows predicts of a part."""
+        precision = self.precision(part)
+        if self.cutpoints is None:
+            return Draw(mean, 1 / precision)
+        cutpoints, root = self.cutpoints, np.sqrt(precision)
+        return Draw(*rating_moments(cutpoints.levels, cutpoints.values, mean, root))
 
     def sweep(self, serial: bool = False) -> None:
         """Draw the vectors of users, items and days and their priors, given everything else."""
@@ -215,13 +243,16 @@ class Chain:
             products += days[at, k]
         return (self.mean + products).astype(np.float64)
 
-    def variance(self, part: sparse.csr_array) -> np.ndarray:
+    def precision(self, part: sparse.csr_array) -> np.ndarray:
         """Of the noise of every pair, by the current draw."""
         of_user = np.repeat(self.users.reliability, np.diff(part.indptr))
-        return 1 / (self.alpha * of_user * self.items.reliability[part.indices])
+        return self.alpha * of_user * self.items.reliability[part.indices]
 
     def draw_noise(self, error: np.ndarray) -> None:
-        """Draw w and v, if they are free, and α, given the errors of the training ratings."""
+        """Draw w and v, if they are free, and α, given the errors of the training ratings.
+
+        Of an ordinal likelihood, those of the latent numbers; α stays 1 then.
+        """
         train = self.task.train
         squares = sparse.csr_array((error**2, train.indices, train.indptr), shape=train.shape)
         total = float(squares.data.sum())
@@ -233,6 +264,8 @@ class Chain:
                 (self.items, self.users, squares.T),
             ):
                 side.draw_reliability(self.alpha * (matrix @ other.reliability), self.rng)
+        if self.cutpoints is not None:
+            return
         total = self.users.reliability @ (squares @ self.items.reliability)
         self.alpha = self.rng.gamma(SHAPE + train.nnz / 2, 1 / (RATE + 0.5 * total))
 
@@ -240,21 +273,27 @@ class Chain:
         """The current draw as a model; `rated` as `Factorization` has it."""
         k = self.settings.k
         model = as_model(self.users.block, self.items.block, k, self.mean, rated=rated)
-        if self.task.side is None or self.known.usual_days is None:
+        side, usual = self.task.side, self.known.usual_days
+        if side is None or side.days is None or usual is None:
             return model
         days = self.kinds["days"].block.astype(np.float32)
         return DatedFactorization(
             **vars(model),
             day_factors=days[:, :k].copy(),
             day_bias=days[:, k].copy(),
-            days=self.task.side.days,
-            usual_days=self.known.usual_days,
+            days=side.days,
+            usual_days=usual,
         )
 
-    def noise(self) -> tuple[float, np.ndarray, np.ndarray]:
-        """α, w and v of the current draw, the last two float32."""
-        own = [side.reliability.astype(np.float32) for side in (self.users, self.items)]
-        return self.alpha, own[0], own[1]
+    def noise(self) -> dict[str, np.ndarray]:
+        """α, w, v and the cutpoints (if any) of the current draw, as `Posterior` names them."""
+        cutpoints = np.zeros(0) if self.cutpoints is None else self.cutpoints.values
+        return {
+            "precision": np.array(self.alpha),
+            "user_precision": self.users.reliability.astype(np.float32),
+            "item_precision": self.items.reliability.astype(np.float32),
+            "cutpoints": cutpoints.astype(np.float32),
+        }
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that determines the rest of the chain."""
@@ -262,6 +301,8 @@ class Chain:
             "alpha": np.array(self.alpha),
             "generator": np.array(json.dumps(self.rng.bit_generator.state)),
         }
+        if self.cutpoints is not None:
+            state["cutpoints"] = self.cutpoints.values
         for name, rows in self.kinds.items():
             state |= {f"{name}_{key}": array for key, array in rows.state().items()}
         return state
@@ -270,6 +311,8 @@ class Chain:
         """Go on from what `state` gave."""
         self.alpha = float(state["alpha"])
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
+        if self.cutpoints is not None:
+            self.cutpoints.values = state["cutpoints"]
         for name, rows in self.kinds.items():
             rows.restore(beginning_with(f"{name}_", state))
 

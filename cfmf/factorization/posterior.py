@@ -8,12 +8,15 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from cfmf.factorization.dated import DAYS, DatedFactorization
 from cfmf.factorization.model import Factorization
+from cfmf.factorization.ordinal import rating_moments
 from cfmf.models import Explanation, Indices, Model, Prediction
 from cfmf.observed import checked_pairs
 
+NOISE = ("precision", "user_precision", "item_precision", "cutpoints")  # arrays of each draw
 SHARED = ("rated_users", "rated_items", "bounds", "penalty", *DAYS)  # arrays of all draws
 
 
@@ -31,24 +34,27 @@ class Posterior(Model):
         1 / (precision · user_precision_u · item_precision_i), float64.
     user_precision, item_precision
         Draws × users and draws × items, float32; 1 where all have the same noise.
+    cutpoints, levels
+        Draws × (levels − 1), float32, and the values that a rating can have, increasing, where the
+        models predict the latent number of `cfmf.factorization.ordinal`; else draws × 0 and None.
     """
 
     models: tuple[Factorization, ...]
     precision: np.ndarray
     user_precision: np.ndarray
     item_precision: np.ndarray
+    cutpoints: np.ndarray
+    levels: np.ndarray | None = None
 
     def predict(self, users: Indices, items: Indices) -> Prediction:
         """See `Model.predict`; values are predictive means."""
         users, items = checked_pairs(users, items, self.models[0].shape)
         total = np.zeros(len(users))
         squares = np.zeros(len(users))
-        for model, precision, of_user, of_item in zip(
-            self.models, self.precision, self.user_precision, self.item_precision, strict=True
-        ):
-            values = model.values(users, items).astype(np.float64)
-            total += values
-            squares += values**2 + 1 / (precision * of_user[users] * of_item[items])
+        for number in range(len(self.models)):
+            mean, variance = self.moments(number, users, items)
+            total += mean
+            squares += mean**2 + variance
         mean = total / len(self.models)
         variance = np.maximum(squares / len(self.models) - mean**2, 0)
         _, is_fallback, _ = self.models[0].predict(users, items)
@@ -56,8 +62,54 @@ class Posterior(Model):
             mean.astype(np.float32), is_fallback, np.sqrt(variance).astype(np.float32)
         )
 
+    def moments(
+        self, number: int, users: Indices, items: Indices
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and variance of the ratings of pairs by one of the draws."""
+        values, precision = self.sums(number, users, items)
+        if self.levels is None:
+            return values, 1 / precision
+        cutpoints = self.cutpoints[number].astype(np.float64)
+        return rating_moments(self.levels, cutpoints, values, np.sqrt(precision))
+
+    def sums(
+        self, number: int, users: Indices, items: Indices
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What the rows of one of the draws add up to, and the precision of the noise."""
+        own = self.user_precision[number][users] * self.item_precision[number][items]
+        values = self.models[number].values(users, items).astype(np.float64)
+        return values, np.asarray(self.precision[number] * own, np.float64)
+
+    def probabilities(
+        self, users: Indices, items: Indices, levels: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Probability of every level of the ratings of pairs, pairs × levels; rows sum to 1.
+
+        A Gaussian draw gives a level what is nearer to it than to the other levels.
+
+        Raises
+        ------
+        ValueError
+            If the levels do not increase, or the draws are of other ones.
+        """
+        users, items = checked_pairs(users, items, self.models[0].shape)
+        levels = np.asarray(levels, np.float64)
+        if not (np.diff(levels) > 0).all():
+            raise ValueError(f"the levels {levels} do not increase")
+        if self.levels is not None and not np.allclose(levels, self.levels):
+            raise ValueError(f"the levels are {self.levels}, not {levels}")
+        below = np.zeros((len(users), len(levels) + 1))
+        below[:, -1] = len(self.models)
+        for number, cutpoints in enumerate(self.cutpoints.astype(np.float64)):
+            values, precision = self.sums(number, users, items)
+            ends = cutpoints if self.levels is not None else (levels[1:] + levels[:-1]) / 2
+            below[:, 1:-1] += ndtr((ends - values[:, None]) * np.sqrt(precision)[:, None])
+        return np.diff(below, axis=1) / len(self.models)
+
     def rescaled(self, unit: float, centre: float) -> Posterior:
-        """As `Factorization.rescaled`."""
+        """As `Factorization.rescaled`; latent numbers have no unit."""
+        if self.levels is not None:
+            return replace(self, levels=self.levels * unit + centre)
         models = tuple(model.rescaled(unit, centre) for model in self.models)
         return replace(self, models=models, precision=self.precision / unit**2)
 
@@ -77,27 +129,39 @@ class Posterior(Model):
             name: array if name in SHARED else np.stack([draw[name] for draw in draws])
             for name, array in draws[0].items()
         }
-        own = ("precision", "user_precision", "item_precision")
-        return held | {name: getattr(self, name) for name in own}
+        if self.levels is not None:
+            held["levels"] = self.levels
+        return held | {name: getattr(self, name) for name in NOISE}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """See `Model.from_arrays`."""
         held = dict(arrays)
-        own = [held.pop(name) for name in ("precision", "user_precision", "item_precision")]
+        noise = {name: held.pop(name) for name in NOISE}
+        levels = held.pop("levels", None)
         shared = {name: held.pop(name) for name in SHARED if name in held}
         kind = DatedFactorization if "day_factors" in held else Factorization
         models = [
             kind.from_arrays({name: array[draw] for name, array in held.items()} | shared)
             for draw in range(len(held["mean"]))
         ]
-        return cls(tuple(models), *own)
+        return cls(tuple(models), **noise, levels=levels)
 
     def explain(self, user: int, item: int) -> Explanation:
         """See `Model.explain`: parts of the last draw, whose sum is not the predictive mean."""
-        prediction = float(self.predict(np.array([user]), np.array([item])).values[0])
+        pair = np.array([user]), np.array([item])
+        prediction = float(self.predict(*pair).values[0])
         last = self.models[-1].explain(user, item)
-        return Explanation(last.expected, prediction, last.parts, adds_up=False)
+        if self.levels is None:
+            return Explanation(last.expected, prediction, last.parts, adds_up=False)
+        # Latent numbers have no unit: each part is what it adds by the slope of the mean rating.
+        values, precision = self.sums(-1, *pair)
+        ends = (self.cutpoints[-1] - values) * np.sqrt(precision)
+        density = np.exp(-0.5 * ends**2) / np.sqrt(2 * np.pi)
+        slope = float(np.diff(self.levels) @ density * np.sqrt(precision[0]))
+        parts = tuple(part._replace(contribution=part.contribution * slope) for part in last.parts)
+        expected = prediction - sum(part.contribution for part in parts)
+        return Explanation(expected, prediction, parts, adds_up=False)
 
     def factors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `Model.factors`: those of the last draw."""

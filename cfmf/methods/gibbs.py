@@ -39,6 +39,11 @@ class Gibbs(FactorizationMethod):
         "Whether every user and item has noise of its own, as erratic raters have (own), or all"
         " ratings the same (shared).",
     )
+    likelihood: Literal["gaussian", "ordinal"] = setting(
+        "gaussian",
+        "Whether a rating is a normal number (gaussian) or one of a few levels in order, at"
+        " thresholds that are learned (ordinal); ordinal takes about twice the time.",
+    )
     draws: int = setting(
         20,
         "Models, evenly spread over the counted sweeps of all chains, that are kept for predicting"
