@@ -102,7 +102,7 @@ def usual_days(days: sparse.csr_array, train: sparse.csr_array) -> NDArray[np.in
         Users × items, CSR: the training ratings.
     """
     users = row_numbers(train)
-    at, found = _places(_numbers(days), _numbers(train))
+    at, found = stored(days, users, train.indices)
     last = np.zeros(train.shape[0], np.int32)
     np.maximum.at(last, users[found], days.data[at[found]])
     last[last == 0] = days.data.max(initial=1)
@@ -113,19 +113,16 @@ def pair_days(
     days: sparse.csr_array, usual: NDArray[np.int32], users: NDArray[Any], items: NDArray[Any]
 ) -> NDArray[np.int32]:
     """The day of each queried pair, int32; of one without a date, what `usual_days` found."""
-    at, found = _places(_numbers(days), np.asarray(users, np.int64) * days.shape[1] + items)
+    at, found = stored(days, users, items)
     return np.where(found, days.data[at], usual[users]) if days.nnz else usual[users]
 
 
-def _numbers(pattern: sparse.csr_array) -> NDArray[np.int64]:
-    """A number of each stored entry, in increasing order where its indices are sorted."""
-    return row_numbers(pattern).astype(np.int64) * pattern.shape[1] + pattern.indices
-
-
-def _places(
-    known: NDArray[np.int64], wanted: NDArray[np.int64]
+def stored(
+    matrix: sparse.csr_array, rows: NDArray[Any], columns: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where sorted numbers have each wanted one, and whether they do."""
+    """Place in a CSR matrix with sorted indices of each queried entry, and whether it is stored."""
+    known = row_numbers(matrix).astype(np.int64) * matrix.shape[1] + matrix.indices
+    wanted = np.asarray(rows, np.int64) * matrix.shape[1] + columns
     if not len(known):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)

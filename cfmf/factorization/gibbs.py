@@ -34,7 +34,8 @@ import numpy as np
 import pandas as pd
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
-from cfmf.factorization.gibbs_chain import Chain, Draw, Known, Settings, beginning_with
+from cfmf.factorization.gibbs_chain import Chain, Draw, Settings, beginning_with
+from cfmf.factorization.gibbs_known import Known
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.posterior import NOISE, Posterior
 from cfmf.observed import root_mean_square
@@ -100,7 +101,7 @@ class _Sampling:
 
     def __init__(self, settings: Gibbs, task: Task) -> None:
         self.settings, self.task = settings, task
-        known = Known.of(settings, task)
+        known = Known.of(task, settings.implicit, settings.dtype)
         self.chains = [Chain(settings, known, number) for number in range(settings.chains)]
         self.totals = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
         self.squares = {name: np.zeros(part.nnz) for name, part in task.parts().items()}

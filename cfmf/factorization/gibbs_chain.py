@@ -6,24 +6,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from cfmf.factorization.dated import DatedFactorization
-from cfmf.factorization.gibbs_rows import RATE, SHAPE, Observed, Rows, implicit
+from cfmf.factorization.gibbs_known import Known
+from cfmf.factorization.gibbs_rows import RATE, SHAPE, Rows
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
 from cfmf.factorization.ordinal import Cutpoints, rating_moments
 from cfmf.kernels.solve import add_third, inner_products
-from cfmf.neighbours.biases import Biases, fit_biases, tuned_regs
-from cfmf.observed import pairs, row_numbers
-from cfmf.side import Side, pair_days, usual_days
-from cfmf.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -77,78 +72,6 @@ class Draw(NamedTuple):
     variance: np.ndarray
 
 
-class Known(NamedTuple):
-    """What all chains of a task share.
-
-    Attributes
-    ----------
-    task
-        What is learned from.
-    biases
-        Those that the chains start from.
-    users, items, days
-        The training ratings by user, by item and, if days are known, by day.
-    usual_days
-        Of each user, as `cfmf.side.usual_days` has it.
-    part_days
-        The day of each pair of each part of the task, counted from 0; empty without days.
-    """
-
-    task: Task
-    biases: Biases
-    users: Observed
-    items: Observed
-    days: Observed | None = None
-    usual_days: np.ndarray | None = None
-    part_days: Mapping[str, np.ndarray] = MappingProxyType({})
-
-    @classmethod
-    def of(cls, settings: Settings, task: Task) -> Known:
-        """What chains of these settings share."""
-        train, side = task.train, task.side or Side()
-        places = sparse.csr_array((np.arange(train.nnz), train.indices, train.indptr), train.shape)
-        by_item = sparse.csr_array(places.T.tocsr())
-        order = by_item.data
-        by_item.data = train.data[order]
-        # From biases of zero, whose precision is then drawn as in the thousands, a chain on sparse
-        # ratings takes hundreds of sweeps to those that the ratings support.
-        biases = fit_biases(train, *tuned_regs(train))
-        users, items = Observed(train, []), Observed(by_item, [], order=order)
-        for observed, attributes, sides in (
-            (users, side.users, ("users", "both")),
-            (items, side.items, ("both",)),
-        ):
-            if settings.implicit in sides:
-                observed.links.append(implicit(observed.ratings, settings.dtype))
-            if attributes is not None:
-                observed.links.append(sparse.csr_array(attributes.T.tocsr().astype(settings.dtype)))
-        known = cls(task, biases, users, items)
-        return known if side.days is None else known.with_days(side.days)
-
-    def with_days(self, days: sparse.csr_array) -> Known:
-        """With the day of every pair too; `days` as `cfmf.side.Side` has them."""
-        train = self.task.train
-        usual = usual_days(days, train)
-        part_days = {
-            name: pair_days(days, usual, *pairs(part)) - 1
-            for name, part in self.task.parts().items()
-        }
-        own = part_days["train"]
-        order = np.argsort(own, kind="stable")
-        counts = np.bincount(own, minlength=int(max(usual.max(), days.data.max(initial=1))))
-        indptr = np.concatenate([[0], np.cumsum(counts)])
-        users = row_numbers(train)[order]
-        shape = (len(counts), train.shape[0])
-        by_day = sparse.csr_array((train.data[order], users, indptr), shape=shape)
-        return self._replace(
-            users=self.users._replace(third=own),
-            items=self.items._replace(third=own[self.items.order]),
-            days=Observed(by_day, [], train.indices[order], order),
-            usual_days=usual,
-            part_days=part_days,
-        )
-
-
 class Chain:
     """State of one chain.
 
@@ -177,6 +100,8 @@ class Chain:
         self.mean = float(train.data.mean(dtype=np.float64))
         self.alpha = 1.0
         self.rng = np.random.default_rng(seed)
+        self.sessions = np.zeros(0 if known.dates is None else known.dates.sessions.nnz)
+        self.session_precision = 1.0
         self.target = train.data
         self.cutpoints: Cutpoints | None = None
         if settings.likelihood == "ordinal":
@@ -200,7 +125,8 @@ class Chain:
             given = self.predict("train", serial), np.sqrt(self.precision(train)), self.rng
             self.cutpoints.draw(*given)
             self.target = self.cutpoints.latent(*given)
-            self.observe(self.target)
+        if self.cutpoints is not None or len(self.sessions):
+            self.observe(self.target - self.of_sessions("train"))
         self.sweep(serial)
         parts = self.task.parts()
         means = {name: self.predict(name, serial) for name in parts}
@@ -225,6 +151,27 @@ class Chain:
             rows.draw_rows(others, self.mean, self.alpha, self.rng, serial)
             if name == "days":
                 rows.draw_priors(self.rng)
+        if len(self.sessions):
+            self.draw_sessions(serial)
+
+    def draw_sessions(self, serial: bool) -> None:
+        """Draw the bias of every session, then their precision, given everything else."""
+        assert self.known.dates is not None
+        at, size = self.known.dates.part_sessions["train"], len(self.sessions)
+        left = self.target - (self.predict("train", serial) - self.sessions[at])
+        weights = self.precision(self.task.train)
+        precision = self.session_precision + np.bincount(at, weights, size)
+        mean = np.bincount(at, weights * left, size) / precision
+        self.sessions = mean + self.rng.standard_normal(size) / np.sqrt(precision)
+        rate = RATE + 0.5 * float(np.square(self.sessions).sum())
+        self.session_precision = self.rng.gamma(SHAPE + size / 2, 1 / rate)
+
+    def of_sessions(self, part: str) -> np.ndarray:
+        """The bias of the session of each pair, 0 of one without training ratings."""
+        if self.known.dates is None:
+            return np.zeros(self.task.parts()[part].nnz)
+        at = self.known.dates.part_sessions[part]
+        return np.where(at >= 0, self.sessions[at], 0)
 
     def observe(self, values: np.ndarray) -> None:
         """Take these for the training ratings."""
@@ -236,12 +183,11 @@ class Chain:
         pattern = self.task.parts()[part]
         left, right = self.users.block, self.items.block
         products = inner_products(pattern, left, right, serial)
-        if "days" in self.kinds:
-            days, at = self.kinds["days"].block, self.known.part_days[part]
-            k = self.settings.k
-            add_third(pattern.indptr, pattern.indices, at, left, right, days, k, products)
-            products += days[at, k]
-        return (self.mean + products).astype(np.float64)
+        if self.known.dates is None:
+            return (self.mean + products).astype(np.float64)
+        days, at, k = self.kinds["days"].block, self.known.dates.part_days[part], self.settings.k
+        add_third(pattern.indptr, pattern.indices, at, left, right, days, k, products)
+        return np.asarray(self.mean + products + days[at, k] + self.of_sessions(part))
 
     def precision(self, part: sparse.csr_array) -> np.ndarray:
         """Of the noise of every pair, by the current draw."""
@@ -273,16 +219,19 @@ class Chain:
         """The current draw as a model; `rated` as `Factorization` has it."""
         k = self.settings.k
         model = as_model(self.users.block, self.items.block, k, self.mean, rated=rated)
-        side, usual = self.task.side, self.known.usual_days
-        if side is None or side.days is None or usual is None:
+        dates = self.known.dates
+        if dates is None:
             return model
         days = self.kinds["days"].block.astype(np.float32)
+        sessions = dates.sessions.copy()
+        sessions.data = self.sessions.astype(np.float32)
         return DatedFactorization(
             **vars(model),
             day_factors=days[:, :k].copy(),
             day_bias=days[:, k].copy(),
-            days=side.days,
-            usual_days=usual,
+            days=dates.days,
+            usual_days=dates.usual,
+            sessions=sessions,
         )
 
     def noise(self) -> dict[str, np.ndarray]:
@@ -299,6 +248,8 @@ class Chain:
         """Everything that determines the rest of the chain."""
         state = {
             "alpha": np.array(self.alpha),
+            "sessions": self.sessions,
+            "session_precision": np.array(self.session_precision),
             "generator": np.array(json.dumps(self.rng.bit_generator.state)),
         }
         if self.cutpoints is not None:
@@ -310,6 +261,8 @@ class Chain:
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
         self.alpha = float(state["alpha"])
+        self.sessions = state["sessions"]
+        self.session_precision = float(state["session_precision"])
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
         if self.cutpoints is not None:
             self.cutpoints.values = state["cutpoints"]

@@ -10,9 +10,11 @@ from scipy import sparse, stats
 from cfmf.factorization import checkpoint
 from cfmf.factorization.dated import DatedFactorization
 from cfmf.factorization.gibbs import Gibbs
-from cfmf.factorization.gibbs_chain import Chain, Known, chain_seed
+from cfmf.factorization.gibbs_chain import Chain, chain_seed
+from cfmf.factorization.gibbs_known import Known
 from cfmf.factorization.gibbs_rows import SPREADS, draw_normal_gamma, draw_spread
 from cfmf.factorization.model import rated_rows
+from cfmf.factorization.ordinal import WIDTH, Cutpoints, rating_moments
 from cfmf.kernels.solve import draw_links, solve_pairs
 from cfmf.observed import pairs, root_mean_square
 from cfmf.side import Side
@@ -32,8 +34,12 @@ def test_mean_and_precision_come_from_their_posterior():
     assert stats.kstest(draws[:, 0], marginal.cdf).pvalue > 1e-3
 
 
+def known_of(settings, task):
+    return Known.of(task, settings.implicit, settings.dtype)
+
+
 def chain_of(settings, ratings, seed=0, side=None):
-    return Chain(settings, Known.of(settings, Task(ratings, seed, side=side)))
+    return Chain(settings, known_of(settings, Task(ratings, seed, side=side)))
 
 
 def test_links_converge_to_their_joint_posterior():
@@ -98,7 +104,7 @@ def test_the_model_predicts_what_the_chain_does(low_rank):
     side.days.data[rng.random(side.days.nnz) < 0.2] = 0
     side.days.eliminate_zeros()
     settings = Gibbs(k=3, implicit="both")
-    chain = Chain(settings, Known.of(settings, Task(train, 1, test=test, side=side)))
+    chain = Chain(settings, known_of(settings, Task(train, 1, test=test, side=side)))
     for _ in range(4):
         chain.step()
     model = chain.model(rated_rows(train))
@@ -157,6 +163,8 @@ def draw_rows(rng, rows):
 
 def simulate(rng, settings, pattern, side):
     """Ratings from the model's own prior, and a chain that stands at the truth."""
+    levels = np.arange(4.0)
+    pattern.data[:] = rng.permutation(np.arange(pattern.nnz) % len(levels))
     chain = chain_of(settings, pattern, int(rng.integers(2**31)), side)
     chain.mean = 0.0
     for name, rows in chain.kinds.items():
@@ -164,10 +172,18 @@ def simulate(rng, settings, pattern, side):
         if settings.noise == "own" and name != "days":
             rows.spread = float(rng.choice(SPREADS))
             rows.reliability = rng.gamma(rows.spread / 2, 2 / rows.spread, len(rows.block))
-    chain.alpha = rng.gamma(1.0, 1.0)
-    draw = chain.predict("train"), chain.variance(pattern)
-    values = draw[0] + rng.normal(size=pattern.nnz) * np.sqrt(draw[1])
-    pattern.data[:] = values
+    if len(chain.sessions):
+        chain.session_precision = rng.gamma(1.0, 1.0)
+        chain.sessions = rng.normal(size=len(chain.sessions)) / np.sqrt(chain.session_precision)
+    if chain.cutpoints is None:
+        chain.alpha = rng.gamma(1.0, 1.0)
+    deviation = 1 / np.sqrt(chain.precision(pattern))
+    values = chain.predict("train") + rng.normal(size=pattern.nnz) * deviation
+    if chain.cutpoints is not None:
+        chain.cutpoints.values = np.sort(rng.normal(0, WIDTH, len(levels) - 1))
+        chain.cutpoints.codes = np.searchsorted(chain.cutpoints.values, values)
+        values = levels[chain.cutpoints.codes]
+    pattern.data[:] = chain.target = values
     chain.observe(values)
     return chain
 
@@ -175,13 +191,15 @@ def simulate(rng, settings, pattern, side):
 def quantities(chain):
     products = chain.users.block @ chain.items.block.T
     k = chain.settings.k
-    found = [chain.alpha, products[0, 0], products[1, 2], chain.users.precision[k]]
+    found = [products[0, 0], products[1, 2], chain.users.precision[k]]
+    found += [chain.alpha] if chain.cutpoints is None else [*chain.cutpoints.values]
     if chain.settings.noise == "own":
         found.append(chain.users.reliability[0] / chain.items.reliability[1])
     found += [links.precision[k] for links in chain.users.links]
     if "days" in chain.kinds:
         days = chain.kinds["days"]
         found += [days.precision[k], days.block[1, k], chain.predict("train")[3]]
+        found += [chain.session_precision, chain.sessions[0]]
     return found
 
 
@@ -196,25 +214,27 @@ def beside(rng, shape, known):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("implicit", "noise", "known"),
+    ("implicit", "noise", "likelihood", "known"),
     [
-        ("none", "shared", "nothing"),
-        ("both", "shared", "nothing"),
-        ("none", "own", "nothing"),
-        ("users", "own", "nothing"),
-        ("both", "own", "nothing"),
-        ("none", "own", "dates"),
-        ("both", "shared", "all"),
+        ("none", "shared", "gaussian", "nothing"),
+        ("both", "shared", "gaussian", "nothing"),
+        ("none", "own", "gaussian", "nothing"),
+        ("users", "own", "gaussian", "nothing"),
+        ("both", "own", "gaussian", "nothing"),
+        ("none", "own", "gaussian", "dates"),
+        ("both", "shared", "gaussian", "all"),
+        ("none", "own", "ordinal", "nothing"),
+        ("none", "shared", "ordinal", "dates"),
     ],
 )
-def test_calibrated_on_data_from_its_own_prior(implicit, noise, known):
+def test_calibrated_on_data_from_its_own_prior(implicit, noise, likelihood, known):
     """Talts et al. (2018): ranks of the truth among draws of its posterior are uniform.
 
     The chain starts at the truth, which is itself a draw from the posterior, so that no burn-in
     can hide an error or make one.
     """
     rng = np.random.default_rng(2)
-    settings = Gibbs(k=1, implicit=implicit, noise=noise, dtype=np.float64)
+    settings = Gibbs(k=1, implicit=implicit, noise=noise, likelihood=likelihood, dtype=np.float64)
     observed = rng.random((7, 6)) < 0.7
     observed[0, 0], observed[1, 2] = True, False
     pattern = sparse.csr_array(np.where(observed, 1.0, 0.0))
@@ -232,6 +252,98 @@ def test_calibrated_on_data_from_its_own_prior(implicit, noise, known):
     for found in np.array(ranks).T:
         counts = np.bincount(found // 2, minlength=5)
         assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_cutpoints_follow_their_posterior():
+    """Mean and standard deviation against those of the density by scipy, on a grid."""
+    rng = np.random.default_rng(7)
+    eta, root = rng.normal(size=30), rng.uniform(0.5, 2, 30)
+    codes = np.searchsorted([-0.5, 0.7], eta + rng.normal(size=30) / root)
+    cutpoints = Cutpoints(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 4.0])[codes])
+    grid = np.linspace(-4, 4, 161)
+    low, high = np.meshgrid(grid, grid, indexing="ij")
+    ends = [np.full_like(low, -np.inf), low, high, np.full_like(low, np.inf)]
+    log = stats.norm(0, WIDTH).logpdf(low) + stats.norm(0, WIDTH).logpdf(high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for code, mean, scale in zip(codes, eta, root, strict=True):
+            normal = stats.norm(mean, 1 / scale)
+            log = log + np.log(normal.cdf(ends[code + 1]) - normal.cdf(ends[code]))
+    density = np.where(high > low, np.exp(log - np.nanmax(log[high > low])), 0)
+    density /= density.sum()
+    drawn = []
+    for _ in range(4000):
+        cutpoints.draw(eta, root, rng)
+        drawn.append(cutpoints.values)
+    drawn = np.array(drawn)
+    for at, axis in ((0, low), (1, high)):
+        mean = (density * axis).sum()
+        deviation = np.sqrt((density * (axis - mean) ** 2).sum())
+        assert drawn[:, at].mean() == pytest.approx(mean, abs=0.03)
+        assert drawn[:, at].std() == pytest.approx(deviation, rel=0.06)
+
+
+def test_latent_numbers_are_truncated_normal():
+    """Also far from where η is, where differences of probabilities close to 1 are lost."""
+    rng = np.random.default_rng(8)
+    levels = np.array([1.0, 2.0, 3.0])
+    for rating, eta, low, high in (
+        (1, 9.0, -np.inf, -1.0),
+        (2, 0.3, -1.0, 1.0),
+        (3, -9.0, 1, np.inf),
+    ):
+        cutpoints = Cutpoints(levels, np.full(3000, float(rating)))
+        cutpoints.values = np.array([-1.0, 1.0])
+        drawn = cutpoints.latent(np.full(3000, eta), np.full(3000, 2.0), rng)
+        exact = stats.truncnorm((low - eta) * 2, (high - eta) * 2, eta, 0.5)
+        assert ((drawn >= low) & (drawn <= high)).all()
+        assert stats.kstest(drawn, exact.cdf).pvalue > 1e-3
+
+
+def test_moments_of_ordinal_ratings_are_sums_over_the_levels():
+    rng = np.random.default_rng(9)
+    levels, cutpoints = np.array([1.0, 2.0, 5.0]), np.array([-0.4, 0.9])
+    eta, root = rng.normal(size=20), rng.uniform(0.5, 2, 20)
+    below = stats.norm.cdf((cutpoints - eta[:, None]) * root[:, None])
+    shares = np.diff(np.column_stack([np.zeros(20), below, np.ones(20)]))
+    mean, variance = rating_moments(levels, cutpoints, eta, root)
+    np.testing.assert_allclose(mean, shares @ levels)
+    np.testing.assert_allclose(variance, shares @ levels**2 - (shares @ levels) ** 2)
+
+
+def test_ordinal_needs_few_levels(ratings):
+    ratings.data[:] = np.arange(ratings.nnz)
+    with pytest.raises(ValueError, match="an ordinal likelihood needs 2 to 20"):
+        Gibbs(k=1, likelihood="ordinal").fit(ratings)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "ordinal"])
+def test_predicted_shares_of_levels_are_those_of_the_test_ratings(levels_of_rank_one, likelihood):
+    """On average, within their noise, if ordinal; they have the predicted mean and sum to 1."""
+    train, test = levels_of_rank_one
+    settings = Gibbs(k=1, sweeps=90, burn_in=40, likelihood=likelihood)
+    model = settings.fit(train).model
+    levels = np.arange(1.0, 6)
+    shares = model.probabilities(*pairs(test), levels)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    if likelihood == "ordinal":
+        found = (test.data[:, None] == levels).mean(axis=0)
+        np.testing.assert_allclose(shares.mean(axis=0), found, atol=0.03)
+        predicted = model.predict(*pairs(test))
+        np.testing.assert_allclose(shares @ levels, predicted.values, atol=1e-4)
+        variance = shares @ levels**2 - (shares @ levels) ** 2
+        np.testing.assert_allclose(predicted.sd, np.sqrt(variance), atol=1e-4)
+        with pytest.raises(ValueError, match="the levels are"):
+            model.probabilities(*pairs(test), levels + 1)
+
+
+@pytest.fixture
+def levels_of_rank_one():
+    """Training and test ratings of 1 to 5 with thresholds that are not evenly spaced."""
+    rng = np.random.default_rng(10)
+    latent = rng.normal(size=(80, 1)) * rng.normal(size=(1, 60)) + rng.normal(size=(80, 60))
+    values = 1 + np.searchsorted([-1.5, -1.0, 0.8, 1.2], latent)
+    part = rng.choice(2, latent.shape, p=[0.6, 0.4])
+    return [sparse.csr_array(np.where(part == one, values, 0).astype("f4")) for one in (0, 1)]
 
 
 @pytest.mark.parametrize("noise", ["own", "shared"])
@@ -311,6 +423,7 @@ def test_chains_resume_where_they_stopped(low_rank, tmp_path):
         ({"k": 2, "chains": 0}, "chains is 0"),
         ({"k": 2, "implicit": "items"}, "implicit is 'items'"),
         ({"k": 2, "noise": "none"}, "noise is 'none'"),
+        ({"k": 2, "likelihood": "probit"}, "likelihood is 'probit'"),
     ],
 )
 def test_bad_settings_are_refused(options, message):
