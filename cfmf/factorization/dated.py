@@ -33,7 +33,7 @@ class DatedFactorization(Factorization):
     Attributes
     ----------
     day_factors
-        Days × k, float32.
+        Days × k, float32; days × 0 where days have a bias only.
     day_bias
         One a day, float32.
     days
@@ -54,7 +54,7 @@ class DatedFactorization(Factorization):
         """See `Factorization.values`."""
         values = super().values(users, items)
         days = pair_days(self.days, self.usual_days, users, items) - 1
-        for start in range(0, len(users), CHUNK):
+        for start in range(0, len(users) if self.day_factors.size else 0, CHUNK):
             chunk = slice(start, start + CHUNK)
             rows = self.user_factors[users[chunk]] + self.item_factors[items[chunk]]
             values[chunk] += np.einsum("ij,ij->i", rows, self.day_factors[days[chunk]])
@@ -111,9 +111,10 @@ class DatedFactorization(Factorization):
         """
         day = int(pair_days(self.days, self.usual_days, np.array([user]), np.array([item]))[0]) - 1
         user_bias, item_bias = self.user_bias.copy(), self.item_bias.copy()
-        user_bias[user] += self.user_factors[user] @ self.day_factors[day]
         user_bias[user] += self.sessions[[user], [day]].item()
-        item_bias[item] += self.item_factors[item] @ self.day_factors[day]
+        if self.day_factors.size:
+            user_bias[user] += self.user_factors[user] @ self.day_factors[day]
+            item_bias[item] += self.item_factors[item] @ self.day_factors[day]
         mean = self.mean + float(self.day_bias[day])
         of_day = Factorization(
             self.user_factors, self.item_factors, user_bias, item_bias, mean, rated=self.rated

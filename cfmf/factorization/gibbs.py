@@ -17,6 +17,20 @@ Archambeau 2011, *Robust Bayesian matrix factorisation*). Without both options t
 Salakhutdinov & Mnih (2008) with independent priors. Gamma(a, b) has rate b. These priors are for
 ratings of standard deviation 1.
 
+By option too, from what is known beside the ratings:
+
+- Attributes of users (items) shift their prior means as the implicit feedback does, by a sum over
+  the row's attributes with weights that are drawn likewise: Macau (Simm et al. 2017).
+- Days t have a bias d_t and sessions, each a user's ratings of one day, a bias e_ut; either kind is
+  N(0, 1 / τ) with its own τ ~ Gamma(1, 1).
+- Or days are rows of a third kind, (T_t, d_t), with a prior of their own, and all three kinds
+  interact two by two: d_t + (U_u + V_i) · T_t + e_ut is added. This is the factorization machine of
+  Rendle, Zhang & Koren (2019, *On the difficulty of evaluating baselines*), "flipped": implicit
+  feedback of both sides, and days that interact with both.
+
+An ordinal likelihood takes the sum for the mean of a latent number, whose interval is the rating:
+see `cfmf.factorization.ordinal`.
+
 Every user's p_u is drawn at once from its conditional normal distribution, by the equations that
 ALS solves; a prediction is the mean over sweeps and chains.
 """
@@ -101,7 +115,7 @@ class _Sampling:
 
     def __init__(self, settings: Gibbs, task: Task) -> None:
         self.settings, self.task = settings, task
-        known = Known.of(task, settings.implicit, settings.dtype)
+        known = Known.of(task, settings.implicit, settings.day_factors, settings.dtype)
         self.chains = [Chain(settings, known, number) for number in range(settings.chains)]
         self.totals = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
         self.squares = {name: np.zeros(part.nnz) for name, part in task.parts().items()}

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from cfmf.factorization.dated import DatedFactorization
 from cfmf.factorization.gibbs_known import Known
-from cfmf.factorization.gibbs_rows import RATE, SHAPE, Rows
+from cfmf.factorization.gibbs_rows import RATE, SHAPE, Cells, Rows
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
 from cfmf.factorization.ordinal import Cutpoints, rating_moments
@@ -33,6 +33,8 @@ class Settings:
         Whose implicit feedback the model has: `none`, `users` or `both`.
     noise
         `own`, a noise of every user and item, or `shared`, one of all ratings.
+    day_factors
+        Whether days, where they are known, have factors and not only a bias.
     likelihood
         `gaussian`, or `ordinal`: the ordered probit model of `cfmf.factorization.ordinal`, whose η
         is what the rows add up to and whose s² = w_u v_i; α is 1 then.
@@ -50,6 +52,7 @@ class Settings:
     k: int
     implicit: str = "none"
     noise: str = "own"
+    day_factors: bool = False
     likelihood: str = "gaussian"
     initial_scale: float = 0.5
     dtype: type = np.float32
@@ -100,8 +103,11 @@ class Chain:
         self.mean = float(train.data.mean(dtype=np.float64))
         self.alpha = 1.0
         self.rng = np.random.default_rng(seed)
-        self.sessions = np.zeros(0 if known.dates is None else known.dates.sessions.nnz)
-        self.session_precision = 1.0
+        self.cells: dict[str, Cells] = {}
+        if known.dates is not None:
+            self.cells["sessions"] = Cells(known.dates.sessions.nnz)
+        if known.dates is not None and known.days is None:
+            self.cells["days"] = Cells(known.dates.sessions.shape[1])
         self.target = train.data
         self.cutpoints: Cutpoints | None = None
         if settings.likelihood == "ordinal":
@@ -125,8 +131,8 @@ class Chain:
             given = self.predict("train", serial), np.sqrt(self.precision(train)), self.rng
             self.cutpoints.draw(*given)
             self.target = self.cutpoints.latent(*given)
-        if self.cutpoints is not None or len(self.sessions):
-            self.observe(self.target - self.of_sessions("train"))
+        if self.cutpoints is not None or self.cells:
+            self.observe(self.target - self.of_cells("train"))
         self.sweep(serial)
         parts = self.task.parts()
         means = {name: self.predict(name, serial) for name in parts}
@@ -151,27 +157,30 @@ class Chain:
             rows.draw_rows(others, self.mean, self.alpha, self.rng, serial)
             if name == "days":
                 rows.draw_priors(self.rng)
-        if len(self.sessions):
-            self.draw_sessions(serial)
+        if self.cells:
+            self.draw_cells(serial)
 
-    def draw_sessions(self, serial: bool) -> None:
-        """Draw the bias of every session, then their precision, given everything else."""
-        assert self.known.dates is not None
-        at, size = self.known.dates.part_sessions["train"], len(self.sessions)
-        left = self.target - (self.predict("train", serial) - self.sessions[at])
+    def draw_cells(self, serial: bool) -> None:
+        """Draw the biases of cells and their precisions, given everything else."""
+        left = self.target - self.predict("train", serial)
         weights = self.precision(self.task.train)
-        precision = self.session_precision + np.bincount(at, weights, size)
-        mean = np.bincount(at, weights * left, size) / precision
-        self.sessions = mean + self.rng.standard_normal(size) / np.sqrt(precision)
-        rate = RATE + 0.5 * float(np.square(self.sessions).sum())
-        self.session_precision = self.rng.gamma(SHAPE + size / 2, 1 / rate)
+        for name, cells in self.cells.items():
+            at = self.at(name, "train")
+            left += cells.of(at)
+            cells.draw(at, left, weights, self.rng)
+            left -= cells.of(at)
 
-    def of_sessions(self, part: str) -> np.ndarray:
-        """The bias of the session of each pair, 0 of one without training ratings."""
-        if self.known.dates is None:
-            return np.zeros(self.task.parts()[part].nnz)
-        at = self.known.dates.part_sessions[part]
-        return np.where(at >= 0, self.sessions[at], 0)
+    def at(self, cells: str, part: str) -> np.ndarray:
+        """The cell of each pair of a part, as `Dates.cells` has it."""
+        assert self.known.dates is not None
+        return self.known.dates.cells[cells][part]
+
+    def of_cells(self, part: str) -> np.ndarray:
+        """What cells add to each pair of a part."""
+        total = np.zeros(self.task.parts()[part].nnz)
+        for name, cells in self.cells.items():
+            total += cells.of(self.at(name, part))
+        return total
 
     def observe(self, values: np.ndarray) -> None:
         """Take these for the training ratings."""
@@ -183,11 +192,13 @@ class Chain:
         pattern = self.task.parts()[part]
         left, right = self.users.block, self.items.block
         products = inner_products(pattern, left, right, serial)
-        if self.known.dates is None:
+        if "days" in self.kinds:
+            days, at, k = self.kinds["days"].block, self.at("days", part), self.settings.k
+            add_third(pattern.indptr, pattern.indices, at, left, right, days, k, products)
+            products += days[at, k]
+        if not self.cells:
             return (self.mean + products).astype(np.float64)
-        days, at, k = self.kinds["days"].block, self.known.dates.part_days[part], self.settings.k
-        add_third(pattern.indptr, pattern.indices, at, left, right, days, k, products)
-        return np.asarray(self.mean + products + days[at, k] + self.of_sessions(part))
+        return np.asarray(self.mean + products + self.of_cells(part))
 
     def precision(self, part: sparse.csr_array) -> np.ndarray:
         """Of the noise of every pair, by the current draw."""
@@ -222,13 +233,18 @@ class Chain:
         dates = self.known.dates
         if dates is None:
             return model
-        days = self.kinds["days"].block.astype(np.float32)
+        if "days" in self.kinds:
+            days = self.kinds["days"].block.astype(np.float32)
+            factors, bias = days[:, :k].copy(), days[:, k].copy()
+        else:
+            bias = self.cells["days"].biases.astype(np.float32)
+            factors = np.zeros((len(bias), 0), np.float32)
         sessions = dates.sessions.copy()
-        sessions.data = self.sessions.astype(np.float32)
+        sessions.data = self.cells["sessions"].biases.astype(np.float32)
         return DatedFactorization(
             **vars(model),
-            day_factors=days[:, :k].copy(),
-            day_bias=days[:, k].copy(),
+            day_factors=factors,
+            day_bias=bias,
             days=dates.days,
             usual_days=dates.usual,
             sessions=sessions,
@@ -248,12 +264,13 @@ class Chain:
         """Everything that determines the rest of the chain."""
         state = {
             "alpha": np.array(self.alpha),
-            "sessions": self.sessions,
-            "session_precision": np.array(self.session_precision),
             "generator": np.array(json.dumps(self.rng.bit_generator.state)),
         }
         if self.cutpoints is not None:
             state["cutpoints"] = self.cutpoints.values
+        for name, cells in self.cells.items():
+            state |= {f"cells_{name}": cells.biases}
+            state |= {f"cells_{name}_precision": np.array(cells.precision)}
         for name, rows in self.kinds.items():
             state |= {f"{name}_{key}": array for key, array in rows.state().items()}
         return state
@@ -261,11 +278,12 @@ class Chain:
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
         self.alpha = float(state["alpha"])
-        self.sessions = state["sessions"]
-        self.session_precision = float(state["session_precision"])
         self.rng.bit_generator.state = json.loads(str(state["generator"]))
         if self.cutpoints is not None:
             self.cutpoints.values = state["cutpoints"]
+        for name, cells in self.cells.items():
+            cells.biases = state[f"cells_{name}"]
+            cells.precision = float(state[f"cells_{name}_precision"])
         for name, rows in self.kinds.items():
             rows.restore(beginning_with(f"{name}_", state))
 

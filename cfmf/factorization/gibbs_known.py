@@ -24,19 +24,17 @@ class Dates(NamedTuple):
         As `cfmf.side.Side` has them.
     usual
         Of each user, as `cfmf.side.usual_days` has it.
-    part_days
-        The day of each pair of each part of a task, int32, counted from 0.
     sessions
         Users × days, CSR: the sessions with a training rating are stored.
-    part_sessions
-        The place in `sessions` of each pair of each part; -1 of one whose session is not there.
+    cells
+        `days` and `sessions`: of each pair of each part of a task, the day, counted from 0, and the
+        place in `sessions`, which is -1 where the session is not there.
     """
 
     days: sparse.csr_array
     usual: np.ndarray
-    part_days: Mapping[str, np.ndarray]
     sessions: sparse.csr_array
-    part_sessions: Mapping[str, np.ndarray]
+    cells: Mapping[str, Mapping[str, np.ndarray]]
 
     @classmethod
     def of(cls, task: Task, days: sparse.csr_array) -> Dates:
@@ -52,8 +50,8 @@ class Dates(NamedTuple):
         found = {
             name: stored(sessions, row_numbers(part), at[name]) for name, part in parts.items()
         }
-        part_sessions = {name: np.where(known, place, -1) for name, (place, known) in found.items()}
-        return cls(days, usual, at, sessions, part_sessions)
+        of_sessions = {name: np.where(known, place, -1) for name, (place, known) in found.items()}
+        return cls(days, usual, sessions, {"days": at, "sessions": of_sessions})
 
 
 class Known(NamedTuple):
@@ -66,7 +64,7 @@ class Known(NamedTuple):
     biases
         Those that the chains start from.
     users, items, days
-        The training ratings by user, by item and, if days are known, by day.
+        The training ratings by user, by item and, if days have factors, by day.
     dates
         What else the days tell, if they are known.
     """
@@ -79,8 +77,8 @@ class Known(NamedTuple):
     dates: Dates | None = None
 
     @classmethod
-    def of(cls, task: Task, sides: str, dtype: type) -> Known:
-        """What chains share, with implicit feedback of these sides."""
+    def of(cls, task: Task, sides: str, day_factors: bool, dtype: type) -> Known:
+        """What chains share, with implicit feedback of these sides, and factors of days or none."""
         train, side = task.train, task.side or Side()
         places = sparse.csr_array((np.arange(train.nnz), train.indices, train.indptr), train.shape)
         by_item = sparse.csr_array(places.T.tocsr())
@@ -98,12 +96,13 @@ class Known(NamedTuple):
                 observed.links.append(implicit(observed.ratings, dtype))
             if attributes is not None:
                 observed.links.append(sparse.csr_array(attributes.T.tocsr().astype(dtype)))
-        known = cls(task, biases, users, items)
-        return known if side.days is None else known.with_dates(Dates.of(task, side.days))
+        dates = None if side.days is None else Dates.of(task, side.days)
+        known = cls(task, biases, users, items, dates=dates)
+        return known if dates is None or not day_factors else known.by_day(dates)
 
-    def with_dates(self, dates: Dates) -> Known:
-        """With the day of every rating too."""
-        train, own = self.task.train, dates.part_days["train"]
+    def by_day(self, dates: Dates) -> Known:
+        """With the ratings by day too, and the day of every rating by user and by item."""
+        train, own = self.task.train, dates.cells["days"]["train"]
         order = np.argsort(own, kind="stable")
         counts = np.bincount(own, minlength=dates.sessions.shape[1])
         indptr = np.concatenate([[0], np.cumsum(counts)])
@@ -114,5 +113,4 @@ class Known(NamedTuple):
             users=self.users._replace(third=own),
             items=self.items._replace(third=own[self.items.order]),
             days=by_day,
-            dates=dates,
         )

@@ -219,6 +219,29 @@ class Rows:
         self.spread = float(state["spread"])
 
 
+class Cells:
+    """Biases of cells, one cell a rating: e_c ~ N(0, 1 / τ), τ ~ Gamma(SHAPE, RATE)."""
+
+    def __init__(self, size: int) -> None:
+        self.biases = np.zeros(size)
+        self.precision = 1.0
+
+    def draw(
+        self, at: np.ndarray, left: np.ndarray, weights: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        """Every bias, then τ; given the cell of each rating, what it leaves, and its precision."""
+        size = len(self.biases)
+        precision = self.precision + np.bincount(at, weights, size)
+        mean = np.bincount(at, weights * left, size) / precision
+        self.biases = mean + rng.standard_normal(size) / np.sqrt(precision)
+        rate = RATE + 0.5 * float(np.square(self.biases).sum())
+        self.precision = float(rng.gamma(SHAPE + size / 2, 1 / rate))
+
+    def of(self, at: np.ndarray) -> np.ndarray:
+        """The bias of the cell of each pair; 0 where the cell is -1, one without a rating."""
+        return np.where(at >= 0, self.biases[at], 0)
+
+
 def implicit(ratings: sparse.csr_array, dtype: type) -> sparse.csr_array:
     """Links to every row from what it rated, each of the weight |R_u|^(-1/2), as `Links` has them.
 

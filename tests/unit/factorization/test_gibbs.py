@@ -35,7 +35,7 @@ def test_mean_and_precision_come_from_their_posterior():
 
 
 def known_of(settings, task):
-    return Known.of(task, settings.implicit, settings.dtype)
+    return Known.of(task, settings.implicit, settings.day_factors, settings.dtype)
 
 
 def chain_of(settings, ratings, seed=0, side=None):
@@ -96,14 +96,15 @@ def test_rows_of_three_kinds_have_the_mean_of_the_regression(serial):
         np.testing.assert_allclose(found[row, : k + 2], expected, rtol=1e-9)
 
 
-def test_the_model_predicts_what_the_chain_does(low_rank):
+@pytest.mark.parametrize("day_factors", [False, True])
+def test_the_model_predicts_what_the_chain_does(low_rank, day_factors):
     """Pairs with a day and without one, by the last draw that is kept."""
     train, _, test = low_rank
     rng = np.random.default_rng(6)
     side = beside(rng, train.shape, "all")
     side.days.data[rng.random(side.days.nnz) < 0.2] = 0
     side.days.eliminate_zeros()
-    settings = Gibbs(k=3, implicit="both")
+    settings = Gibbs(k=3, implicit="both", day_factors=day_factors)
     chain = Chain(settings, known_of(settings, Task(train, 1, test=test, side=side)))
     for _ in range(4):
         chain.step()
@@ -172,9 +173,9 @@ def simulate(rng, settings, pattern, side):
         if settings.noise == "own" and name != "days":
             rows.spread = float(rng.choice(SPREADS))
             rows.reliability = rng.gamma(rows.spread / 2, 2 / rows.spread, len(rows.block))
-    if len(chain.sessions):
-        chain.session_precision = rng.gamma(1.0, 1.0)
-        chain.sessions = rng.normal(size=len(chain.sessions)) / np.sqrt(chain.session_precision)
+    for cells in chain.cells.values():
+        cells.precision = rng.gamma(1.0, 1.0)
+        cells.biases = rng.normal(size=len(cells.biases)) / np.sqrt(cells.precision)
     if chain.cutpoints is None:
         chain.alpha = rng.gamma(1.0, 1.0)
     deviation = 1 / np.sqrt(chain.precision(pattern))
@@ -199,7 +200,8 @@ def quantities(chain):
     if "days" in chain.kinds:
         days = chain.kinds["days"]
         found += [days.precision[k], days.block[1, k], chain.predict("train")[3]]
-        found += [chain.session_precision, chain.sessions[0]]
+    for cells in chain.cells.values():
+        found += [cells.precision, cells.biases[0]]
     return found
 
 
@@ -222,6 +224,7 @@ def beside(rng, shape, known):
         ("users", "own", "gaussian", "nothing"),
         ("both", "own", "gaussian", "nothing"),
         ("none", "own", "gaussian", "dates"),
+        ("none", "own", "gaussian", "all"),
         ("both", "shared", "gaussian", "all"),
         ("none", "own", "ordinal", "nothing"),
         ("none", "shared", "ordinal", "dates"),
