@@ -17,7 +17,7 @@ from cfmf.factorization.gibbs_known import Known
 from cfmf.factorization.gibbs_rows import RATE, SHAPE, Cells, Rows
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
-from cfmf.factorization.ordinal import Cutpoints, rating_moments
+from cfmf.factorization.ordinal import MOST_LEVELS, Cutpoints, rating_moments
 from cfmf.kernels.solve import add_third, inner_products
 
 
@@ -37,7 +37,8 @@ class Settings:
         Whether days, where they are known, have factors and not only a bias.
     likelihood
         `gaussian`, or `ordinal`: the ordered probit model of `cfmf.factorization.ordinal`, whose η
-        is what the rows add up to and whose s² = w_u v_i; α is 1 then.
+        is what the rows add up to and whose s² = w_u v_i; α is 1 then. Ratings of more than
+        `MOST_LEVELS` values, or of one, are taken for `gaussian`.
     initial_scale
         Standard deviation of the start of the factors, times √k.
     dtype
@@ -110,8 +111,8 @@ class Chain:
             self.cells["days"] = Cells(known.dates.sessions.shape[1])
         self.target = train.data
         self.cutpoints: Cutpoints | None = None
-        if settings.likelihood == "ordinal":
-            levels = np.unique(train.data).astype(np.float64)
+        levels = np.unique(train.data).astype(np.float64)
+        if settings.likelihood == "ordinal" and 2 <= len(levels) <= MOST_LEVELS:
             self.cutpoints, self.mean = Cutpoints(levels, train.data), 0.0
             start = self.predict("train", serial=True), np.sqrt(self.precision(train))
             self.cutpoints.values = self.cutpoints.mode(*start)[0]

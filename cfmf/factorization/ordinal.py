@@ -34,19 +34,9 @@ class Cutpoints:
         Values that a rating can have, increasing.
     ratings
         Observed, each one of the levels.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 levels or more than `MOST_LEVELS`.
     """
 
     def __init__(self, levels: Doubles, ratings: NDArray[np.floating]) -> None:
-        if not 2 <= len(levels) <= MOST_LEVELS:
-            raise ValueError(
-                f"the ratings have {len(levels)} values, and an ordinal likelihood needs 2 to"
-                f" {MOST_LEVELS}; use likelihood: gaussian"
-            )
         self.levels = levels
         self.codes = np.searchsorted(levels, ratings)
         counts = np.bincount(self.codes, minlength=len(levels)) + 0.5

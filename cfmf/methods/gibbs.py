@@ -42,7 +42,8 @@ class Gibbs(FactorizationMethod):
     likelihood: Literal["gaussian", "ordinal"] = setting(
         "gaussian",
         "Whether a rating is a normal number (gaussian) or one of a few levels in order, at"
-        " thresholds that are learned (ordinal); ordinal takes about twice the time.",
+        " thresholds that are learned (ordinal, for ratings of at most 20 values; others are taken"
+        " for gaussian). ordinal takes about twice the time.",
     )
     draws: int = setting(
         20,

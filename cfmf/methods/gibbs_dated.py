@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from scipy import sparse
 
+from cfmf.methods.base import setting
 from cfmf.methods.gibbs_implicit import GibbsImplicit
 from cfmf.models import Model
 
 
 class GibbsDated(GibbsImplicit):
-    """As gibbs-implicit, with a bias and factors of every day, those of test ratings too."""
+    """As gibbs-implicit, with biases of days and of a user's days, those of test ratings too."""
 
     name = "gibbs-dated"
     label = "Bayesian MF with dates"
     uses = frozenset({"dates"})
 
+    day_factors: bool = setting(
+        False, "Whether days also have factors, that interact with those of users and of items."
+    )
+
     def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:
-        """See `Method.operations`; every rating is of a day too."""
-        return 1.5 * super().operations(train, queried)
+        """See `Method.operations`; with factors of days, every rating is in a third regression."""
+        return super().operations(train, queried) * (1.5 if self.day_factors else 1.0)
 
     def parameter_count(self, shape: tuple[int, int], ratings: int, model: Model) -> int:
-        """See `Method.parameter_count`; a day has k factors and a bias in every draw."""
-        days = model.arrays()["day_bias"].size
-        return super().parameter_count(shape, ratings, model) + days * (self.k + 1)
+        """See `Method.parameter_count`, and the biases and factors that days and sessions have."""
+        held = model.arrays()
+        dated = sum(held[name].size for name in ("day_bias", "day_factors", "session_bias"))
+        return super().parameter_count(shape, ratings, model) + int(dated)

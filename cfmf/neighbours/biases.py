@@ -107,8 +107,12 @@ class _Equations:
         columns = (...,) if users.ndim == 1 else (..., None)
         user_bias = np.zeros(users.shape)
         for _ in range(sweeps):
-            item_bias = (self.item_sum[columns] - self.by_item @ user_bias) / items
-            user_bias = (self.user_sum[columns] - self.by_user @ item_bias) / users
+            item_bias = self.by_item @ user_bias
+            np.subtract(self.item_sum[columns], item_bias, out=item_bias)
+            item_bias /= items
+            user_bias = self.by_user @ item_bias
+            np.subtract(self.user_sum[columns], user_bias, out=user_bias)
+            user_bias /= users
         return user_bias, item_bias
 
 
