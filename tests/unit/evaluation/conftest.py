@@ -11,6 +11,7 @@ from cfmf.evaluation.recommendations import Labels
 from cfmf.methods.base import Method
 from cfmf.methods.registry import methods
 from cfmf.models import Model, Prediction
+from cfmf.testing import informed
 
 M, N = 60, 50
 SHORT = {
@@ -24,6 +25,8 @@ SHORT = {
     "autorec": {"k": 4, "reg": 0.1, "max_epochs": 100},
     "gibbs": {"k": 4, "sweeps": 40, "burn_in": 10},
     "gibbs-implicit": {"k": 4, "sweeps": 40, "burn_in": 10},
+    "gibbs-dated": {"k": 4, "sweeps": 40, "burn_in": 10},
+    "gibbs-full": {"k": 4, "sweeps": 40, "burn_in": 10},
 }
 
 
@@ -87,7 +90,8 @@ def setting_of():
         epochs = 30 if found.stops_on_validation else None
         keys = {key: str(options[key]) for key in ("k", "reg") if key in options}
         keys |= {"seed": "1"} if found.stochastic else {}
-        return Setting(found(**options, scale=(1, 5)), "f1", "d", **keys, epochs=epochs)
+        method = informed(found(**options, scale=(1, 5)), (M, N))
+        return Setting(method, "f1", "d", **keys, epochs=epochs)
 
     return make
 

@@ -16,6 +16,7 @@ from cfmf.factorization.model import Factorization
 from cfmf.methods import registry
 from cfmf.methods.base import Method, setting
 from cfmf.tables import COLUMNS
+from cfmf.testing import informed
 from cfmf.training import Limits, Run, train_point
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,15 +26,17 @@ FAST = {
     "sparse-fc": {"max_epochs": 300, "learning_rate": 0.02},
     "gibbs": {"sweeps": 12, "burn_in": 4},
     "gibbs-implicit": {"sweeps": 12, "burn_in": 4},
+    "gibbs-dated": {"sweeps": 12, "burn_in": 4},
+    "gibbs-full": {"sweeps": 12, "burn_in": 4},
 }
 METHODS = registry.installed()
 NAMES = [name for name in registry.of_family(METHODS, "factorization") if name != "mf-jax"]
 
 
 def made(name, k=2, reg=0.05, scale=None, **settings):
-    """A method at one setting; without `reg` where it has none."""
+    """A method at one setting; without `reg` where it has none; with what it uses of `low_rank`."""
     point = {"k": k, "reg": reg} if "reg" in METHODS[name].settings() else {"k": k}
-    return METHODS[name](**point, **settings, scale=scale)
+    return informed(METHODS[name](**point, **settings, scale=scale), (150, 120))
 
 
 @pytest.fixture
