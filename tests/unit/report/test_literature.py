@@ -32,6 +32,8 @@ def test_a_figure_has_its_source_and_what_it_is_worth(protocol, one):
     assert one["source"]
     assert one["url"].startswith("http")
     assert set(one.get("knows", [])) <= set(USES)
+    # The nearest method here knows no more than the published one.
+    assert set(registry.method(one.get("here", "baseline")).uses) <= set(one.get("knows", []))
     assert f"term.chosen.{one['chosen']}" in WORDS
     assert ("quote" in one) == ("quoted_from" in one)
     assert "quote" in one or one["chosen"] != "test"
