@@ -95,4 +95,15 @@ def _co_rated_sums(  # type: ignore[no-untyped-def]
                     if paired:
                         own += spread[at, 1] * values[place]
                 found[query] = common * scales[column] + own
-            spread[:] = 0
+            # Only what was written, where that is less than everything.
+            written = np.int64(0)
+            for entry in range(np.uint64(starts[row]), np.uint64(starts[row + 1])):
+                column = np.uint64(columns[entry])
+                written += firsts[column + one] - firsts[column]
+            if written > width:
+                spread[:] = 0
+                continue
+            for entry in range(np.uint64(starts[row]), np.uint64(starts[row + 1])):
+                column = np.uint64(columns[entry])
+                for place in range(np.uint64(firsts[column]), np.uint64(firsts[column + one])):
+                    spread[np.uint64(places[place])] = 0
