@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cfmf.data import attributes
 from cfmf.data.attributes import Column, encoded, read_side
+from cfmf.data.catalogue import source_of
 from cfmf.data.formats import read
 from cfmf.data.matrices import day_matrix
 from cfmf.files import sha256
@@ -117,6 +118,16 @@ def test_netflix_has_the_years_of_its_titles(tmp_path):
     side, facts, _ = read_attributes({"source": "netflix-prize", "folder": str(folder)})
     assert held(side.items, side.item_names) == [["year=1995"], []]
     assert "file" not in facts["items"]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("100k", "u.user"), ("100k", "ml-100k.user"), ("1m", "users.dat"), ("10m", "movies.dat")],
+)
+def test_files_of_attributes_are_retrieved_where_there_are_any(source, name):
+    found = source_of({"source": f"movielens-{source}"})
+    assert found.place(name) == name
+    assert name not in found.lacks([]) or name == "movies.dat"
 
 
 def test_a_folder_without_the_users_file_has_no_attributes_of_users(tmp_path):

@@ -427,6 +427,7 @@ def wheel(ratings):
         inside = "recbole/dataset_example/ml-100k/"
         file.writestr(inside + "ml-100k.inter", b"user_id:token\titem_id:token\n" + ratings)
         file.writestr(inside + "ml-100k.item", b"item_id:token\tmovie_title:token_seq\n")
+        file.writestr(inside + "ml-100k.user", b"user_id:token\tage:token\n")
     return content.getvalue()
 
 
@@ -451,6 +452,7 @@ def test_movielens_100k_comes_from_the_package_where_the_server_is_away(
     manifest = retrieve(dataset(source="movielens-100k", urls=dead), tmp_path / "raw")
     assert manifest["served_by"] == "package"
     assert (tmp_path / "raw/u.data").read_bytes() == genuine
+    assert (tmp_path / "raw/ml-100k.user").read_bytes().startswith(b"user_id:token")
     assert manifest["genuine"] == {"u.data": "MovieLens 100K's u.data"}
     assert "no connection" in manifest["attempts"][0]["error"]
 
