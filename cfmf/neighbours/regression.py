@@ -94,20 +94,25 @@ class Relations:
         step, turn, size = 1.0, 0.0, float(left @ left)
         enough = TOLERANCE**2 * size
         for _ in range(MOST_STEPS):
-            if size <= enough:
+            # What is left of each λ is `left` times its factor; one that is solved stays as it is,
+            # because its factor would soon be 0 in float64.
+            unsolved = np.flatnonzero(now**2 * size > enough)
+            if not len(unsolved):
                 break
             check_deadline(until)
             of_items, of_users = self.sums(ahead_of_lowest.astype("f4"), self.ratings)
             product = of_items + of_users + lowest * ahead_of_lowest
             last_step, step = step, size / float(ahead_of_lowest @ product)
-            after = now * before * last_step
-            after /= step * turn * (before - now) + before * last_step * (1 + shifts * step)
-            found += (step * after / now)[:, None] * ahead
+            one, other = now[unsolved], before[unsolved]
+            after = one * other * last_step
+            after /= step * turn * (other - one) + other * last_step * (1 + shifts[unsolved] * step)
+            found[unsolved] += (step * after / one)[:, None] * ahead[unsolved]
             left -= step * product
             turn, size = float(left @ left) / size, float(left @ left)
             ahead_of_lowest = left + turn * ahead_of_lowest
-            ahead = after[:, None] * left + (turn * (after / now) ** 2)[:, None] * ahead
-            before, now = now, after
+            kept = (turn * (after / one) ** 2)[:, None] * ahead[unsolved]
+            ahead[unsolved] = after[:, None] * left + kept
+            before[unsolved], now[unsolved] = one, after
         return list(found.astype(np.float32))
 
 

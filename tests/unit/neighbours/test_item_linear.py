@@ -101,6 +101,17 @@ def test_penalties_solved_together_equal_those_solved_alone(seed, lowest, more):
         assert np.linalg.norm(left) <= 3e-3 * np.linalg.norm(residuals.data)
 
 
+def test_penalties_far_apart_are_solved_together():
+    """The factors of a large one would be 0 in float64 long before the lowest one is solved."""
+    ratings = ratings_of(seed=2, users=150, items=120, density=0.3)
+    residuals = matrix_of(*pairs(ratings), ratings.data - 3, ratings.shape)
+    relations = Relations.of(residuals, 0.35, 0.0, 0.3)
+    regs = [1e-3, 1.0, 1e3, 1e6]
+    for reg, found in zip(regs, relations.solve(regs), strict=True):
+        left = residuals.data - sum(relations.sums(found, residuals)) - reg * found
+        assert np.linalg.norm(left) <= 1e-2 * np.linalg.norm(residuals.data)
+
+
 def test_grid_predicts_as_single_fits(ratings):
     users, items = pairs(ratings)
     grid = [ItemLinear(reg=reg) for reg in (0.5, 2, 1)]
