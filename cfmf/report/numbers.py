@@ -23,12 +23,12 @@ def methods(study: Study) -> list[str]:
     return errors_on_test(study).groupby("method")["value"].mean().sort_values().index.tolist()
 
 
-def errors_on_test(study: Study, metric: str = "rmse") -> pd.DataFrame:
-    """A measure on test at each method's chosen setting: columns method, fold, value.
+def errors_on_test(study: Study, metric: str = "rmse", split: str = "test") -> pd.DataFrame:
+    """A measure on test, or validation, at each chosen setting: columns method, fold, value.
 
     The value is the mean over seeds; folds are never mixed here.
     """
-    rows = where(study.tables["selected"], split="test", metric=metric)
+    rows = where(study.tables["selected"], split=split, metric=metric)
     return rows.groupby(["method", "fold"], sort=False)["value"].mean().reset_index()
 
 

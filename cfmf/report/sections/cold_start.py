@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from cfmf.evaluation.collect import BY_DATE, EACH_USER
 from cfmf.evaluation.item_mean import CHANGE, OVER
-from cfmf.methods.registry import of_published
+from cfmf.methods.registry import is_blend, of_published
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Collapsed, Column, Plot, Table, Text, tabulated
@@ -54,9 +54,10 @@ def by_level(slices: pd.DataFrame, name: str) -> pd.DataFrame:
 def against_item_mean(rows: pd.DataFrame, level: str, words: Catalogue) -> Markup:
     """Which methods are shown to be better than the item mean at one level; part of a sentence.
 
-    `rows` are those of `levels_of`; the methods as published count only where they are alone.
+    `rows` are those of `levels_of`; blends do not count, and the methods as published only where
+    they are alone.
     """
-    here = on_one_scale(rows[rows["level"] == level])
+    here = on_one_scale(rows[(rows["level"] == level) & ~rows["method"].map(is_blend)])
     better = here[here["high"] < 0].sort_values("value")
     if better.empty:
         return words("cold-start.none")

@@ -19,6 +19,7 @@ from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Heading, Note, Text, tabulated
 from cfmf.report.strings import Catalogue, code, number
+from cfmf.side import USES
 from cfmf.statistics.intervals import inflation
 
 PUBLISHED = Path(__file__).parents[1] / "assets" / "literature.yaml"
@@ -34,7 +35,12 @@ def protocols() -> dict[str, Protocol]:
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """A table for each protocol that this run followed; nothing where there is none."""
-    errors = numbers.errors_on_test(study).pivot(index="fold", columns="method", values="value")
+    errors, validation = (
+        numbers.errors_on_test(study, split=split).pivot(
+            index="fold", columns="method", values="value"
+        )
+        for split in ("test", "validation")
+    )
     found: list[Block] = []
     for name, protocol in protocols().items():
         folds = _followed(study, protocol, [str(fold) for fold in errors.index])
@@ -45,7 +51,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
                 str(one): uses.split(", ")
                 for one, uses in zip(table["method"], table["uses"], strict=False)
             }
-            here = Here(errors.loc[folds].dropna(axis="columns"), known, ratio)
+            kept = errors.loc[folds].dropna(axis="columns")
+            here = Here(kept, validation.reindex(folds).mean(), known, ratio)
             found += _of_protocol(name, protocol, here, words)
     return [Text(words("literature.text")), *found] if found else []
 
@@ -58,6 +65,8 @@ class Here:
     ----------
     errors
         RMSE on test, folds × methods.
+    validation
+        Mean RMSE on validation of each method, by which the best is chosen.
     knows
         What each method knows beside the ratings, keys of `cfmf.side.USES`; an empty text is none.
     ratio
@@ -65,14 +74,16 @@ class Here:
     """
 
     errors: pd.DataFrame
+    validation: pd.Series
     knows: Mapping[str, Sequence[str]]
     ratio: float
 
     def best(self, knows: Iterable[str]) -> str | None:
-        """The method with the lowest mean RMSE of those that know no more than this."""
+        """The method of lowest RMSE on validation among those that know no more than this."""
         most = {"", *knows}
         allowed = [str(name) for name in self.errors if set(self.knows[str(name)]) <= most]
-        return str(self.errors[allowed].mean().idxmin()) if allowed else None
+        scored = self.validation.reindex(allowed).dropna()
+        return str(scored.idxmin()) if len(scored) else None
 
     def paired(self, first: str, second: str) -> dict[str, Any]:
         """The difference of two methods and its 95 % interval, corrected as that of the tests."""
@@ -133,13 +144,14 @@ def _row(one: dict[str, Any], here: Here, words: Catalogue) -> dict[str, Any]:
 
 
 def _best(here: Here, words: Catalogue) -> Markup:
-    """The best of this run with the ratings alone, and the best that knows more, if it is lower."""
-    means = here.errors.mean()
-    lowest = str(means.idxmin())
-    alone = here.best([]) or lowest
-    text = words("literature.best", method=code(alone), rmse=number(means[alone], "rmse"))
-    if lowest != alone:
-        also = ", ".join(words.terms("uses", here.knows[lowest]))
-        known = {"method": code(lowest), "rmse": number(means[lowest], "rmse"), "also": also}
-        text += " " + words("literature.best_informed", **known)
-    return text
+    """The best of this run with the ratings alone and, if it is another, the best of all."""
+    means, alone, best = here.errors.mean(), here.best([]), here.best(USES)
+    found = []
+    if alone is not None:
+        rmse = number(means[alone], "rmse")
+        found.append(words("literature.best", method=code(alone), rmse=rmse))
+    if best is not None and best != alone:
+        also = ", ".join(words.terms("uses", here.knows[best]))
+        known = {"method": code(best), "rmse": number(means[best], "rmse"), "also": also}
+        found.append(words("literature.best_informed", **known))
+    return Markup(" ").join(found)

@@ -72,6 +72,17 @@ def test_a_run_of_the_same_protocol_stands_beside_them(official, monkeypatch):
     assert row["paired"] != pytest.approx((errors["mf"] - errors["item-knn"]).mean())
 
 
+def test_the_best_here_is_chosen_on_validation(official):
+    """A method that is lowest on test by chance is not taken for it."""
+    rows = official.tables["selected"].copy()
+    lucky = (rows["method"] == "item-knn") & (rows["split"] == "test")
+    rows.loc[lucky & (rows["metric"] == "rmse"), "value"] = 0.5
+    turned = dataclasses.replace(official, tables={**official.tables, "selected": rows})
+    assert "<code>mf</code>" in literature.blocks(turned, WORDS)[2].html
+    before, after = (tables(one)["literature-ml-100k-official"].rows for one in (official, turned))
+    assert [row["best"] for row in before] == [row["best"] for row in after]
+
+
 @pytest.mark.parametrize(
     ("source", "rule", "left_out"),
     [
