@@ -176,7 +176,7 @@ class Rows:
         prior: tuple[np.ndarray, ...],
         serial: bool,
     ) -> np.ndarray:
-        """The rows drawn given one other kind, whose observations have the weights `root`²."""
+        """The rows drawn given one other kind, whose observations weigh the square of `root`."""
         precision, pull, noise = prior
         design = other.block * root[:, None]
         design[:, self.own_one] = 0  # the other side's bias is an offset, not a regressor
@@ -243,7 +243,7 @@ class Cells:
 
 
 def implicit(ratings: sparse.csr_array, dtype: type) -> sparse.csr_array:
-    """Links to every row from what it rated, each of the weight |R_u|^(-1/2), as `Links` has them.
+    """Links to every row from what it rated, each of the weight ``|R_u|^(-1/2)``, as `Links` has them.
 
     `ratings` are rows × links.
     """

@@ -1,4 +1,4 @@
-"""The ordered probit model: a rating is the interval that a latent normal number is in.
+"""The ordered probit model: a rating is the interval that a latent normal number is in::
 
     rating = level r  if  c_(r-1) < x* < c_r,  x* ~ N(η, 1 / s²),  c_0 = −∞, c_L = ∞
 
