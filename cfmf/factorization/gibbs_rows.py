@@ -243,7 +243,7 @@ class Cells:
 
 
 def implicit(ratings: sparse.csr_array, dtype: type) -> sparse.csr_array:
-    """Links to every row from what it rated, each of the weight ``|R_u|^(-1/2)``, as `Links` has them.
+    """Links to every row from what it rated, of the weight ``|R_u|^(-1/2)``, as `Links` has them.
 
     `ratings` are rows × links.
     """
