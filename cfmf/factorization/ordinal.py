@@ -4,11 +4,11 @@ With the cutpoints c::
 
     rating = level r  if  c_(r-1) < x* < c_r,  x* ~ N(η, 1 / s²),  c_0 = −∞, c_L = ∞
 
-A priori they are a sorted normal sample of standard deviation `WIDTH`. Given the latent numbers they
-could hardly move, so they are drawn with these integrated out, by an independent Metropolis step: from
-the normal distribution at the mode of their posterior, which they nearly have. The latent numbers
-follow, from truncated normal distributions. Albert & Chib (1993), *Bayesian analysis of binary and
-polychotomous response data*, and (2001), *Sequential ordinal modeling*, sec. 2.
+A priori they are a sorted normal sample of standard deviation `WIDTH`. Given the latent numbers
+they could hardly move, so they are drawn with these integrated out, by an independent Metropolis
+step: from the normal distribution at the mode of their posterior, which they nearly have. The
+latent numbers follow, from truncated normal distributions. Albert & Chib (1993), *Bayesian analysis
+of binary and polychotomous response data*, and (2001), *Sequential ordinal modeling*, sec. 2.
 """
 
 from __future__ import annotations
