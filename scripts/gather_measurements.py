@@ -14,7 +14,6 @@ with job(snakemake) as (log, params):
         tables = [read_table(path, kind) for path in paths]
         full = [table for table in tables if len(table)] or tables[:1]
         joined = pd.concat(full, ignore_index=True)
-        if name == "cold_start":
-            joined = simultaneous(joined)
+        joined = simultaneous(joined) if kind == "intervals" else joined
         write_table(snakemake.output[name], joined, kind)
         log.info("%s: %d rows of %d methods", name, sum(map(len, tables)), len(full))

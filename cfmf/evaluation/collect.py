@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,10 +32,8 @@ EACH_USER = "each_user"
 MOST_PERIODS = 12
 USER_ERRORS = ["dataset", "fold", "method", "user", "n", "squared_error", "absolute_error"]
 
-ITEM_MEAN = ""
-"""The item mean among the methods whose errors are summed: no method has this name."""
-
-Totals = dict[tuple[str, str], LevelSums]
+Totals = dict[str, LevelSums]
+"""Errors in all folds, by slice."""
 Predictions = Callable[[str, str, str], pd.DataFrame]
 Matrices = Callable[[str], tuple[sparse.csr_array, sparse.csr_array]]
 Levels = dict[str, tuple[NDArray[np.intp], list[str]]]
@@ -117,14 +116,15 @@ def details(
         If a method has no predictions for a fold, or not one for each rating of its test matrix.
     """
     slices, users = [], []
-    totals: Totals = {}
+    totals: defaultdict[str, Totals] = defaultdict(dict)
+    of_mean: Totals = {}
     names: dict[str, list[str]] = {}
     for fold, methods in chosen.groupby("fold", sort=False):
         train, test = matrices(str(fold))
         levels = slice_levels(train, test, periods(str(fold)))
         names |= {name: bins for name, (_, bins) in levels.items()}
         means = [item_means(train)[test.indices].astype(np.float32)]
-        _add(totals, ITEM_MEAN, _sums(means, test, levels))
+        _add(of_mean, _sums(means, test, levels))
         for row in methods.to_dict("records"):
             method = str(row["method"])
             frame = predictions(method, str(row["k"]), str(row["reg"]))
@@ -132,12 +132,12 @@ def details(
             keys = {"dataset": row["dataset"], "fold": fold, "method": method}
             users.append(_user_means(seeds, test).assign(**keys))
             found = _sums(seeds, test, levels)
-            _add(totals, method, found)
+            _add(totals[method], found)
             for name, sums in found.items():
                 slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
     return Details(
         pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
-        _intervals(totals, names, resampling, str(chosen["dataset"].iloc[0])),
+        _intervals(totals, of_mean, names, resampling, str(chosen["dataset"].iloc[0])),
         pd.concat(users, ignore_index=True)[USER_ERRORS],
     )
 
@@ -148,40 +148,43 @@ def _user_means(seeds: list[NDArray[np.float32]], test: sparse.csr_array) -> pd.
     return mean.astype({"n": np.int64, "user": np.int32})
 
 
-def _add(totals: Totals, method: str, found: dict[str, LevelSums]) -> None:
-    """Add the sums of one fold, by slice, to those of all."""
+def _add(totals: Totals, found: Totals) -> None:
+    """Add the sums of one fold to those of all."""
     for name, sums in found.items():
-        known = totals.get((method, name))
-        totals[method, name] = sums if known is None else known + sums
+        totals[name] = totals[name] + sums if name in totals else sums
 
 
 def _intervals(
-    totals: Totals, names: dict[str, list[str]], resampling: Resampling, dataset: str
+    totals: Mapping[str, Totals],
+    of_mean: Totals,
+    names: dict[str, list[str]],
+    resampling: Resampling,
+    dataset: str,
 ) -> pd.DataFrame:
-    """Rows of all folds together, by method and slice, then the users' own RMSE."""
-    keys = {"dataset": dataset, "fold": "all"}
-    found, over = [], []
-    of_mean = {name: sums for (method, name), sums in totals.items() if method == ITEM_MEAN}
+    """Rows of all folds together, by method and slice, then the users' own RMSE.
+
+    `totals` are by method, `of_mean` those of the item mean.
+    """
     joined = {name: wide_enough(sums) for name, sums in of_mean.items() if name in SLICES}
-    for (method, name), total in totals.items():
-        if method == ITEM_MEAN:
-            continue
-        sums, mean, levels = total, of_mean[name], names[name]
-        if name in joined:
-            sums, mean = (merged(joined[name], one) for one in (sums, mean))
-            levels = [bin_name(SLICES[name], places) for places in joined[name]]
-        found.append(error_rows(sums, levels, resampling, **keys, method=method, slice=name))
-        rows = over_item_mean(sums, mean, levels, resampling.level)
-        over.append(rows.assign(**keys, method=method, slice=name)[COLUMNS["intervals"]])
-    found.append(simultaneous(pd.concat(over, ignore_index=True)))
-    # Every test rating is in one level of the first slice, so its sums are those of all.
-    whole = next(iter(SLICES))
-    found += [
-        user_rows(sums, resampling, **keys, method=method, slice=EACH_USER)
-        for (method, name), sums in totals.items()
-        if name == whole and method != ITEM_MEAN
-    ]
-    return pd.concat(found, ignore_index=True)
+    names = names | {
+        name: [bin_name(SLICES[name], one) for one in places] for name, places in joined.items()
+    }
+    errors, over, users = [], [], []
+    for method, of_slices in totals.items():
+        keys = {"dataset": dataset, "fold": "all", "method": method}
+        for name, total in of_slices.items():
+            places = joined.get(name)
+            sums, mean = (
+                one if places is None else merged(places, one) for one in (total, of_mean[name])
+            )
+            errors.append(error_rows(sums, names[name], resampling, **keys, slice=name))
+            rows = over_item_mean(sums, mean, names[name], resampling.level)
+            over.append(rows.assign(**keys, slice=name)[COLUMNS["intervals"]])
+        # Every test rating is in one level of the first slice, so its sums are those of all.
+        whole = of_slices[next(iter(SLICES))]
+        users.append(user_rows(whole, resampling, **keys, slice=EACH_USER))
+    widened = simultaneous(pd.concat(over, ignore_index=True))
+    return pd.concat([*errors, widened, *users], ignore_index=True)
 
 
 def slice_levels(
@@ -260,9 +263,7 @@ def by_seed(frame: pd.DataFrame, test: sparse.csr_array, what: str) -> list[NDAr
     return found
 
 
-def _sums(
-    seeds: list[NDArray[np.float32]], test: sparse.csr_array, levels: Levels
-) -> dict[str, LevelSums]:
+def _sums(seeds: list[NDArray[np.float32]], test: sparse.csr_array, levels: Levels) -> Totals:
     """Errors, averaged over seeds, summed by user and level of each slice."""
     differences = np.stack([errors(values, test.data) for values in seeds])
     squared, absolute = np.square(differences).mean(axis=0), np.abs(differences).mean(axis=0)

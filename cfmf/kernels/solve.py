@@ -66,20 +66,17 @@ def solve_rows(
     """
     noise = np.zeros((0, design.shape[1]), design.dtype) if noise is None else noise
     found = np.empty(precision.shape, design.dtype)
+    given = (
+        ratings.indptr,
+        ratings.indices,
+        ratings.data.astype(design.dtype, copy=False),
+        design,
+        offsets.astype(design.dtype, copy=False),
+        design.dtype.type(alpha),
+        *(precision, pull, noise, active, found),
+    )
     with numba.parallel_chunksize(1):
-        failed = (_solve_rows_serial if serial else _solve_rows)(
-            ratings.indptr,
-            ratings.indices,
-            ratings.data.astype(design.dtype, copy=False),
-            design,
-            offsets.astype(design.dtype, copy=False),
-            design.dtype.type(alpha),
-            precision,
-            pull,
-            noise,
-            active,
-            found,
-        )
+        failed = _solve_rows_from(0, len(found), *given) if serial else _solve_rows(*given)
     if failed:
         raise FloatingPointError(f"{failed} rows have no unique solution")
     return found
@@ -123,23 +120,13 @@ def solve_pairs(
     dtype = precision.dtype
     of_f, of_s, root_f, root_s = (one.astype(dtype, copy=False) for one in (*offsets, *roots))
     found = np.empty(precision.shape, dtype)
+    given = (
+        *(ratings.indptr, ratings.indices, third, ratings.data.astype(dtype, copy=False)),
+        *others,
+        *(of_f, of_s, root_f, root_s, columns, precision, pull, noise, found),
+    )
     with numba.parallel_chunksize(1):
-        failed = (_solve_pairs_serial if serial else _solve_pairs)(
-            ratings.indptr,
-            ratings.indices,
-            third,
-            ratings.data.astype(dtype, copy=False),
-            *others,
-            of_f,
-            of_s,
-            root_f,
-            root_s,
-            columns,
-            precision,
-            pull,
-            noise,
-            found,
-        )
+        failed = _solve_pairs_from(0, len(found), *given) if serial else _solve_pairs(*given)
     if failed:
         raise FloatingPointError(f"{failed} rows have no unique solution")
     return found
@@ -160,9 +147,12 @@ def inner_products(
     if left.shape[1] % LANES or left.shape[1] != right.shape[1]:
         raise ValueError(f"{left.shape[1]} and {right.shape[1]} columns; both must be 8, 16 or so")
     found = np.empty(pattern.nnz, left.dtype)
+    given = pattern.indptr, pattern.indices, left, right, found
+    if serial:
+        _inner_products_from(0, len(left), *given)
+        return found
     with numba.parallel_chunksize(ROWS_AT_A_TIME):
-        products = _inner_products_serial if serial else _inner_products
-        products(pattern.indptr, pattern.indices, left, right, found)
+        _inner_products(*given)
     return found
 
 
@@ -184,10 +174,9 @@ def root_mean_square_error(
     return float(np.sqrt(totals.sum() / ratings.nnz)) if ratings.nnz else np.nan
 
 
-_compiled: Any = njit(cache=True)
+_compiled: Any = njit(cache=True, nogil=True)  # other Python threads run beside it
 _inlined: Any = njit(cache=True, inline="always")
 _parallel: Any = njit(cache=True, parallel=True)
-_serial: Any = njit(cache=True, nogil=True)
 
 
 @_parallel
@@ -196,31 +185,10 @@ def _solve_rows(  # type: ignore[no-untyped-def]
 ):
     failed = 0
     for group in prange(-(-len(found) // ROWS_AT_A_TIME)):
-        failed += _solve_group(
-            group,
-            indptr,
-            indices,
-            data,
-            design,
-            offsets,
-            alpha,
-            precision,
-            pull,
-            noise,
-            active,
-            found,
-        )
-    return failed
-
-
-@_serial
-def _solve_rows_serial(  # type: ignore[no-untyped-def]
-    indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
-):
-    failed = 0
-    for group in range(-(-len(found) // ROWS_AT_A_TIME)):
-        failed += _solve_group(
-            group,
+        begin = group * ROWS_AT_A_TIME
+        failed += _solve_rows_from(
+            begin,
+            min(begin + ROWS_AT_A_TIME, len(found)),
             indptr,
             indices,
             data,
@@ -237,17 +205,16 @@ def _solve_rows_serial(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _solve_group(  # type: ignore[no-untyped-def]
-    group, indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
+def _solve_rows_from(  # type: ignore[no-untyped-def]
+    begin, end, indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
 ):
-    rows, c = found.shape
+    c = found.shape[1]
     failed = 0
     matrix = np.empty((c, c), design.dtype)
     vector = np.empty((1, c), design.dtype)
     gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), design.dtype)  # + 8: rows share no cache set
     targets = np.zeros((1, PAIRS_AT_A_TIME), design.dtype)
-    first = group * ROWS_AT_A_TIME
-    for row in range(first, min(first + ROWS_AT_A_TIME, rows)):
+    for row in range(begin, end):
         matrix[:], vector[:] = 0, 0
         for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
             pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
@@ -284,49 +251,10 @@ def _solve_pairs(  # type: ignore[no-untyped-def]
 ):
     failed = 0
     for group in prange(-(-len(found) // ROWS_AT_A_TIME)):
-        failed += _solve_pair_group(
-            group,
-            indptr,
-            first,
-            second,
-            values,
-            f,
-            s,
-            of_f,
-            of_s,
-            root_f,
-            root_s,
-            columns,
-            precision,
-            pull,
-            noise,
-            found,
-        )
-    return failed
-
-
-@_serial
-def _solve_pairs_serial(  # type: ignore[no-untyped-def]
-    indptr,
-    first,
-    second,
-    values,
-    f,
-    s,
-    of_f,
-    of_s,
-    root_f,
-    root_s,
-    columns,
-    precision,
-    pull,
-    noise,
-    found,
-):
-    failed = 0
-    for group in range(-(-len(found) // ROWS_AT_A_TIME)):
-        failed += _solve_pair_group(
-            group,
+        begin = group * ROWS_AT_A_TIME
+        failed += _solve_pairs_from(
+            begin,
+            min(begin + ROWS_AT_A_TIME, len(found)),
             indptr,
             first,
             second,
@@ -347,8 +275,9 @@ def _solve_pairs_serial(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _solve_pair_group(  # type: ignore[no-untyped-def]
-    group,
+def _solve_pairs_from(  # type: ignore[no-untyped-def]
+    begin,
+    end,
     indptr,
     first,
     second,
@@ -365,15 +294,14 @@ def _solve_pair_group(  # type: ignore[no-untyped-def]
     noise,
     found,
 ):
-    rows, c = found.shape
+    c = found.shape[1]
     k, bias, active = columns
     failed = 0
     matrix = np.empty((c, c), f.dtype)
     vector = np.empty((1, c), f.dtype)
     gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), f.dtype)
     targets = np.zeros((1, PAIRS_AT_A_TIME), f.dtype)
-    begin = group * ROWS_AT_A_TIME
-    for row in range(begin, min(begin + ROWS_AT_A_TIME, rows)):
+    for row in range(begin, end):
         matrix[:], vector[:] = 0, 0
         for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
             pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
@@ -416,7 +344,7 @@ def _solve_row(  # type: ignore[no-untyped-def]
     return failed
 
 
-@_serial
+@_compiled
 def add_third(indptr, first, second, left, right, third, k, found):  # type: ignore[no-untyped-def]
     """Add to each pair's entry of `found` (left + right) · third over k factors.
 
@@ -495,13 +423,14 @@ def _solve_upper(factor, vector, active):  # type: ignore[no-untyped-def]
 @_parallel
 def _inner_products(indptr, indices, left, right, found):  # type: ignore[no-untyped-def]
     for row in prange(len(indptr) - 1):
-        for j in range(indptr[row], indptr[row + 1]):
-            found[j] = inner_product(left, row, right, indices[j], left.shape[1])
+        _inner_products_from(row, row + 1, indptr, indices, left, right, found)
 
 
-@_serial
-def _inner_products_serial(indptr, indices, left, right, found):  # type: ignore[no-untyped-def]
-    for row in range(len(indptr) - 1):
+@_compiled
+def _inner_products_from(  # type: ignore[no-untyped-def]
+    begin, end, indptr, indices, left, right, found
+):
+    for row in range(begin, end):
         for j in range(indptr[row], indptr[row + 1]):
             found[j] = inner_product(left, row, right, indices[j], left.shape[1])
 
@@ -517,7 +446,7 @@ def _square_errors(indptr, indices, data, left, right, mean, totals):  # type: i
         totals[row] = squares
 
 
-@_serial
+@_compiled
 def draw_links(  # type: ignore[no-untyped-def]
     indptr, indices, weights, residuals, links, precision, prior, noise
 ):

@@ -15,34 +15,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
 from cfmf.statistics import names
 from cfmf.statistics.effects import deviation_factors, rank_biserial
-from cfmf.statistics.intervals import LEAST_FOLDS, inflation, interval, no_interval, resampled
+from cfmf.statistics.intervals import LEAST_FOLDS, interval, no_interval, resampled, widened
 from cfmf.statistics.populations import Difference
 from cfmf.statistics.power import detectable_effect, power_of_t
 from cfmf.statistics.rates import least_p
 from cfmf.statistics.results import Result
 
 Ends = tuple[float, float]
-
-
-def widened(differences: ArrayLike, ratio: float) -> NDArray[np.float64]:
-    """Differences whose plain t is the corrected t of Nadeau & Bengio (2003), eq. 10.
-
-    Parameters
-    ----------
-    differences
-        One a fold.
-    ratio
-        Test ratings over train ratings of a fold.
-    """
-    d = np.asarray(differences, dtype=np.float64)
-    mean = d.mean()
-    return mean + (d - mean) * np.sqrt(inflation(d.size, ratio))
 
 
 def paired_contrast(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from cfmf.evaluation.bootstrap import Resampling
@@ -139,3 +139,30 @@ def inflation(folds: int, ratio: float) -> float:
         Test ratings over train ratings of a fold, n_test/n_train.
     """
     return 1 + folds * ratio
+
+
+def widened(differences: ArrayLike, ratio: float) -> NDArray[np.float64]:
+    """Differences whose plain t is the corrected t of Nadeau & Bengio (2003), eq. 10.
+
+    Parameters
+    ----------
+    differences
+        One a fold.
+    ratio
+        Test ratings over train ratings of a fold.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    mean = d.mean()
+    return mean + (d - mean) * np.sqrt(inflation(d.size, ratio))
+
+
+def of_folds(differences: ArrayLike, ratio: float, level: float = 0.95) -> tuple[float, float]:
+    """Ends of the interval of the corrected t of a mean difference; NaN of one fold.
+
+    The parameters are those of `widened`, and the level.
+    """
+    wide = widened(differences, ratio)
+    if wide.size < 2:
+        return math.nan, math.nan
+    found = stats.ttest_1samp(wide, 0).confidence_interval(level)
+    return float(found.low), float(found.high)

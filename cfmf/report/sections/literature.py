@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import yaml
 from markupsafe import Markup
-from scipy import stats
 
 from cfmf.data.splits import size_ratio
 from cfmf.report import numbers
@@ -20,7 +19,7 @@ from cfmf.report.context import Study
 from cfmf.report.page import Block, Heading, Note, Text, tabulated
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.side import USES
-from cfmf.statistics.intervals import inflation
+from cfmf.statistics.intervals import of_folds
 
 PUBLISHED = Path(__file__).parents[1] / "assets" / "literature.yaml"
 Protocol = dict[str, Any]
@@ -88,11 +87,8 @@ class Here:
     def paired(self, first: str, second: str) -> dict[str, Any]:
         """The difference of two methods and its 95 % interval, corrected as that of the tests."""
         gaps = (self.errors[first] - self.errors[second]).to_numpy(float)
-        found = {"paired": gaps.mean(), "low": np.nan, "high": np.nan}
-        if len(gaps) > 1:
-            wide = gaps.mean() + (gaps - gaps.mean()) * inflation(len(gaps), self.ratio) ** 0.5
-            found["low"], found["high"] = stats.ttest_1samp(wide, 0).confidence_interval(0.95)
-        return found
+        low, high = of_folds(gaps, self.ratio)
+        return {"paired": gaps.mean(), "low": low, "high": high}
 
 
 def _followed(study: Study, protocol: Protocol, folds: Sequence[str]) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-from scipy import stats
 
+from cfmf.data.splits import size_ratio
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Heading, Text, tabulated
 from cfmf.report.strings import Catalogue, amounts, code
+from cfmf.statistics.intervals import of_folds
 from cfmf.tables import where
 
 LOWEST = "rmse_lowest_epoch"
@@ -35,8 +36,9 @@ def prices(study: Study) -> pd.DataFrame:
     """One row a method that was watched on test, the largest price first.
 
     Columns method and folds; rmse, on test as validation chose setting and epoch; lowest, over the
-    epochs at that setting; price, rmse minus lowest, with its 95 % t interval over folds (low,
-    high; missing of one fold); anywhere, the lowest over all settings and epochs. Means over folds.
+    epochs at that setting; price, rmse minus lowest, with the 95 % interval of the corrected t
+    (low, high; missing of one fold); anywhere, the lowest over all settings and epochs. Means over
+    folds.
     """
     honest, lowest = (
         numbers.errors_on_test(study, metric).set_index(["method", "fold"])["value"]
@@ -48,10 +50,9 @@ def prices(study: Study) -> pd.DataFrame:
     rows = []
     for method, own in lowest.groupby("method", sort=False):
         gaps = (honest.reindex(own.index) - own).to_numpy()
-        price, half = float(gaps.mean()), float("nan")
-        if len(gaps) > 1:
-            half = float(stats.t.ppf(0.975, len(gaps) - 1) * stats.sem(gaps))
+        folds = [fold for _, fold in own.index]
+        low, high = of_folds(gaps, size_ratio(study.folds, folds))
         row = {"method": method, "folds": len(gaps), "rmse": honest.reindex(own.index).mean()}
-        row |= {"lowest": own.mean(), "price": price, "low": price - half, "high": price + half}
+        row |= {"lowest": own.mean(), "price": gaps.mean(), "low": low, "high": high}
         rows.append(row | {"anywhere": anywhere.reindex(own.index).mean()})
     return pd.DataFrame(rows).sort_values("price", ascending=False) if rows else pd.DataFrame()

@@ -10,7 +10,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from cfmf.evaluation import bootstrap
 from cfmf.evaluation.bootstrap import Resampling
-from cfmf.statistics import contrasts
+from cfmf.statistics import contrasts, intervals
 from tests.settings import BLOCK
 
 # Squared errors of two methods and numbers of ratings, a row a user.
@@ -70,7 +70,7 @@ def test_equivalence_is_that_of_two_one_sided_tests(pair, margin, comparisons):
     """The inner interval is within the margin where statsmodels' TOST rejects at alpha/m."""
     block = BLOCK | {"margin": margin}
     t = contrasts.paired_contrast(*pair, 1 / 9, block, comparisons)[0]
-    wide = contrasts.widened((pair[0] - pair[1]).to_numpy(), 1 / 9)
+    wide = intervals.widened((pair[0] - pair[1]).to_numpy(), 1 / 9)
     p, *_ = DescrStatsW(wide).ttost_mean(-margin, margin)
     low, high = contrasts.inner_interval(t, 0.05)
     found = DescrStatsW(wide).tconfint_mean(alpha=2 * 0.05 / comparisons)

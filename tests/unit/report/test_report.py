@@ -550,8 +550,10 @@ def test_price_of_peeking_is_that_of_the_chosen_settings(page, study):
     price = table.iloc[0]
     gaps = 0.002 * np.arange(1, len(generated_study.FOLDS) + 1)
     assert price["price"] == pytest.approx(gaps.mean())
-    interval = stats.ttest_1samp(gaps, 0).confidence_interval(0.95)
-    assert (price["low"], price["high"]) == pytest.approx(tuple(interval))
+    sizes = study.folds["folds"].values()
+    ratio = np.mean([one["test"] / (one["fit"] + one["validation"]) for one in sizes])
+    half = stats.t.isf(0.025, gaps.size - 1) * gaps.std(ddof=1) * (1 / gaps.size + ratio) ** 0.5
+    assert (price["low"], price["high"]) == pytest.approx((gaps.mean() - half, gaps.mean() + half))
     assert price["rmse"] - price["lowest"] == pytest.approx(price["price"])
     metrics = study.tables["metrics"]
     tried = metrics[metrics["metric"] == "rmse_lowest_epoch"]

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse, stats
 from statsmodels.regression.linear_model import OLS
 
-from cfmf.statistics import contrasts, names, populations
+from cfmf.statistics import intervals, names, populations
 
 RATIO = 0.25
 
@@ -69,7 +69,7 @@ def test_new_ratings_have_the_corrected_t():
         - np.sqrt(np.mean((p["b"].astype("f8") - t.data) ** 2))
         for p, t in folds
     ]
-    known = stats.ttest_1samp(contrasts.widened(d, RATIO), 0.0)
+    known = stats.ttest_1samp(intervals.widened(d, RATIO), 0.0)
     ends = known.confidence_interval(0.9)
     interval = found.interval(0.9)
     assert (interval.low, interval.high) == pytest.approx((ends.low, ends.high), rel=1e-9)
