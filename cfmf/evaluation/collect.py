@@ -115,9 +115,8 @@ def details(
     ValueError
         If a method has no predictions for a fold, or not one for each rating of its test matrix.
     """
-    slices, users = [], []
+    slices, users, of_mean = [], [], Totals()
     totals: defaultdict[str, Totals] = defaultdict(dict)
-    of_mean: Totals = {}
     names: dict[str, list[str]] = {}
     for fold, methods in chosen.groupby("fold", sort=False):
         train, test = matrices(str(fold))
