@@ -261,6 +261,8 @@ def _shapes(axes: Axes, drawn: go.Figure) -> None:
     for shape in drawn.layout.shapes or ():
         if shape.type == "rect":
             axes.axvspan(shape.x0, shape.x1, color="gray", alpha=0.2, linewidth=0, zorder=0)
+        elif shape.y0 == shape.y1:
+            axes.axhline(shape.y0, color="gray", linewidth=1, linestyle=":")
         else:
             axes.axvline(shape.x0, color="gray", linewidth=1, linestyle=":")
 

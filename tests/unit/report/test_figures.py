@@ -1,9 +1,11 @@
 """Figures show the numbers they are given, the same in both dresses, and the same at every call."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from cfmf.published.reporting import drawings
@@ -332,3 +334,15 @@ def test_every_method_is_drawn_at_every_level():
     assert all(trace.visible is not False and trace.visible != "legendonly" for trace in drawn.data)
     barred = [trace.name for trace in drawn.data if trace.error_y.array is not None]
     assert barred == accuracy.foremost(ERRORS)
+
+
+@pytest.mark.parametrize("level", [True, False])
+def test_lines_across_a_static_figure_have_their_direction(level):
+    """A dotted line from one side to the other, at the value that it marks."""
+    drawn = go.Figure(go.Scatter(x=[-1, 0, 2], y=[-2, 1, 3], mode="lines"))
+    drawn.add_hline(0) if level else drawn.add_vline(x=0)
+    svg = to_svg(drawn, "name", "title")
+    dotted = re.findall(r"<path d=\"M ([\d.]+) ([\d.]+) \s*L ([\d.]+) ([\d.]+) [^>]*dasharray", svg)
+    [(x0, y0, x1, y1)] = [tuple(map(float, one)) for one in dotted]
+    assert (y0 == y1) == level
+    assert (x0 == x1) != level
