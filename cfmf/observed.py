@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -29,6 +31,28 @@ def checked(ratings: sparse.csr_array) -> sparse.csr_array:
     if not np.isfinite(ratings.data).all():
         raise ValueError("the rating matrix has a value that is not finite; check the parsing")
     return ratings.astype(np.float32, copy=False)
+
+
+def stored_matrix(
+    parts: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], shape: tuple[int, int]
+) -> sparse.csr_array:
+    """A CSR matrix of data, indices and indptr as a file holds them, fit for compiled loops.
+
+    These check no index.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not those of a matrix of this shape with sorted columns, each once a row.
+    """
+    data, indices, indptr = parts
+    if len(data) != len(indices) or indices.dtype.kind != "i" or indptr.dtype.kind != "i":
+        raise ValueError("the arrays of a sparse matrix do not belong together")
+    found = sparse.csr_array(parts, shape=shape)
+    found.check_format(full_check=True)
+    if found.nnz < len(data) or not found.has_canonical_format:
+        raise ValueError("the columns of a sparse matrix are not sorted, or one is there twice")
+    return found
 
 
 def checked_pairs(

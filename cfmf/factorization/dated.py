@@ -11,6 +11,7 @@ from scipy import sparse
 
 from cfmf.factorization.model import CHUNK, Factorization
 from cfmf.models import Explanation, Floats, Indices
+from cfmf.observed import stored_matrix
 from cfmf.side import pair_days, stored
 
 DAYS = (
@@ -75,16 +76,16 @@ class DatedFactorization(Factorization):
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """See `Model.from_arrays`."""
         plain = Factorization.from_arrays(arrays)
-        days = tuple(arrays[f"days_{name}"] for name in ("data", "indices", "indptr"))
+        days = arrays["days_data"], arrays["days_indices"], arrays["days_indptr"]
         sessions = arrays["session_bias"], arrays["sessions_indices"], arrays["sessions_indptr"]
         shape = len(plain.user_bias), len(arrays["day_bias"])
         return cls(
             **vars(plain),
             day_factors=arrays["day_factors"],
             day_bias=arrays["day_bias"],
-            days=sparse.csr_array(days, shape=plain.shape),
+            days=stored_matrix(days, plain.shape),
             usual_days=arrays["usual_days"],
-            sessions=sparse.csr_array(sessions, shape=shape),
+            sessions=stored_matrix(sessions, shape),
         )
 
     def rescaled(self, unit: float, centre: float) -> DatedFactorization:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from cfmf.models import Explanation, Model, Prediction
 from cfmf.neighbours.biases import Biases, fit_biases
 from cfmf.neighbours.compare import compare
 from cfmf.neighbours.explain import holders, neighbour_parts
-from cfmf.observed import checked_pairs, means, row_numbers
+from cfmf.observed import checked_pairs, means, row_numbers, stored_matrix
 
 Floats = NDArray[np.float32]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -123,10 +123,10 @@ class NearestNeighbours(Model):
         """See `Model.from_arrays`."""
         biases = Biases(float(arrays["mean"]), arrays["user_bias"], arrays["item_bias"])
         shape = (len(biases.user), len(biases.item))
-        train = sparse.csr_array(
-            (arrays["ratings"], arrays["indices"], arrays["indptr"]), shape=shape
-        )
+        train = stored_matrix((arrays["ratings"], arrays["indices"], arrays["indptr"]), shape)
         averaging = Averaging(**{one.name: arrays[one.name].item() for one in fields(Averaging)})
+        if averaging.neighbours < 1 or arrays["by"].item() not in get_args(Side):
+            raise ValueError(f"no predictions are of {averaging.neighbours} {arrays['by']}")
         return cls(arrays["by"].item(), train, averaging, biases)
 
 

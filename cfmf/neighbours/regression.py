@@ -14,7 +14,7 @@ from cfmf.deadline import check_deadline
 from cfmf.kernels.similarities import Features, transposed
 from cfmf.models import Explanation, Model, Part, Prediction
 from cfmf.neighbours.biases import Biases
-from cfmf.observed import checked_pairs, row_numbers
+from cfmf.observed import checked_pairs, row_numbers, stored_matrix
 from cfmf.threads import use_threads
 
 TOLERANCE, MOST_STEPS = 1e-3, 200
@@ -220,9 +220,9 @@ class ItemRegression(Model):
         """See `Model.from_arrays`."""
         biases = Biases(float(arrays["mean"]), arrays["user_bias"], arrays["item_bias"])
         shape = (len(biases.user), len(biases.item))
-        train = sparse.csr_array(
-            (arrays["ratings"], arrays["indices"], arrays["indptr"]), shape=shape
-        )
+        train = stored_matrix((arrays["ratings"], arrays["indices"], arrays["indptr"]), shape)
+        if arrays["weights"].shape != train.data.shape:
+            raise ValueError("every rating needs one weight")
         agreement, shrinkage, implicit = (float(one) for one in arrays["declared"])
         return cls(train, biases, arrays["weights"], (agreement, shrinkage, implicit))
 

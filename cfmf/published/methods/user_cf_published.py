@@ -14,7 +14,7 @@ from scipy import sparse
 from cfmf.methods.base import Explanation, Method, Model, Prediction, Progress
 from cfmf.neighbours.compare import compare, comparison_operations
 from cfmf.neighbours.explain import holders, neighbour_parts
-from cfmf.observed import checked, checked_pairs, means, pairs
+from cfmf.observed import checked, checked_pairs, means, pairs, stored_matrix
 
 Floats = NDArray[np.float32]
 ROUNDING = 1e-4
@@ -121,8 +121,8 @@ class AllNeighbours(Model):
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """See `Model.from_arrays`."""
         shape = (len(arrays["indptr"]) - 1, int(arrays["items"]))
-        stored = (arrays["ratings"], arrays["indices"], arrays["indptr"])
-        return cls(sparse.csr_array(stored, shape=shape))
+        stored = arrays["ratings"], arrays["indices"], arrays["indptr"]
+        return cls(stored_matrix(stored, shape))
 
     def _sums(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Floats, Floats]:
         comparison = compare(self.train, "users", "cosine", counted=False)

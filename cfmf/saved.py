@@ -1,0 +1,489 @@
+"""A fitted model in one file, with the ids of the data: written, read, and asked by these ids.
+
+The file is a ZIP archive of `.npy` arrays and JSON, neither compressed nor pickled. Reading it
+needs neither the training data nor whatever fitted the model, and trusts nothing in it: every array
+has the size that its header declares, and the model is of this package or of a method that is
+registered here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy import sparse
+
+from cfmf.files import atomic_write
+from cfmf.methods import registry
+from cfmf.methods.base import Method
+from cfmf.models import Explanation, Model
+from cfmf.neighbours.biases import Biases, fit_biases, tuned_regs
+from cfmf.observed import stored_matrix
+
+SUFFIX = ".cfmf"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Time of every member, the earliest that ZIP knows, so that equal models are equal files."""
+KINDS = "biufU"
+"""Kinds of arrays that a file may have: numbers, truth values and text."""
+HEADER = 10_000
+PAIRS = 1 << 20
+"""Pairs that are predicted at a time."""
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Id = int | str
+
+
+class About(BaseModel):
+    """What a file of a model reports about itself, as its `about.json` has it.
+
+    Attributes
+    ----------
+    method, settings
+        Name and settings of the method.
+    model
+        Its class, `module:Class`.
+    scale
+        Lowest and highest rating.
+    radii
+        Half the width of the interval that has each coverage ("0.9"), in rating units; None where
+        there were too few validation ratings to bound it.
+    provenance
+        Where the model comes from: data, hashes, versions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["cfmf model 1"] = "cfmf model 1"
+    method: str
+    settings: dict[str, Any]
+    model: str
+    scale: tuple[Number, Number]
+    radii: dict[str, Annotated[Number, Field(ge=0)] | None] = {}
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Names:
+    """What users and items are called.
+
+    Attributes
+    ----------
+    users, items
+        Ids by number, whole numbers or texts.
+    titles
+        A title of each item; empty where there is none.
+    """
+
+    users: Sequence[Id]
+    items: Sequence[Id]
+    titles: Sequence[str] = ()
+
+    def title(self, item: int) -> str:
+        """Title of an item by its number, or its id."""
+        return self.titles[item] if self.titles else str(self.items[item])
+
+    @cached_property
+    def _numbers(self) -> dict[str, dict[str, int]]:
+        # A user who is there twice was folded in again: the last row counts.
+        return {
+            "user": {str(one): number for number, one in enumerate(self.users)},
+            "item": {str(one): number for number, one in enumerate(self.items)},
+        }
+
+    def numbers(self, kind: Literal["user", "item"], ids: Iterable[Any]) -> NDArray[np.int64]:
+        """Numbers of users or items by their ids, int64; -1 where there is no such id.
+
+        An id is compared as text; where the data have whole numbers, `007` and `7.0` are 7.
+        """
+        known = self._numbers[kind]
+        whole = all(isinstance(one, int) for one in (self.users if kind == "user" else self.items))
+        texts = (_whole(str(one)) if whole else str(one) for one in ids)
+        return np.array([known.get(text, -1) for text in texts], np.int64)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model, and what is needed to ask it by ids.
+
+    Attributes
+    ----------
+    seen
+        Users × items, CSR, bool: the pairs with a training rating.
+    fallback
+        What predicts pairs of an unknown user or item: the mean, with the bias of the one that is
+        known.
+    """
+
+    about: About
+    model: Model
+    names: Names
+    seen: sparse.csr_array
+    fallback: Biases
+
+    @property
+    def method(self) -> Method:
+        """The method at its settings.
+
+        Raises
+        ------
+        ValueError
+            If no method of this name, or with these settings, is known here.
+        """
+        return registry.method(self.about.method)(**self.about.settings, scale=self.about.scale)
+
+    @cached_property
+    def popularity(self) -> NDArray[np.int64]:
+        """Number of training ratings of each item, int64."""
+        return np.bincount(self.seen.indices, minlength=self.seen.shape[1])
+
+    def radius(self, coverage: float) -> float:
+        """Half the width of the interval with a coverage, in rating units.
+
+        Raises
+        ------
+        ValueError
+            If the file has no interval with this coverage.
+        """
+        held = {float(one): radius for one, radius in self.about.radii.items()}
+        if coverage not in held:
+            known = ", ".join(self.about.radii) or "none"
+            raise ValueError(
+                f"the model has no interval with a coverage of {coverage:g}; it has {known}"
+            )
+        radius = held[coverage]
+        return np.inf if radius is None else radius
+
+    def values(
+        self, users: NDArray[np.int64], items: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Predictions of pairs by their numbers, float32, and which are fallbacks; -1 is unknown.
+
+        They are not clipped to the scale.
+        """
+        known = (users >= 0) & (items >= 0)
+        user, item = np.append(self.fallback.user, 0.0), np.append(self.fallback.item, 0.0)
+        values = (self.fallback.mean + user[users] + item[items]).astype(np.float32)
+        is_fallback = np.ones(len(users), bool)
+        places = np.flatnonzero(known)
+        for start in range(0, len(places), PAIRS):
+            at = places[start : start + PAIRS]
+            values[at], is_fallback[at], _ = self.model.predict(users[at], items[at])
+        return values, is_fallback
+
+    def predict(
+        self, users: Sequence[Any], items: Sequence[Any], coverage: float | None = None
+    ) -> pd.DataFrame:
+        """Predicted ratings of pairs of ids.
+
+        Parameters
+        ----------
+        coverage
+            Of the interval; None leaves it out.
+
+        Returns
+        -------
+        Columns user and item as given, prediction (float32, clipped to the scale), low and high of
+        the interval, and is_fallback: nothing specific to the pair is known. Where a user or item
+        is unknown, the prediction is the mean rating, plus the bias of the one that is known.
+        """
+        numbers = self.names.numbers("user", users), self.names.numbers("item", items)
+        values, is_fallback = self.values(*numbers)
+        table = pd.DataFrame({"user": users, "item": items})
+        return table.assign(**self._shown(values, coverage), is_fallback=is_fallback)
+
+    def recommend(
+        self,
+        users: Sequence[Any] | None = None,
+        top: int = 10,
+        coverage: float | None = None,
+        explained: int = 0,
+    ) -> pd.DataFrame:
+        """The items with the highest predictions of each user, without those that they rated.
+
+        Equal predictions are in order of the items' numbers of ratings.
+
+        Parameters
+        ----------
+        users
+            Ids; None: every user of the training data.
+        top
+            Items for each user.
+        explained
+            Parts of the explanation that are named for each; 0 leaves it out. Empty for a method
+            that does not explain.
+
+        Returns
+        -------
+        Columns user, rank, item, title, prediction, low, high, is_fallback and explanation.
+        """
+        ids = list(dict.fromkeys(self.names.users if users is None else users))
+        found = []
+        for one, number in zip(ids, self.names.numbers("user", ids), strict=True):
+            items, values, is_fallback = self._best(int(number), top)
+            table = pd.DataFrame({"user": [one] * len(items), "rank": range(1, len(items) + 1)})
+            table["item"] = [self.names.items[item] for item in items]
+            table["title"] = [self.names.title(item) for item in items]
+            table = table.assign(**self._shown(values, coverage), is_fallback=is_fallback)
+            if explained:
+                table["explanation"] = [self._because(number, item, explained) for item in items]
+            found.append(table)
+        return pd.concat(found, ignore_index=True)
+
+    def explain(self, user: Any, item: Any) -> Explanation:
+        """Why the rating of a pair of ids is predicted.
+
+        Raises
+        ------
+        ValueError
+            If the user or item is unknown, or the method does not explain.
+        """
+        pair = []
+        for kind, one in (("user", user), ("item", item)):
+            number = int(self.names.numbers(kind, [one])[0])  # type: ignore[arg-type]
+            if number < 0:
+                raise ValueError(f"the model knows no {kind} {one}, so it has no explanation")
+            pair.append(number)
+        try:
+            return self.model.explain(*pair)
+        except NotImplementedError:
+            raise ValueError(f"{self.about.method} does not explain its predictions") from None
+
+    def part_name(self, kind: str, number: int) -> str:
+        """What a part of an explanation is called: an id, a title or the number of a factor."""
+        if kind.endswith("user"):
+            return f"user {self.names.users[number]}"
+        return f"factor {number + 1}" if kind == "factor" else self.names.title(number)
+
+    def _because(self, user: int, item: int, most: int) -> str:
+        if user < 0:
+            return ""
+        try:
+            parts = self.model.explain(user, item).parts[:most]
+        except NotImplementedError:
+            return ""
+        named = (f"{self.part_name(one.kind, one.number)} {one.contribution:+.2f}" for one in parts)
+        return "; ".join(named)
+
+    def _best(
+        self, user: int, top: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+        items = np.arange(len(self.names.items))
+        if user >= 0:
+            rated = self.seen.indices[self.seen.indptr[user] : self.seen.indptr[user + 1]]
+            items = np.delete(items, rated)
+        values, is_fallback = self.values(np.full(len(items), user), items)
+        order = np.lexsort((items, -self.popularity[items], -values))[:top]
+        return items[order], values[order], is_fallback[order]
+
+    def _shown(self, values: NDArray[np.float32], coverage: float | None) -> dict[str, Any]:
+        """Predictions, and ends of their intervals, clipped to the scale."""
+        ends = {"prediction": values}
+        if coverage is not None:
+            radius = np.float32(self.radius(coverage))
+            ends |= {"low": values - radius, "high": values + radius}
+        low, high = map(np.float32, self.about.scale)
+        return {name: np.clip(one, low, high) for name, one in ends.items()}
+
+
+def saved(
+    model: Model,
+    method: Method,
+    train: sparse.csr_array,
+    names: Names,
+    *,
+    radii: Mapping[str, float] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Saved:
+    """A fitted model with what is needed to ask it by ids.
+
+    Parameters
+    ----------
+    train
+        What it was fitted to: users × items, CSR.
+    radii
+        As in `About`; infinite ones too.
+
+    Raises
+    ------
+    ValueError
+        If there are other numbers of names than users and items.
+    """
+    sizes = len(names.users), len(names.items)
+    if sizes != train.shape or len(names.titles) not in (0, train.shape[1]):
+        raise ValueError(
+            f"the ratings are of {train.shape[0]} users and {train.shape[1]} items, the names of"
+            f" {sizes[0]} and {sizes[1]}, with {len(names.titles)} titles"
+        )
+    low, high = method.scale or (train.data.min(), train.data.max())
+    kind = type(model)
+    about = About(
+        method=method.name,
+        settings=method.model_dump(mode="json"),
+        model=f"{kind.__module__}:{kind.__qualname__}",
+        scale=(float(low), float(high)),
+        radii={key: one if np.isfinite(one) else None for key, one in (radii or {}).items()},
+        provenance=dict(provenance or {}),
+    )
+    seen = sparse.csr_array((np.ones(train.nnz, bool), train.indices, train.indptr), train.shape)
+    return Saved(about, model, names, seen, fit_biases(train, *tuned_regs(train)))
+
+
+def save(path: str | Path, saved: Saved) -> None:
+    """Write a model, whole or not at all; equal models give equal bytes."""
+    arrays = {f"model/{name}": array for name, array in saved.model.arrays().items()}
+    arrays |= {f"seen/{name}": getattr(saved.seen, name) for name in ("indices", "indptr")}
+    arrays |= {f"fallback/{name}": getattr(saved.fallback, name) for name in ("user", "item")}
+    arrays["fallback/mean"] = np.array(saved.fallback.mean)
+    texts: dict[str, Any] = {"about": saved.about.model_dump(mode="json")}
+    texts |= {name: list(getattr(saved.names, name)) for name in ("users", "items", "titles")}
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
+        for name, text in texts.items():
+            _write(file, f"{name}.json", json.dumps(text, ensure_ascii=False, indent=1).encode())
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(
+                content, np.asarray(array, order="C"), (1, 0), allow_pickle=False
+            )
+            _write(file, f"{name}.npy", content.getvalue())
+
+
+def load(path: str | Path) -> Saved:
+    """Read a model that `save` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is not one, is damaged, or is of a method that is not known here.
+    """
+    path = Path(path)
+    try:
+        found = _read(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist; fit a model first (cfmf fit)") from None
+    except Exception as error:  # whatever NumPy, zipfile and a model raise of damaged files
+        raise ValueError(
+            f"{path} is not a readable model of cfmf ({_first_line(error)}); fit and save it again"
+        ) from error
+    return found
+
+
+def _write(file: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name, EPOCH)
+    member.external_attr = 0o644 << 16
+    file.writestr(member, content)
+
+
+def _read(path: Path) -> Saved:
+    members = _members(path)
+    about = About.model_validate_json(members.pop("about.json"))
+    users, items, titles = (
+        _texts(json.loads(members.pop(f"{name}.json")), name)
+        for name in ("users", "items", "titles")
+    )
+    arrays = {name.removesuffix(".npy"): _array(one, name) for name, one in members.items()}
+    indices, indptr = arrays.pop("seen/indices"), arrays.pop("seen/indptr")
+    seen = stored_matrix((np.ones(len(indices), bool), indices, indptr), (len(users), len(items)))
+    mean, user, item = (arrays.pop(f"fallback/{name}") for name in ("mean", "user", "item"))
+    own = {name.removeprefix("model/"): array for name, array in arrays.items()}
+    model = _class_of(about).from_arrays(own)
+    found = Saved(about, model, Names(users, items, titles), seen, Biases(float(mean), user, item))
+    _check(found)
+    return found
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    """The content of every member. None is compressed, so none is larger than the file."""
+    with zipfile.ZipFile(path) as file:
+        listed = file.infolist()
+        if any(one.compress_type != zipfile.ZIP_STORED for one in listed):
+            raise ValueError("a part of it is compressed")
+        if sum(one.file_size for one in listed) > path.stat().st_size:
+            raise ValueError("its parts are larger than the file")
+        return {one.filename: file.read(one) for one in listed}
+
+
+def _array(content: bytes, name: str) -> NDArray[Any]:
+    """An array of a `.npy` file whose content is as long as its header declares."""
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} has another version of the format")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=HEADER)
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in KINDS or dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError(f"{name} has values of the type {dtype}")
+    if len(content) - stream.tell() != size:
+        raise ValueError(f"{name} is not as long as its header declares")
+    flat = np.frombuffer(content, dtype, offset=stream.tell())
+    array = flat.reshape(shape, order="F" if fortran else "C").copy()
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(f"{name} has values that are not numbers")
+    return array
+
+
+def _class_of(about: About) -> type[Model]:
+    """The class of a model: of this package, or of the package of a registered method."""
+    module, _, name = about.model.partition(":")
+    trusted = {"cfmf", *(one.__module__.split(".")[0] for one in registry.methods().values())}
+    if module.split(".")[0] not in trusted:
+        raise ValueError(f"its class {about.model} is of no method that is known here")
+    found = getattr(import_module(module), name, None)
+    if not (isinstance(found, type) and issubclass(found, Model)):
+        raise ValueError(f"{about.model} is no model")
+    return found
+
+
+def _texts(found: Any, name: str) -> list[Any]:
+    whole = isinstance(found, list) and all(type(one) in (int, str) for one in found)
+    if not whole:
+        raise ValueError(f"{name}.json is not a list of texts and whole numbers")
+    return list(found)
+
+
+def _check(found: Saved) -> None:
+    """That the parts have the same numbers of users and items: the model predicts the last pair.
+
+    Raises
+    ------
+    ValueError
+        If not.
+    """
+    users, items = found.seen.shape
+    fallback, titles = found.fallback, len(found.names.titles)
+    if (len(fallback.user), len(fallback.item)) != (users, items) or titles not in (0, items):
+        raise ValueError(f"its parts are not all of {users} users and {items} items")
+    low, high = found.about.scale
+    last = found.model.predict(np.array([0, users - 1]), np.array([0, items - 1]))
+    if not (low < high and np.isfinite(last.values).all()):
+        raise ValueError("its predictions or its scale are not finite")
+    try:
+        found.model.predict(np.array([users]), np.array([0]))
+        found.model.predict(np.array([0]), np.array([items]))
+    except ValueError:
+        return
+    raise ValueError(f"the model is not of {users} users and {items} items")
+
+
+def _whole(text: str) -> str:
+    """A whole number as it is written without leading zeros or a decimal part of zero."""
+    text = text.removesuffix(".0")
+    return text.lstrip("0") or "0" if text.isdigit() else text
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"about.json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, KeyError):
+        return f"it has no part {error}"
+    return (str(error).splitlines() or [type(error).__name__])[0]
