@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import sparse
 
+from cfmf.extras import explained
 from cfmf.methods.base import Method, Progress, setting
 from cfmf.models import Model
 from cfmf.neighbours.biases import tuned_regs
@@ -66,7 +67,8 @@ class FactorizationMethod(Method):
         """See `Method.fit_tasks`; batches of tasks are trained side by side."""
         from cfmf.factorization.standard import Standard
 
-        solver = self.solver(device)
+        with explained():
+            solver = self.solver(device)
         use_threads(threads)  # after the solver, which may have loaded torch
         size = self.tasks_at_once(device, len(tasks))
         found: list[Fitted] = []

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from cfmf.extras import explained
 from cfmf.kernels.similarities import Comparison, transposed
 from cfmf.models import Explanation, Model, Prediction
 from cfmf.neighbours.biases import Biases, fit_biases
@@ -220,7 +221,8 @@ def _summed(
         from cfmf.kernels import scatter
 
         return scatter.nearest_sums(*given, where.threads, where.until)
-    from cfmf.kernels import dense
+    with explained():
+        from cfmf.kernels import dense
 
     return dense.nearest_sums(*given, where.device, where.until)
 

@@ -15,7 +15,7 @@ from cfmf.methods import registry
 # From the bottom to the top: a module may import from its own layer and from those before it.
 LAYERS = [
     ["files", "observed", "progress", "tables", "imports", "addresses", "deadline", "devices",
-     "models", "side", "tasks", "terminal", "threads"],
+     "extras", "models", "side", "tasks", "terminal", "threads"],
     ["kernels"],
     ["data"],
     ["neighbours", "factorization"],

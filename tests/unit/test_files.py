@@ -96,6 +96,15 @@ def test_what_a_writer_began_is_removed_before_its_parent_asked_for_it(tmp_path)
         assert not begun.exists()
 
 
+def test_on_windows_no_signal_is_sent_to_a_writer(tmp_path, monkeypatch):
+    monkeypatch.setattr("cfmf.files.sys.platform", "win32")
+    monkeypatch.setattr("cfmf.files.os.kill", None)  # 0 is Ctrl+C there
+    begun = tmp_path / f".a.{HOST}.{os.getpid()}.0a.partial.txt"
+    begun.touch()
+    temporary_path(tmp_path / "a.txt")
+    assert begun.exists()
+
+
 def test_sha256_of_known_bytes(tmp_path):
     # FIPS 180-2, appendix B.1.
     path = tmp_path / "abc"

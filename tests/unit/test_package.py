@@ -10,13 +10,16 @@ import textwrap
 import tomllib
 import venv
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from cfmf.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[2]
-# Imports that may be absent: JAX is an extra.
-OPTIONAL = {"jax", "jaxlib"}
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +66,14 @@ def run(python, code, folder):
 def test_every_module_imports(installed, tmp_path):
     printed = run(
         installed,
-        f"""
+        """
         import importlib, pkgutil, cfmf
         print(cfmf.__file__)
         for found in pkgutil.walk_packages(cfmf.__path__, "cfmf."):
             try:
                 importlib.import_module(found.name)
             except ModuleNotFoundError as error:
-                if error.name not in {OPTIONAL}:
+                if error.name != "jax":
                     raise
             print(found.name)
         """,
@@ -115,6 +118,88 @@ def test_notebook_needs_no_snakemake(installed, tmp_path):
     assert int(printed) > 100
 
 
+# What may need an extra: the rest of the package imports with the core alone.
+MAY_NEED = {
+    "torch": "factorization.adamw factorization.autoencoder factorization.penalties kernels.dense"
+    " kernels.products published",
+    "jax": "factorization.jax_adamw",
+    "statistics": "statistics verdict published report",
+    "report": "report published workflow.config",
+    "workflow": "workflow adaptive_search hyperband data.download data.sources published",
+}
+ABSENT = f"""
+import sys
+
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name in {[*chain(*EXTRAS.values())]}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent)
+"""
+
+
+def test_only_the_parts_of_an_extra_need_it(installed, tmp_path):
+    printed = run(
+        installed,
+        ABSENT
+        + """
+import importlib, pkgutil, cfmf
+from cfmf.extras import EXTRAS, MissingExtraError, explained
+for found in pkgutil.walk_packages(cfmf.__path__, "cfmf."):
+    try:
+        with explained():
+            importlib.import_module(found.name)
+    except MissingExtraError as error:
+        extra = next(extra for extra, modules in EXTRAS.items() if error.name in modules)
+        assert f"pip install 'cfmf[{extra}]'" in str(error), error
+        print(extra, found.name.removeprefix("cfmf."))
+""",
+        tmp_path,
+    )
+    failed = [line.split() for line in printed.splitlines()]
+    assert {extra for extra, _ in failed} == set(EXTRAS)
+    beyond = [
+        f"{module} needs {extra}"
+        for extra, module in failed
+        if not f"{module}.".startswith(tuple(f"{one}." for one in MAY_NEED[extra].split()))
+    ]
+    assert beyond == []
+
+
+def test_a_method_fits_with_the_core_or_names_its_extra(tmp_path):
+    printed = run(  # in the checkout, whose kernels are compiled
+        sys.executable,
+        f"{ABSENT}\nsys.path.insert(0, {str(ROOT)!r})"
+        + """
+import numpy as np
+from scipy import sparse
+from cfmf.extras import MissingExtraError
+from cfmf.methods.registry import installed
+drawn = np.random.default_rng(1)
+ratings = np.where(drawn.random((30, 20)) < 0.4, drawn.integers(1, 6, (30, 20)), 0)
+train = sparse.csr_array(ratings.astype(np.float32))
+for name, method in installed().items():
+    if method.uses:
+        continue
+    try:
+        model = method(scale=(1, 5)).fit(train)
+        assert np.isfinite(model.predict(*train.nonzero()).values).all()
+        print(name, "fits")
+    except MissingExtraError as error:
+        print(name, error.name)
+""",
+        tmp_path,
+    )
+    found = dict(line.split() for line in printed.splitlines())
+    core = (
+        "baseline user-cf-published item-knn user-knn item-linear als mf-sgd gibbs gibbs-implicit"
+    )
+    assert {name for name, needed in found.items() if needed == "fits"} >= set(core.split())
+    assert {name for name, needed in found.items() if needed == "torch"} >= {"mf", "sparse-fc"}
+    assert set(found.values()) == {"fits", "torch", "jax"}
+
+
 def test_dependencies_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     providers = importlib.metadata.packages_distributions()
@@ -125,6 +210,19 @@ def test_dependencies_are_declared():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.split(".")[0])
-    imported -= set(sys.stdlib_module_names) | {"cfmf"} | OPTIONAL
-    needed = {providers.get(name, [name])[0].lower() for name in imported}
-    assert needed == {name.lower() for name in project["dependencies"]}
+    imported -= set(sys.stdlib_module_names) | {"cfmf"}
+
+    def distributions(modules):
+        return {canonicalize_name(providers.get(name, [name])[0]) for name in modules}
+
+    listed = {
+        extra: {canonicalize_name(Requirement(line).name) for line in lines} - {"cfmf"}
+        for extra, lines in project["optional-dependencies"].items()
+    }
+    assert listed == {extra: distributions(modules) for extra, modules in EXTRAS.items()}
+    # Snakemake runs the workflow and is imported by nothing here.
+    needed = distributions(imported) | {"snakemake"}
+    assert needed == {canonicalize_name(name) for name in project["dependencies"]}.union(
+        *listed.values()
+    )
+    assert not set(project["dependencies"]) & set().union(*listed.values())

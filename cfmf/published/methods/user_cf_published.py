@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from cfmf.extras import explained
 from cfmf.methods.base import Explanation, Method, Model, Prediction, Progress
 from cfmf.neighbours.compare import compare, comparison_operations
 from cfmf.neighbours.explain import holders, neighbour_parts
@@ -131,7 +132,8 @@ class AllNeighbours(Model):
             from cfmf.kernels import scatter
 
             return scatter.all_sums(*given, self.threads)
-        from cfmf.kernels import dense
+        with explained():
+            from cfmf.kernels import dense
 
         return dense.all_sums(*given, self.device)
 

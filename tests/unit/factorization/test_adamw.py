@@ -178,12 +178,25 @@ def test_one_key_starts_users_and_items_alike():
     assert np.abs(users - items).min() > 0
 
 
-def test_start_is_the_one_torch_draws_for_the_seed():
-    torch.manual_seed(42)
-    U, V = torch.randn(5, 3), torch.randn(4, 3)
-    users, items = start_factors(5, 4, 3, 1.0, 42)
-    np.testing.assert_array_equal(users, U)
-    np.testing.assert_array_equal(items, V)
+@pytest.mark.parametrize("seed", [0, 1, 42, 2**32 - 1, 2**40 + 3])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(16, 32, 1), (6, 9, 3), (17, 11, 4), (943, 1682, 16), (60_000, 20_001, 24)]
+)
+def test_start_is_the_one_torch_draws_for_the_seed(m, n, k, seed):
+    torch.manual_seed(seed)
+    U, V = torch.randn(m, k), torch.randn(n, k)
+    users, items = start_factors(m, n, k, 1.0, seed)
+    np.testing.assert_allclose(users, U, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(items, V, rtol=0, atol=2e-6)
+    assert users.dtype == items.dtype == np.float32
+
+
+def test_a_start_of_few_numbers_is_standard_normal():
+    # Torch draws fewer than 16 numbers by another method.
+    drawn = [start_factors(3, 2, 1, 1.0, seed) for seed in range(2000)]
+    numbers = np.concatenate([np.concatenate(one).ravel() for one in drawn])
+    assert abs(numbers.mean()) < 0.04
+    assert abs(numbers.std() - 1) < 0.03
 
 
 def test_same_seed_same_bits_and_threads_do_not_matter(low_rank):
