@@ -128,10 +128,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Collapsed:
-    """Blocks that are shown when a reader expands them."""
+    """Blocks that are shown when a reader expands them; `name`, if any, is their anchor."""
 
     title: Markup
     blocks: Sequence[Block]
+    name: str = ""
 
 
 Block = Table | Plot | Text | Note | Points | Answers | Heading | Collapsed

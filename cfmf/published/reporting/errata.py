@@ -20,7 +20,6 @@ OF_CODE = (12, 16, 25, 27, 28)
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """The study, its figures and this run's, the double root undone, then every erratum."""
     return [
-        Text(words("errata.cited")),
         Text(words("errata.text")),
         *beside.blocks(study, words),
         Heading(words("errata.root_heading")),

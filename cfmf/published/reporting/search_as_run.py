@@ -30,7 +30,6 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     value = "axis.value" if doubly_rooted(runs) else "axis.rmse"
     drawn = drawings.search_history(frame, words.plain, value)
     return [
-        Note("erratum", words("published.label")),
         Text(_text(runs, words)),
         plotted(words, "search-history", "search.history", drawn),
         Note("erratum", _medians(study, frame, words)),

@@ -10,7 +10,7 @@ from cfmf.published import keys
 from cfmf.published.reporting import drawings, search_as_run
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Heading, Note, Plot, Text, plotted
+from cfmf.report.page import Block, Note, Plot, Text, plotted
 from cfmf.report.sections import tests
 from cfmf.report.sections.inference import families
 from cfmf.report.strings import Catalogue, code
@@ -40,8 +40,6 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     published = where(found, family=family[0], method=family[1])
     right = where(found, family=names.OF_K, method=method, estimand=names.E1)
     return [
-        Heading(words("published.heading")),
-        Note("erratum", words("published.label")),
         Text(words("published.text")),
         *_figures(study, words, method),
         *_checks(study, words, family, method),

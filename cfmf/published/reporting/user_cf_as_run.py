@@ -5,7 +5,7 @@ from __future__ import annotations
 from cfmf.published.printed import printed_numbers
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Heading, Note, Text, tabulated
+from cfmf.report.page import Block, Note, Text, tabulated
 from cfmf.report.strings import Catalogue, amounts, code
 from cfmf.tables import where
 
@@ -32,7 +32,6 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     table["split"] = words.terms("split", table["split"])
     columns, title = "split metric mean=rmse sd reading", words("neighbours.published_table")
     found: list[Block] = [
-        Heading(words("neighbours.published")),
         Text(words("neighbours.published_text")),
         tabulated(words, "user-cf-published", title, table, columns),
     ]

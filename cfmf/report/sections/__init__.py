@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.extension import Blocks, Extension, extended
-from cfmf.report.page import Note, Section
+from cfmf.report.page import Points, Section
 from cfmf.report.sections import (
     blends,
     cold_start,
@@ -32,31 +32,35 @@ from cfmf.report.strings import Catalogue, number
 ORDER: dict[str, Blocks] = {
     "questions": questions.blocks,
     "summary": summary.blocks,
+    "comparison": comparison.blocks,
+    "blends": blends.blocks,
+    "datasets": datasets.blocks,
+    "cost": cost.blocks,
+    "cold-start": cold_start.blocks,
+    "explanations": explanations.blocks,
     "data": ratings.blocks,
     "similarity": similarity.blocks,
     "neighbours": knn.blocks,
     "factorization": factors.blocks,
-    "comparison": comparison.blocks,
-    "blends": blends.blocks,
-    "plan": planned.blocks,
     "statistics": inference.blocks,
-    "datasets": datasets.blocks,
+    "plan": planned.blocks,
     "literature": literature.blocks,
-    "cold-start": cold_start.blocks,
-    "cost": cost.blocks,
-    "explanations": explanations.blocks,
     "provenance": origin.blocks,
 }
+"""A new section is one entry here, where it belongs in reading order."""
 
 
 def sections(study: Study, words: Catalogue, extensions: Sequence[Extension] = ()) -> list[Section]:
-    """Every section; one whose tables the run did not make says so in a sentence."""
-    found = []
+    """Every section that the run has results for, then a list of what it lacks."""
+    found, lacking = [], []
     for name, makers in extended(ORDER, extensions).items():
-        blocks = [block for make in makers for block in make(study, words)]
-        if not blocks:
-            blocks = [Note("missing", words(f"{name}.missing"))]
-        found.append(Section(name, words(f"{name}.title"), blocks))
+        if blocks := [block for make in makers for block in make(study, words)]:
+            found.append(Section(name, words(f"{name}.title"), blocks))
+        else:
+            # The anchor is kept, as other sections link to it.
+            lacking.append(Markup('<span id="{}">{}</span>').format(name, words(f"{name}.missing")))
+    if lacking:
+        found.append(Section("absent", words("page.absent"), [Points(lacking)]))
     return found
 
 

@@ -24,6 +24,8 @@ from cfmf.published.reporting import (
 )
 from cfmf.published.reporting.evidence import EVIDENCE
 from cfmf.published.reporting.extension import EXTENSION
+from cfmf.published.reporting.part import PARTS
+from cfmf.published.reporting.part import blocks as parts_of
 from cfmf.report.extension import catalogue
 from cfmf.report.page import Collapsed, Note, Plot, Table
 from cfmf.report.sections.factors import curve_choice
@@ -335,7 +337,6 @@ def test_values_rooted_once_are_not_called_roots(study, results):
 
 def test_every_published_part_is_followed_by_its_erratum_and_the_correction(study):
     blocks = tests_as_run.blocks(study, WORDS)
-    assert isinstance(blocks[1], Note)  # the label, before anything else
     names = [getattr(block, "name", block.__class__.__name__) for block in blocks]
     for kind in ("scatter", "box", "density"):
         at = names.index(f"{kind}-by-k")
@@ -346,6 +347,15 @@ def test_every_published_part_is_followed_by_its_erratum_and_the_correction(stud
         assert isinstance(following, Note), block.name
         assert following.kind == "erratum"
         assert "as published" in block.title
+
+
+def test_the_label_is_before_every_part_and_the_parts_are_collapsed(study):
+    text, label, *parts = parts_of(study, WORDS)
+    assert len(re.findall(r"\.(?= |$)", text.html.striptags())) == 3
+    assert isinstance(label, Note)
+    assert label.kind == "erratum"
+    assert {one.name for one in parts if isinstance(one, Collapsed)} == set(PARTS)
+    assert len(parts) == len(PARTS)
 
 
 def test_tables_of_the_search_are_followed_by_their_erratum_and_the_correction(study):
