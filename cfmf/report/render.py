@@ -84,6 +84,7 @@ def render_pages(
         "languages": {name: catalogues[name] for name in languages()},
         "study": study,
         "question": asked,
+        "figure_number": figure_numbers(whole),
     }
     for output, kind in pages.items():
         html = _page(_parts(whole, words, kind), kind == "embedded", shared)
@@ -93,10 +94,17 @@ def render_pages(
 
 
 def _page(parts: Sequence[Section], interactive: bool, shared: Mapping[str, object]) -> str:
-    names = [plot.name for part in parts for plot in plots(part.blocks)]
-    numbers = {name: place for place, name in enumerate(names, start=1)}
     template = _environment().get_template("report.html.j2")
-    return template.render(**shared, sections=parts, figure_number=numbers, interactive=interactive)
+    return template.render(**shared, sections=parts, interactive=interactive)
+
+
+def figure_numbers(whole: Sequence[Section]) -> dict[str, str]:
+    """The number of each figure by its name: that of its section and its own, on every page."""
+    return {
+        plot.name: f"{section}.{place}"
+        for section, part in enumerate(whole, start=1)
+        for place, plot in enumerate(plots(part.blocks), start=1)
+    }
 
 
 def _log_size(output: Path, size: int, kind: str) -> None:

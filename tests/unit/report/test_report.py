@@ -335,7 +335,7 @@ def test_only_what_tells_times_is_volatile(study, tmp_path, pages):
     ]
     first, second = (dict(zip(parts[1::2], parts[2::2], strict=True)) for parts in both)
     differing = {name for name in first if first[name] != second.get(name)}
-    timed = {"answer", "questions", "summary", "cost"}
+    timed = {"answer", "questions", "summary", "cost", "absent"}
     assert differing <= {*timed, "published-study", "provenance"}
     assert "cost" in differing
 
@@ -596,3 +596,15 @@ def test_coverage_is_that_of_the_benchmark(page):
     for name in POPULATIONS:
         found = shown[f"coverage_{name}"].astype(float)
         np.testing.assert_allclose(found, rows[f"coverage_{name}"])
+
+
+def test_a_figure_has_the_same_number_on_every_page(pages):
+    numbers = [
+        dict(re.findall(r'id="words-([^"]+)"><strong>(?:<span[^>]*>)?Figure ([\d.]+)\.', html))
+        for (language, _), html in pages.items()
+        if language == "en"
+    ]
+    whole = max(numbers, key=len)
+    assert len(set(whole.values())) == len(whole) > 15
+    for page in numbers:
+        assert page.items() <= whole.items()
