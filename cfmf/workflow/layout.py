@@ -162,6 +162,19 @@ def hash_file(given: str | Path, prefix: str = "") -> Path | None:
     return folder / f"{parts[-1]}.sha256"
 
 
+def hashed_file(given: str | Path) -> Path | None:
+    """The result whose SHA-256 a file of `hash_file` keeps; None for other files."""
+    path = Path(given)
+    if path.parts[2:3] != ("hashes",) or path.suffix != ".sha256":
+        return None
+    return Path(*path.parts[:2], *path.parts[3:]).with_suffix("")
+
+
+def is_kept(given: str | Path) -> bool:
+    """Whether a result stays when its readers are done; Snakemake deletes blocks of neighbours."""
+    return not re.fullmatch(_pattern(TEMPLATES["neighbour_block"]), Path(given).as_posix())
+
+
 @dataclass(frozen=True)
 class Results:
     """The results of one data set that exist: all of them, or those of one study.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -51,7 +52,8 @@ def test_altered_file_is_found_though_its_time_was_kept(folder, capsys, name):
     assert result in capsys.readouterr().err
     assert not (folder / result).exists()
     assert (folder / f"{result}.damaged").exists()
-    assert verify.main() == 0
+    assert verify.main() == 1
+    assert f"{result}: missing" in capsys.readouterr().err
 
 
 def test_lost_manifest_is_found(folder):
@@ -65,3 +67,42 @@ def test_file_without_a_hash_is_named_and_stays(folder, capsys):
     assert verify.main() == 0
     assert "results/tiny/notes.txt: no SHA-256 of it was kept" in capsys.readouterr().err
     assert (folder / "results/tiny/notes.txt").exists()
+
+
+@pytest.mark.parametrize("name", [TABLE, RAW])
+def test_lost_result_is_named(folder, capsys, name):
+    lost = folder / name
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    assert verify.main() == 1
+    assert f"{name}: missing" in capsys.readouterr().err
+
+
+def test_blocks_that_snakemake_deletes_are_not_missed(folder):
+    block = folder / "results/tiny/neighbours/user-knn/blocks/1-of-2/test.parquet"
+    block.parent.mkdir(parents=True)
+    block.write_text("block")
+    record([block.relative_to(folder)])
+    block.unlink()
+    assert verify.main() == 0
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_no_results_are_a_failure(tmp_path, monkeypatch, capsys, made):
+    monkeypatch.chdir(tmp_path)
+    if made:
+        (tmp_path / "results/tiny/logs").mkdir(parents=True)
+    assert verify.main() == 1
+    assert "has no results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("linked", ["results", "results/tiny", "results/tiny/evaluation"])
+def test_links_are_followed(folder, capsys, linked):
+    elsewhere = folder / "elsewhere"
+    (folder / linked).rename(elsewhere)
+    (folder / linked).symlink_to(elsewhere)
+    (elsewhere / "circle").symlink_to(elsewhere)
+    assert verify.main() == 0
+    assert capsys.readouterr().out == "2 results are as they were written.\n"
+    (folder / TABLE).write_text("a\n2\n")
+    assert verify.main() == 1
+    assert TABLE in capsys.readouterr().err
