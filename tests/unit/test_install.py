@@ -1,0 +1,149 @@
+"""cfmf built as a source distribution and a wheel, and installed where there is nothing else.
+
+Everything comes from the package index, so this is skipped where that cannot be reached.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+import venv
+import zipfile
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from cfmf.extras import EXTRAS
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "cfmf", "report")
+IMPORTS = "import cfmf.saved, cfmf.methods.registry, cfmf.evaluation.recommendations"
+
+
+def done(command, **options):
+    """What a command prints; its messages where it fails."""
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Folder with the source distribution of the checkout, and the wheel that it gives."""
+    folder = tmp_path_factory.mktemp("built")
+    source = folder / "source"
+    source.mkdir()
+    for name in BUILT_FROM:
+        if (ROOT / name).is_dir():
+            leave = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=leave)
+        else:
+            shutil.copy(ROOT / name, source)
+    make = "from setuptools import build_meta; print(build_meta.build_sdist({!r}))"
+    done([sys.executable, "-c", make.format(str(folder))], cwd=source)
+    [packed] = folder.glob("cfmf-*.tar.gz")
+    shutil.rmtree(source)
+    wheel = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    done([sys.executable, *wheel, "--wheel-dir", folder, packed])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def light(built, tmp_path_factory, tell):
+    """Python of an environment in which just the wheel was installed, with the core."""
+    folder = tmp_path_factory.mktemp("light")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin/python"
+    [wheel] = built.glob("cfmf-*.whl")
+    [packed] = built.glob("cfmf-*.tar.gz")
+    begun = time.monotonic()
+    ended = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", wheel],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PIP_NO_COMPILE": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    )
+    if "Failed to establish a new connection" in ended.stderr:
+        pytest.skip("the package index cannot be reached")
+    assert ended.returncode == 0, ended.stderr
+    seconds = time.monotonic() - begun
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    tell(
+        f"light install: wheel {wheel.stat().st_size / 1e6:.2f} MB, source distribution"
+        f" {packed.stat().st_size / 1e6:.2f} MB, environment {held / 1e6:.0f} MB in {seconds:.0f} s"
+    )
+    return python
+
+
+def ran(python, code, folder):
+    """What some code prints in the environment, away from the checkout."""
+    return done([python, "-I", "-c", textwrap.dedent(code)], cwd=folder)
+
+
+def test_the_wheel_has_every_module_and_text(built):
+    [wheel] = built.glob("cfmf-*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        packed = {name for name in file.namelist() if ".dist-info/" not in name}
+    texts = [
+        path for name in ("strings", "templates") for path in (ROOT / "report" / name).iterdir()
+    ]
+    wanted = {str(path.relative_to(ROOT)) for path in ROOT.glob("cfmf/**/*.py")}
+    wanted |= {f"cfmf/report/assets/{path.relative_to(ROOT / 'report')}" for path in texts}
+    assert wanted - packed == set()
+    assert {name.split("/")[0] for name in packed} == {"cfmf"}
+
+
+def test_the_core_brings_nothing_of_an_extra(light):
+    listed = json.loads(done([light, "-m", "pip", "list", "--format", "json"]))
+    names = {one["name"].lower().replace("-", "_") for one in listed}
+    assert "cfmf" in names
+    assert names & {*chain(*EXTRAS.values()), "pyyaml"} == set()
+
+
+def test_the_core_imports_within_a_second(light, tmp_path, tell):
+    code = f"import time; {IMPORTS}; print(time.process_time())"
+    seconds = min(float(ran(light, code, tmp_path)) for _ in range(4))
+    tell(f"light install: the core is imported in {seconds:.2f} s of one core")
+    assert seconds < 1
+
+
+def test_a_model_is_fitted_saved_and_asked_by_another_process(light, tmp_path):
+    fitted = """
+        import numpy as np
+        from scipy import sparse
+        from cfmf.methods.registry import method
+        drawn = np.random.default_rng(1)
+        ratings = np.where(drawn.random((40, 30)) < 0.4, drawn.integers(1, 6, (40, 30)), 0)
+        train = sparse.csr_array(ratings.astype(np.float32))
+        model = method("als")(k=2, scale=(1, 5)).fit(train)
+        model.save("model.npz")
+        np.save("expected.npy", model.predict(*train.nonzero()).values)
+        np.save("pairs.npy", train.nonzero())
+    """
+    asked = """
+        import numpy as np
+        from cfmf.factorization.model import Factorization
+        found = Factorization.load("model.npz").predict(*np.load("pairs.npy")).values
+        np.testing.assert_array_equal(found, np.load("expected.npy"))
+    """
+    ran(light, fitted, tmp_path)
+    ran(light, asked, tmp_path)
+
+
+def test_what_needs_an_extra_names_it(light, tmp_path):
+    code = """
+        import numpy as np
+        from scipy import sparse
+        from cfmf.methods.registry import method
+        try:
+            method("mf")().fit(sparse.csr_array(np.ones((9, 9), np.float32)))
+        except ImportError as error:
+            print(error)
+    """
+    assert "pip install 'cfmf[torch]'" in ran(light, code, tmp_path)
