@@ -19,6 +19,7 @@ include: "rules/neighbours.smk"
 include: "rules/factorization.smk"
 include: "rules/adaptive.smk"
 include: "rules/blend.smk"
+include: "rules/foreign.smk"
 include: "rules/evaluation.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"
@@ -49,6 +50,7 @@ rule folds:
     input:
         plan.studied("folds"),
         plan.studied("fold_rows"),
+        plan.studied("fold_table", format="csv"),
 
 
 rule matrices:
@@ -101,7 +103,8 @@ rule all:
         plan.studied("report_static"),
         plan.studied("report_figures"),
         rules.ratings.input,
-        rules.folds.input,
+        plan.studied("folds"),
+        plan.studied("fold_rows"),
         rules.matrices.input,
         rules.similarity.input,
         rules.neighbours.input,

@@ -47,7 +47,9 @@ plan = Plan(
 wildcard_constraints:
     dataset="|".join(plan.datasets),
     fold="|".join(sorted({fold for folds in plan.folds.values() for fold in folds})),
-    method="|".join(dict.fromkeys([*plan.methods, *plan.blends, *plan.adaptive])),
+    method="|".join(
+        dict.fromkeys([*plan.methods, *plan.blends, *plan.foreign, *plan.adaptive])
+    ),
     k="[1-9][0-9]*",
     reg=rf"{INFERRED}|[0-9]+(\.[0-9]+)?",
     round="[1-9][0-9]*",

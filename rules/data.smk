@@ -84,6 +84,32 @@ rule split_ratings:
         "../scripts/split_ratings.py"
 
 
+rule export_fold:
+    """One fold as a plain table of raw ids, for tools other than this one; test without ratings."""
+    input:
+        ratings=result("ratings"),
+        users=result("users"),
+        titles=result("items"),
+        folds=result("folds"),
+        rows=result("fold_rows"),
+        code=code("export_fold"),
+    output:
+        table=result("fold_table"),
+    log:
+        log_of("export_fold"),
+    benchmark:
+        benchmark_of("export_fold")
+    wildcard_constraints:
+        format="csv|parquet",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=megabytes(500, 40),
+        runtime=minutes(10, 0.5),
+    script:
+        "../scripts/export_fold.py"
+
+
 rule plan_study:
     """What is compared and how, before any method is scored on test.
 

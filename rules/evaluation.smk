@@ -6,6 +6,7 @@ EVERY_METHOD = [
     *plan.in_area("neighbours"),
     *plan.in_area("factorization"),
     *plan.blends,
+    *plan.foreign,
 ]
 RESAMPLING = ("bootstrap_repeats", "seed", "ci_level")
 

@@ -136,7 +136,7 @@ class Method(BaseModel):
 
     name: ClassVar[str] = ""
     label: ClassVar[str] = ""
-    family: ClassVar[Literal["baseline", "neighbours", "factorization"]]
+    family: ClassVar[Literal["baseline", "neighbours", "factorization", "foreign"]]
     can: ClassVar[frozenset[Capability]] = frozenset()
     neighbours_of: ClassVar[Literal["", "users", "items"]] = ""
     shared_pass: ClassVar[str] = ""

@@ -21,7 +21,10 @@ NAME = "[a-z0-9][a-z0-9-]{0,59}"
 FAMILIES = ("baseline", "neighbours", "factorization")
 BLEND = "blend-"
 """What the names of blends begin with; no method's does."""
+FOREIGN = "foreign"
+"""The family of predictions of other tools where the config gives none."""
 _of_config: dict[str, type[Method]] = {}
+_foreign: dict[str, type[Method]] = {}
 
 
 @cache
@@ -63,6 +66,43 @@ def register(blocks: Mapping[str, Any]) -> None:
                     f" {BLEND}"
                 )
             _of_config[name] = load(name, str(block["class"]))
+
+
+def register_predictions(blocks: Mapping[str, Any]) -> None:
+    """Make the names of predictions of other tools known, with the family and label of each.
+
+    They are declared as methods are, and cannot be fitted.
+
+    Parameters
+    ----------
+    blocks
+        The `predictions` block of the config.
+
+    Raises
+    ------
+    ValueError
+        If a method or a blend could have that name.
+    """
+    _foreign.clear()
+    for name, block in blocks.items():
+        if name in methods() or is_blend(name):
+            raise ValueError(
+                f"predictions.{name} has the name of a method or of a blend; choose one that no"
+                f" method has and that does not begin with {BLEND}"
+            )
+        declared = {
+            "name": name,
+            "label": block.get("label") or name,
+            "family": block.get("family", FOREIGN),
+            "uses": frozenset(block.get("uses", ())),
+            "__module__": __name__,
+        }
+        _foreign[name] = type("Foreign", (Method,), declared)
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name is that of predictions of another tool."""
+    return name in _foreign
 
 
 def load(name: str, path: str) -> type[Method]:
@@ -110,7 +150,7 @@ def method(name: str) -> type[Method]:
 
 def label(name: str) -> str:
     """What the report calls a method; its name where it has no label or is not known."""
-    found = methods().get(name)
+    found = declared(name)
     return (found.label if found else "") or name
 
 
@@ -122,7 +162,14 @@ def family(name: str) -> str:
     ValueError
         If neither has that name.
     """
-    return "blend" if is_blend(name) else method(name).family
+    if is_blend(name):
+        return "blend"
+    return (_foreign.get(name) or method(name)).family
+
+
+def declared(name: str) -> type[Method] | None:
+    """What is declared of a method or of predictions of another tool; None if unknown."""
+    return methods().get(name) or _foreign.get(name)
 
 
 def is_blend(name: str) -> bool:
@@ -162,7 +209,7 @@ def uses(name: str) -> list[str]:
 
     Where methods are chosen or ranked, those that use more than others are named apart.
     """
-    found = methods().get(name)
+    found = declared(name)
     return [use for use in USES if found and use in found.uses]
 
 

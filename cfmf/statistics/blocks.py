@@ -178,7 +178,9 @@ def composites(selected: pd.DataFrame) -> pd.DataFrame:
     wide = rows.pivot_table(index=["fold", "method"], columns="split", values="value").reset_index()
     wide = wide.assign(family=wide["method"].map(family))
     wide = wide[wide["family"].isin(COMPOSITES) & ~wide["method"].map(uses).astype(bool)]
-    wide = wide.sort_values(["validation", "method"])
+    # Validation knows nothing of predictions of other tools.
+    wide = wide.reindex(columns=["fold", "method", "family", "validation", "test"])
+    wide = wide.dropna(subset="validation").sort_values(["validation", "method"])
     taken = wide.drop_duplicates(["fold", "family"]).sort_values(["fold", "family"])
     named = taken.assign(taken=taken["method"], method=taken["family"].map(COMPOSITES))
     named = named.rename(columns={"test": "value"}).rename_axis(columns=None)

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from string import Formatter
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,7 +31,13 @@ Block = Mapping[str, Any]
 def disagreement(config: Block) -> str | None:
     """The first disagreement of a config that its schema finds valid, or None."""
     return next(
-        itertools.chain(_datasets(config), _methods(config), _blends(config), _sections(config)),
+        itertools.chain(
+            _datasets(config),
+            _methods(config),
+            _blends(config),
+            _predictions(config),
+            _sections(config),
+        ),
         None,
     )
 
@@ -200,6 +207,30 @@ def _blends(config: Block) -> Iterator[str]:
         for member in members:
             if member not in known:
                 yield f"blends.{name} lists {member}; choose from {', '.join(known)}"
+
+
+def _predictions(config: Block) -> Iterator[str]:
+    """Patterns of files with unknown fields, or without one that tells the files apart."""
+    datasets = config["study"]["datasets"]
+    several = {
+        "fold": max(len(studied_folds(config["datasets"][name])) for name in datasets) > 1,
+        "dataset": len(datasets) > 1,
+        "seed": False,
+    }
+    for name, block in config["predictions"].items():
+        where = f"predictions.{name}.files is {block['files']!r}"
+        try:
+            fields = {
+                field for _, field, _, _ in Formatter().parse(block["files"]) if field is not None
+            }
+            block["files"].format(**dict.fromkeys(several, "1"))
+        except (ValueError, LookupError):
+            fields = {""}
+        if not fields <= set(several):
+            yield f"{where}; between braces it may have {', '.join(several)} only"
+        for field, needed in several.items():
+            if needed and field not in fields:
+                yield f"{where}, one file for every {field}; add {{{field}}}"
 
 
 def _sections(config: Block) -> Iterator[str]:

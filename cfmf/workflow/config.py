@@ -80,6 +80,10 @@ def check(config: dict[str, Any]) -> None:
             f"The config is not valid: {complaint(first)}. config/README.md explains every key."
         )
     _without_published(config)
+    try:
+        registry.register_predictions(config["predictions"])
+    except ValueError as error:
+        raise ConfigError(f"The config is not valid: {error}.") from error
     fault = disagreement(config)
     if fault is not None:
         raise ConfigError(f"The config is not valid: {fault}.")

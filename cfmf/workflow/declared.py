@@ -28,6 +28,7 @@ TEST_SCORES = {
     "neighbours": {"file": "metrics.tsv"},
     "point": {"file": "metrics.tsv"},
     "blend": {"file": "metrics.tsv"},
+    "foreign": {"file": "metrics.tsv"},
     "evaluation": {"table": "metrics"},
 }
 """Results that have scores on test, as `Results.all` takes them."""
@@ -52,7 +53,7 @@ def plan_of(declared: Mapping[str, Any], folds: Mapping[str, Any]) -> dict[str, 
     statistics, methods = declared["statistics"], list(declared["methods"])
     ratio, number = size_ratio(folds, declared["folds"]), len(declared["folds"])
     pair = [statistics["primary"], statistics["control"]]
-    others = [name for name in methods if name not in pair]
+    others = [name for name in (*methods, *declared.get("predictions", ())) if name not in pair]
     pairs = [list(pair) for pair in nested(declared["blends"])]
     families = {
         PRIMARY: [list(COMPOSITES.values()), pair],

@@ -51,7 +51,7 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     log.info("%s started with %d threads", snakemake.rule, snakemake.threads)
     log.info("run by %s", sys.executable)
     log.info("runs with %s", json.dumps({"versions": versions(), "machine": machine()}))
-    _register(snakemake.config.get("methods") or {}, log)
+    _register(snakemake.config, log)
     before = prefix(snakemake.log[0])
     try:
         verify(snakemake.input, before)
@@ -80,8 +80,8 @@ class _Printable(logging.Formatter):
         return printable(super().format(record), keep="\n\t")
 
 
-def _register(blocks: Mapping[str, Any], log: logging.Logger) -> None:
-    """Make the methods known that a config names as `module:Class`.
+def _register(config: Mapping[str, Any], log: logging.Logger) -> None:
+    """Make the methods known that a config names as `module:Class`, and foreign predictions.
 
     Only where the job's script has imported the registry: the others ask for no method, need not
     have what methods import, and do not depend on its code.
@@ -89,7 +89,8 @@ def _register(blocks: Mapping[str, Any], log: logging.Logger) -> None:
     registry = sys.modules.get("cfmf.methods.registry")
     if registry is None:
         return
-    for name, block in blocks.items():
+    registry.register_predictions(config.get("predictions") or {})
+    for name, block in (config.get("methods") or {}).items():
         try:
             registry.register({name: block})
         except ValueError as error:

@@ -39,6 +39,7 @@ BELOW_HOME = {
     "audit": "ratings/audit.json",
     "folds": "folds/folds.json",
     "fold_rows": "folds/folds.npz",
+    "fold_table": "folds/{fold}.{format}",
     "plan": "plan.json",
     "first_plan": "plan/first.json",
     "matrix": "matrices/{fold}/{part}.npz",
@@ -53,6 +54,7 @@ BELOW_HOME = {
     "adaptive": ADAPTIVE + "{file}",
     "factorization": FACTORIZATION + "{file}",
     "blend": "blends/{method}/{file}",
+    "foreign": "foreign/{method}/{file}",
     "round": FACTORIZATION + "rounds/{round}/points.tsv",
     "measured": "evaluation/measured/{method}/{table}.tsv",
     "evaluation": "evaluation/{table}.tsv",
@@ -77,6 +79,7 @@ JOBS = {
     "retrieve_ratings": "",
     "parse_ratings": "",
     "split_ratings": "",
+    "export_fold": "{fold}.{format}",
     "plan_study": "",
     "revise_plan": "",
     "build_matrices": "{fold}",
@@ -94,6 +97,7 @@ JOBS = {
     "compare_generators": "",
     "predict_first_row": "",
     "blend_methods": "{method}",
+    "score_predictions": "{method}",
     "evaluate_methods": "",
     "measure_method": "{method}",
     "measure_scaling": "",
@@ -132,7 +136,7 @@ def wildcards(name: str, given: str | Path) -> dict[str, str]:
 
 def settings_of(given: str | Path) -> tuple[str, str, str]:
     """Method, k and reg of a file of a method's setting, as tables have them: empty without one."""
-    for name in ("blend", "neighbours"):
+    for name in ("blend", "foreign", "neighbours"):
         with suppress(ValueError):
             return wildcards(name, given)["method"], "", ""
     found = wildcards("point", given)

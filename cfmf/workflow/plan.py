@@ -43,6 +43,8 @@ class Plan:
         Methods of `tuning.adaptive`; none where it is disabled.
     blends
         Members of each blend, by the name that tables have for it.
+    foreign
+        Predictions of other tools: the block of the config of each.
     folds
         Names of the folds of each data set.
     same_ratings
@@ -60,6 +62,7 @@ class Plan:
         adaptive = tuning["adaptive"]
         self.adaptive: list[str] = adaptive["methods"] if adaptive["enabled"] else []
         self.blends = registry.blends(config["blends"], self.methods)
+        self.foreign: dict[str, dict[str, Any]] = config["predictions"]
         described = {name: config["datasets"][name] for name in self.datasets}
         self.folds = {name: studied_folds(one) for name, one in described.items()}
         self.same_ratings = same_ratings(described)
@@ -187,6 +190,20 @@ class Plan:
             files += [f"{name}.parquet" for name in names]
         return [*found, *filled(layout.result("published"), file=files)]
 
+    def foreign_seeds(self, name: str) -> list[str]:
+        """Seeds of the predictions of another tool; one empty text without any."""
+        seeded = "{seed}" in self.foreign[name]["files"]
+        return [str(seed) for seed in self.seeds] if seeded else [""]
+
+    def foreign_files(self, dataset: str, name: str) -> list[str]:
+        """The files of predictions of another tool: of each fold, one for each seed."""
+        pattern = str(Path(self.foreign[name]["files"]).expanduser())
+        return [
+            pattern.format(dataset=dataset, fold=fold, seed=seed)
+            for fold in self.folds[dataset]
+            for seed in self.foreign_seeds(name)
+        ]
+
     def jobs(self, kind: str, dataset: str, blocks: list[str]) -> list[str]:
         """The `log` or `benchmark` of each job of a data set but that of the report.
 
@@ -202,6 +219,7 @@ class Plan:
             "measure_scaling": self.config["evaluation"]["scaling"]["enabled"],
             "tune_adaptively": bool(self.adaptive),
             "render_report": False,
+            "export_fold": False,
             "compare_datasets": False,
         }
         found = []
@@ -221,6 +239,7 @@ class Plan:
                     found += filled(pattern, method=method, round=rounds)
             else:
                 own = {"tune_adaptively": self.adaptive, "blend_methods": [*self.blends]}
+                own |= {"score_predictions": [*self.foreign]}
                 every = own.get(rule, self.methods)
                 found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)
         return found
@@ -251,6 +270,7 @@ class Plan:
             "sealed": sealed_folds(self.config["datasets"][dataset]),
             "methods": {name: self.config["methods"][name] for name in self.methods},
             "blends": self.blends,
+            **({"predictions": self.foreign} if self.foreign else {}),
             "seeds": self.seeds,
             "tuning": {key: self.config["tuning"][key] for key in ("seconds", "grow", "trials")},
             "evaluation": {key: self.config["evaluation"][key] for key in ("fold", "trimming")},
@@ -273,9 +293,11 @@ class Plan:
 
 
 def area(method: str) -> str:
-    """Whose rules run it: `blend`; of methods `factorization` with a job for each point, or not."""
+    """Whose rules run it: `blend` or `foreign`; of methods `factorization` if a point is a job."""
     if registry.is_blend(method):
         return "blend"
+    if registry.is_foreign(method):
+        return "foreign"
     return "factorization" if method_named(method).job_per_point else "neighbours"
 
 

@@ -19,7 +19,7 @@ from cfmf.workflow.layout import ROOT, job_of, prefix, result, wildcards
 
 SCORING = (
     *("predict_block", "predict_neighbours", "train_factorization"),
-    *("measure_method", "tune_adaptively", "blend_methods"),
+    *("measure_method", "tune_adaptively", "blend_methods", "score_predictions"),
 )
 """Rules that score on test. The published search does too; no study of sealed folds may have it."""
 RECORDS = f"{ROOT}sealed_scores"

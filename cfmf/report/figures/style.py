@@ -14,7 +14,7 @@ from functools import cache
 
 import plotly.graph_objects as go
 
-from cfmf.methods.registry import FAMILIES, family, is_blend, methods
+from cfmf.methods.registry import FAMILIES, FOREIGN, declared, family, is_blend, methods
 
 Words = Callable[[str], str]
 """Gives the text for a key of the string catalogue."""
@@ -53,11 +53,12 @@ SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b344
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
 
 SYMBOLS = {**dict(zip(FAMILIES, ("square", "circle", "diamond"), strict=True)), "blend": "star"}
+SYMBOLS[FOREIGN] = "triangle-up"
 
 
 def kind(method: str) -> str:
     """The family of a method or blend; empty of a method that is no longer installed."""
-    return family(method) if is_blend(method) or method in methods() else ""
+    return family(method) if is_blend(method) or declared(method) else ""
 
 
 def symbol(method: str) -> str:

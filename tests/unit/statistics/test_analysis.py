@@ -266,6 +266,24 @@ def test_a_composite_that_is_the_declared_pair_is_compared_once(small, block):
     assert rows["family_size"].tolist() == [1]
 
 
+def test_foreign_predictions_meet_the_control_and_are_the_best_of_no_family(make_study, block):
+    effects = {"user-knn": 0.0, "mf": -0.03, "theirs": -0.2}
+    metrics, users = make_study(("mf",), ("user-knn", "theirs"), effects=effects, ks=("4", "16"))
+    chosen = selection.choose(metrics)
+    unknown = (metrics["method"] == "theirs") & (metrics["split"] == "validation")
+    registry.register_predictions({"theirs": {"family": "neighbours"}})
+    try:
+        measured = analysis.Measured(metrics[~unknown], chosen, users)
+        found = analysis.analyse(measured, block).tables()["tests"]
+        taken = set(measured.best["taken"])
+    finally:
+        registry.register_predictions({})
+    rows = found[(found["family"] == names.AGAINST) & (found["test"] == names.CORRECTED_T)]
+    assert set(zip(rows["group_a"], rows["group_b"], strict=True)) == {("theirs", "user-knn")}
+    assert rows["effect"].tolist() == [pytest.approx(-0.2, abs=0.01)]
+    assert taken == {"mf", "user-knn"}
+
+
 def test_blends_are_compared_with_their_parts_and_with_nothing_else(make_study, block):
     """A blend of both that is better by 0.02 is found so, and moves no other comparison."""
     effects = {"mf": -0.03, "blend-f": -0.031, "blend-both": -0.051, "blend-n": -0.01}

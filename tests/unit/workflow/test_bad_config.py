@@ -146,6 +146,27 @@ WHOLES = {
         "blends.mine lists svd; choose from",
     ),
     "a blend of nothing": ("blends: {mine: []}", "blends.mine"),
+    "predictions named as a method": (
+        "predictions: {mf: {files: 'a/{fold}.csv'}}",
+        "predictions.mf has the name of a method",
+    ),
+    "predictions named as a blend": (
+        "predictions: {blend-a: {files: 'a/{fold}.csv'}}",
+        "predictions.blend-a has the name of a method or of a blend",
+    ),
+    "one file of predictions for all folds": (
+        "predictions: {mine: {files: a.csv}}",
+        "predictions.mine.files is 'a.csv', one file for every fold; add {fold}",
+    ),
+    "an unknown field in a path of predictions": (
+        "predictions: {mine: {files: 'a/{fold}/{user}.csv'}}",
+        "between braces it may have fold, dataset, seed only",
+    ),
+    "a brace left open in a path of predictions": (
+        "predictions: {mine: {files: 'a/{fold.csv'}}",
+        "between braces it may have fold, dataset, seed only",
+    ),
+    "predictions without files": ("predictions: {mine: {label: Mine}}", "predictions.mine"),
     "a blend named as a path": ("blends: {a/b: [mf]}", "blends: 'a/b'"),
     "a method named as a path": (
         'methods: {a/b: {class: "x:Y"}}',

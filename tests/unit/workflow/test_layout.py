@@ -10,7 +10,7 @@ from cfmf.workflow.layout import Results, hash_file, job_path, prefix, result, w
 WORDS = {
     "dataset": "ml-100k", "fold": "u1", "part": "fit", "method": "user-knn", "file": "x.tsv",
     "table": "metrics", "k": "4", "reg": "0.01", "scatteritem": "1-of-3", "job": "a/b/c",
-    "round": "2",
+    "round": "2", "format": "csv",
 }  # fmt: skip
 
 

@@ -85,6 +85,28 @@ def test_results_of_a_blend(plan):
     assert plan.declared("tiny")["blends"] == plan.blends
 
 
+def test_results_of_predictions_of_another_tool(plan):
+    files = "mine/{dataset}/{fold}-{seed}.csv"
+    config = {**plan.config, "predictions": {"mine": {"files": files}}}
+    check(config)
+    one = Plan(config, NotImplemented)
+    try:
+        path = "results/tiny/foreign/mine/m.tsv"
+        assert one.of_method("tiny", "mine", "m.tsv") == [path]
+        assert layout.settings_of(path) == ("mine", "", "")
+        assert one.foreign_files("tiny", "mine") == [
+            f"mine/tiny/f{fold}-{seed}.csv" for fold in (1, 2, 3) for seed in (1, 2)
+        ]
+        assert "results/tiny/logs/score_predictions/mine.log" in one.jobs("log", "tiny", [])
+        assert one.declared("tiny")["predictions"]["mine"]["family"] == "foreign"
+        assert "predictions" not in plan.declared("tiny")
+        assert not any("mine" in held for held in (one.methods, *one.blends.values()))
+        assert (registry.family("mine"), registry.label("mine")) == ("foreign", "mine")
+    finally:
+        check({**plan.config, "predictions": {}})
+    assert not registry.is_foreign("mine")
+
+
 def test_blends_are_compared_with_those_of_some_of_their_members():
     found = registry.nested({"a": ["x", "y"], "b": ["x"], "c": ["y", "z"], "d": ["y", "x"]})
     assert found == [("a", "b"), ("d", "b")]
