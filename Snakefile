@@ -12,6 +12,11 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+container: config["container"]
+
+
 include: "rules/scoring.smk"
 include: "rules/data.smk"
 include: "rules/matrices.smk"
