@@ -13,24 +13,26 @@ import json
 import math
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy import sparse
 
+from cfmf.data.matrices import build_matrix
+from cfmf.evaluation.conformal import Radii, interval
 from cfmf.files import atomic_write
 from cfmf.methods import registry
 from cfmf.methods.base import Method
 from cfmf.models import Explanation, Model
-from cfmf.neighbours.biases import Biases, fit_biases, tuned_regs
-from cfmf.observed import stored_matrix
+from cfmf.neighbours.biases import REGS, Biases, fit_biases, tuned_regs
+from cfmf.observed import row_numbers, stored_matrix
 
 SUFFIX = ".cfmf"
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -44,6 +46,33 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Id = int | str
 
 
+class Interval(BaseModel):
+    """Radii of one coverage by the length of the history; see `cfmf.evaluation.conformal.Radii`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    lowest: Annotated[tuple[int, ...], Field(min_length=1)]
+    radii: tuple[Annotated[Number, Field(ge=0)] | None, ...]
+
+    @model_validator(mode="after")
+    def _of_groups(self) -> Self:
+        if len(self.radii) != len(self.lowest) or list(self.lowest) != sorted({0, *self.lowest}):
+            raise ValueError("the groups of histories do not increase from 0, one radius each")
+        return self
+
+    @classmethod
+    def of(cls, radii: Radii) -> Interval:
+        """As a file holds them."""
+        held = tuple(one if np.isfinite(one) else None for one in radii.radii)
+        return cls(coverage=radii.coverage, lowest=radii.lowest, radii=held)
+
+    def known(self) -> Radii:
+        """As predictions use them."""
+        held = tuple(np.inf if one is None else one for one in self.radii)
+        return Radii(self.lowest, held, self.coverage)
+
+
 class About(BaseModel):
     """What a file of a model reports about itself, as its `about.json` has it.
 
@@ -55,8 +84,8 @@ class About(BaseModel):
         Its class, `module:Class`.
     scale
         Lowest and highest rating.
-    radii
-        Half the width of the interval that has each coverage ("0.9"), in rating units; None where
+    intervals
+        One for each coverage, as `cfmf.evaluation.conformal.Radii` has them; a radius is None where
         there were too few validation ratings to bound it.
     provenance
         Where the model comes from: data, hashes, versions.
@@ -69,7 +98,7 @@ class About(BaseModel):
     settings: dict[str, Any]
     model: str
     scale: tuple[Number, Number]
-    radii: dict[str, Annotated[Number, Field(ge=0)] | None] = {}
+    intervals: tuple[Interval, ...] = ()
     provenance: dict[str, Any] = {}
 
 
@@ -147,22 +176,21 @@ class Saved:
         """Number of training ratings of each item, int64."""
         return np.bincount(self.seen.indices, minlength=self.seen.shape[1])
 
-    def radius(self, coverage: float) -> float:
-        """Half the width of the interval with a coverage, in rating units.
+    def radii(self, coverage: float) -> Radii:
+        """Half the widths of the intervals that have a coverage.
 
         Raises
         ------
         ValueError
-            If the file has no interval with this coverage.
+            If the file has no intervals with this coverage.
         """
-        held = {float(one): radius for one, radius in self.about.radii.items()}
+        held = {one.coverage: one for one in self.about.intervals}
         if coverage not in held:
-            known = ", ".join(self.about.radii) or "none"
+            known = ", ".join(map(str, held)) or "none"
             raise ValueError(
-                f"the model has no interval with a coverage of {coverage:g}; it has {known}"
+                f"the model has no intervals with a coverage of {coverage:g}; it has {known}"
             )
-        radius = held[coverage]
-        return np.inf if radius is None else radius
+        return held[coverage].known()
 
     def values(
         self, users: NDArray[np.int64], items: NDArray[np.int64]
@@ -182,7 +210,7 @@ class Saved:
         return values, is_fallback
 
     def predict(
-        self, users: Sequence[Any], items: Sequence[Any], coverage: float | None = None
+        self, users: Iterable[Any], items: Iterable[Any], coverage: float | None = None
     ) -> pd.DataFrame:
         """Predicted ratings of pairs of ids.
 
@@ -197,10 +225,12 @@ class Saved:
         the interval, and is_fallback: nothing specific to the pair is known. Where a user or item
         is unknown, the prediction is the mean rating, plus the bias of the one that is known.
         """
+        users, items = list(users), list(items)
         numbers = self.names.numbers("user", users), self.names.numbers("item", items)
         values, is_fallback = self.values(*numbers)
         table = pd.DataFrame({"user": users, "item": items})
-        return table.assign(**self._shown(values, coverage), is_fallback=is_fallback)
+        shown = self._shown(numbers[0], values, coverage)
+        return table.assign(**shown, is_fallback=is_fallback)
 
     def recommend(
         self,
@@ -228,17 +258,68 @@ class Saved:
         Columns user, rank, item, title, prediction, low, high, is_fallback and explanation.
         """
         ids = list(dict.fromkeys(self.names.users if users is None else users))
-        found = []
-        for one, number in zip(ids, self.names.numbers("user", ids), strict=True):
-            items, values, is_fallback = self._best(int(number), top)
-            table = pd.DataFrame({"user": [one] * len(items), "rank": range(1, len(items) + 1)})
-            table["item"] = [self.names.items[item] for item in items]
-            table["title"] = [self.names.title(item) for item in items]
-            table = table.assign(**self._shown(values, coverage), is_fallback=is_fallback)
-            if explained:
-                table["explanation"] = [self._because(number, item, explained) for item in items]
-            found.append(table)
-        return pd.concat(found, ignore_index=True)
+        numbers = self.names.numbers("user", ids)
+        at_once = max(1, PAIRS // len(self.names.items))
+        blocks = [
+            self._best(numbers[start : start + at_once], top)
+            for start in range(0, len(ids), at_once)
+        ]
+        counts, items, values, is_fallback = (
+            np.concatenate(one) for one in zip(*blocks, strict=True)
+        )
+        owners = np.repeat(np.arange(len(ids)), counts)
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        table = pd.DataFrame(
+            {
+                "user": [ids[owner] for owner in owners],
+                "rank": np.arange(len(items)) - first + 1,
+                "item": [self.names.items[item] for item in items],
+                "title": [self.names.title(item) for item in items],
+                **self._shown(numbers[owners], values, coverage),
+                "is_fallback": is_fallback,
+            }
+        )
+        if explained:
+            pairs = zip(numbers[owners].tolist(), items.tolist(), strict=True)
+            table["explanation"] = [self._because(*pair, explained) for pair in pairs]
+        return table
+
+    def with_ratings(self, users: Sequence[Any], items: Sequence[Any], ratings: ArrayLike) -> Saved:
+        """The model that also knows the ratings of new users, without being fitted again.
+
+        A user whom the model knows is a new one from then on: give all ratings of theirs, the old
+        ones too. Items that the model does not know are left out.
+
+        Raises
+        ------
+        ValueError
+            If the method cannot learn of new users, or a rating is not finite or occurs twice.
+        """
+        given = pd.DataFrame({"user": users, "item": self.names.numbers("item", items)})
+        given["rating"] = np.asarray(ratings, np.float32)
+        given = given[given["item"] >= 0]
+        given["user"], ids = pd.factorize(given["user"])
+        shape = len(ids), len(self.names.items)
+        new = build_matrix(given, np.arange(len(given)), *shape)
+        if not np.isfinite(new.data).all():
+            raise ValueError("a rating is not a finite number; correct it or leave it out")
+        try:
+            model = self.model.fold_in(new)
+        except NotImplementedError:
+            raise ValueError(
+                f"{self.about.method} cannot learn of new users; fit it again with their ratings"
+            ) from None
+        unbiased = replace(self.fallback, user=np.zeros(len(ids)))
+        left = np.bincount(row_numbers(new), unbiased.residuals(new), len(ids))
+        bias = left / (np.diff(new.indptr) + REGS[0])
+        known = sparse.csr_array((np.ones(new.nnz, bool), new.indices, new.indptr), shape)
+        return replace(
+            self,
+            model=model,
+            names=replace(self.names, users=[*self.names.users, *ids.tolist()]),
+            seen=sparse.csr_array(sparse.vstack([self.seen, known])),
+            fallback=replace(self.fallback, user=np.append(self.fallback.user, bias)),
+        )
 
     def explain(self, user: Any, item: Any) -> Explanation:
         """Why the rating of a pair of ids is predicted.
@@ -275,25 +356,45 @@ class Saved:
         named = (f"{self.part_name(one.kind, one.number)} {one.contribution:+.2f}" for one in parts)
         return "; ".join(named)
 
-    def _best(
-        self, user: int, top: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
-        items = np.arange(len(self.names.items))
-        if user >= 0:
-            rated = self.seen.indices[self.seen.indptr[user] : self.seen.indptr[user + 1]]
-            items = np.delete(items, rated)
-        values, is_fallback = self.values(np.full(len(items), user), items)
-        order = np.lexsort((items, -self.popularity[items], -values))[:top]
-        return items[order], values[order], is_fallback[order]
+    def _best(self, users: NDArray[np.int64], top: int) -> tuple[NDArray[Any], ...]:
+        """How many items are recommended to each user, by number, and what these are.
 
-    def _shown(self, values: NDArray[np.float32], coverage: float | None) -> dict[str, Any]:
+        Of all users together: the items, their predictions, and whether these are fallbacks.
+        """
+        shape = len(users), len(self.names.items)
+        values, is_fallback = self.values(
+            np.repeat(users, shape[1]), np.tile(range(shape[1]), shape[0])
+        )
+        scores = values.reshape(shape)
+        chosen = []
+        for user, row in zip(users, scores, strict=True):
+            if user >= 0:
+                row[
+                    self.seen.indices[self.seen.indptr[user] : self.seen.indptr[user + 1]]
+                ] = -np.inf
+            left = int(np.count_nonzero(row > -np.inf))
+            order = np.lexsort((np.arange(shape[1]), -self.popularity, -row))
+            chosen.append(order[: min(top, left)])
+        counts = np.array([len(one) for one in chosen])
+        items = np.concatenate(chosen)
+        at = np.repeat(np.arange(shape[0]), counts) * shape[1] + items
+        return counts, items, values[at], is_fallback[at]
+
+    def _shown(
+        self, users: NDArray[np.int64], values: NDArray[np.float32], coverage: float | None
+    ) -> dict[str, NDArray[np.float32]]:
         """Predictions, and ends of their intervals, clipped to the scale."""
-        ends = {"prediction": values}
+        low, high = self.about.scale
+        found = {"prediction": np.clip(values, np.float32(low), np.float32(high))}
         if coverage is not None:
-            radius = np.float32(self.radius(coverage))
-            ends |= {"low": values - radius, "high": values + radius}
-        low, high = map(np.float32, self.about.scale)
-        return {name: np.clip(one, low, high) for name, one in ends.items()}
+            # An unknown user has no history.
+            history = np.append(np.diff(self.seen.indptr), 0)[users]
+            reach = self.radii(coverage).of(history)
+            ends = interval(values, reach, self.about.scale)
+            found |= dict(
+                zip(("low", "high"), (end.astype(np.float32) for end in ends), strict=True)
+            )
+        return found
 
 
 def saved(
@@ -302,7 +403,7 @@ def saved(
     train: sparse.csr_array,
     names: Names,
     *,
-    radii: Mapping[str, float] | None = None,
+    radii: Iterable[Radii] = (),
     provenance: Mapping[str, Any] | None = None,
 ) -> Saved:
     """A fitted model with what is needed to ask it by ids.
@@ -312,7 +413,7 @@ def saved(
     train
         What it was fitted to: users × items, CSR.
     radii
-        As in `About`; infinite ones too.
+        Of its predictions' intervals, one for each coverage.
 
     Raises
     ------
@@ -332,7 +433,7 @@ def saved(
         settings=method.model_dump(mode="json"),
         model=f"{kind.__module__}:{kind.__qualname__}",
         scale=(float(low), float(high)),
-        radii={key: one if np.isfinite(one) else None for key, one in (radii or {}).items()},
+        intervals=tuple(map(Interval.of, radii)),
         provenance=dict(provenance or {}),
     )
     seen = sparse.csr_array((np.ones(train.nnz, bool), train.indices, train.indptr), train.shape)

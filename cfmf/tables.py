@@ -57,6 +57,8 @@ COLUMNS = {
 NAMES = ["user", "title", "similar", "part"]
 """Columns of ids and titles: of the user 0305344 and the film 1917 neither is a quantity."""
 TEXT = dict.fromkeys([*KEYS, *NAMES, "member"], str)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of texts that spreadsheets compute."""
 MEASURED = {
     "cold_start": "intervals",
     "ranking": "intervals",
@@ -88,6 +90,44 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
         table[expected].to_csv(
             temporary, sep="\t", index=False, float_format="%.9g", quoting=quoting
         )
+
+
+def write_rows(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table for other programs, in the format that the name ends with, whole or not at all.
+
+    Texts that a spreadsheet would compute, as `=1+1`, get an apostrophe in CSV and TSV.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in .csv, .tsv, .parquet or .jsonl.
+    """
+    path = Path(path)
+    with atomic_write(path) as temporary:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        elif path.suffix == ".jsonl":
+            table.to_json(temporary, orient="records", lines=True, force_ascii=False)
+        elif path.suffix in (".csv", ".tsv"):
+            temporary.write_text(delimited(table, path.suffix), encoding="utf-8", newline="")
+        else:
+            raise ValueError(f"{path} must end in .csv, .tsv, .parquet or .jsonl; rename it")
+
+
+def delimited(table: pd.DataFrame, suffix: str = ".csv") -> str:
+    """A table as text, with numbers of six significant digits; see `write_rows`."""
+    harmless = {
+        name: table[name].map(lambda one: f"'{one}" if str(one).startswith(FORMULA) else one)
+        for name in table.columns
+        if not pd.api.types.is_numeric_dtype(table[name])
+    }
+    return table.assign(**harmless).to_csv(
+        sep="," if suffix == ".csv" else "\t",
+        index=False,
+        float_format="%.6g",
+        lineterminator="\n",
+        quoting=csv.QUOTE_MINIMAL,
+    )
 
 
 def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:

@@ -20,16 +20,15 @@ LAYERS = [
     ["data"],
     ["neighbours", "factorization"],
     ["methods"],
-    ["lattice", "selection", "metrics", "convergence", "training", "tuning", "prediction",
-     "saved"],
-    ["evaluation", "hyperband", "adaptive_search"],
+    ["lattice", "selection", "metrics", "convergence", "training", "tuning", "prediction"],
+    ["evaluation", "hyperband", "adaptive_search", "saved", "inputs"],
     ["statistics"],
     ["verdict"],
     ["published"],
     ["report"],
     ["published.reporting"],
     ["workflow"],
-    ["testing", "cli"],
+    ["testing", "api", "cli"],
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 LINES, PARAMETERS, SCRIPT_LINES, COMMON_LINES = 50, 7, 74, 199

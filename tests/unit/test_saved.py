@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cfmf.evaluation.conformal import Radii
 from cfmf.methods import registry
 from cfmf.saved import Names, Saved, load, save, saved
 from cfmf.testing import example, informed
@@ -23,12 +24,14 @@ NAMES = Names(
     [f"Title {number}" for number in range(TRAIN.shape[1])],
 )
 
+RADII = [Radii((0, 20), (2.0, 1.5), 0.9), Radii((0,), (np.inf,), 0.99)]
+
 
 def fitted(name: str) -> Saved:
     found = registry.method(name)
     method = informed(found(**SHORT[found.iterates], scale=(1, 5)), TRAIN.shape)
     model = method.fit(TRAIN, example().validation)
-    return saved(model, method, TRAIN, NAMES, radii={"0.9": 1.5, "0.99": np.inf})
+    return saved(model, method, TRAIN, NAMES, radii=RADII)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +105,9 @@ def test_an_interval_without_bound_is_the_scale(written):
     table = load(written).predict(["user 0"], [100], 0.99)
     assert table[["low", "high"]].to_numpy().tolist() == [[1, 5]]
     with pytest.raises(
-        ValueError, match=r"no interval with a coverage of 0\.5; it has 0\.9, 0\.99"
+        ValueError, match=r"no intervals with a coverage of 0\.5; it has 0\.9, 0\.99"
     ):
-        load(written).radius(0.5)
+        load(written).radii(0.5)
 
 
 def test_explanations_name_titles_and_users():
