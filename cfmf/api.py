@@ -142,8 +142,8 @@ def fit(
         If the training diverges.
     """
     options = options or Options()
-    given = ratings_of(ratings, layout, options.threads)
     found = registry.method(method)
+    given = ratings_of(ratings, layout, options.threads)
     candidates = found.candidates(dict(settings or {}), given.scale)
     return fit_candidates(given, candidates, options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+from pydantic import ValidationError
 
 from cfmf import __version__, api
 from cfmf.evaluation.conformal import COVERAGE
 from cfmf.methods import registry
-from cfmf.saved import SUFFIX
+from cfmf.saved import SUFFIX, first_fault
 from cfmf.tables import delimited, write_rows
 from cfmf.terminal import printable
 
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     level = logging.WARNING if given.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("cfmf.data").setLevel(logging.WARNING)
     try:
         given.run(given)
     except BrokenPipeError:
@@ -81,6 +83,8 @@ def _message(error: BaseException) -> str:
         return "there is not enough memory; use fewer ratings or another method"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ValidationError):
+        return f"{first_fault(error)}; see docs/reference/methods.md for the settings"
     return str(error) or type(error).__name__
 
 
@@ -142,7 +146,7 @@ def _common_options(parser: argparse.ArgumentParser) -> None:
     )
     reading.add_argument(
         "--duplicates",
-        choices=["error", "drop", "keep-last"],
+        choices=["error", "drop"],
         default="error",
         help="what to do where a user rates an item twice (default: error)",
     )
@@ -236,7 +240,7 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
 
 def _fit(given: argparse.Namespace) -> None:
     settings = dict(_assigned(one, "--set") for one in given.set)
-    settings = {name: yaml.safe_load(text) for name, text in settings.items()}
+    settings = {name: _value(text) for name, text in settings.items()}
     model = api.fit(given.ratings, given.method, settings, _layout(given), _options(given))
     api.save(given.output, model)
     error = model.about.provenance["validation_rmse"]
@@ -317,6 +321,14 @@ def _options(given: argparse.Namespace) -> api.Options:
     if given.threads < 1 or given.seed < 0:
         raise ValueError("--threads must be at least 1, and --seed at least 0")
     return api.Options(seed=given.seed, threads=given.threads)
+
+
+def _value(text: str) -> Any:
+    """A setting: number, list, true, false or null as in JSON; else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _assigned(text: str, option: str) -> tuple[str, str]:

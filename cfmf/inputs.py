@@ -98,7 +98,7 @@ class Layout:
     titles
         A file with the columns item and title; None for none.
     duplicates
-        `error`, `drop` or `keep-last`, for items that a user rates twice.
+        `error` or `drop`, for items that a user rates twice; drop leaves all their ratings out.
     scale
         Lowest and highest rating that can be given; None takes those of the file.
     """
@@ -185,12 +185,8 @@ def read_pairs(path: str | Path, columns: Mapping[str, str] | None = None) -> pd
     if not path.is_file():
         raise ValueError(f"{path} does not exist; give a file with the columns user and item")
     try:
-        if is_parquet(path.name):
-            table = pd.read_parquet(path)
-        elif is_structured(path.name):
-            table = pd.read_json(path, lines=True, dtype=False)
-        else:
-            table = _text_table(path)
+        with tempfile.TemporaryDirectory() as folder:
+            table = _any_table(_staged(path, Path(folder)))
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error}); give a table of text") from error
     places = _places(list(map(str, table.columns)), columns or {}, str(path), ("user", "item"))
@@ -198,8 +194,12 @@ def read_pairs(path: str | Path, columns: Mapping[str, str] | None = None) -> pd
     return pd.DataFrame(found)
 
 
-def _text_table(path: Path) -> pd.DataFrame:
-    """A table of delimited text, all columns as text."""
+def _any_table(path: Path) -> pd.DataFrame:
+    """A table; of delimited text, all columns as text."""
+    if is_parquet(path.name):
+        return pd.read_parquet(path)
+    if is_structured(path.name):
+        return pd.read_json(path, lines=True, dtype=False)
     dialect, header = _dialect(path, sniff(path), "")
     return pd.read_csv(
         path,
@@ -394,12 +394,11 @@ def _whole(ids: list[Any]) -> list[Any]:
 
 
 def _once(table: pd.DataFrame, duplicates: str) -> pd.DataFrame:
-    """Each pair once, by the rule for those that are there twice."""
-    keep: Any = {"drop": False, "keep-last": "last"}.get(duplicates, "first")
-    twice = table.duplicated(["user", "item"], keep=keep)
+    """Each pair once; those that are there twice are left out or refused."""
+    twice = table.duplicated(["user", "item"], keep="first" if duplicates == "error" else False)
     if twice.any() and duplicates == "error":
         raise ValueError(
             f"row {int(np.flatnonzero(twice)[0])} of the data frame rates the same item by the same"
-            f" user again ({twice.sum():,} such rows); set duplicates to drop or keep-last"
+            f" user again ({twice.sum():,} such rows); leave them out, or set duplicates to drop"
         )
     return table[~twice]

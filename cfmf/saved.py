@@ -259,20 +259,11 @@ class Saved:
         """
         ids = list(dict.fromkeys(self.names.users if users is None else users))
         numbers = self.names.numbers("user", ids)
-        at_once = max(1, PAIRS // len(self.names.items))
-        blocks = [
-            self._best(numbers[start : start + at_once], top)
-            for start in range(0, len(ids), at_once)
-        ]
-        counts, items, values, is_fallback = (
-            np.concatenate(one) for one in zip(*blocks, strict=True)
-        )
-        owners = np.repeat(np.arange(len(ids)), counts)
-        first = np.repeat(np.cumsum(counts) - counts, counts)
+        owners, ranks, items, values, is_fallback = self._ranked(numbers, top)
         table = pd.DataFrame(
             {
                 "user": [ids[owner] for owner in owners],
-                "rank": np.arange(len(items)) - first + 1,
+                "rank": ranks,
                 "item": [self.names.items[item] for item in items],
                 "title": [self.names.title(item) for item in items],
                 **self._shown(numbers[owners], values, coverage),
@@ -284,7 +275,7 @@ class Saved:
             table["explanation"] = [self._because(*pair, explained) for pair in pairs]
         return table
 
-    def with_ratings(self, users: Sequence[Any], items: Sequence[Any], ratings: ArrayLike) -> Saved:
+    def with_ratings(self, users: Iterable[Any], items: Iterable[Any], ratings: ArrayLike) -> Saved:
         """The model that also knows the ratings of new users, without being fitted again.
 
         A user whom the model knows is a new one from then on: give all ratings of theirs, the old
@@ -295,7 +286,7 @@ class Saved:
         ValueError
             If the method cannot learn of new users, or a rating is not finite or occurs twice.
         """
-        given = pd.DataFrame({"user": users, "item": self.names.numbers("item", items)})
+        given = pd.DataFrame({"user": list(users), "item": self.names.numbers("item", items)})
         given["rating"] = np.asarray(ratings, np.float32)
         given = given[given["item"] >= 0]
         given["user"], ids = pd.factorize(given["user"])
@@ -355,6 +346,16 @@ class Saved:
             return ""
         named = (f"{self.part_name(one.kind, one.number)} {one.contribution:+.2f}" for one in parts)
         return "; ".join(named)
+
+    def _ranked(self, users: NDArray[np.int64], top: int) -> tuple[NDArray[Any], ...]:
+        """Of all recommendations: place of the user, rank, item, value and is_fallback."""
+        at_once = max(1, PAIRS // len(self.names.items))
+        starts = range(0, len(users), at_once)
+        blocks = [self._best(users[start : start + at_once], top) for start in starts]
+        counts, *found = (np.concatenate(one) for one in zip(*blocks, strict=True))
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        ranks = np.arange(len(first)) - first + 1
+        return np.repeat(np.arange(len(users)), counts), ranks, *found
 
     def _best(self, users: NDArray[np.int64], top: int) -> tuple[NDArray[Any], ...]:
         """How many items are recommended to each user, by number, and what these are.
@@ -544,6 +545,12 @@ def _class_of(about: About) -> type[Model]:
     return found
 
 
+def first_fault(error: ValidationError) -> str:
+    """The first fault that pydantic found, in one line."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
 def _texts(found: Any, name: str) -> list[Any]:
     whole = isinstance(found, list) and all(type(one) in (int, str) for one in found)
     if not whole:
@@ -583,8 +590,7 @@ def _whole(text: str) -> str:
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"about.json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return f"about.json: {first_fault(error)}"
     if isinstance(error, KeyError):
         return f"it has no part {error}"
     return (str(error).splitlines() or [type(error).__name__])[0]
