@@ -36,7 +36,7 @@ examples:
 
 RATINGS is delimited text with a column each for users, items and ratings (compressed too), Parquet,
 JSON lines, or a folder with the files of MovieLens. MODEL is a file that `cfmf fit` or the workflow
-wrote, or RATINGS, to which the default method is then fitted. `cfmf COMMAND --help` has more."""
+wrote, or RATINGS, to which a method is fitted first (see `cfmf fit`). `cfmf COMMAND --help` has more."""
 FIT = """\
 The settings are chosen on a tenth of the ratings, drawn at random, which also gives the intervals
 of predictions; then the method is fitted to all ratings.
@@ -201,6 +201,7 @@ def _coverage_option(parser: argparse.ArgumentParser) -> None:
 
 def _predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL")
+    _method_options(parser)
     parser.add_argument("pairs", metavar="PAIRS", help="table with the columns user and item")
     _coverage_option(parser)
     _output_option(parser)
@@ -208,6 +209,7 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
 
 def _recommend_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL")
+    _method_options(parser)
     parser.add_argument("--users", nargs="+", metavar="USER", help="ids; every user if left out")
     parser.add_argument("--top", type=int, default=10, help="items for each user (default: 10)")
     parser.add_argument(
@@ -219,6 +221,7 @@ def _recommend_options(parser: argparse.ArgumentParser) -> None:
 
 def _explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL")
+    _method_options(parser)
     parser.add_argument("user", metavar="USER")
     parser.add_argument("item", metavar="ITEM")
 
@@ -239,9 +242,7 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(given: argparse.Namespace) -> None:
-    settings = dict(_assigned(one, "--set") for one in given.set)
-    settings = {name: _value(text) for name, text in settings.items()}
-    model = api.fit(given.ratings, given.method, settings, _layout(given), _options(given))
+    model = _fitted(given, given.ratings)
     api.save(given.output, model)
     error = model.about.provenance["validation_rmse"]
     print(
@@ -293,15 +294,21 @@ def _compare(given: argparse.Namespace) -> None:
 
 
 def _model(given: argparse.Namespace) -> api.Saved:
-    """The model of a file, or of ratings to which the default method is fitted."""
+    """The model of a file, or of ratings to which a method is fitted."""
     if Path(given.model).suffix == SUFFIX:
         model = api.load(given.model)
     else:
-        model = api.fit(given.model, layout=_layout(given), options=_options(given))
+        model = _fitted(given, given.model)
     if getattr(given, "new", None):
         new = api.read_ratings(given.new, _layout(given)).frame()
         model = model.with_ratings(new["user"], new["item"], new["rating"])
     return model
+
+
+def _fitted(given: argparse.Namespace, ratings: str) -> api.Saved:
+    assigned = dict(_assigned(one, "--set") for one in given.set)
+    settings = {name: _value(text) for name, text in assigned.items()}
+    return api.fit(ratings, given.method, settings, _layout(given), _options(given))
 
 
 def _layout(given: argparse.Namespace) -> api.Layout:
@@ -345,7 +352,3 @@ def _write(given: argparse.Namespace, table: pd.DataFrame) -> None:
     else:
         sys.stdout.write(printable(delimited(table), keep="\n"))
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -28,7 +28,7 @@ LAYERS = [
     ["report"],
     ["published.reporting"],
     ["workflow"],
-    ["testing", "api", "cli"],
+    ["testing", "api", "cli", "__main__"],
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 LINES, PARAMETERS, SCRIPT_LINES, COMMON_LINES = 50, 7, 74, 199

@@ -106,9 +106,12 @@ def test_tables_are_written_in_each_format(folder, name):
 
 def test_a_file_of_ratings_is_enough_to_recommend(folder):
     """One command, in a process of its own."""
-    command = [sys.executable, "-m", "cfmf.cli", "recommend", str(folder / "ratings.csv")]
+    command = [sys.executable, "-m", "cfmf", "recommend", str(folder / "ratings.csv")]
     done = subprocess.run(
-        [*command, "--users", "3", "--top", "2"], capture_output=True, text=True, check=True
+        [*command, "--users", "3", "--top", "2", "--method", "baseline"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.splitlines()[0].startswith("user,rank,item,title,prediction")
     assert len(done.stdout.splitlines()) == 3

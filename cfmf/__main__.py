@@ -1,0 +1,7 @@
+"""`python -m cfmf` is the command `cfmf`."""
+
+import sys
+
+from cfmf.cli import main
+
+sys.exit(main())
