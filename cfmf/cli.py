@@ -36,7 +36,8 @@ examples:
 
 RATINGS is delimited text with a column each for users, items and ratings (compressed too), Parquet,
 JSON lines, or a folder with the files of MovieLens. MODEL is a file that `cfmf fit` or the workflow
-wrote, or RATINGS, to which a method is fitted first (see `cfmf fit`). `cfmf COMMAND --help` has more."""
+wrote, or RATINGS, to which a method is fitted first (see `cfmf fit`). `cfmf COMMAND --help` has
+more."""
 FIT = """\
 The settings are chosen on a tenth of the ratings, drawn at random, which also gives the intervals
 of predictions; then the method is fitted to all ratings.
