@@ -86,9 +86,9 @@ def installed(names: list[str]) -> bool:
 
 def pins(names: list[str]) -> list[str]:
     """`closure` as lines of a requirements file; a name with its version stays as it is."""
-    chosen = [name for name in names if "==" in name]
-    found = closure([name for name in names if name not in chosen])
-    lines = [*chosen, *(f"{name}=={version}" for name, version in found.items())]
+    chosen = dict(name.split("==") for name in names if "==" in name)
+    found = closure([name for name in names if "==" not in name and name not in chosen]) | chosen
+    lines = [f"{name}=={version}" for name, version in found.items()]
     return sorted(lines, key=lambda line: line.split("==")[0])
 
 
@@ -171,8 +171,11 @@ def locks(ask: bool) -> dict[Path, str]:
     if installed(source["docs"]):
         texts[ROOT / "requirements/docs.txt"] = head + "-r study.txt\n" + "\n".join(docs) + "\n"
     for name, names in source["optional"].items():
-        lines = [line for line in pins(names) if line not in study]
-        texts[ROOT / f"requirements/{name}.txt"] = head + "-r study.txt\n" + "\n".join(lines) + "\n"
+        lines, first = [line for line in pins(names) if line not in study], "-r study.txt\n"
+        if {line.split("==")[0] for line in lines} & {line.split("==")[0] for line in study}:
+            # Another version than the study's: a lock of its own, for a Python of its own.
+            lines, first = [line for line in pins([*direct, *names]) if line[:5] != "pip=="], ""
+        texts[ROOT / f"requirements/{name}.txt"] = head + first + "\n".join(lines) + "\n"
     for stage, names in {**stages, **source["optional"]}.items():
         path = ROOT / f"envs/{stage}.yaml"
         lines = hashed(path, pins([name for name in names if name != "pip"]), ask)

@@ -60,7 +60,7 @@ rule tune_neighbours:
     benchmark:
         benchmark_of("tune_neighbours")
     conda:
-        "../envs/neighbours.yaml"
+        lambda wildcards: f"../envs/{environment('neighbours', wildcards.method)}.yaml"
     threads: config["threads"]["neighbours"]
     resources:
         gpu=gpus,
@@ -92,7 +92,7 @@ rule predict_block:
     benchmark:
         benchmark_of("predict_block")
     conda:
-        "../envs/neighbours.yaml"
+        lambda wildcards: f"../envs/{environment('neighbours', wildcards.method)}.yaml"
     threads: config["threads"]["neighbours"]
     resources:
         gpu=gpus,
@@ -129,7 +129,7 @@ rule predict_neighbours:
     benchmark:
         benchmark_of("predict_neighbours")
     conda:
-        "../envs/neighbours.yaml"
+        lambda wildcards: f"../envs/{environment('neighbours', wildcards.method)}.yaml"
     threads: config["threads"]["neighbours"]
     resources:
         # Where the test part is split into blocks, they were predicted by their own jobs.

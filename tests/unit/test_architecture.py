@@ -20,6 +20,7 @@ LAYERS = [
     ["data"],
     ["neighbours", "factorization"],
     ["methods"],
+    ["peers"],
     ["lattice", "selection", "metrics", "convergence", "training", "tuning", "prediction"],
     ["evaluation", "hyperband", "adaptive_search", "saved", "inputs"],
     ["statistics"],

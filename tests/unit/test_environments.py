@@ -9,6 +9,7 @@ import sys
 import pytest
 import yaml
 
+from cfmf.extras import EXTRAS
 from cfmf.imports import ROOT, imported_files
 from cfmf.methods.registry import installed
 
@@ -26,7 +27,14 @@ UNIMPORTED = {
     "threadpoolctl": ["search"],
     **{name: ["jax"] for name in ("jaxlib", "ml-dtypes", "opt-einsum")},  # JAX's own, by hand
 }
+PEERS = "peers"  # of the methods of other packages, which a config names as module:Class
+UNIMPORTED |= {
+    name.split("==")[0]: [PEERS, *UNIMPORTED.get(name.split("==")[0], [])]
+    for name in STAGES[PEERS]
+    if "==" in name and name.split("==")[0] not in EXTRAS[PEERS]
+}
 OWN = {name: method.environment for name, method in installed().items() if method.environment}
+OWN["a method of another package"] = PEERS
 
 
 def stages_of(written):
@@ -61,7 +69,7 @@ def third_party(paths, nodes=ast.walk):
 
 def distributions(modules):
     """What brings the modules, by its name in the package index."""
-    providers = importlib.metadata.packages_distributions()
+    providers = {"surprise": ["scikit-surprise"], **importlib.metadata.packages_distributions()}
     return {providers.get(name, [name])[0].lower() for name in modules}
 
 
@@ -78,6 +86,8 @@ def files_of(stage, script):
             if ("factorization" if found.job_per_point else "neighbours") in families
             and OWN.get(method, stage) == stage
         ]
+    if stage == PEERS:
+        starts += [f"cfmf.peers.{path.stem}" for path in (ROOT / "cfmf/peers").glob("[a-z]*.py")]
     return [starts[0], *imported_files(*starts)]
 
 
@@ -91,10 +101,11 @@ def test_no_rule_builds_a_shell_command():
 def test_environment_is_complete(stage, script):
     files = files_of(stage, script)
     needed = distributions(third_party(files))
-    if stage not in OWN.values():
+    listed = {name.split("==")[0].lower() for name in STAGES[stage]}
+    if "jax" not in listed:
         # Functions that import JAX are reached in its own environment; their files must load here.
         needed -= {"jax"} - third_party(files, ast.iter_child_nodes)
-    assert needed <= {name.split("==")[0].lower() for name in STAGES[stage]}
+    assert needed <= listed
 
 
 @pytest.mark.parametrize("stage", STAGES)
