@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,10 +29,9 @@ def imported_files(*starts: str) -> list[str]:
     ahead = [_start(start) for start in starts]
     while ahead:
         path = ahead.pop()
-        if path is None or path in found:
-            continue
-        found.add(path)
-        ahead += [_file(name) for name in _imports(path)]
+        if path is not None and path not in found:
+            found.add(path)
+            ahead += _imported(path)
     package = {path for path in found if ROOT / "cfmf" in path.parents}
     own = found - package - {ROOT / start for start in starts if start.endswith(".py")}
     return sorted(map(str, own | {path.relative_to(ROOT) for path in package}))
@@ -47,17 +47,29 @@ def _start(start: str) -> Path | None:
 
 
 @cache
-def _imports(path: Path) -> tuple[str, ...]:
-    names = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _imported(path: Path) -> tuple[Path, ...]:
+    """Files of the package that a file imports itself."""
+    names: list[str] = []
+    for node in _statements(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # `from cfmf.data import splits` may name a module or something within one.
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in names if name.split(".")[0] == "cfmf")
+    files = (_file(name) for name in names if name.split(".")[0] == "cfmf")
+    return tuple(dict.fromkeys(file for file in files if file))
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement below a node; not its expressions, most of the tree, which import nothing."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        below = getattr(node, block, None)
+        for one in below if isinstance(below, list) else ():
+            yield one
+            yield from _statements(one)
+
+
+@cache
 def _file(module: str) -> Path | None:
     base = ROOT / Path(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):

@@ -18,3 +18,17 @@ def test_a_module_of_ones_own_is_found_with_what_it_imports(tmp_path, monkeypatc
     own.write_text("from cfmf.observed import checked\nraise SystemExit\n", "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert imported_files("own_method") == [str(own), "cfmf/observed.py"]
+
+
+def test_an_import_is_found_wherever_a_statement_may_be(tmp_path):
+    path = tmp_path / "everywhere.py"
+    lines = ["if True:", "    pass", "elif 1:", "    import cfmf.files", "else:", "    pass"]
+    lines += ["try:", "    from cfmf import tables", "except ValueError:", "    import cfmf.side"]
+    lines += ["else:", "    import cfmf.tasks", "finally:", "    import cfmf.threads"]
+    lines += ["for x in ():", "    pass", "else:", "    import cfmf.deadline"]
+    lines += ["with open(x) as y:", "    import cfmf.devices"]
+    lines += ["match x:", "    case 1:", "        import cfmf.progress"]
+    lines += ["class A:", "    async def f(self):", "        import cfmf.terminal"]
+    path.write_text("\n".join(lines), "utf-8")
+    names = "files tables side tasks threads deadline devices progress terminal".split()
+    assert {f"cfmf/{name}.py" for name in names} <= set(imported_files(str(path)))
