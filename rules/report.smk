@@ -53,6 +53,7 @@ rule render_report:
                 "report/strings",
                 "report/coverage.tsv",
                 "report/literature.yaml",
+                "report/methods.yaml",
                 *PUBLISHED_TEXTS,
             )
         ),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cfmf.evaluation.collect import EACH_USER
-from cfmf.methods.registry import family, uses
+from cfmf.methods.registry import family, is_blend, uses
 from cfmf.metrics import METRICS
 from cfmf.report.context import Study
 from cfmf.selection import best
@@ -57,6 +57,15 @@ def summary(study: Study) -> pd.DataFrame:
     made_of = [blends.get(method, [method]) for method in table.index]
     table["uses"] = [", ".join(dict.fromkeys(chain(*map(uses, one)))) for one in made_of]
     return table.sort_values("rmse").rename_axis("method").reset_index()
+
+
+def best_single(table: pd.DataFrame) -> pd.Series:
+    """The row of `summary` with the lowest RMSE of a method that is no blend.
+
+    It knows the ratings alone, where there is such a method.
+    """
+    single = table[~table["method"].map(is_blend)]
+    return (single[single["uses"] == ""] if (single["uses"] == "").any() else single).iloc[0]
 
 
 def of_users(study: Study) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -92,9 +92,10 @@ class Plot:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph; `kind` is `lead` where it answers the question of the report."""
 
     html: Markup
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,23 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """Short facts side by side: of each its name, the fact and what it refers to."""
+
+    items: Sequence[tuple[Markup, Markup, Markup]]
+
+
+@dataclass(frozen=True)
+class Badges:
+    """What a study is worth at a glance: `yes`, `no` or `open`, a text, and the section with more.
+
+    A section is given by its anchor.
+    """
+
+    items: Sequence[tuple[str, Markup, str]]
+
+
+@dataclass(frozen=True)
 class Heading:
     """A heading inside a section."""
 
@@ -135,7 +153,7 @@ class Collapsed:
     name: str = ""
 
 
-Block = Table | Plot | Text | Note | Points | Answers | Heading | Collapsed
+Block = Table | Plot | Text | Note | Points | Answers | Facts | Badges | Heading | Collapsed
 
 
 @dataclass(frozen=True)
@@ -198,12 +216,14 @@ def plotted(words: Catalogue, name: str, key: str, drawn: go.Figure, **values: o
     return Plot(name, title, caption, drawn)
 
 
+def every(blocks: Iterable[Block]) -> Iterator[Block]:
+    """All blocks in reading order, those that are collapsed too."""
+    for block in blocks:
+        yield block
+        if isinstance(block, Collapsed):
+            yield from every(block.blocks)
+
+
 def plots(blocks: Iterable[Block]) -> list[Plot]:
     """All figures among blocks, in reading order."""
-    found: list[Plot] = []
-    for block in blocks:
-        if isinstance(block, Plot):
-            found.append(block)
-        elif isinstance(block, Collapsed):
-            found += plots(block.blocks)
-    return found
+    return [block for block in every(blocks) if isinstance(block, Plot)]

@@ -56,8 +56,8 @@ def grid(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
 def complete(cells: pd.DataFrame) -> pd.DataFrame:
     """The rows of the largest part of some points that has every one of its reg at each of its k.
 
-    All of them where a grid stayed as listed. What is averaged over reg, or drawn as a surface,
-    needs the same reg at every k.
+    All of them where a grid stayed as listed. What is averaged over reg needs the same reg at
+    every k.
     """
     held = [frozenset(rows["reg"]) for _, rows in cells.groupby("k")]
     shared = set(held)

@@ -34,7 +34,6 @@ LAYERS = ", ".join(
         ("bar", ".trace"),
         ("box", ".trace"),
         ("heatmap", ".hm"),
-        ("contour", ".contour"),
     ]
 )
 NOT_DRAWN = f"""Array.from(document.querySelectorAll('.plot')).filter(plot => {{

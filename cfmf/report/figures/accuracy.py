@@ -11,7 +11,9 @@ from cfmf.methods.registry import of_published
 from cfmf.report.figures.style import (
     BOX,
     DASHES,
+    KIND_INKS,
     PALETTE,
+    SYMBOLS,
     Words,
     at,
     colour,
@@ -42,6 +44,37 @@ def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
         )
     drawn.update_xaxes(title_text=words("axis.test_rmse"))
     drawn.update_yaxes(type="category")
+    return drawn
+
+
+def ranking(points: pd.DataFrame, words: Words, control: float | None, margin: float) -> go.Figure:
+    """Test RMSE of every method, best first, by family, with intervals about that of the control.
+
+    `points` has `method label rmse low high`, best first; `low` and `high` are NaN without an
+    interval. Differences within `margin` of the control's RMSE, a line, do not matter in practice.
+    """
+    drawn = figure(90 + 21 * len(points))
+    rows = points.assign(y=range(len(points) - 1, -1, -1), kind=points["method"].map(kind))
+    hover = "%{customdata[0]}: %{x:.4f} [%{customdata[1]:.4f}, %{customdata[2]:.4f}]<extra></extra>"
+    for name, ink in KIND_INKS.items():
+        of_kind = rows[rows["kind"] == name]
+        if of_kind.empty:
+            continue
+        ends = interval(of_kind["low"], of_kind["rmse"], of_kind["high"], thickness=1.8, color=ink)
+        style = {"marker": {"color": ink, "symbol": SYMBOLS[name], "size": 9}, "error_x": ends}
+        known = {
+            "name": words(f"series.{name}"),
+            "customdata": of_kind[["method", "low", "high"]].to_numpy().tolist(),
+            "hovertemplate": hover,
+        }
+        plot(drawn, of_kind["rmse"], of_kind["y"], "markers", **style, **known)
+    if control is not None:
+        band = {"fillcolor": "rgba(128,128,128,0.2)", "line_width": 0, "layer": "below"}
+        drawn.add_vrect(x0=control - margin, x1=control + margin, **band)
+        drawn.add_vline(x=control, line={"color": "rgba(128,128,128,0.9)", "width": 1.2})
+    drawn.update_xaxes(title_text=words("axis.test_rmse"), tickformat=".2f")
+    labels = {"tickvals": rows["y"].tolist(), "ticktext": rows["label"].tolist()}
+    drawn.update_yaxes(range=[-0.7, len(rows) - 0.3], showgrid=False, **labels)
     return drawn
 
 

@@ -105,33 +105,3 @@ def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
     drawn.update_xaxes(title_text=words("axis.reg"), type="category", showgrid=False)
     drawn.update_yaxes(title_text=words("axis.k"), type="category", showgrid=False)
     return drawn
-
-
-def surface(points: pd.DataFrame, words: Words) -> go.Figure:
-    """RMSE over k and reg as a surface of contour lines; `points` has `k reg value`, all finite.
-
-    Values are evenly spaced on both axes, as the grid lists them. A three-dimensional surface would
-    need WebGL, which neither paper nor every browser has.
-    """
-    grid = points.set_index(["k", "reg"])["value"].unstack("reg")
-    rows = sorted(grid.index, key=float)
-    columns = sorted(grid.columns, key=float)
-    drawn = figure(340)
-    drawn.add_contour(
-        x=list(range(len(columns))),
-        y=list(range(len(rows))),
-        z=grid.loc[rows, columns].to_numpy().round(6).tolist(),
-        ncontours=20,
-        colorscale=SEQUENTIAL,
-        contours={"showlabels": True, "labelfont": {"color": "#ffffff"}},
-        line={"width": 0.6, "color": "#ffffff"},
-        colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
-        hovertemplate="%{z:.4f}<extra></extra>",
-    )
-    drawn.update_xaxes(title_text=words("axis.reg"), **_listed(columns))
-    drawn.update_yaxes(title_text=words("axis.k"), **_listed(rows))
-    return drawn
-
-
-def _listed(values: list[str]) -> dict[str, object]:
-    return {"tickvals": list(range(len(values))), "ticktext": list(values), "showgrid": False}

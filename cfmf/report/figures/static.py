@@ -238,22 +238,11 @@ def _heatmap(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
     image.set_rasterized(False)
 
 
-def _contour(axes: Axes, trace: Any, drawn: go.Figure, number: int) -> None:
-    values = (np.asarray(trace.x, float), np.asarray(trace.y, float), np.asarray(trace.z, float))
-    colours = [(stop, _colour(ink)) for stop, ink in trace.colorscale]
-    cmap = LinearSegmentedColormap.from_list("cfmf", colours)
-    axes.contourf(*values, levels=trace.ncontours, cmap=cmap)
-    lines = axes.contour(*values, levels=trace.ncontours, colors="white", linewidths=0.5)
-    axes.clabel(lines, fontsize=8)
-    axes.grid(False)
-
-
 DRAW: dict[str, Callable[[Axes, Any, go.Figure, int], None]] = {
     "scatter": _scatter,
     "bar": _bar,
     "box": _box,
     "heatmap": _heatmap,
-    "contour": _contour,
 }
 
 

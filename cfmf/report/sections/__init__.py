@@ -10,7 +10,9 @@ from cfmf.report.context import Study
 from cfmf.report.extension import Blocks, Extension, extended
 from cfmf.report.page import Points, Section
 from cfmf.report.sections import (
+    answer,
     blends,
+    cards,
     cold_start,
     comparison,
     cost,
@@ -30,6 +32,7 @@ from cfmf.report.sections import (
 from cfmf.report.strings import Catalogue, number
 
 ORDER: dict[str, Blocks] = {
+    "answer": answer.blocks,
     "questions": questions.blocks,
     "summary": summary.blocks,
     "comparison": comparison.blocks,
@@ -39,6 +42,7 @@ ORDER: dict[str, Blocks] = {
     "cold-start": cold_start.blocks,
     "explanations": explanations.blocks,
     "data": ratings.blocks,
+    "methods": cards.blocks,
     "similarity": similarity.blocks,
     "neighbours": knn.blocks,
     "factorization": factors.blocks,

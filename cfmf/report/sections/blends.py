@@ -7,7 +7,7 @@ import pandas as pd
 from cfmf.methods.registry import is_blend
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Column, Points, Table, Text, tabulated
+from cfmf.report.page import Block, Collapsed, Column, Points, Table, Text, tabulated
 from cfmf.report.sections.summary import on_blends, sentence
 from cfmf.report.strings import Catalogue
 
@@ -25,9 +25,9 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     )
     return [
         Text(words("blends.text")),
-        *([Points(said)] if said else []),
         errors,
-        _weights(weights, words),
+        *([Collapsed(words("blends.said"), [Points(said)])] if said else []),
+        Collapsed(words("blends.weights"), [_weights(weights, words)]),
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.report.page import Block, Collapsed, Column, Heading, Note, Table, Text, tabulated
+from cfmf.report.page import Block, Collapsed, Column, Note, Table, Text, tabulated
 from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.statistics.names import POPULATIONS
 
@@ -48,12 +48,12 @@ def blocks(words: Catalogue) -> list[Block]:
         **amounts("share", omnibus=ratings, omnibus_users=new_users, omnibus_items=both),
     )
     title = words("calibration.title")
-    return [
-        Heading(words("calibration.heading")),
+    parts: list[Block] = [
         Text(told),
         *(Note("hint", one) for one in _populations(contrasts, words)),
-        Collapsed(title, [_table(contrasts, title, words)]),
+        _table(contrasts, title, words),
     ]
+    return [Collapsed(words("calibration.heading"), parts)]
 
 
 def _populations(contrasts: pd.DataFrame, words: Catalogue) -> list[Markup]:

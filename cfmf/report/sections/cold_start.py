@@ -25,7 +25,12 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     if len(pooled):
         pooled = pooled[pooled["slice"] != EACH_USER]
         names = list(map(str, pooled[pooled["metric"] == OVER]["slice"].unique()))
-        found += [_plot(name, pooled, words) for name in names]
+        shown = [_plot(name, pooled, words) for name in names]
+        # One figure is shown: that of truncated histories, or else the first of these.
+        found += [] if found else shown[:1]
+        rest = [plot for plot in shown if plot not in found]
+        if rest:
+            found.append(Collapsed(words("cold-start.slices"), rest))
         apart = [_as_published(name, pooled, words) for name in names if _two_scales(pooled)]
         if apart:
             found.append(Collapsed(words("cold-start.far"), apart))
@@ -196,11 +201,12 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
                 ),
             )
         )
-        if _two_scales(over):
-            found.append(_as_published(str(over["slice"].iloc[0]), trimmed, words))
+    parts: list[Block] = [_by_length(rows, lengths, words)]
+    if len(over) and _two_scales(over):
+        parts.append(_as_published(str(over["slice"].iloc[0]), trimmed, words))
     title = words("cold-start.trimmed_table")
     fold = Collapsed(title, [_intervals("trimmed", title, trimmed, words)])
-    return [*found, _by_length(rows, lengths, words), fold]
+    return [*found, Collapsed(words("cold-start.trimmed_rmse"), parts), fold]
 
 
 def _by_length(rows: pd.DataFrame, lengths: list[str], words: Catalogue) -> Table:

@@ -25,9 +25,14 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("comparison.text")),
         *informed(numbers.summary(study), words),
         *_forest(study, words),
-        plotted(words, "by-fold", "comparison.fold", drawn, method=code(best)),
-        *_ranks(study, values, words),
-        Collapsed(words("comparison.fold_table"), [_fold_table(values, words)]),
+        Collapsed(
+            words("comparison.fold_table"),
+            [
+                plotted(words, "by-fold", "comparison.fold", drawn, method=code(best)),
+                _fold_table(values, words),
+                *_ranks(study, values, words),
+            ],
+        ),
         *_ranking(study, words),
     ]
 

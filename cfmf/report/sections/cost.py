@@ -16,9 +16,9 @@ from cfmf.report.strings import Catalogue, code
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Tuning effort, accuracy against cost, cost and scaling of one fit, jobs."""
     found = [
-        *effort.blocks(study, words),
         *_pareto(study, words),
         *_fits(study, words),
+        *effort.blocks(study, words),
         *_scaling(study, words),
         *_stages(study, words),
         *_jobs(study, words),
@@ -144,4 +144,5 @@ def _jobs(study: Study, words: Catalogue) -> list[Block]:
     if study.benchmarks is None:
         return []
     columns = "rule jobs total=sum longest memory"
-    return [tabulated(words, "jobs", words("cost.jobs"), jobs(study.benchmarks), columns)]
+    title = words("cost.jobs")
+    return [Collapsed(title, [tabulated(words, "jobs", title, jobs(study.benchmarks), columns)])]

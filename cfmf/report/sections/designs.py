@@ -6,7 +6,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Collapsed, Heading, Points, Text, tabulated
+from cfmf.report.page import Block, Collapsed, Points, Text, tabulated
 from cfmf.report.strings import Catalogue, number
 
 
@@ -22,12 +22,12 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     columns = "population folds=folds:count repeats=repeats_of_folds:count seeds=seeds:count"
     columns += " users=users:count error=standard_error:rmse detectable=detectable:rmse"
     columns += " equivalence=equivalence_power:share"
-    return [
-        Heading(words("designs.heading")),
+    parts: list[Block] = [
         Text(words("designs.text", first=known["group_a"], second=known["group_b"], margin=margin)),
         Points(_populations(study, words)),
-        Collapsed(title, [tabulated(words, "designs", title, shown, columns)]),
+        tabulated(words, "designs", title, shown, columns),
     ]
+    return [Collapsed(words("designs.heading"), parts)]
 
 
 def _populations(study: Study, words: Catalogue) -> list[Markup]:

@@ -31,13 +31,13 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     )
     columns = "method trials=trials_fold runs=runs_all stopped seconds=seconds_mean"
     columns += " most=seconds_most budget"
-    return [
-        Heading(words("effort.heading")),
+    parts: list[Block] = [
         Text(words("effort.text")),
         tabulated(words, "effort", words("effort.title"), table, columns),
         Note("hint", note),
         *_searched(study, words),
     ]
+    return [Collapsed(words("effort.heading"), parts)]
 
 
 def effort(study: Study) -> pd.DataFrame:

@@ -11,7 +11,6 @@ from cfmf.report.figures import curves as figures
 from cfmf.report.page import Block, Collapsed, Heading, Plot, Text, plotted, tabulated
 from cfmf.report.sections import peeking, trainings
 from cfmf.report.strings import Catalogue, amounts, code, number
-from cfmf.statistics.blocks import complete
 from cfmf.tables import where
 
 
@@ -107,7 +106,7 @@ def _curves(study: Study, words: Catalogue) -> list[Block]:
             found.append(Collapsed(words("factorization.more_curves", method=code(method)), others))
     if collapsed:
         found.append(Collapsed(words("factorization.other_curves"), collapsed))
-    return [Heading(words("factorization.curves_heading")), *found] if found else []
+    return [Collapsed(words("factorization.curves_heading"), found)] if found else []
 
 
 def curve(study: Study, point: tuple[str, str, str], words: Catalogue) -> Plot:
@@ -130,7 +129,7 @@ def curve(study: Study, point: tuple[str, str, str], words: Catalogue) -> Plot:
 
 
 def _grids(study: Study, words: Catalogue) -> list[Block]:
-    """The grid of the best method that has one, also as a surface, then the others' grids."""
+    """The grid of the best method that has one, then the others' grids."""
     found: list[Block] = []
     collapsed: list[Block] = []
     for method in numbers.methods(study):
@@ -141,15 +140,10 @@ def _grids(study: Study, words: Catalogue) -> list[Block]:
         if found:
             collapsed.append(_grid(method, grid, words))
             continue
-        found = [Heading(words("factorization.grid_heading")), _grid(method, grid, words)]
-        shared = complete(grid)
-        if shared[["k", "reg"]].nunique().min() > 1:
-            drawn, name = figures.surface(shared, words.plain), f"surface-{method}"
-            key = "factorization.surface"
-            found.append(plotted(words, name, key, drawn, method=code(method)))
+        found = [_grid(method, grid, words)]
     if collapsed:
         found.append(Collapsed(words("factorization.other_grids"), collapsed))
-    return found
+    return [Collapsed(words("factorization.grid_heading"), found)] if found else []
 
 
 def _grid(method: str, grid: pd.DataFrame, words: Catalogue) -> Plot:

@@ -6,7 +6,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Collapsed, Heading, Note, Text
+from cfmf.report.page import Block, Collapsed, Note, Text
 from cfmf.report.sections import calibration, designs
 from cfmf.report.sections.tests import checks, family_title, plain_table, table
 from cfmf.report.strings import Catalogue, amounts, number
@@ -22,8 +22,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     supported = tests[tests["design"].isin(SUPPORTED)]
     return [
         Text(words("statistics.text")),
-        *_blocked(supported, words),
         *_power(tests, words),
+        *_blocked(supported, words),
         *designs.blocks(study, words),
         *calibration.blocks(words),
         *_assumptions(study, words),
@@ -38,11 +38,11 @@ def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     estimands = Markup("; ").join(
         words(f"statistics.estimand_{key}") for key in ESTIMANDS if key in found
     )
-    return [
-        Heading(words("statistics.blocked")),
+    parts = [
         Text(words("statistics.blocked_text", estimands=estimands)),
         *families("tests", tests, words),
     ]
+    return [Collapsed(words("statistics.blocked"), parts)]
 
 
 def families(name: str, tests: pd.DataFrame, words: Catalogue) -> list[Block]:

@@ -10,7 +10,7 @@ from cfmf.methods.registry import family
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
-from cfmf.report.page import Block, Collapsed, Heading, Plot, Text, plotted, tabulated
+from cfmf.report.page import Block, Collapsed, Plot, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.tables import where
 
@@ -38,19 +38,17 @@ def _tuned(study: Study, words: Catalogue) -> list[Block]:
             for method, rows in points.groupby("method", sort=False)
             if (plot := _trials_figure(str(method), rows, words)) is not None
         ]
-        found += [plot for plot in plots if plot.name != "trials-baseline"]
-        collapsed: list[Block] = [plot for plot in plots if plot.name == "trials-baseline"]
         title, rows = words("neighbours.trials"), points.sort_values(["method", "value"])
         columns = "method setting value=validation_rmse folds"
         table = tabulated(words, "neighbour-trials", title, rows, columns)
-        found.append(Collapsed(title, [*collapsed, table]))
+        found.append(Collapsed(title, [*plots, table]))
     chosen = study.table("selection").dropna(subset=["setting"])
     chosen = chosen[chosen["method"].map(family).ne("factorization")]
     if len(chosen):
         title, columns = words("neighbours.chosen"), "method fold setting"
         table = tabulated(words, "neighbour-settings", title, chosen, columns)
         found.append(Collapsed(title, [table]))
-    return [Heading(words("neighbours.tuned")), *found] if found else []
+    return found
 
 
 def profile(rows: pd.DataFrame) -> tuple[str, str, pd.DataFrame] | None:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from cfmf.data.splits import size_ratio
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Heading, Note, Text, tabulated
+from cfmf.report.page import Block, Collapsed, Heading, Note, Text, tabulated
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.side import USES
 from cfmf.statistics.intervals import of_folds
@@ -109,13 +109,14 @@ def _of_protocol(name: str, protocol: Protocol, here: Here, words: Catalogue) ->
         columns += " paired=best_paired:signed"
     if rows["low"].notna().any():
         columns += " low=low:signed high=high:signed"
-    found: list[Block] = [Heading(title), Text(_best(here, words))]
+    found: list[Block] = []
     if "standard_error" in protocol:
         size = number(protocol["standard_error"], "rmse")
         beyond = number(2 * protocol["standard_error"], "rmse")
         found.append(Note("hint", words("literature.unpaired", error=size, gap=beyond)))
     rows = rows.sort_values("rmse")
-    return [*found, tabulated(words, f"literature-{name}", title, rows, columns, "source")]
+    found.append(tabulated(words, f"literature-{name}", title, rows, columns, "source"))
+    return [Heading(title), Text(_best(here, words)), Collapsed(title, found)]
 
 
 def _row(one: dict[str, Any], here: Here, words: Catalogue) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     found: list[Block] = []
     if known.get("command"):
         found.append(Text(words("provenance.command", command=code(known["command"]))))
-    found.append(_facts(known, words))
+    found.append(Collapsed(words("provenance.facts"), [_facts(known, words)]))
     found += [
         _pairs(name, known[name], words)
         for name in ("versions", "inputs", "outputs")

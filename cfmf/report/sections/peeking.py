@@ -7,7 +7,7 @@ import pandas as pd
 from cfmf.data.splits import size_ratio
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Heading, Text, tabulated
+from cfmf.report.page import Block, Collapsed, Text, tabulated
 from cfmf.report.strings import Catalogue, amounts, code
 from cfmf.statistics.intervals import of_folds
 from cfmf.tables import where
@@ -25,11 +25,11 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     columns = "method folds rmse=test_rmse lowest=lowest_epoch:rmse price:signed low high"
     columns += " anywhere=lowest_anywhere:rmse"
     title = words("factorization.peeking_title")
-    return [
-        Heading(words("factorization.peeking_heading")),
+    parts: list[Block] = [
         Text(words("factorization.peeking_text", method=code(first["method"]), **values)),
         tabulated(words, "peeking", title, table, columns),
     ]
+    return [Collapsed(words("factorization.peeking_heading"), parts)]
 
 
 def prices(study: Study) -> pd.DataFrame:

@@ -59,9 +59,9 @@ def rounded(count: int) -> int:
 
 def _which(study: Study, words: Catalogue) -> Markup | None:
     every = numbers.summary(study)
+    best = numbers.best_single(every)
     every = every[~every["method"].map(is_blend)]
-    table = every[every["uses"] == ""] if (every["uses"] == "").any() else every
-    best = table.iloc[0]
+    table = every[every["uses"] == best["uses"]]
     text = words(
         "questions.which_best", method=code(best["method"]), rmse=number(best["rmse"], "rmse")
     )

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import distributions as figures
-from cfmf.report.page import Block, Collapsed, Heading, Table, Text, plotted, tabulated
+from cfmf.report.page import Block, Collapsed, Table, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, amounts, code, number
 
 PARTS = "fit", "validation", "test"
@@ -22,7 +22,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     found: list[Block] = [Text(_sizes(study, words)), *_source(study, words), *_audit(study, words)]
     found += _beside(study, words)
     if study.ratings is not None:
-        found += _figures(study.ratings, words)
+        found.append(Collapsed(words("data.spread"), _figures(study.ratings, words)))
         found.append(Collapsed(words("data.head"), [_head(study, words)]))
     if study.folds:
         found.append(_folds(study, words))
@@ -183,7 +183,6 @@ def _figures(ratings: pd.DataFrame, words: Catalogue) -> list[Block]:
     middle = {"user": np.median(per_user[per_user > 0]), "item": np.median(per_item[per_item > 0])}
     drawn = figures.activity(per_user, per_item, words.plain)
     found: list[Block] = [
-        Heading(words("data.spread")),
         plotted(
             words,
             "ratings",

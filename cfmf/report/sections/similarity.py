@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cfmf.report.context import Study
 from cfmf.report.figures import distributions as figures
-from cfmf.report.page import Block, Column, Plot, Text, tabulated
+from cfmf.report.page import Block, Collapsed, Column, Plot, Text, tabulated
 from cfmf.report.strings import Catalogue, code, number
 
 
@@ -17,8 +17,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     middle = (histogram["low"] + histogram["high"]) / 2
     mean = float((middle * histogram["count"]).sum() / max(histogram["count"].sum(), 1))
     caption = "similarity.caption_kept" if found.kept else "similarity.caption"
+    text = Text(words("similarity.text", fold=fold))
     blocks: list[Block] = [
-        Text(words("similarity.text", fold=fold)),
         Plot(
             "similarity",
             words("similarity.figure_title"),
@@ -27,7 +27,8 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         ),
     ]
     if found.corner is None:
-        return [*blocks, Text(words("similarity.kept", kept=number(found.kept)))]
+        blocks.append(Text(words("similarity.kept", kept=number(found.kept))))
+        return [text, Collapsed(words("similarity.figure_title"), blocks)]
     columns = [Column(str(other), str(other), "similarity") for other in range(len(found.corner))]
     rows: list[dict[str, object]] = [
         {"user": row, **{str(other): float(value) for other, value in enumerate(values)}}
@@ -35,4 +36,4 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     ]
     title = words("similarity.corner", fold=fold)
     table = tabulated(words, "similarity-corner", title, rows, "user", *columns)
-    return [*blocks, table]
+    return [text, Collapsed(words("similarity.figure_title"), [*blocks, table])]

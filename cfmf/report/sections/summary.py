@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
-from cfmf.methods.registry import label
 from cfmf.metrics import METRICS
 from cfmf.report import numbers
 from cfmf.report.context import Study
@@ -41,11 +40,11 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     """The verdict in words, then a table of all methods."""
     table = numbers.summary(study)
     return [
-        *_verdict(study, words),
         *planned.disclosure(study, words),
         _table(table, words),
         *informed(table, words),
-        Text(words("summary.reading")),
+        *_verdict(study, words),
+        Collapsed(words("summary.reading_title"), [Text(words("summary.reading"))]),
         *_of_users(study, words),
         *each_user.blocks(study, words),
         *_settings(table, words),
@@ -69,12 +68,12 @@ def _verdict(study: Study, words: Catalogue) -> list[Block]:
         return [Note("missing", words("summary.no_verdict"))]
     first = headline(study.verdict)
     rest = [said for said in study.verdict if said not in first and said["key"] not in SMALL_DESIGN]
-    found: list[Block] = [Points([sentence(said, words) for said in first])]
-    if rest:
-        found.append(
-            Collapsed(words("summary.more"), [Points([sentence(said, words) for said in rest])])
-        )
-    return found
+    parts = {"summary.main": first, "summary.more": rest}
+    return [
+        Collapsed(words(key), [Points([sentence(said, words) for said in part])])
+        for key, part in parts.items()
+        if part
+    ]
 
 
 def headline(verdict: list[Message]) -> list[Message]:
@@ -151,10 +150,9 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
         for name, metric in METRICS.items()
         if metric.in_summary and name != "rmse"
     ]
-    costs = "coverage seconds=seconds_fold search=seconds_all what"
-    what = [words.otherwise(f"method.{name}", label(name)).striptags() for name in table["method"]]
+    costs = "coverage seconds=seconds_fold search=seconds_all"
     also = [words.terms("uses", filter(None, keys.split(", "))) for keys in table["uses"]]
-    table = table.assign(what=what, also=[", ".join(one) for one in also])
+    table = table.assign(also=[", ".join(one) for one in also])
     names = "method also=also_knows rmse=test_rmse sd" if any(also) else "method rmse=test_rmse sd"
     every = columns(words, names, *scored, costs)
     kept = [column for column in every if table[column.key].notna().any()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Heading, Text, tabulated
+from cfmf.report.page import Block, Collapsed, Text, tabulated
 from cfmf.report.strings import Catalogue, amounts
 
 RUN = ["method", "k", "reg", "fold", "seed"]
@@ -21,11 +21,11 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     columns += " ratio=largest_ratio:rmse"
     counts = {name: int(table[name].sum()) for name in ("runs", "restarted", "unconverged")}
     title = words("factorization.trainings_title")
-    return [
-        Heading(words("factorization.trainings_heading")),
+    parts: list[Block] = [
         Text(words("factorization.trainings_text", **amounts("count", **counts))),
         tabulated(words, "trainings", title, table, columns),
     ]
+    return [Collapsed(words("factorization.trainings_heading"), parts)]
 
 
 def trainings(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from cfmf.report.page import Points, Table
+from cfmf.report.page import Points, Table, every
 from cfmf.report.sections import blends, questions
 from cfmf.report.strings import Catalogue
 from cfmf.tables import where
@@ -53,7 +53,7 @@ def blended(study):
 
 def test_what_a_blend_adds_is_said_with_its_verdict(blended):
     found = blends.blocks(blended, WORDS)
-    [points] = [block for block in found if isinstance(block, Points)]
+    [points] = [block for block in every(found) if isinstance(block, Points)]
     said = " ".join(one.striptags() for one in points.items)
     assert said.startswith("Adding item-knn to blend-f gives blend-both.")
     assert "blend-both predicts better than blend-f, but by less than the margin" in said
@@ -62,7 +62,7 @@ def test_what_a_blend_adds_is_said_with_its_verdict(blended):
 
 
 def test_weights_are_means_over_folds_with_the_intercept_last(blended):
-    tables = [block for block in blends.blocks(blended, WORDS) if isinstance(block, Table)]
+    tables = [block for block in every(blends.blocks(blended, WORDS)) if isinstance(block, Table)]
     errors, weights = tables
     assert {row["method"] for row in errors.rows} == {"blend-f", "blend-both"}
     by_member = {row["member"]: row for row in weights.rows}

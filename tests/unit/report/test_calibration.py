@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from cfmf.report.page import Collapsed, Note
+from cfmf.report.page import Note, Table, every
 from cfmf.report.sections import calibration
 from cfmf.report.strings import Catalogue
 from cfmf.statistics.names import POPULATIONS
@@ -13,7 +13,7 @@ from cfmf.statistics.names import POPULATIONS
 
 def said(language):
     words = Catalogue(language)
-    notes = [one for one in calibration.blocks(words) if isinstance(one, Note)]
+    notes = [one for one in every(calibration.blocks(words)) if isinstance(one, Note)]
     return words, [one.html for one in notes]
 
 
@@ -43,7 +43,6 @@ def test_a_population_within_the_range_is_nominal(tmp_path, monkeypatch):
 
 
 def test_table_has_every_contrast():
-    (fold,) = (one for one in calibration.blocks(Catalogue("en")) if isinstance(one, Collapsed))
-    (table,) = fold.blocks
+    (table,) = (one for one in every(calibration.blocks(Catalogue("en"))) if isinstance(one, Table))
     assert len(table.rows) == calibration.shares()["kind"].isin(["like", "unlike"]).sum()
     assert len(table.columns) == 3 + len(POPULATIONS)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from cfmf.report.page import Collapsed, Points
+from cfmf.report.page import Points, Table, every
 from cfmf.report.sections import designs
 from cfmf.report.strings import Catalogue, number
 from cfmf.statistics import planning
@@ -22,15 +22,15 @@ def test_every_population_and_design_is_shown(language):
     table = planning.planning(sources, 0.01, {"alpha": 0.05, "power": 0.8})
     table = table.assign(group_a="mf", group_b="user-knn")[COLUMNS["planning"]]
     study = SimpleNamespace(table={"planning": table}.get)
-    blocks = designs.blocks(study, Catalogue(language))
+    blocks = list(every(designs.blocks(study, Catalogue(language))))
     (points,) = (one for one in blocks if isinstance(one, Points))
     assert len(points.items) == len(POPULATIONS)
     for population, item in zip(POPULATIONS, points.items, strict=True):
         rows = table[table["population"] == population]
         for value in (rows["detectable"].max(), rows["detectable"].min()):
             assert number(value, "rmse") in item
-    (fold,) = (one for one in blocks if isinstance(one, Collapsed))
-    assert len(fold.blocks[0].rows) == len(table)
+    (shown,) = (one for one in blocks if isinstance(one, Table))
+    assert len(shown.rows) == len(table)
 
 
 def test_nothing_is_shown_without_the_table():

@@ -188,9 +188,6 @@ FIGURES = {
     "split_schemes": ranks.split_schemes(
         pd.DataFrame({"method": ["a", "b"], "first": [0.9, 0.95], "second": [1.0, 0.96]}), words
     ),
-    "surface": curves.surface(
-        pd.DataFrame({"k": K * 2, "reg": ["0.01"] * 3 + ["0.1"] * 3, "value": range(6)}), words
-    ),
 }
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from cfmf.methods import registry
-from cfmf.report.page import Collapsed, Note, Table
+from cfmf.report.page import Collapsed, Note, Table, every
 from cfmf.report.sections import literature, ratings
 from cfmf.report.strings import Catalogue
 from cfmf.side import USES
@@ -41,13 +41,14 @@ def test_a_figure_has_its_source_and_what_it_is_worth(protocol, one):
 
 
 def tables(study):
-    return {one.name: one for one in literature.blocks(study, WORDS) if isinstance(one, Table)}
+    found = every(literature.blocks(study, WORDS))
+    return {one.name: one for one in found if isinstance(one, Table)}
 
 
 def test_a_run_of_the_same_protocol_stands_beside_them(official, monkeypatch):
     [name, *others] = tables(official)
     assert (name, others) == ("literature-ml-100k-u1", ["literature-ml-100k-official"])
-    [note] = [one for one in literature.blocks(official, WORDS) if isinstance(one, Note)]
+    [note] = [one for one in every(literature.blocks(official, WORDS)) if isinstance(one, Note)]
     assert "0.0050" in note.html.striptags()
     monkeypatch.setattr(
         literature, "protocols", lambda: {"ml-100k-official": {
