@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from scipy import sparse
 
+from cfmf.kernels.compiled import compiled
 from cfmf.kernels.similarities import Features, Floats
 
 GROUPS = 64
@@ -59,7 +60,7 @@ def co_rated_sums(
     return found
 
 
-_parallel: Any = njit(cache=True, parallel=True, fastmath={"reassoc", "contract"})
+_parallel: Any = compiled(parallel=True, fastmath={"reassoc", "contract"})
 
 
 @_parallel

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from cfmf.kernels.compiled import compiled
 
-_inlined: Any = njit(cache=True, inline="always")
-_serial: Any = njit(cache=True, nogil=True)
+_inlined: Any = compiled(inline="always")
+_serial: Any = compiled(nogil=True)
 LOWEST = 1e-300  # of a probability, so that its logarithm is finite
 
 

@@ -33,12 +33,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from cfmf.deadline import check_deadline
+from cfmf.kernels.compiled import compiled
 from cfmf.kernels.similarities import Comparison, combine, shrunk
 from cfmf.progress import progress
 
@@ -143,7 +143,7 @@ def arrange(comparison: Comparison) -> Layout:
     )
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _lay_out(  # type: ignore[no-untyped-def]
     starts, columns, values, place, ends,
     row_starts, row_columns, row_values, column_rows, column_values, dense, order
@@ -174,7 +174,7 @@ def _lay_out(  # type: ignore[no-untyped-def]
         row_starts[row + np.uint64(1)] = scattered
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _scatter(  # type: ignore[no-untyped-def]
     row_starts, row_columns, left, column_starts, column_stops, column_rows, right, sums
 ):
@@ -188,7 +188,7 @@ def _scatter(  # type: ignore[no-untyped-def]
                 line[column_rows[other]] += value * right[other]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _first_from(column_starts, column_rows, start):  # type: ignore[no-untyped-def]
     """Place of the first entry of each column whose row is `start` or after it."""
     firsts = np.empty(column_starts.size - 1, dtype=np.uint64)
@@ -198,7 +198,7 @@ def _first_from(column_starts, column_rows, start):  # type: ignore[no-untyped-d
     return firsts
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _ranked(line, keys, rows, counts):  # type: ignore[no-untyped-def]
     """Rows of rank 1 and above into `rows[0]`, the most similar first; their number.
 
@@ -233,7 +233,7 @@ def _ranked(line, keys, rows, counts):  # type: ignore[no-untyped-def]
     return size
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _marks(column_starts, column_rows, columns, held, before):  # type: ignore[no-untyped-def]
     """Mark in `held` who holds each of the `columns`; count in `before` the marks before a word."""
     for which in range(columns.size):
@@ -249,7 +249,7 @@ def _marks(column_starts, column_rows, columns, held, before):  # type: ignore[n
             total += count
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _ones(word):  # type: ignore[no-untyped-def]
     """How many bits of a word are 1."""
     word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
@@ -260,7 +260,7 @@ def _ones(word):  # type: ignore[no-untyped-def]
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _walk(rows, size, held, before, limit, positions, entries):  # type: ignore[no-untyped-def]
     """Positions of the first of the ranked `rows` that hold a marked column, and their entries."""
     count = 0
@@ -277,7 +277,7 @@ def _walk(rows, size, held, before, limit, positions, entries):  # type: ignore[
     return count
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _look_up(position_of, size, raters, limit, positions, entries):  # type: ignore[no-untyped-def]
     """As `_walk`, from the rows that hold the column, whose ranked positions are looked up."""
     count = 0
@@ -294,7 +294,7 @@ def _look_up(position_of, size, raters, limit, positions, entries):  # type: ign
     return count
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _nearest_sums(  # type: ignore[no-untyped-def]
     similarities, pair_starts, pair_columns, column_starts, column_rows, marked, held, before,
     targets, neighbours, sums
@@ -338,7 +338,7 @@ def _nearest_sums(  # type: ignore[no-untyped-def]
                     sums[total, which, pair] = totals[total]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _nearest_rows(similarities, neighbours, values):  # type: ignore[no-untyped-def]
     row_count = similarities.shape[1]
     keys = np.empty((2, row_count), dtype=np.uint32)
@@ -351,7 +351,7 @@ def _nearest_rows(similarities, neighbours, values):  # type: ignore[no-untyped-
             values[row, which] = similarities[row, rows[0, which]]
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@compiled(nogil=True, fastmath={"reassoc", "contract"})
 def _all_sums(  # type: ignore[no-untyped-def]
     similarities, pair_starts, pair_columns, column_starts, column_rows, target, totals, weights
 ):
@@ -369,7 +369,7 @@ def _all_sums(  # type: ignore[no-untyped-def]
             weights[pair] = weight
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@compiled(nogil=True, fastmath={"reassoc", "contract"})
 def _all_sums_by_value(  # type: ignore[no-untyped-def]
     similarities, pair_starts, pair_columns, group_starts, grouped_rows, values, totals, weights
 ):
@@ -390,7 +390,7 @@ def _all_sums_by_value(  # type: ignore[no-untyped-def]
             weights[pair] = weight
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _distinct(values, limit):  # type: ignore[no-untyped-def]
     """The distinct ones of `values`, in the order of their first; none where they pass `limit`."""
     found = np.empty(limit, dtype=values.dtype)
@@ -407,7 +407,7 @@ def _distinct(values, limit):  # type: ignore[no-untyped-def]
     return found[:count]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _group(column_starts, column_rows, target, values, group_starts, grouped):  # type: ignore[no-untyped-def]
     """Sort the rows that hold each column by their target, one of `values`, into `grouped`."""
     size = np.uint64(values.size)
@@ -428,7 +428,7 @@ def _group(column_starts, column_rows, target, values, group_starts, grouped):  
     group_starts[-1] = column_starts[-1]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _place_in(values, value):  # type: ignore[no-untyped-def]
     which = np.uint64(0)
     while values[which] != value:
@@ -629,7 +629,7 @@ def nearest_sums(
     return sums
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _walking_pays(limit, ranked, raters):  # type: ignore[no-untyped-def]
     """Whether fewer rows are looked at from the most similar on than among those of the column."""
     return min(limit, raters) * ranked < 8 * raters * raters

@@ -11,9 +11,10 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from scipy import sparse
 
+from cfmf.kernels.compiled import compiled
 from cfmf.kernels.lanes import LANES, inner_product, inner_products_2_4
 
 ROWS_AT_A_TIME = 32  # what a thread takes at once: rows differ in length
@@ -174,9 +175,9 @@ def root_mean_square_error(
     return float(np.sqrt(totals.sum() / ratings.nnz)) if ratings.nnz else np.nan
 
 
-_compiled: Any = njit(cache=True, nogil=True)  # other Python threads run beside it
-_inlined: Any = njit(cache=True, inline="always")
-_parallel: Any = njit(cache=True, parallel=True)
+_compiled: Any = compiled(nogil=True)  # other Python threads run beside it
+_inlined: Any = compiled(inline="always")
+_parallel: Any = compiled(parallel=True)
 
 
 @_parallel

@@ -276,13 +276,14 @@ def _benchmarks(files: Files) -> pd.DataFrame | None:
     rows = []
     for path, place in files.all("benchmark"):
         try:
-            table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
-        except (ValueError, pd.errors.ParserError):
+            table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])[["s", "max_rss"]].astype(
+                float
+            )
+        except (ValueError, KeyError):
             log.warning("%s is not a benchmark table; left out", path)
             continue
-        if {"s", "max_rss"} <= set(table.columns):
-            rule, _, job = place["job"].partition("/")
-            rows.append(table[["s", "max_rss"]].assign(rule=rule, job=job))
+        rule, _, job = place["job"].partition("/")
+        rows.append(table.assign(rule=rule, job=job))
     return pd.concat(rows, ignore_index=True) if rows else None
 
 

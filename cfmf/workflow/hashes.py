@@ -57,7 +57,7 @@ def verify(paths: Iterable[str | Path], prefix: str = "") -> None:
                 foreign.append(str(path))
         elif not kept.is_file():
             unknown.append(str(path))
-        elif not file.is_file() or kept.read_text("utf-8").split("  ")[0] != sha256(file):
+        elif not file.is_file() or kept.read_bytes().split(b"  ")[0] != sha256(file).encode():
             altered.append(str(path))
     found = {"not as it was written": altered, "no SHA-256 of it was kept": unknown}
     complaints = [f"{', '.join(names)}: {what}" for what, names in found.items() if names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from typing import Any
 from cfmf.addresses import shown_below
 from cfmf.files import atomic_write, sha256
 from cfmf.workflow.machine import machine, output, versions
+
+log = logging.getLogger(__name__)
 
 RUNS_WITH = " runs with "
 """Precedes packages and machine, as JSON, in a job's log; see `cfmf.workflow.job`."""
@@ -105,10 +108,12 @@ def circumstances(logs: Iterable[str | Path]) -> list[dict[str, Any]]:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:HEAD]
         except OSError:
             continue
-        for line in lines:
-            if RUNS_WITH in line:
-                text = line.split(RUNS_WITH, 1)[1]
-                found[text] = json.loads(text)
+        for text in (line.split(RUNS_WITH, 1)[1] for line in lines if RUNS_WITH in line):
+            try:
+                told = json.loads(text)
+                found[text] = {key: dict(told[key]) for key in ("versions", "machine")}
+            except (KeyError, TypeError, ValueError):
+                log.warning("%s does not tell what its job ran with; left out", path)
     return list(found.values())
 
 

@@ -42,7 +42,9 @@ def results() -> tuple[list[Path], list[Path], list[Path]]:
     Results of which a hash is kept; those of which none is; and those that are gone, though their
     hash is kept. What Snakemake deletes once it has been read is not gone.
     """
-    kept, unknown, gone = set(), set(), set()
+    kept: set[Path] = set()
+    unknown: set[Path] = set()
+    gone: set[Path] = set()
     for one in files(Path(ROOT)):
         owner = hashed_file(one)
         if owner and is_kept(owner) and not owner.is_file():

@@ -385,6 +385,24 @@ def test_similarities_of_the_nearest_alone_are_told_to_be_so(page, pages, result
     np.testing.assert_allclose(shown, matrix[:5, :5], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"s\th:m:s\n1\t0\n",
+        b"s\tmax_rss\nx\t1\n",
+        b"s\tmax_rss\n1\t2\n1\t2\t3\n",
+    ],
+)
+def test_damaged_benchmark_is_named_and_left_out(results, caplog, content):
+    home = results / generated_study.DATASET
+    (home / "benchmarks/parse_ratings.tsv").write_bytes(content)
+    study = load(Results.of_study(home, [one for one in results.rglob("*") if one.is_file()]))
+    assert set(study.benchmarks["rule"]) == {"train_factorization"}
+    assert "parse_ratings.tsv is not a benchmark table" in caplog.text
+
+
 def test_results_that_another_config_left_are_not_read(results):
     home = results / generated_study.DATASET
     kept = [path for path in results.rglob("*") if path.is_file()]

@@ -58,6 +58,15 @@ def test_result_without_a_hash_is_told_and_set_aside(result):
     assert result.with_name("train.npz.damaged").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"0" * 64, b"\n" * 9, b"\x00" * 99])
+def test_damaged_hash_costs_its_result_and_no_more(result, content):
+    record([RESULT])
+    (result.parents[2] / "hashes/matrices/f1/train.npz.sha256").write_bytes(content)
+    with pytest.raises(ValueError, match=r"train\.npz: not as it was written.*again"):
+        verify([RESULT])
+    assert not result.exists()
+
+
 @pytest.mark.parametrize("spoil", [lambda path: path.write_text("{ }"), lambda path: path.unlink()])
 def test_a_folder_stands_and_falls_with_its_manifest(result, spoil):
     manifest = result.parents[2] / "raw/manifest.json"

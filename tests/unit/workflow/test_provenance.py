@@ -8,6 +8,7 @@ from datetime import datetime
 from importlib import metadata
 
 import numpy
+import pytest
 from snakemake.cli import parse_config
 
 from cfmf import __version__
@@ -79,6 +80,17 @@ def test_packages_and_machines_of_the_jobs_are_told(tmp_path):
     here = {"versions": {}, "machine": provenance.machine()}
     (tmp_path / "a").write_text(f"x runs with {json.dumps(here)}\n")
     assert "elsewhere" not in provenance.collect({}, logs=[tmp_path / "a"])["run"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["{", "[]", "3", '{"versions": {}}', '{"versions": 1, "machine": {}}', "\ufffd\x00", '"text"'],
+)
+def test_damaged_log_is_named_and_left_out(tmp_path, caplog, told):
+    (tmp_path / "log").write_text(f"2026-11-24 17:18:03,276 x runs with {told}\n")
+    known = provenance.collect({}, logs=[tmp_path / "log"])
+    assert known["versions"] == provenance.versions()
+    assert f"{tmp_path / 'log'} does not tell" in caplog.text
 
 
 def test_raw_files_are_told_by_the_hashes_of_their_manifest(tmp_path):
