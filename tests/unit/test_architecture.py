@@ -29,7 +29,7 @@ LAYERS = [
     ["report"],
     ["published.reporting"],
     ["workflow"],
-    ["testing", "api", "cli", "__main__"],
+    ["testing", "api", "cli", "__main__", "course", "submission"],
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 LINES, PARAMETERS, SCRIPT_LINES, COMMON_LINES = 50, 7, 74, 199
