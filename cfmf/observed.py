@@ -55,6 +55,23 @@ def stored_matrix(
     return found
 
 
+def checked_new(ratings: sparse.csr_array, items: int) -> sparse.csr_array:
+    """The ratings of new users as `checked` has them; there may be none.
+
+    Raises
+    ------
+    ValueError
+        If they are of other than `items` items, or as `checked`.
+    """
+    ratings = sparse.csr_array(ratings)
+    if ratings.shape[1] != items:
+        raise ValueError(
+            f"the new ratings are of {ratings.shape[1]} items, and the model of {items}; number"
+            " items as in training"
+        )
+    return checked(ratings) if ratings.nnz else ratings.astype(np.float32)
+
+
 def checked_pairs(
     users: ArrayLike, items: ArrayLike, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -478,11 +478,42 @@ def declarations(method: Method) -> None:
 
 
 def _check_fold_in(model: Model, ratings: Ratings) -> None:
-    m, n = ratings.train.shape
-    wider = model.fold_in(ratings.train[:5])
+    (m, n), own = ratings.train.shape, ratings.train[:5]
+    wider = model.fold_in(own)
     known = [one.predict(*_all_pairs((m, n))) for one in (model, wider)]
     _require(_same_bytes(*known), "fold_in changes predictions of known users")
-    _require_finite(wider.predict(np.full(n, m), np.arange(n)), n)
+    users, items = _all_pairs((5, n))
+    found = wider.predict(m + users, items)
+    _require_finite(found, 5 * n)
+    _require(found.is_fallback[users == 2].all(), "a new user without ratings is no fallback")
+    turned = [np.arange(*own.indptr[[user, user + 1]])[::-1] for user in range(5)]
+    order = np.concatenate(turned)
+    mixed = sparse.csr_array((own.data[order], own.indices[order], own.indptr), shape=own.shape)
+    again = model.fold_in(mixed).predict(m + users, items)
+    _require(_same_bytes(found, again), "the order of a new user's ratings changes predictions")
+    twice = model.fold_in(own[:2]).fold_in(own[2:]).predict(m + users, items)
+    _require_close(twice.values, found.values, TOLERANCE, "users folded in one after another")
+    file = BytesIO()
+    np.savez(file, allow_pickle=False, **wider.arrays())
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        loaded = type(wider).from_arrays(dict(arrays)).predict(m + users, items)
+    _require(_same_bytes(found, loaded), "a loaded model predicts new users otherwise")
+    _check_similarly(model, found.values, own)
+
+
+def _check_similarly(model: Model, found: np.ndarray, own: sparse.csr_array) -> None:
+    """Known users who are folded in as new ones are predicted much as before, where not rated.
+
+    As training is not at its end, and a neighbour may be the user, only much as before.
+    """
+    users, items = np.nonzero(own.toarray() == 0)
+    kept = np.diff(own.indptr)[users] > 0
+    known = model.predict(users[kept], items[kept]).values.astype(np.float64)
+    new = found.reshape(own.shape)[users[kept], items[kept]]
+    spread = float(np.ptp(own.data)) or 1.0
+    apart = float(np.sqrt(np.mean((new - known) ** 2)))
+    _require(apart <= spread / 4, f"known users folded in are predicted {apart:.2g} apart")
 
 
 def _check_predict_training(model: Model, train: sparse.csr_array) -> None:

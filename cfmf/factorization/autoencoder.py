@@ -21,6 +21,7 @@ from torch.optim.adam import adam
 
 from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.model import Factorization, rated_rows
+from cfmf.factorization.new_rows import RowPenalty
 from cfmf.kernels.products import ObservedPairs
 from cfmf.tasks import Fitted, Solver, Task
 
@@ -242,9 +243,10 @@ class _Training:
         rated = rated_rows(self.task.train)
         left = left * rated[0][:, None]
         factors, items = np.ascontiguousarray(left[:, :-1]), np.ascontiguousarray(right[:, :-1])
-        return Factorization(
-            factors, items, left[:, -1].copy(), np.zeros(len(right), np.float32), rated=rated
-        )
+        biases = left[:, -1].copy(), np.zeros(len(right), np.float32)
+        # A new user's output weights; where there is a kernel, it is 1, as at the start.
+        penalty = RowPenalty(self.penalty, 0.0, 0.0)
+        return Factorization(factors, items, *biases, rated=rated, penalty=penalty)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that determines the rest of the training."""

@@ -131,7 +131,7 @@ class Chain:
         if self.cutpoints is not None:
             given = self.predict("train", serial), np.sqrt(self.precision(train)), self.rng
             self.cutpoints.draw(*given)
-            self.target = self.cutpoints.latent(*given)
+            self.target = self.cutpoints.latent(*given[:2], self.rng.random(train.nnz))
         if self.cutpoints is not None or self.cells:
             self.observe(self.target - self.of_cells("train"))
         self.sweep(serial)
@@ -155,7 +155,8 @@ class Chain:
             # Days start from zeros, whose precision would be drawn as too high.
             if name != "days":
                 rows.draw_priors(self.rng)
-            rows.draw_rows(others, self.mean, self.alpha, self.rng, serial)
+            noise = self.rng.standard_normal(rows.block.shape, rows.block.dtype)
+            rows.draw_rows(others, self.mean, self.alpha, noise, serial)
             if name == "days":
                 rows.draw_priors(self.rng)
         if self.cells:
@@ -252,13 +253,21 @@ class Chain:
         )
 
     def noise(self) -> dict[str, np.ndarray]:
-        """α, w, v and the cutpoints (if any) of the current draw, as `Posterior` names them."""
+        """α, w, v, cutpoints (if any) and the users' prior, as `Posterior` names them."""
+        users, free = self.users, self.users.free
+        links = np.zeros((0, len(free)), np.float32)
+        if self.settings.implicit != "none":
+            links = users.links[0].vectors[:, free].astype(np.float32)
         cutpoints = np.zeros(0) if self.cutpoints is None else self.cutpoints.values
         return {
             "precision": np.array(self.alpha),
             "user_precision": self.users.reliability.astype(np.float32),
             "item_precision": self.items.reliability.astype(np.float32),
             "cutpoints": cutpoints.astype(np.float32),
+            "prior_mean": users.mean[free].astype(np.float32),
+            "prior_precision": users.precision[free].astype(np.float32),
+            "prior_spread": np.array(users.spread if self.settings.noise == "own" else np.inf),
+            "prior_links": links,
         }
 
     def state(self) -> dict[str, np.ndarray]:

@@ -133,12 +133,13 @@ class Rows:
         others: Sequence[Rows],
         mean: float,
         alpha: float,
-        rng: np.random.Generator,
-        serial: bool,
+        noise: np.ndarray,
+        serial: bool = False,
     ) -> None:
         """Every row's factors and bias, given those of one or two other kinds.
 
-        `serial` as `cfmf.kernels.solve.solve_rows` has it.
+        `noise` are standard normal numbers of the shape of the block; `serial` as
+        `cfmf.kernels.solve.solve_rows` has it.
         """
         # Divided by the row's own precision, every observation of the other side weighs its v_i.
         own = (alpha * self.reliability).astype(self.block.dtype)[:, None]
@@ -146,7 +147,7 @@ class Rows:
         precision[:, self.free] = self.precision[self.free]
         pull = precision * (self.mean + self.sums) / own
         precision /= own
-        noise = rng.standard_normal(self.block.shape, self.block.dtype) / np.sqrt(own)
+        noise = noise / np.sqrt(own)
         roots = [np.sqrt(one.reliability).astype(self.block.dtype) for one in others]
         if self.third is None:
             self.block[:] = self.regression(

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cfmf.factorization.new_rows import RowPenalty, solved_rows
 from cfmf.models import Explanation, Floats, Indices, Model, Part, Prediction
-from cfmf.observed import checked_pairs
+from cfmf.observed import checked_new, checked_pairs
 
 CHUNK = 1 << 18  # pairs predicted at a time, so that the gathered factors stay small
 
@@ -36,9 +37,8 @@ class Factorization(Model):
         Which users and which items have training ratings, bool; None: all. Pairs of others are
         fallbacks.
     penalty
-        Strength, exponent and bias strength of a user's penalty, by which `fold_in` solves for new
-        users: ½ strength · n^exponent ‖U_u‖² + ½ bias strength · b_u² for n ratings. None where the
-        objective has another form.
+        A user's penalty, by which `fold_in` solves for new users; None where the objective has
+        none of that form.
     """
 
     user_factors: np.ndarray
@@ -48,7 +48,7 @@ class Factorization(Model):
     mean: float = 0.0
     bounds: tuple[float, float] | None = None
     rated: tuple[np.ndarray, np.ndarray] | None = None
-    penalty: tuple[float, float, float] | None = None
+    penalty: RowPenalty | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,14 +101,15 @@ class Factorization(Model):
             rated=(arrays["rated_users"], arrays["rated_items"])
             if "rated_users" in arrays
             else None,
-            penalty=tuple(penalty) if penalty else None,
+            penalty=RowPenalty(*penalty) if penalty else None,
         )
 
     def rescaled(self, unit: float, centre: float) -> Factorization:
         """The model of ratings `unit` times as wide, about `centre` in place of 0."""
         if self.bounds is not None:  # factors and biases make up a sum that is no rating
             low, high = (end * unit + centre for end in self.bounds)
-            return replace(self, bounds=(low, high))
+            penalty = self.penalty and self.penalty.rescaled(unit, bounded=True)
+            return replace(self, bounds=(low, high), penalty=penalty)
         root = np.float32(unit**0.5)
         return replace(
             self,
@@ -117,7 +118,7 @@ class Factorization(Model):
             user_bias=self.user_bias * np.float32(unit),
             item_bias=self.item_bias * np.float32(unit),
             mean=self.mean * unit + centre,
-            penalty=self.penalty and (self.penalty[0] * unit, *self.penalty[1:]),
+            penalty=self.penalty and self.penalty.rescaled(unit, bounded=False),
         )
 
     def reordered(self, users: Indices, items: Indices) -> Factorization:
@@ -134,25 +135,20 @@ class Factorization(Model):
     def fold_in(self, ratings: sparse.csr_array) -> Factorization:
         """See `Model.fold_in`: the objective's minimum for every new user, the items held fixed."""
         if self.penalty is None:
-            raise NotImplementedError("only for a quadratic penalty and an unbounded output")
-        strength, exponent, bias_strength = self.penalty
-        k = self.item_factors.shape[1]
-        design = np.hstack([self.item_factors, np.ones((len(self.item_bias), 1))])
-        rows = np.zeros((ratings.shape[0], k + 1), np.float32)
-        for user in np.flatnonzero(np.diff(ratings.indptr)):
-            own = slice(ratings.indptr[user], ratings.indptr[user + 1])
-            items = ratings.indices[own]
-            target = ratings.data[own] - self.mean - self.item_bias[items]
-            precision = np.full(k + 1, strength * len(items) ** exponent)
-            precision[k] = bias_strength
-            normal = design[items].T @ design[items] + np.diag(precision)
-            rows[user] = np.linalg.lstsq(normal, design[items].T @ target, rcond=None)[0]
+            raise NotImplementedError("the model was trained by an objective without such a part")
+        ratings = checked_new(ratings, len(self.item_bias))
+        offsets = self.mean + self.item_bias.astype(np.float64)
+        rows = solved_rows(ratings, self.item_factors, offsets, self.penalty, self.bounds)
+        return self.extended(rows[:, :-1], rows[:, -1], np.diff(ratings.indptr) > 0)
+
+    def extended(self, factors: Floats, biases: Floats, rated: NDArray[np.bool_]) -> Self:
+        """The model with further users, of whom `rated` says who has ratings."""
         known = self.rated or tuple(np.ones(size, bool) for size in self.shape)
         return replace(
             self,
-            user_factors=np.vstack([self.user_factors, rows[:, :k]]),
-            user_bias=np.concatenate([self.user_bias, rows[:, k]]),
-            rated=(np.concatenate([known[0], np.diff(ratings.indptr) > 0]), known[1]),
+            user_factors=np.vstack([self.user_factors, factors]),
+            user_bias=np.concatenate([self.user_bias, biases]),
+            rated=(np.concatenate([known[0], rated]), known[1]),
         )
 
     def explain(self, user: int, item: int) -> Explanation:

@@ -96,12 +96,12 @@ class Cutpoints:
         if chance < then - now - proposed:
             self.values = tried
 
-    def latent(self, eta: Doubles, root: Doubles, rng: np.random.Generator) -> Doubles:
-        """Draw x* of every rating, given η, s and the cutpoints."""
+    def latent(self, eta: Doubles, root: Doubles, chance: Doubles) -> Doubles:
+        """Draw x* of every rating, given η, s and the cutpoints, by uniform random numbers."""
         above = np.empty(len(eta), np.bool_)
         start, width = np.empty(len(eta)), np.empty(len(eta))
         probit.intervals(self.codes, self.ends(self.values), eta, root, above, start, width)
-        found = ndtri(np.clip(start + width * rng.random(len(eta)), probit.LOWEST, 1 - 1e-16))
+        found = ndtri(np.clip(start + width * chance, probit.LOWEST, 1 - 1e-16))
         return np.asarray(eta + np.where(above, -found, found) / root)
 
 

@@ -8,15 +8,18 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import ndtr
 
 from cfmf.factorization.dated import DAYS, DatedFactorization
 from cfmf.factorization.model import Factorization
-from cfmf.factorization.ordinal import rating_moments
+from cfmf.factorization.ordinal import Cutpoints, rating_moments
 from cfmf.models import Explanation, Indices, Model, Prediction
-from cfmf.observed import checked_pairs
+from cfmf.observed import checked_new, checked_pairs
 
-NOISE = ("precision", "user_precision", "item_precision", "cutpoints")  # arrays of each draw
+PRIOR = ("prior_mean", "prior_precision", "prior_spread", "prior_links")
+NOISE = ("precision", "user_precision", "item_precision", "cutpoints", *PRIOR)
+"""Arrays of each draw, beside those of its model."""
 SHARED = ("rated_users", "rated_items", "bounds", "penalty", *DAYS)  # arrays of all draws
 
 
@@ -37,6 +40,13 @@ class Posterior(Model):
     cutpoints, levels
         Draws × (levels − 1), float32, and the values that a rating can have, increasing, where the
         models predict the latent number of `cfmf.factorization.ordinal`; else draws × 0 and None.
+    prior_mean, prior_precision
+        μ and λ of users, draws × (k + 1), float32, the bias last.
+    prior_spread
+        ν of the users' noise in every draw; infinite where all have the same.
+    prior_links
+        y of every item, draws × items × (k + 1), float32; draws × 0 × (k + 1) where the users'
+        prior means do not depend on what they rated.
     """
 
     models: tuple[Factorization, ...]
@@ -44,6 +54,10 @@ class Posterior(Model):
     user_precision: np.ndarray
     item_precision: np.ndarray
     cutpoints: np.ndarray
+    prior_mean: np.ndarray
+    prior_precision: np.ndarray
+    prior_spread: np.ndarray
+    prior_links: np.ndarray
     levels: np.ndarray | None = None
 
     def predict(self, users: Indices, items: Indices) -> Prediction:
@@ -110,8 +124,16 @@ class Posterior(Model):
         """As `Factorization.rescaled`; latent numbers have no unit."""
         if self.levels is not None:
             return replace(self, levels=self.levels * unit + centre)
-        models = tuple(model.rescaled(unit, centre) for model in self.models)
-        return replace(self, models=models, precision=self.precision / unit**2)
+        by = np.full(self.prior_mean.shape[1], np.sqrt(unit), np.float32)
+        by[-1] = unit
+        return replace(
+            self,
+            models=tuple(model.rescaled(unit, centre) for model in self.models),
+            precision=self.precision / unit**2,
+            prior_mean=self.prior_mean * by,
+            prior_precision=self.prior_precision / by**2,
+            prior_links=self.prior_links * by,
+        )
 
     def reordered(self, users: Indices, items: Indices) -> Posterior:
         """As `Factorization.reordered`."""
@@ -120,7 +142,45 @@ class Posterior(Model):
             models=tuple(model.reordered(users, items) for model in self.models),
             user_precision=self.user_precision[:, users],
             item_precision=self.item_precision[:, items],
+            prior_links=self.prior_links[:, items] if self.prior_links.size else self.prior_links,
         )
+
+    def fold_in(self, ratings: sparse.csr_array) -> Posterior:
+        """See `Model.fold_in`: in each draw, users from their posterior given the draw's items."""
+        from cfmf.factorization import gibbs_new
+
+        if isinstance(self.models[0], DatedFactorization):
+            raise NotImplementedError("ratings of new users come without the days that it needs")
+        ratings = checked_new(ratings, self.models[0].shape[1])
+        rng, rated = np.random.default_rng(gibbs_new.SEED), np.diff(ratings.indptr) > 0
+        draws, columns = self.prior_mean.shape
+        noise = gibbs_new.last_noise(draws, columns, rng)
+        models, reliabilities = [], []
+        for number, model in enumerate(self.models):
+            given = gibbs_new.Given(
+                model,
+                float(self.precision[number]),
+                self.item_precision[number],
+                self.prior_mean[number],
+                self.prior_precision[number],
+                float(self.prior_spread[number]),
+                self.prior_links[number],
+                self._cutpoints(number, ratings.data),
+            )
+            vectors, own = gibbs_new.draw_users(ratings, given, noise[number], rng)
+            models.append(model.extended(vectors[:, :-1], vectors[:, -1], rated))
+            reliabilities.append(own)
+        precision = np.hstack([self.user_precision, reliabilities])
+        return replace(self, models=tuple(models), user_precision=precision)
+
+    def _cutpoints(self, number: int, ratings: NDArray[np.floating]) -> Cutpoints | None:
+        """Those of a draw, for these ratings; None of a normal likelihood."""
+        if self.levels is None:
+            return None
+        ends = (self.levels[1:] + self.levels[:-1]) / 2
+        found = Cutpoints(self.levels, self.levels[np.searchsorted(ends, ratings)])
+        found.values = self.cutpoints[number].astype(np.float64)
+        return found
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `Model.arrays`; those of the models are stacked, what all share is kept once."""

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from cfmf.methods.base import Explanation, Method, Model, Part, Prediction, Progress, setting
 from cfmf.neighbours.biases import Biases, fit_biases
-from cfmf.observed import checked, checked_pairs, row_numbers
+from cfmf.observed import checked, checked_new, checked_pairs, row_numbers
 
 
 class Baseline(Method):
@@ -99,13 +99,9 @@ class BaselineModel(Model):
 
     def fold_in(self, ratings: sparse.csr_array) -> BaselineModel:
         """Biases of new users, given those of the items; see `Model.fold_in`."""
-        counts = np.diff(ratings.indptr)
-        left = ratings.data - self.biases.mean - self.biases.item[ratings.indices]
-        sums = np.bincount(row_numbers(ratings), left, minlength=ratings.shape[0])
-        new = sums / np.maximum(counts + self.reg_user, 1e-12)
-        users = np.concatenate([self.biases.user, new])
-        biases = Biases(self.biases.mean, users, self.biases.item)
-        known_user = np.concatenate([self.known_user, counts > 0])
+        ratings = checked_new(ratings, len(self.known_item))
+        biases = self.biases.with_users(ratings, self.reg_user)
+        known_user = np.concatenate([self.known_user, np.diff(ratings.indptr) > 0])
         return BaselineModel(biases, known_user, self.known_item, self.reg_user)
 
     def arrays(self) -> dict[str, np.ndarray]:

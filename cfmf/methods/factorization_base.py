@@ -111,6 +111,7 @@ class PenalizedMethod(FactorizationMethod):
 
     can = FactorizationMethod.can | {"fold_in"}
     several_starts = True
+    penalty_power: ClassVar[float] = 2.0  # of the length of a row's factors
 
     k: int = setting(16, "Number of factors.", grid=[1, 4, 16, 64], step=4, search=(1, 128), ge=1)
     reg: float = setting(
@@ -150,20 +151,25 @@ class PenalizedMethod(FactorizationMethod):
         if self.bias_reg is None:
             tasks = [replace(task, bias_reg=tuned_regs(task.train)) for task in tasks]
         found = super().fit_tasks(tasks, **options)
-        if "fold_in" not in self.can:
-            return found
-        penalties = [self.user_penalty(task) for task in tasks]
         return [
-            replace(one, model=replace(one.model, penalty=penalty))  # type: ignore[type-var]
-            for one, penalty in zip(found, penalties, strict=True)
+            replace(one, model=self._knowing_penalty(one.model, task))
+            for one, task in zip(found, tasks, strict=True)
         ]
 
-    def user_penalty(self, task: Task) -> tuple[float, float, float]:
-        """Strength, exponent and bias strength as `cfmf.factorization.model.Factorization` has."""
+    def _knowing_penalty(self, model: Model, task: Task) -> Model:
+        from cfmf.factorization.model import Factorization
+        from cfmf.factorization.new_rows import RowPenalty, squashed
+
+        assert isinstance(model, Factorization)
         mean = task.train.nnz / task.train.shape[0]
         unit = float(task.train.data.std(dtype=np.float64)) or 1.0
-        bias_reg = task.bias_reg[0] if task.bias_reg else self.bias_reg
-        return self.reg * unit * mean ** (1 - self.weighting), self.weighting, bias_reg or 0.0
+        bias_reg = (task.bias_reg[0] if task.bias_reg else self.bias_reg) or 0.0
+        bounded = model.bounds is not None
+        if bounded:  # a bias counts by how far it moves a prediction at the mean rating
+            bias_reg *= float(squashed(np.array([model.mean]), model.bounds)[1][0] / unit) ** 2
+        strength = self.reg * mean ** (1 - self.weighting)
+        penalty = RowPenalty(strength, self.weighting, bias_reg, self.penalty_power)
+        return replace(model, penalty=penalty.rescaled(unit, bounded))
 
 
 def solving_operations(train: sparse.csr_array, c: int) -> float:

@@ -18,7 +18,7 @@ class Gibbs(FactorizationMethod):
 
     name = "gibbs"
     label = "Bayesian MF"
-    can = FactorizationMethod.can | {"sd"}
+    can = FactorizationMethod.can | {"fold_in", "sd"}
     iterates = "sweeps"
     stops_on_validation = False
     implicit: ClassVar[str] = "none"  # whose implicit feedback the model has

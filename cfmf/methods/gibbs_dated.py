@@ -14,6 +14,7 @@ class GibbsDated(GibbsImplicit):
 
     name = "gibbs-dated"
     label = "Bayesian MF with dates"
+    can = GibbsImplicit.can - {"fold_in"}  # ratings of new users come without their days
     uses = frozenset({"dates"})
 
     day_factors: bool = setting(

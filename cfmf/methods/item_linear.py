@@ -32,7 +32,7 @@ class ItemLinear(Method):
     name = "item-linear"
     label = "Item regression"
     family = "neighbours"
-    can = frozenset({"explain", "similar_items"})
+    can = frozenset({"explain", "fold_in", "similar_items"})
     shared_pass = "implicit"
 
     reg: float = setting(
@@ -117,8 +117,12 @@ def _models(
     """Models of settings that differ in their penalty only."""
     use_threads(threads)
     first = candidates[0]
-    biases: Biases = fit_biases(train, *tuned_regs(train))
+    regs = tuned_regs(train)
+    biases: Biases = fit_biases(train, *regs)
     declared = first.agreement, first.shrinkage, first.implicit
     relations, _ = relations_of(train, biases, *declared)
     solved = relations.solve([one.reg for one in candidates], until)
-    return [ItemRegression(train, biases, one, declared, threads) for one in solved]
+    return [
+        ItemRegression(train, biases, weights, declared, one.reg, regs[0], threads)
+        for one, weights in zip(candidates, solved, strict=True)
+    ]

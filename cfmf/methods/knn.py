@@ -20,7 +20,7 @@ class KNN(Method):
     """Prediction from the K most similar users or items."""
 
     family = "neighbours"
-    can = frozenset({"explain"})
+    can = frozenset({"explain", "fold_in"})
     on_gpu = True
     shared_pass = "similarity"
 

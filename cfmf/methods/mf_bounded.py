@@ -12,5 +12,4 @@ class MFBounded(MF):
 
     name = "mf-bounded"
     label = "MF, bounded output"
-    can = MF.can - {"fold_in"}
     variant: ClassVar[dict[str, Any]] = {"bounded": True}

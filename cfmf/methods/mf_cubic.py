@@ -12,5 +12,5 @@ class MFCubic(MF):
 
     name = "mf-cubic"
     label = "MF, cubic penalty"
-    can = MF.can - {"fold_in"}
+    penalty_power = 3.0
     variant: ClassVar[dict[str, Any]] = {"penalty": "cubic"}

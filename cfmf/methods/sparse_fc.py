@@ -16,6 +16,7 @@ class SparseFC(FactorizationMethod):
 
     name = "sparse-fc"
     label = "Sparse FC"
+    can = FactorizationMethod.can | {"fold_in"}
     on_gpu = True
     watches_test = True
 

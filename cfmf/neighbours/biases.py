@@ -44,6 +44,14 @@ class Biases:
         found = ratings.data - (self.mean + self.user[row_numbers(ratings)])
         return (found - self.item[ratings.indices]).astype(np.float32)
 
+    def with_users(self, ratings: sparse.csr_array, reg_user: float) -> Biases:
+        """With those of new users, a row of `ratings` each: the minimum given the items' biases."""
+        counts = np.diff(ratings.indptr)
+        left = ratings.data - self.mean - self.item[ratings.indices]
+        sums = np.bincount(row_numbers(ratings), left, minlength=ratings.shape[0])
+        new = sums / np.maximum(counts + reg_user, 1e-12)
+        return Biases(self.mean, np.concatenate([self.user, new]), self.item)
+
 
 def fit_biases(
     train: sparse.csr_array, reg_user: float, reg_item: float, sweeps: int = SWEEPS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -16,10 +16,12 @@ from cfmf.models import Explanation, Model, Prediction
 from cfmf.neighbours.biases import Biases, fit_biases
 from cfmf.neighbours.compare import compare
 from cfmf.neighbours.explain import holders, neighbour_parts
-from cfmf.observed import checked_pairs, means, row_numbers, stored_matrix
+from cfmf.neighbours.newcomers import among_items, among_users, fitted_users, stacked
+from cfmf.observed import checked_new, checked_pairs, means, row_numbers, stored_matrix
 
 Floats = NDArray[np.float32]
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+Numbers = NDArray[np.int64]
+Pairs = tuple[Numbers, Numbers]
 Side = Literal["users", "items"]
 
 
@@ -62,6 +64,13 @@ class NearestNeighbours(Model):
     For item neighbours, users and items change places. Only neighbours with similarity above 0
     count, and no user or item is its own neighbour. Where no neighbour is left the prediction is
     b_ui, a fallback. Similarities are computed where they are used, and never kept.
+
+    Attributes
+    ----------
+    biases
+        Of the users of `train`, then of those of `new`, and of items.
+    new
+        Ratings of users that were folded in; None where there are none.
     """
 
     by: Side
@@ -69,12 +78,59 @@ class NearestNeighbours(Model):
     averaging: Averaging
     biases: Biases = field(repr=False)
     where: Where = field(default_factory=Where)
+    new: sparse.csr_array | None = field(default=None, repr=False)
 
     def predict(self, users: ArrayLike, items: ArrayLike) -> Prediction:
         """Predicted rating of every pair; see `Model.predict`."""
-        known = {(self.averaging.reg_user, self.averaging.reg_item): self.biases}
-        settings = [self.averaging]
-        return predict_settings(self.by, self.train, users, items, settings, self.where, known)[0]
+        shape = len(self.biases.user), len(self.biases.item)
+        users, items = checked_pairs(users, items, shape)
+        known = users < self.train.shape[0]
+        regs = {(self.averaging.reg_user, self.averaging.reg_item): self.biases}
+        found = [Prediction(np.empty(len(users), "f4"), np.empty(len(users), bool))]
+        pairs, settings = (users[known], items[known]), [self.averaging]
+        if known.any() or not len(known):
+            found += predict_settings(self.by, self.train, *pairs, settings, self.where, regs)
+        if not known.all():
+            found.append(self._predict_new((users[~known], items[~known])))
+        if len(found) == 2:
+            return found[1]
+        for chosen, part in zip((known, ~known), found[1:], strict=True):
+            found[0].values[chosen], found[0].is_fallback[chosen] = part.values, part.is_fallback
+        return found[0]
+
+    def _predict_new(self, pairs: Pairs) -> Prediction:
+        from cfmf.kernels.scatter import nearest_sums
+
+        comparison, offset, target, rows, columns = self._compared(pairs)
+        one, fallback = self.averaging, self.biases.predict(*pairs)
+        limits = [one.shrinkage], [one.neighbours], self.where.threads, self.where.until
+        [sums] = nearest_sums(comparison, [target], rows, columns, *limits)
+        return averaged(one, offset, sums[0, 0], sums[1, 0], fallback)
+
+    def _compared(self, pairs: Pairs) -> tuple[Comparison, Floats, Floats, Numbers, Numbers]:
+        """Comparison, offsets, target, and rows and columns: of pairs of known or of new users."""
+        by, kind, (users, items) = self.by, self.averaging.similarity, pairs
+        given = self.averaging.prediction, self.biases, pairs, self.train
+        rows, columns = (users, items) if by == "users" else (items, users)
+        if self.new is None or (users < self.train.shape[0]).all():
+            offset, target = offset_and_target(by, self.train, *given)
+            return compare(self.train, by, kind, self.biases), offset, target, rows, columns
+        offset, target = offset_and_target(by, stacked(self.train, self.new), *given)
+        if by == "items":
+            comparison = among_items(self.train, self.new, kind, self.biases)
+            return comparison, offset, target, rows, columns
+        comparison, target = among_users(self.train, self.new, kind, self.biases, target)
+        return comparison, offset, target, rows, columns + self.train.shape[1]
+
+    def fold_in(self, ratings: sparse.csr_array) -> NearestNeighbours:
+        """See `Model.fold_in`: new users have neighbours and biases, and are neighbours of nobody.
+
+        Items are as similar as they were.
+        """
+        ratings = checked_new(ratings, self.train.shape[1])
+        biases = self.biases.with_users(ratings, self.averaging.reg_user)
+        new = ratings if self.new is None else stacked(self.new, ratings)
+        return replace(self, biases=biases, new=new)
 
     def explain(self, user: int, item: int) -> Explanation:
         """The neighbours of a pair, the most similar first; no parts for a fallback."""
@@ -84,15 +140,12 @@ class NearestNeighbours(Model):
         value = float(predicted.values[0])
         if predicted.is_fallback[0]:
             return Explanation(value, value, ())
-        pair = checked_pairs(user, item, self.train.shape)
-        kind, by = self.averaging.prediction, self.by
-        offset, target = offset_and_target(by, self.train, kind, self.biases, pair)
-        comparison = compare(self.train, by, self.averaging.similarity, self.biases)
-        row, column = (user, item) if by == "users" else (item, user)
+        pair = np.array([user]), np.array([item])
+        comparison, offset, target, (row,), (column,) = self._compared(pair)
         similarities = similarity_row(comparison, row, self.averaging.shrinkage)
         held = holders(comparison, column)
         chosen = held[nearest(similarities, held, self.averaging.neighbours)]
-        name, damping = f"neighbour_{by[:-1]}", self.averaging.damping
+        name, damping = f"neighbour_{self.by[:-1]}", self.averaging.damping
         parts = neighbour_parts(name, comparison, column, chosen, similarities, target, damping)
         return Explanation(float(offset[0]), value, parts)
 
@@ -107,11 +160,13 @@ class NearestNeighbours(Model):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The training ratings, the biases and the settings."""
-        train, biases = self.train, self.biases
+        biases = self.biases
+        train = self.train if self.new is None else stacked(self.train, self.new)
         return {
             "ratings": train.data,
             "indices": train.indices,
             "indptr": train.indptr,
+            "fitted_users": np.array(self.train.shape[0]),
             "mean": np.array(biases.mean),
             "user_bias": biases.user,
             "item_bias": biases.item,
@@ -128,7 +183,9 @@ class NearestNeighbours(Model):
         averaging = Averaging(**{one.name: arrays[one.name].item() for one in fields(Averaging)})
         if averaging.neighbours < 1 or arrays["by"].item() not in get_args(Side):
             raise ValueError(f"no predictions are of {averaging.neighbours} {arrays['by']}")
-        return cls(arrays["by"].item(), train, averaging, biases)
+        fitted = fitted_users(arrays)
+        new = train[fitted:] if fitted < train.shape[0] else None
+        return cls(arrays["by"].item(), train[:fitted], averaging, biases, new=new)
 
 
 def predict_settings(
@@ -199,11 +256,18 @@ def _predict_alike(
     for one in settings:
         of_setting = sums[shrinkages.index(one.shrinkage)][:, sizes.index(one.neighbours)]
         total, weight = of_setting[list(offsets).index(one.prediction)], of_setting[-1]
-        is_fallback = weight == 0
-        damped = np.where(is_fallback, 1, weight + np.float32(one.damping))
-        values = np.where(is_fallback, fallback, offsets[one.prediction][0] + total / damped)
-        found.append(Prediction(values.astype(np.float32, copy=False), is_fallback))
+        found.append(averaged(one, offsets[one.prediction][0], total, weight, fallback))
     return found
+
+
+def averaged(
+    one: Averaging, offset: Floats, total: Floats, weight: Floats, fallback: Floats
+) -> Prediction:
+    """Predictions from the sums over neighbours: of s · deviation and of s."""
+    is_fallback = weight == 0
+    damped = np.where(is_fallback, 1, weight + np.float32(one.damping))
+    values = np.where(is_fallback, fallback, offset + total / damped)
+    return Prediction(values.astype(np.float32, copy=False), is_fallback)
 
 
 def _summed(
@@ -228,18 +292,28 @@ def _summed(
 
 
 def offset_and_target(
-    by: Side, train: sparse.csr_array, prediction: str, biases: Biases, queried: Pairs
+    by: Side,
+    train: sparse.csr_array,
+    prediction: str,
+    biases: Biases,
+    queried: Pairs,
+    learned: sparse.csr_array | None = None,
 ) -> tuple[Floats, Floats]:
-    """o_ui of queried pairs, and x − o of the training ratings in the order of the comparison."""
+    """o_ui of queried pairs, and x − o of the training ratings in the order of the comparison.
+
+    `learned` are the ratings that items have their means from, by default all.
+    """
     users, items = queried
     if prediction == "raw":
         offset = np.zeros(len(users), dtype=np.float32)
         target = train.data
     elif prediction == "centred":
-        groups, size, rows = row_numbers(train), train.shape[0], users
+        groups, rows = row_numbers(train), users
         if by == "items":
-            groups, size, rows = train.indices, train.shape[1], items
-        middle = means(groups, train.data, size)
+            groups, rows, known = train.indices, items, train if learned is None else learned
+            middle = means(known.indices, known.data, train.shape[1])
+        else:
+            middle = means(groups, train.data, train.shape[0])
         offset, target = middle[rows].astype("f4"), (train.data - middle[groups]).astype("f4")
     else:
         offset = biases.predict(users, items)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, cg
 
 from cfmf.deadline import check_deadline
 from cfmf.kernels.similarities import Features, transposed
 from cfmf.models import Explanation, Model, Part, Prediction
 from cfmf.neighbours.biases import Biases
-from cfmf.observed import checked_pairs, row_numbers, stored_matrix
+from cfmf.neighbours.newcomers import fitted_users
+from cfmf.observed import checked_new, checked_pairs, row_numbers, stored_matrix
 from cfmf.threads import use_threads
 
 TOLERANCE, MOST_STEPS = 1e-3, 200
 """The equations are solved until what is left is this share of the ratings, in so many steps."""
+NEW_TOLERANCE = 1e-5  # of those of new users, which are few
 Floats = NDArray[np.float32]
 
 
@@ -36,6 +39,8 @@ class Relations:
         Features of items: s_ij = Σ_v of their products.
     users
         Features of users, of who rated what alone.
+    implicit
+        Their weight.
     """
 
     ratings: sparse.csr_array
@@ -43,6 +48,7 @@ class Relations:
     order: NDArray[np.integer]
     items: Features
     users: Features
+    implicit: float
 
     @classmethod
     def of(
@@ -56,22 +62,79 @@ class Relations:
         values = agreement**0.5 * by_item.data / np.repeat(norms, counts)
         scales = np.sqrt((1 - agreement) / np.maximum(counts + shrinkage, 1e-12))
         items = Features(by_item, scales.astype("f4"), values.astype("f4"))
-        own = np.sqrt(implicit / np.maximum(np.diff(residuals.indptr), 1))
-        users = Features(residuals, own.astype("f4"), np.empty(0, "f4"))
-        return cls(residuals, by_item, order, items, users)
+        users = Features(residuals, own_scales(residuals, implicit), np.empty(0, "f4"))
+        return cls(residuals, by_item, order, items, users, implicit)
 
     def sums(self, weights: Floats, queried: sparse.csr_array) -> tuple[Floats, Floats]:
         """Σ_j a_uj s_ij over the items of u, and Σ_v a_vi t_uv over the users of i.
 
         Of every queried pair, in CSR order; `weights` are a in that of `ratings`.
         """
+        return self.item_sums(weights, queried), self.user_sums(weights, queried)
+
+    def item_sums(self, weights: Floats, queried: sparse.csr_array) -> Floats:
+        """The first of `sums`."""
         from cfmf.kernels.co_rated import co_rated_sums
 
-        of_items = co_rated_sums(self.ratings, weights, self.items, queried)
+        return co_rated_sums(self.ratings, weights, self.items, queried)
+
+    def user_sums(self, weights: Floats, queried: sparse.csr_array) -> Floats:
+        """The second of `sums`."""
+        from cfmf.kernels.co_rated import co_rated_sums
+
         turned, order = transposed(queried)
-        of_users = np.empty_like(of_items)
-        of_users[order] = co_rated_sums(self.by_item, weights[self.order], self.users, turned)
-        return of_items, of_users
+        found = np.empty(queried.nnz, np.float32)
+        found[order] = co_rated_sums(self.by_item, weights[self.order], self.users, turned)
+        return found
+
+    def widened(self, ratings: sparse.csr_array) -> Relations:
+        """With new users: `ratings` are those of the known ones, then theirs.
+
+        What is alike stays so: the features of items are of the known users alone, and new users
+        rated no item as far as another user's prediction is concerned.
+        """
+        size, by_item, features = ratings.shape[0], self.by_item, self.items
+        wide = (by_item.shape[0], size)
+        by_item, rows = (
+            sparse.csr_array((one.data, one.indices, one.indptr), shape=wide)
+            for one in (by_item, features.rows)
+        )
+        users = Features(ratings, own_scales(ratings, self.implicit), np.empty(0, "f4"))
+        return Relations(
+            ratings, by_item, self.order, features._replace(rows=rows), users, self.implicit
+        )
+
+    def solve_new(self, weights: Floats, known: int, reg: float) -> Floats:
+        """The a of new users, those after `known` ones, by the equations of `solve`.
+
+        `weights` are a in the order of `ratings`, zeros of the new ones. New users are in no
+        equation but their own, and no known user's a changes.
+
+        Raises
+        ------
+        FloatingPointError
+            If the equations are not solved in `MOST_STEPS` steps.
+        """
+        ratings, first = self.ratings, self.ratings.indptr[known]
+        starts = np.maximum(ratings.indptr, first) - first
+        new = sparse.csr_array(
+            (ratings.data[first:], ratings.indices[first:], starts), shape=ratings.shape
+        )
+        only = replace(self, ratings=new)
+        # What a rating says of its own user by way of the item, over the user's other items.
+        counts = np.diff(starts)[row_numbers(new)]
+        diagonal = reg + self.implicit * (counts - 1) / np.maximum(counts, 1)
+
+        def product(a: NDArray[np.float64]) -> NDArray[np.float64]:
+            return only.item_sums(a.astype("f4"), new) + diagonal * a
+
+        target = new.data - only.user_sums(weights, new).astype("f8")
+        size = len(target)
+        system = LinearOperator((size, size), matvec=product, dtype=np.float64)
+        found, failed = cg(system, target, rtol=NEW_TOLERANCE, maxiter=MOST_STEPS)
+        if failed:
+            raise FloatingPointError(f"the weights of new users are not found in {failed} steps")
+        return np.asarray(found, np.float32)
 
     def solve(self, regs: Sequence[float], until: float | None = None) -> list[Floats]:
         """The a with Σ_j a_uj s_ij + Σ_v a_vi t_uv + λ a_ui = residual, for each λ of `regs`.
@@ -123,7 +186,9 @@ class ItemRegression(Model):
     Attributes
     ----------
     train
-        Users × items, checked.
+        Users × items, checked; the last ones may have been folded in.
+    biases
+        Of all of them, and of items.
     weights
         a in the CSR order of `train`, float32.
     relations
@@ -132,18 +197,30 @@ class ItemRegression(Model):
         σ: standard deviation of the residuals.
     declared
         agreement, shrinkage and implicit, as `Relations.of` takes them.
+    reg, reg_user
+        Penalties by which new users are folded in: λ, and that of their biases.
+    fitted
+        How many users the model was fitted to; None: all.
     """
 
     train: sparse.csr_array = field(repr=False)
     biases: Biases = field(repr=False)
     weights: Floats = field(repr=False)
     declared: tuple[float, float, float]
+    reg: float
+    reg_user: float
     threads: int = 1
+    fitted: int | None = None
     relations: Relations = field(init=False, repr=False)
     unit: float = field(init=False)
 
     def __post_init__(self) -> None:
-        relations, unit = relations_of(self.train, self.biases, *self.declared)
+        learned = self.train if self.fitted is None else self.train[: self.fitted]
+        relations, unit = relations_of(learned, self.biases, *self.declared)
+        if learned.shape != self.train.shape:
+            residuals = self.biases.residuals(self.train) / np.float32(unit)
+            given = residuals, self.train.indices, self.train.indptr
+            relations = relations.widened(sparse.csr_array(given, shape=self.train.shape))
         object.__setattr__(self, "relations", relations)
         object.__setattr__(self, "unit", unit)
 
@@ -156,6 +233,22 @@ class ItemRegression(Model):
         moved[order] = np.add(*self.relations.sums(self.weights, queried))
         values = self.biases.predict(users, items) + self.unit * moved
         return Prediction(values.astype(np.float32), moved == 0)
+
+    def fold_in(self, ratings: sparse.csr_array) -> ItemRegression:
+        """See `Model.fold_in`: the equations of the new users, all that is learned held fixed."""
+        ratings, known = checked_new(ratings, self.train.shape[1]), self.train.shape[0]
+        use_threads(self.threads)
+        wide = replace(
+            self,
+            train=sparse.csr_array(sparse.vstack([self.train, ratings], format="csr")),
+            biases=self.biases.with_users(ratings, self.reg_user),
+            weights=np.append(self.weights, np.zeros(ratings.nnz, np.float32)),
+            fitted=known if self.fitted is None else self.fitted,
+        )
+        if ratings.nnz:
+            found = wide.relations.solve_new(wide.weights, known, self.reg)
+            wide.weights[len(self.weights) :] = found
+        return wide
 
     def explain(self, user: int, item: int) -> Explanation:
         """What every item that the user rated adds, the largest contribution first."""
@@ -213,6 +306,8 @@ class ItemRegression(Model):
             "item_bias": self.biases.item,
             "weights": self.weights,
             "declared": np.array(self.declared),
+            "regs": np.array([self.reg, self.reg_user]),
+            "fitted_users": np.array(self.train.shape[0] if self.fitted is None else self.fitted),
         }
 
     @classmethod
@@ -224,7 +319,21 @@ class ItemRegression(Model):
         if arrays["weights"].shape != train.data.shape:
             raise ValueError("every rating needs one weight")
         agreement, shrinkage, implicit = (float(one) for one in arrays["declared"])
-        return cls(train, biases, arrays["weights"], (agreement, shrinkage, implicit))
+        return cls(
+            train,
+            biases,
+            arrays["weights"],
+            (agreement, shrinkage, implicit),
+            reg=float(arrays["regs"][0]),
+            reg_user=float(arrays["regs"][1]),
+            fitted=fitted_users(arrays),
+        )
+
+
+def own_scales(ratings: sparse.csr_array, implicit: float) -> Floats:
+    """The feature of each user that all their ratings share, so that their squares sum to it."""
+    own = np.sqrt(implicit / np.maximum(np.diff(ratings.indptr), 1))
+    return np.asarray(own, np.float32)
 
 
 def relations_of(

@@ -296,7 +296,7 @@ def test_latent_numbers_are_truncated_normal():
     ):
         cutpoints = Cutpoints(levels, np.full(3000, float(rating)))
         cutpoints.values = np.array([-1.0, 1.0])
-        drawn = cutpoints.latent(np.full(3000, eta), np.full(3000, 2.0), rng)
+        drawn = cutpoints.latent(np.full(3000, eta), np.full(3000, 2.0), rng.random(3000))
         exact = stats.truncnorm((low - eta) * 2, (high - eta) * 2, eta, 0.5)
         assert ((drawn >= low) & (drawn <= high)).all()
         assert stats.kstest(drawn, exact.cdf).pvalue > 1e-3

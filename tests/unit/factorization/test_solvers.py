@@ -239,7 +239,8 @@ def test_model_survives_its_file(tmp_path, bounds):
     users, items = np.array([0, 3, 2]), np.array([2, 0, 1])
     np.testing.assert_array_equal(*(one.predict(users, items).values for one in (model, again)))
     noise = np.full(2, 4.0), np.ones((2, 4)), np.ones((2, 3))
-    posterior = Posterior((model, model), *noise, np.empty((2, 0)))
+    prior = np.zeros((2, 3)), np.ones((2, 3)), np.full(2, np.inf), np.zeros((2, 0, 3))
+    posterior = Posterior((model, model), *noise, np.empty((2, 0)), *prior)
     U, V, b, c = arrays
     sums = 3.5 + b[users] + c[items] + (U[users].astype(float) * V[items]).sum(1)
     expected = sums if bounds is None else 1 + 4 / (1 + np.exp(-sums))
