@@ -28,6 +28,7 @@ include: "rules/foreign.smk"
 include: "rules/evaluation.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"
+include: "rules/winner.smk"
 
 
 if config["published"]["enabled"]:
@@ -98,6 +99,30 @@ rule statistics:
     input:
         plan.studied("statistics", table="tests"),
         across_datasets("tests.tsv"),
+
+
+# Models to use; the study does without them.
+
+
+rule model:
+    input:
+        plan.studied("model", method=plan.methods),
+
+
+rule winner:
+    input:
+        plan.studied("winner"),
+        of_winner("model"),
+
+
+rule predictions:
+    input:
+        of_winner("asked", file=["predictions.parquet", "predictions.csv"]),
+
+
+rule recommendations:
+    input:
+        of_winner("asked", file=["recommendations.parquet", "recommendations.csv"]),
 
 
 # The report asks for most of this, but only while it is made: what is lost later is asked for here.

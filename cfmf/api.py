@@ -12,33 +12,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
-from cfmf import __version__
-from cfmf.convergence import best_starts, reach
 from cfmf.evaluation.bootstrap import Resampling, interval, resampled
-from cfmf.evaluation.conformal import COVERAGE, Radii
 from cfmf.evaluation.foreign import in_order, read_predictions
-from cfmf.inputs import Layout, Ratings, of_frame, read_pairs, read_ratings
+from cfmf.inputs import Layout, of_frame, read_pairs, read_ratings
 from cfmf.methods import registry
-from cfmf.methods.base import Method, text_parts
 from cfmf.metrics import errors
-from cfmf.models import Model
-from cfmf.observed import pairs, rmse, row_numbers
-from cfmf.saved import Names, Saved, load, save, saved
-from cfmf.selection import ERROR, best
-from cfmf.tasks import Fitted, Task
+from cfmf.observed import pairs, row_numbers
+from cfmf.saved import Names, Ratings, Saved, load, save
+from cfmf.tuned import (
+    COVERAGES,
+    FEWEST,
+    Options,
+    choose,
+    divided,
+    fit_candidates,
+    part_of,
+    refitted,
+)
 
 __all__ = [
+    "COVERAGES",
     "Layout",
     "Names",
+    "Options",
     "Ratings",
     "Saved",
     "compare",
@@ -53,48 +56,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-VALIDATION = 0.1
-"""Share of the ratings that chooses settings, decides when to stop and gives the intervals."""
-COVERAGES = (0.8, COVERAGE, 0.95)
-FEWEST = 20
-"""Fewest ratings that can be fitted."""
 Given = Ratings | pd.DataFrame | str | Path
-
-
-@dataclass(frozen=True)
-class Options:
-    """How methods are fitted.
-
-    Attributes
-    ----------
-    seed
-        Of everything random, the validation part too.
-    threads
-        Cores to use.
-    device
-        `cpu`, or a torch device such as `cuda`.
-    """
-
-    seed: int = 1
-    threads: int = 1
-    device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A setting, fitted to the ratings without their validation part.
-
-    Attributes
-    ----------
-    validation
-        Its predictions of the validation part, float32, in CSR order.
-    fitted
-        The training; None of a method that trains in no passes.
-    """
-
-    method: Method
-    validation: NDArray[np.float32]
-    fitted: Fitted | None = None
 
 
 def ratings_of(given: Given, layout: Layout | None = None, threads: int = 1) -> Ratings:
@@ -146,17 +108,6 @@ def fit(
     given = ratings_of(ratings, layout, options.threads)
     candidates = found.candidates(dict(settings or {}), given.scale)
     return fit_candidates(given, candidates, options)
-
-
-def fit_candidates(given: Ratings, candidates: Sequence[Method], options: Options) -> Saved:
-    """Fit the candidate that validation chooses; see `fit`."""
-    kept, held = _divided(given.matrix, options.seed)
-    trial = _chosen(candidates, kept, held, options)
-    radii = _radii(trial.validation, held, kept, given.scale)
-    model = _refitted(trial, given.matrix, options)
-    provenance = {"cfmf": __version__, "numpy": np.__version__, **given.provenance}
-    provenance |= {"seed": options.seed, ERROR: rmse(trial.validation, held.data)}
-    return saved(model, trial.method, given.matrix, given.names, radii=radii, provenance=provenance)
 
 
 def evaluate(model: Saved, ratings: Given, layout: Layout | None = None) -> pd.DataFrame:
@@ -249,12 +200,12 @@ def compare(
     found = np.zeros((matrix.nnz, len(names)))
     for fold in range(folds):
         tested = fold_of == fold
-        train, test = _part(matrix, ~tested), _part(matrix, tested)
-        kept, held = _divided(train, options.seed)
+        train, test = part_of(matrix, ~tested), part_of(matrix, tested)
+        kept, held = divided(train, options.seed)
         for at, one in enumerate(classes):
             log.info("fold %d of %d: %s", fold + 1, folds, one.name)
-            trial = _chosen(one.candidates({}, given.scale), kept, held, options)
-            model = _refitted(trial, train, options)
+            trial = choose(one.candidates({}, given.scale), kept, held, options)
+            model = refitted(trial, train, options)
             predicted = model.predict(*pairs(test)).values
             found[tested, at] = np.clip(predicted, *given.scale) - test.data
     return _ranking(names, found, row_numbers(matrix))
@@ -283,86 +234,3 @@ def _means(sums: NDArray[Any], counts: NDArray[Any], names: Sequence[str]) -> ND
     means = totals[:, :-1] / totals[:, -1:]
     roots = np.array([name == "rmse" for name in names])
     return np.where(roots, np.sqrt(means), means)
-
-
-def _divided(matrix: sparse.csr_array, seed: int) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """The ratings without their validation part, and that part, drawn at random."""
-    if matrix.nnz < FEWEST:
-        raise ValueError(f"there are {matrix.nnz} ratings; at least {FEWEST} are needed")
-    drawn = np.random.default_rng([seed, 0]).permutation(matrix.nnz)
-    held = np.zeros(matrix.nnz, bool)
-    held[drawn[: max(1, round(VALIDATION * matrix.nnz))]] = True
-    return _part(matrix, ~held), _part(matrix, held)
-
-
-def _part(matrix: sparse.csr_array, kept: NDArray[np.bool_]) -> sparse.csr_array:
-    """Some of the stored entries, in a matrix of the same shape."""
-    rows = row_numbers(matrix)[kept]
-    indptr = np.searchsorted(rows, np.arange(matrix.shape[0] + 1)).astype(matrix.indptr.dtype)
-    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), matrix.shape)
-
-
-def _chosen(
-    candidates: Sequence[Method],
-    kept: sparse.csr_array,
-    held: sparse.csr_array,
-    options: Options,
-) -> Trial:
-    """The candidate with the lowest RMSE on validation, by the rule of `cfmf.selection`."""
-    if candidates[0].iterates:
-        trials = [_trained(one, kept, held, options) for one in candidates]
-    else:
-        kind = type(candidates[0])
-        grid = kind.predict_grid(
-            candidates, kept, *pairs(held), threads=options.threads, device=options.device
-        )
-        trials = [Trial(one, found.values) for one, found in zip(candidates, grid, strict=True)]
-    rows = []
-    for number, trial in enumerate(trials):
-        error = rmse(trial.validation, held.data)
-        text = trial.method.chosen_text()
-        log.info("%s %s: validation RMSE %.4f", trial.method.name, text, error)
-        rows.append({**text_parts(text), "trial": number, ERROR: error, "all": ""})
-    return trials[int(best(pd.DataFrame(rows), ["all"])["trial"].iloc[0])]
-
-
-def _trained(
-    method: Method, kept: sparse.csr_array, held: sparse.csr_array, options: Options
-) -> Trial:
-    task = Task(kept, options.seed, held, name=f"{method.name} {method.chosen_text()}")
-    [found] = best_starts(method, [task], _trainer(method, options))
-    return Trial(method, found.predictions["validation"], found)
-
-
-def _refitted(trial: Trial, matrix: sparse.csr_array, options: Options) -> Model:
-    """The model of all ratings: trained for as many passes as validation found."""
-    method, fitted = trial.method, trial.fitted
-    if fitted is None:
-        return method.fit(matrix, seed=options.seed, threads=options.threads, device=options.device)
-    epochs = fitted.epochs if method.stops_on_validation else None
-    task = Task(matrix, options.seed, epochs=epochs, name=method.name)
-    train = _trainer(method, options)
-    if method.several_starts:
-        [found] = reach([task], [fitted], train)
-    else:
-        [found] = train([task], "refit")
-    return found.model
-
-
-def _trainer(method: Method, options: Options) -> Any:
-    """What `cfmf.convergence` trains tasks with."""
-
-    def train(tasks: Sequence[Task], phase: str) -> list[Fitted]:
-        return method.fit_tasks(tasks, threads=options.threads, device=options.device)
-
-    return train
-
-
-def _radii(
-    predictions: NDArray[np.float32],
-    held: sparse.csr_array,
-    kept: sparse.csr_array,
-    scale: tuple[float, float],
-) -> list[Radii]:
-    history = np.diff(kept.indptr)[row_numbers(held)]
-    return [Radii.learn(predictions, held.data, history, scale, one) for one in COVERAGES]

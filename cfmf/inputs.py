@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from scipy import sparse
 
 from cfmf.data.archives import decompressed_name, unpack
 from cfmf.data.formats import read
@@ -26,7 +25,7 @@ from cfmf.data.structured import is_parquet, is_structured
 from cfmf.data.text import Dialect, sniff
 from cfmf.evaluation.recommendations import item_titles
 from cfmf.files import sha256
-from cfmf.saved import Names
+from cfmf.saved import Names, Ratings
 
 log = logging.getLogger(__name__)
 
@@ -51,37 +50,6 @@ SUBSET = {"users": 0, "items": 0, "minimum_ratings": {"user": 0, "item": 0, "rep
 TEXT: dict[str, Any] = {"separator": ",", "quoted": False, "escape": "", "encoding": ""}
 SAMPLE = 1 << 16
 WHOLE = re.compile("0|[1-9][0-9]{0,17}")
-
-
-@dataclass(frozen=True)
-class Ratings:
-    """Ratings to learn from, or to judge predictions by.
-
-    Attributes
-    ----------
-    matrix
-        Users × items, CSR, float32.
-    names
-        Ids of its rows and columns, and titles.
-    scale
-        Lowest and highest rating that can be given.
-    provenance
-        What is known of their origin.
-    """
-
-    matrix: sparse.csr_array
-    names: Names
-    scale: tuple[float, float]
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    def frame(self) -> pd.DataFrame:
-        """Columns user, item and rating, one row for each rating, in CSR order."""
-        rows = self.matrix.tocoo()
-        users, items = (
-            np.array(ids, object) if any(isinstance(one, str) for one in ids) else np.array(ids)
-            for ids in (self.names.users, self.names.items)
-        )
-        return pd.DataFrame({"user": users[rows.row], "item": items[rows.col], "rating": rows.data})
 
 
 @dataclass(frozen=True)

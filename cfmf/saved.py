@@ -13,7 +13,7 @@ import json
 import math
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -139,6 +139,37 @@ class Names:
         whole = all(isinstance(one, int) for one in (self.users if kind == "user" else self.items))
         texts = (_whole(str(one)) if whole else str(one) for one in ids)
         return np.array([known.get(text, -1) for text in texts], np.int64)
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Ratings to learn from, or to judge predictions by.
+
+    Attributes
+    ----------
+    matrix
+        Users × items, CSR, float32.
+    names
+        Ids of its rows and columns, and titles.
+    scale
+        Lowest and highest rating that can be given.
+    provenance
+        What is known of their origin.
+    """
+
+    matrix: sparse.csr_array
+    names: Names
+    scale: tuple[float, float]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def frame(self) -> pd.DataFrame:
+        """Columns user, item and rating, one row for each rating, in CSR order."""
+        rows = self.matrix.tocoo()
+        users, items = (
+            np.array(ids, object) if any(isinstance(one, str) for one in ids) else np.array(ids)
+            for ids in (self.names.users, self.names.items)
+        )
+        return pd.DataFrame({"user": users[rows.row], "item": items[rows.col], "rating": rows.data})
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,35 @@ def further_points(
     return [(one["k"], one.get("reg", "")) for one in parts]
 
 
+def over_folds(metrics: pd.DataFrame, trials: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The one setting of every method that is best over all folds, by the mean of their RMSE.
+
+    Parameters
+    ----------
+    metrics, trials
+        As `choose` takes them.
+
+    Returns
+    -------
+    Columns dataset, method, setting and validation_rmse (the mean over folds and seeds), the lowest
+    first. Settings that were not tried on every fold of their method are not compared.
+    """
+    tried = [] if trials is None or trials.empty else [_complete(trials)]
+    known = set() if not tried else set(tried[0]["method"])
+    points = validation_errors(metrics[~metrics["method"].isin(known)]).dropna(subset=[ERROR])
+    points["setting"] = [_point_text(row) for row in points.to_dict("records")]
+    tried.append(points)
+    table = pd.concat(tried, ignore_index=True)
+    groups = ["dataset", "method"]
+    folds = table.groupby(groups)["fold"].transform("nunique")
+    complete = table[table.groupby([*groups, "setting"])["fold"].transform("nunique") == folds]
+    means = complete.groupby([*groups, "setting"], sort=False)[ERROR].mean().reset_index()
+    parts = pd.DataFrame([text_parts(text) for text in means["setting"]], index=means.index)
+    compared = means.join(parts.reindex(columns=[*FEWER, *STRONGER]))
+    found = best(compared, groups)[[*groups, "setting", ERROR]]
+    return found.sort_values(ERROR, kind="stable", ignore_index=True)
+
+
 def chosen_rows(metrics: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
     """Rows of `metrics` on validation and test that belong to the chosen settings."""
     rows = metrics[metrics["split"].isin(["validation", "test"])]

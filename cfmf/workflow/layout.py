@@ -56,6 +56,9 @@ BELOW_HOME = {
     "blend": "blends/{method}/{file}",
     "foreign": "foreign/{method}/{file}",
     "round": FACTORIZATION + "rounds/{round}/points.tsv",
+    "winner": "models/winner.json",
+    "model": "models/{method}/model.cfmf",
+    "asked": "models/{method}/{file}",
     "measured": "evaluation/measured/{method}/{table}.tsv",
     "evaluation": "evaluation/{table}.tsv",
     "user_errors": "evaluation/user_errors.parquet",
@@ -101,12 +104,20 @@ JOBS = {
     "evaluate_methods": "",
     "measure_method": "{method}",
     "measure_scaling": "",
+    "choose_winner": "",
+    "fit_model": "{method}",
+    "predict_pairs": "{method}",
+    "recommend_items": "{method}",
     "gather_measurements": "",
     "test_statistics": "",
     "render_report": "",
     "compare_datasets": "",
 }
 """Rules, and the wildcards by which the jobs of each differ within a data set."""
+
+
+OF_MODELS = ("choose_winner", "fit_model", "predict_pairs", "recommend_items")
+"""Rules that use a study, which its report does not wait for."""
 
 
 def result(name: str, **wildcards: object) -> str:

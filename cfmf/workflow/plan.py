@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, product
@@ -221,6 +222,7 @@ class Plan:
             "render_report": False,
             "export_fold": False,
             "compare_datasets": False,
+            **dict.fromkeys(layout.OF_MODELS, False),
         }
         found = []
         for rule, parts in layout.JOBS.items():
@@ -290,6 +292,12 @@ class Plan:
         """Width of the rating scale of a data set."""
         lowest, highest = self.scale(dataset)
         return highest - lowest
+
+
+def winner_of(path: str | Path) -> str:
+    """Name of the method that `choose_winner` wrote."""
+    found: str = json.loads(Path(path).read_text("utf-8"))["method"]
+    return found
 
 
 def area(method: str) -> str:

@@ -22,7 +22,7 @@ LAYERS = [
     ["methods"],
     ["peers"],
     ["lattice", "selection", "metrics", "convergence", "training", "tuning", "prediction"],
-    ["evaluation", "hyperband", "adaptive_search", "saved", "inputs"],
+    ["evaluation", "hyperband", "adaptive_search", "saved", "inputs", "tuned"],
     ["statistics"],
     ["verdict"],
     ["published"],

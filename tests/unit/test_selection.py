@@ -208,3 +208,17 @@ def test_chosen_rows_are_those_of_the_choice():
     assert set(found["k"]) == {"16"}
     assert len(found) == 6
     assert list(found.columns) == COLUMNS["metrics"]
+
+
+def test_the_setting_is_the_best_over_all_folds():
+    """Not one that is best on a fold, and none that was not tried on all."""
+    rows = [
+        ("f1", "1", 0.9), ("f1", "2", 0.8), ("f1", "4", 1.2),
+        ("f2", "1", 0.9), ("f2", "2", 1.1), ("f2", "4", 0.7), ("f2", "8", 0.1),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["fold", "k", "value"])
+    table = table.assign(dataset="d", method="als", reg="0.2", seed="1", metric="rmse")
+    found = selection.over_folds(table.assign(split="validation"))
+    assert found.to_dict("records") == [
+        {"dataset": "d", "method": "als", "setting": "k=1 reg=0.2", "validation_rmse": 0.9}
+    ]
