@@ -24,7 +24,7 @@ STUDY = {
 
 def test_the_winner_is_fitted_and_asked(checkout):
     (checkout.folder / "use.yaml").write_text(yaml.safe_dump(STUDY))
-    pairs = "user,item\n1,3\nnobody,3\n"
+    pairs = "user,item\n20590,3\nnobody,3\n"
     (checkout.folder / "pairs.csv").write_text(pairs)
     config = ("--configfile", "config/tiny.yaml", "use.yaml")
     targets = ("winner", "predictions", "recommendations")
@@ -40,7 +40,7 @@ def test_the_winner_is_fitted_and_asked(checkout):
     assert model.method.chosen_text() == winner["setting"]
     assert model.about.provenance["files"]
     told = pd.read_parquet(results[f"{home}/predictions.parquet"])
-    assert told.equals(model.predict(["1", "nobody"], ["3", "3"], 0.9))
+    assert told.equals(model.predict(["20590", "nobody"], ["3", "3"], 0.9))
     assert told["is_fallback"].tolist() == [False, True]
     listed = pd.read_parquet(results[f"{home}/recommendations.parquet"])
     assert listed.groupby("user").size().eq(3).all()
