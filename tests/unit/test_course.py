@@ -1,5 +1,6 @@
 """A class is judged whatever its submissions do: a table of those that work, reasons for others."""
 
+import re
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from cfmf import course
 from cfmf.course import REFERENCE, Limits, judge, seal
+from cfmf.imports import ROOT
 from cfmf.submission import queried, read_fold
 
 FRAMES = """
@@ -156,3 +158,22 @@ def test_what_cannot_be_judged_is_refused(sealed, tmp_path, capsys):
     assert "make them by `seal` first" in capsys.readouterr().err
     assert course.main(["seal", str(tmp_path / "absent.csv"), str(tmp_path / "class")]) == 2
     assert "absent.csv" in capsys.readouterr().err
+
+
+def cells(name):
+    text = (ROOT / f"docs/course/{name}.md").read_text("utf-8")
+    return re.findall(r"^```{code-cell} ipython3\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_both_notebooks_have_the_same_code_and_it_runs():
+    assert cells("notebook") == cells("notebook-zh")
+    held = {}
+    *before, last = cells("notebook")
+    for cell in before:
+        exec(compile(cell, "notebook", "exec"), held)  # noqa: S102
+    call, _, _ = last.rpartition("[columns]")
+    exec(compile(call.replace("judge(", "found = judge("), "notebook", "exec"), held)  # noqa: S102
+    table = held["found"].set_index("submission")
+    assert table.loc["tastes", "rank"] == 1
+    assert table.loc["tastes", "over_reference_high"] < 0
+    assert "no_such_module" in table.loc["crash", "reason"]
