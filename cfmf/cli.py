@@ -274,11 +274,14 @@ def _explain(given: argparse.Namespace) -> None:
         f" {found.expected:.2f} expected of any pair"
     )
     for part in found.parts[:SHOWN]:
-        name = printable(model.part_name(part.kind, part.number))
-        print(f"{part.contribution:+8.2f}  {part.kind.replace('_', ' '):<14}  {name}")
+        print(f"{part.contribution:+8.2f}  {printable(model.part_name(part))}")
     if len(found.parts) > SHOWN:
         rest = sum(part.contribution for part in found.parts[SHOWN:])
         print(f"{rest:+8.2f}  {len(found.parts) - SHOWN} more")
+    if not found.adds_up:
+        print(
+            "These parts are of one of several models, or before a bound: their sum is not exact."
+        )
 
 
 def _evaluate(given: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ from cfmf.evaluation.conformal import Radii, interval
 from cfmf.files import atomic_write
 from cfmf.methods import registry
 from cfmf.methods.base import Method
-from cfmf.models import Explanation, Model
+from cfmf.models import Explanation, Model, Part
 from cfmf.neighbours.biases import REGS, Biases, fit_biases, tuned_regs
 from cfmf.observed import row_numbers, stored_matrix
 
@@ -362,11 +362,14 @@ class Saved:
         except NotImplementedError:
             raise ValueError(f"{self.about.method} does not explain its predictions") from None
 
-    def part_name(self, kind: str, number: int) -> str:
-        """What a part of an explanation is called: an id, a title or the number of a factor."""
-        if kind.endswith("user"):
-            return f"user {self.names.users[number]}"
-        return f"factor {number + 1}" if kind == "factor" else self.names.title(number)
+    def part_name(self, part: Part) -> str:
+        """What a part of an explanation is called: a title, an id, or the number of a factor."""
+        named = {"user": "the user", "item": "the item", "factor": f"factor {part.number + 1}"}
+        if part.kind in named:
+            return named[part.kind]
+        users = part.kind == "neighbour_user"
+        name = f"user {self.names.users[part.number]}" if users else self.names.title(part.number)
+        return name if np.isnan(part.rating) else f"{name}, rated {part.rating:g}"
 
     def _because(self, user: int, item: int, most: int) -> str:
         if user < 0:
@@ -375,7 +378,7 @@ class Saved:
             parts = self.model.explain(user, item).parts[:most]
         except NotImplementedError:
             return ""
-        named = (f"{self.part_name(one.kind, one.number)} {one.contribution:+.2f}" for one in parts)
+        named = (f"{self.part_name(one)} {one.contribution:+.2f}" for one in parts)
         return "; ".join(named)
 
     def _ranked(self, users: NDArray[np.int64], top: int) -> tuple[NDArray[Any], ...]:
