@@ -11,6 +11,9 @@ with their whole history show. The error at a length is therefore a ratio estima
 what the cut multiplied the error of the group by. With as many rounds as lengths every user is seen
 at every length, and it is the plain error; with fewer, steps between lengths are several times as
 uncertain.
+
+Where a method folds in new users, they are also predicted without a new fit: it is fitted once to
+the ratings of all other users, and what the sampled users keep is folded in.
 """
 
 from __future__ import annotations
@@ -34,11 +37,14 @@ from cfmf.evaluation.item_mean import (
     item_means,
     rmse_and_influence,
 )
+from cfmf.methods.base import Model
 from cfmf.metrics import errors
 from cfmf.observed import pairs
 from cfmf.tables import COLUMNS
 
 SLICE = "ratings_left"
+FOLDED = "rmse_folded_in"
+LOSS = "rmse_folded_in_minus_refit"
 ALL = "all"
 KEEP_ALL = np.iinfo(np.int64).max
 
@@ -150,15 +156,34 @@ def trimmed_errors(
     -------
     `intervals` table, a row a length and metric, the whole history (`all`) last; empty where no
     user could be sampled. Intervals are from resampling the sampled users, with both sides of the
-    ratio; `users` and `n` are those that were measured at that length. The RMSE minus that of the
+    ratio; `users` and `n` are those that were measured at that length. Of users who are folded in
+    there are the RMSE and how much higher it is than that of a new fit. The RMSE minus that of the
     item mean, and by how much that difference is not the one of the whole histories (a difference
     in differences), have intervals of single comparisons: see `cfmf.evaluation.item_mean`.
     """
     if not len(plan.users):
         return pd.DataFrame(columns=COLUMNS["intervals"])
     queried = rows_of(test, plan.users)
+    after, after_mean, after_fold = _predicted(setting, train, queried, plan)
+    before = whole[np.isin(pairs(test)[0], plan.users)]
+    of_method = _sums(queried, before, after, plan)
+    of_mean = _sums(queried, item_means(train)[queried.indices], after_mean, plan)
+    rows = [_rows(of_method, plan, resampling), _over(of_method, of_mean, plan, resampling.level)]
+    if after_fold:
+        of_fold = _sums(queried, before, after_fold, plan)
+        rows.append(_folded(of_fold, of_method, plan, resampling.level))
+    found = pd.concat(rows, ignore_index=True)
+    return found.assign(**setting.keys, slice=SLICE)[COLUMNS["intervals"]]
+
+
+def _predicted(
+    setting: Setting, train: sparse.csr_array, queried: sparse.csr_array, plan: Design
+) -> tuple[list[Predicted], list[Predicted], list[Predicted]]:
+    """Predictions of each round: of the method, of the item mean, and folded in where it can."""
     after: list[Predicted] = []
     after_mean: list[Predicted] = []
+    after_fold: list[Predicted] = []
+    others = _without(setting, train, plan.users)
     for assigned in plan.assigned:
         kept = np.full(train.shape[0], KEEP_ALL)
         kept[plan.users] = np.array(plan.lengths)[assigned]
@@ -167,12 +192,24 @@ def trimmed_errors(
         left = trim(train, kept, plan.seed)
         after.append((place, setting.fit(left, queried).predictions))
         after_mean.append((place, item_means(left)[queried.indices]))
-    before = whole[np.isin(pairs(test)[0], plan.users)]
-    of_method = _sums(queried, before, after, plan)
-    of_mean = _sums(queried, item_means(train)[queried.indices], after_mean, plan)
-    rows = [_rows(of_method, plan, resampling), _over(of_method, of_mean, plan, resampling.level)]
-    found = pd.concat(rows, ignore_index=True)
-    return found.assign(**setting.keys, slice=SLICE)[COLUMNS["intervals"]]
+        if others is not None:
+            new = others.fold_in(left[plan.users])
+            numbers = train.shape[0] + np.searchsorted(plan.users, pairs(queried)[0])
+            after_fold.append((place, new.predict(numbers, queried.indices).values))
+    return after, after_mean, after_fold
+
+
+def _without(setting: Setting, train: sparse.csr_array, users: NDArray[np.int64]) -> Model | None:
+    """The model of all ratings but those of some users.
+
+    None of a method that cannot fold in, and where these users are all there are.
+    """
+    if "fold_in" not in setting.method.can:
+        return None
+    kept = np.full(train.shape[0], KEEP_ALL)
+    kept[users] = 0
+    left = trim(train, kept, 0)
+    return setting.fit(left).model if left.nnz else None
 
 
 def _sums(
@@ -209,6 +246,20 @@ def _over(of_method: Sums, of_mean: Sums, plan: Design, level: float) -> pd.Data
     rows = [over, difference_rows(*change, level, CHANGE).assign(level=levels[:-1])]
     found = pd.concat(rows, ignore_index=True)
     return found[found["n"] > 0]
+
+
+def _folded(of_fold: Sums, of_method: Sums, plan: Design, level: float) -> pd.DataFrame:
+    """RMSE of users who are folded in by length, and minus that of the new fit."""
+    (first, of_first), (second, of_second) = map(_rmse_and_influence, (of_fold, of_method))
+    found = []
+    for name, value, influence in (
+        (FOLDED, first, of_first),
+        (LOSS, first - second, of_first - of_second),
+    ):
+        given = value[:-1], influence[:, :-1], of_fold[0].n, level, name
+        found.append(difference_rows(*given).assign(level=[*map(str, plan.lengths)]))
+    rows = pd.concat(found, ignore_index=True)
+    return rows[rows["n"] > 0]
 
 
 def _rmse_and_influence(sums: Sums) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from cfmf.evaluation.collect import BY_DATE, EACH_USER
 from cfmf.evaluation.item_mean import CHANGE, OVER
+from cfmf.evaluation.trimming import LOSS
 from cfmf.methods.registry import is_blend, of_published
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
@@ -204,9 +205,31 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     parts: list[Block] = [_by_length(rows, lengths, words)]
     if len(over) and _two_scales(over):
         parts.append(_as_published(str(over["slice"].iloc[0]), trimmed, words))
+    parts += _folded_in(trimmed, words)
     title = words("cold-start.trimmed_table")
     fold = Collapsed(title, [_intervals("trimmed", title, trimmed, words)])
     return [*found, Collapsed(words("cold-start.trimmed_rmse"), parts), fold]
+
+
+def _folded_in(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
+    """What folding in new users loses against a new fit, by method and length; none without."""
+    rows = levels_of(trimmed, LOSS)
+    if rows.empty:
+        return []
+    lengths = list(dict.fromkeys(rows["level"]))
+    middle = rows.groupby("level")["value"].median()
+    text = words(
+        "cold-start.folded_text",
+        methods=number(rows["method"].nunique()),
+        first=lengths[0],
+        last=lengths[-1],
+        **amounts("signed", at_first=middle[lengths[0]], at_last=middle[lengths[-1]]),
+    )
+    wide = rows.pivot(index="method", columns="level", values="value")
+    headings = zip(lengths, words.terms("group", lengths), strict=True)
+    columns = [Column(length, heading, "signed") for length, heading in headings]
+    shown, title = wide.sort_values(lengths[-1]).reset_index(), words("cold-start.folded")
+    return [Text(text), tabulated(words, "folded-in", title, shown, "method", *columns)]
 
 
 def _by_length(rows: pd.DataFrame, lengths: list[str], words: Catalogue) -> Table:

@@ -156,3 +156,38 @@ def test_its_interval_is_that_of_resampling_users(metric):
     assert rows["value"].to_numpy() == pytest.approx(values(np.arange(200)), abs=1e-12)
     half = (rows["ci_high"] - rows["value"]).to_numpy() / stats.t.isf(0.025, 199)
     assert half == pytest.approx(spread, rel=0.1)
+
+
+@pytest.mark.parametrize("known", ["baseline", "user-knn", "item-knn", "als"])
+def test_folding_in_is_compared_with_a_new_fit(ratings, setting_of, resampling, known):
+    """On the same ratings and users: the plain errors where every user is seen at every length."""
+    train, test = ratings
+    setting = setting_of(known)
+    whole = setting.fit(train, test).predictions
+    plan = trimming.design(train, test, LENGTHS, 21, len(LENGTHS), 4)
+    rows = trimming.trimmed_errors(setting, train, test, whole, plan, resampling)
+    found = rows.set_index(["metric", "level"])["value"]
+    without = np.full(train.shape[0], trimming.KEEP_ALL)
+    without[plan.users] = 0
+    model = setting.fit(trimming.trim(train, without, 4)).model
+    queried = trimming.rows_of(test, plan.users)
+    users = train.shape[0] + np.searchsorted(plan.users, pairs(queried)[0])
+    for length in LENGTHS:
+        kept = np.full(train.shape[0], trimming.KEEP_ALL)
+        kept[plan.users] = length
+        new = model.fold_in(trimming.trim(train, kept, 4)[plan.users])
+        plain = rmse(new.predict(users, queried.indices).values, queried.data)
+        at = str(length)
+        assert found[trimming.FOLDED, at] == pytest.approx(plain, rel=1e-5)
+        loss = plain - found["rmse", at]
+        assert found[trimming.LOSS, at] == pytest.approx(loss, abs=1e-5)
+        assert abs(loss) < 0.2
+
+
+def test_a_method_that_cannot_fold_in_has_no_such_rows(ratings, setting_of, resampling):
+    train, test = ratings
+    setting = setting_of("strange")
+    plan = trimming.design(train, test, LENGTHS, 21, 1, 4)
+    whole = setting.fit(train, test).predictions
+    rows = trimming.trimmed_errors(setting, train, test, whole, plan, resampling)
+    assert not set(rows["metric"]) & {trimming.FOLDED, trimming.LOSS}

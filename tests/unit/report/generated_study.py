@@ -12,6 +12,7 @@ from scipy import sparse, stats
 
 from cfmf.evaluation.collect import EACH_USER
 from cfmf.evaluation.item_mean import CHANGE, OVER
+from cfmf.evaluation.trimming import LOSS
 from cfmf.files import save_matrix
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import save_similarity
@@ -284,9 +285,9 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
     trimmed: list[list[object]] = [
         [DATASET, fold, method, left, level, 30, 300, metric, value + 0.2 / (place + 1)]
         for method in LEVEL
-        for metric, value in _of_metrics(method, OVER, CHANGE)
+        for metric, value in _of_metrics(method, OVER, CHANGE, LOSS)
         for place, level in enumerate(lengths)
-        if (metric, level) != (CHANGE, "all")
+        if metric not in (CHANGE, LOSS) or level != "all"
     ]
     unrated = "unrated_items"
     measures = {"ndcg": 0.1, "recall": 0.05, "popularity": 120}
