@@ -52,10 +52,10 @@ ON_BAR = "#000000"
 SEQUENTIAL = [[0.0, "#17548c"], [0.4, "#3c73ad"], [0.7, "#86609a"], [1.0, "#b3442c"]]
 """Blue is low (good for an error), red is high; white letters are readable on all of it."""
 
-KIND_INKS = dict(zip((*FAMILIES, "blend"), (GREY, PALETTE[0], PALETTE[1], PALETTE[3]), strict=True))
+KINDS = (*FAMILIES, "blend", FOREIGN)
+KIND_INKS = dict(zip(KINDS, (GREY, *PALETTE[:2], PALETTE[3], PALETTE[2]), strict=True))
 """The colour of a family where a figure has one for each; marks differ too (`SYMBOLS`)."""
-SYMBOLS = {**dict(zip(FAMILIES, ("square", "circle", "diamond"), strict=True)), "blend": "star"}
-SYMBOLS[FOREIGN] = "triangle-up"
+SYMBOLS = dict(zip(KINDS, ("square", "circle", "diamond", "star", "triangle-up"), strict=True))
 
 
 def kind(method: str) -> str:

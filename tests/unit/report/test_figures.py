@@ -8,10 +8,20 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from cfmf.methods import registry
 from cfmf.published.reporting import drawings
 from cfmf.report.figures import accuracy, curves, distributions, ranks
 from cfmf.report.figures.static import to_svg
-from cfmf.report.figures.style import GREY, ON_BAR, PALETTE, SEQUENTIAL, colour, generated, thinned
+from cfmf.report.figures.style import (
+    GREY,
+    KINDS,
+    ON_BAR,
+    PALETTE,
+    SEQUENTIAL,
+    colour,
+    generated,
+    thinned,
+)
 
 RNG = np.random.default_rng(3)
 K = ["1", "4", "16"]
@@ -343,3 +353,16 @@ def test_lines_across_a_static_figure_have_their_direction(level):
     [(x0, y0, x1, y1)] = [tuple(map(float, one)) for one in dotted]
     assert (y0 == y1) == level
     assert (x0 == x1) != level
+
+
+def test_the_ranking_draws_a_method_of_every_kind():
+    registry.register_predictions({"theirs": {}})
+    methods = ["baseline", "user-knn", "mf", "blend-both", "theirs"]
+    points = pd.DataFrame({"method": methods, "label": methods, "rmse": np.arange(5) / 10 + 0.5})
+    try:
+        drawn = accuracy.ranking(points.assign(low=np.nan, high=np.nan), words, None, 0.01)
+    finally:
+        registry.register_predictions({})
+    assert len(drawn.data) == len(KINDS) == len(methods)
+    assert len({(trace.marker.color, trace.marker.symbol) for trace in drawn.data}) == len(methods)
+    assert {value for trace in drawn.data for value in trace.x} == set(points["rmse"])
