@@ -23,6 +23,7 @@ import pandas as pd
 from benchmarks.common import RESULTS
 from cfmf.evaluation import blending
 from cfmf.files import load_matrix
+from cfmf.observed import root_mean_square
 from cfmf.selection import read_selection
 from cfmf.tables import read_table
 from cfmf.workflow.layout import Results, settings_of
@@ -55,12 +56,13 @@ def compare(given: blending.Sources, members: Sequence[str]) -> pd.Series:
     found: dict[str, list[float]] = {}
     for fold in given.chosen["fold"].unique():
         part = given.matrices(fold)[0]
+        ratings = part.data.astype(np.float64)
         known = blending.predictions_of(members, fold, given, given.validation, part)
         for rule, penalty in tried:
             name = f"{rule} {penalty:g}" if rule == "linear" else rule
             with patch.object(blending, "PENALTY", penalty):
                 found.setdefault(name, []).extend(
-                    blending.cross_validated(one, part.data.astype(np.float64), rule)
+                    root_mean_square(blending.held_out(one, ratings, rule) - ratings)
                     for one in known.values()
                 )
     return pd.Series({name: float(np.mean(errors)) for name, errors in found.items()})

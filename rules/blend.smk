@@ -23,6 +23,7 @@ rule blend_methods:
                 "costs.tsv",
                 "weights.tsv",
                 "predictions.parquet",
+                "validation.parquet",
             ]
         },
     log:

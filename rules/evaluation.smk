@@ -8,6 +8,8 @@ EVERY_METHOD = [
     *plan.blends,
     *plan.foreign,
 ]
+# Predictions of other tools come without those of validation.
+CALIBRATED = [name for name in EVERY_METHOD if name not in plan.foreign]
 RESAMPLING = ("bootstrap_repeats", "seed", "ci_level")
 
 
@@ -117,6 +119,41 @@ rule evaluate_methods:
         resampling=pick(config["statistics"], *RESAMPLING),
     script:
         "../scripts/evaluate_methods.py"
+
+
+rule measure_intervals:
+    """Intervals of every prediction, learned on validation: how often they hold the test rating."""
+    input:
+        settings=plan.selection(*CALIBRATED),
+        # of every setting; only those of the chosen ones are read
+        known=of_settings("validation.parquet", CALIBRATED),
+        queried=of_settings("predictions.parquet", CALIBRATED),
+        fit=of_folds("matrix", part="fit"),
+        validation=of_folds("matrix", part="validation"),
+        train=of_folds("matrix", part="train"),
+        test=of_folds("matrix", part="test"),
+        plan=scoring_plan,
+        code=code("measure_intervals"),
+    output:
+        table=table(
+            result("evaluation", table="prediction_intervals"),
+            "Evaluation",
+            "coverage of the prediction intervals",
+        ),
+    log:
+        log_of("measure_intervals"),
+    benchmark:
+        benchmark_of("measure_intervals")
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=megabytes(1000, 50, "train", "test"),
+        runtime=minutes(30, 1, "train", "test"),
+    params:
+        folds=folds_of_dataset,
+        scale=scale,
+    script:
+        "../scripts/measure_intervals.py"
 
 
 rule measure_method:

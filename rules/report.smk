@@ -25,7 +25,15 @@ rule render_report:
         history=of_settings("history.parquet", plan.in_area("factorization")),
         evaluated=filled(
             result("evaluation"),
-            table=["metrics", "selected", "selection", "costs", "slices", "intervals"],
+            table=[
+                "metrics",
+                "selected",
+                "selection",
+                "costs",
+                "slices",
+                "intervals",
+                "prediction_intervals",
+            ],
         ),
         measured=filled(result("evaluation"), table=MEASURED),
         scaling=branch(

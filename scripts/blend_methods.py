@@ -30,5 +30,6 @@ with job(snakemake) as (log, params):
         log.info("fold %s, seed %s: test RMSE %.4f", row.fold, row.seed, row.value)
     for kind, table in TABLES.items():
         write_table(snakemake.output[kind], getattr(found, table), table)
-    with atomic_write(snakemake.output.predictions) as temporary:
-        found.predictions.to_parquet(temporary, index=False)
+    for part in ("predictions", "validation"):
+        with atomic_write(snakemake.output[part]) as temporary:
+            getattr(found, part).to_parquet(temporary, index=False)

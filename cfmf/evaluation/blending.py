@@ -7,7 +7,7 @@ ratings predict for the test pairs. No test rating has a part in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -50,13 +50,17 @@ class Weights(NamedTuple):
 
 
 class Blended(NamedTuple):
-    """Tables of a blend: those of a method at its chosen setting, and its `weights` table."""
+    """Tables of a blend: those of a method at its chosen setting, and its `weights` table.
+
+    `validation` has predictions of the validation pairs by weights that were not learned on them.
+    """
 
     metrics: pd.DataFrame
     selection: pd.DataFrame
     costs: pd.DataFrame
     weights: pd.DataFrame
     predictions: pd.DataFrame
+    validation: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -148,11 +152,11 @@ def learn(predictions: Floats, ratings: Floats, rule: str) -> Weights:
     return Weights(weights, mean - float(means @ weights))
 
 
-def choose_rule(known: Sequence[Floats], ratings: Floats) -> tuple[str, list[float]]:
-    """The rule with the lowest cross-validated RMSE, and that RMSE for each seed.
+def choose_rule(known: Sequence[Floats], ratings: Floats) -> tuple[str, list[Floats]]:
+    """The rule with the lowest cross-validated RMSE, and its predictions for each seed.
 
     Every `PARTS`-th pair is in the same part, so that nothing is random. With too few pairs to
-    choose, weights are equal, and their RMSE is not cross-validated.
+    choose, weights are equal, and predictions are not cross-validated.
 
     Parameters
     ----------
@@ -160,21 +164,24 @@ def choose_rule(known: Sequence[Floats], ratings: Floats) -> tuple[str, list[flo
         Predictions of the validation pairs, pairs × members, for each seed.
     """
     if len(ratings) < PARTS * (known[0].shape[1] + 1):
-        equal = (learn(one, ratings, "equal").combined(one) for one in known)
-        return "equal", [root_mean_square(one - ratings) for one in equal]
-    found = {rule: [cross_validated(one, ratings, rule) for one in known] for rule in RULES}
-    rule = min(found, key=lambda name: float(np.mean(found[name])))
+        return "equal", [learn(one, ratings, "equal").combined(one) for one in known]
+    found = {rule: [held_out(one, ratings, rule) for one in known] for rule in RULES}
+
+    def error(rule: str) -> float:
+        return float(np.mean([root_mean_square(one - ratings) for one in found[rule]]))
+
+    rule = min(found, key=error)
     return rule, found[rule]
 
 
-def cross_validated(predictions: Floats, ratings: Floats, rule: str) -> float:
-    """RMSE of a rule on pairs that its weights were not learned on."""
-    part, errors = np.arange(len(ratings)) % PARTS, np.empty(len(ratings))
+def held_out(predictions: Floats, ratings: Floats, rule: str) -> Floats:
+    """What a rule predicts of pairs by weights that were not learned on them."""
+    part, found = np.arange(len(ratings)) % PARTS, np.empty(len(ratings))
     for held in range(PARTS):
         inside = part == held
         learned = learn(predictions[~inside], ratings[~inside], rule)
-        errors[inside] = learned.combined(predictions[inside]) - ratings[inside]
-    return root_mean_square(errors)
+        found[inside] = learned.combined(predictions[inside])
+    return found
 
 
 def blend(name: str, members: Sequence[str], sources: Sources) -> Blended:
@@ -204,10 +211,11 @@ def _of_fold(name: str, members: Sequence[str], fold: str, sources: Sources) -> 
     known = predictions_of(members, fold, sources, sources.validation, validation)
     queried = predictions_of(members, fold, sources, sources.test, test)
     ratings = validation.data.astype(np.float64)
-    rule, errors = choose_rule(list(known.values()), ratings)
+    rule, validated = choose_rule(list(known.values()), ratings)
+    errors = [root_mean_square(one - ratings) for one in validated]
     dataset = str(sources.chosen["dataset"].iloc[0])
     keys = {"dataset": dataset, "fold": fold, "method": name}
-    metrics, weights, predictions = [], [], []
+    metrics, weights, combined = [], [], []
     for (seed, predicted), error in zip(known.items(), errors, strict=True):
         learned = learn(predicted, ratings, rule)
         values = learned.combined(queried[seed]).astype(np.float32)
@@ -219,7 +227,7 @@ def _of_fold(name: str, members: Sequence[str], fold: str, sources: Sources) -> 
         ]
         named = zip([*members, ""], [*learned.weights, learned.intercept], strict=True)
         weights += [{**row, "member": member, "weight": float(value)} for member, value in named]
-        predictions.append(pd.DataFrame({"fold": fold, "seed": seed, "prediction": values}))
+        combined.append(values)
     choice: dict[str, Any] = {
         "k": "",
         "reg": "",
@@ -232,8 +240,16 @@ def _of_fold(name: str, members: Sequence[str], fold: str, sources: Sources) -> 
         pd.DataFrame([{**keys, **choice, ERROR: float(np.mean(errors))}])[COLUMNS["selection"]],
         _costs(keys, members, sources),
         pd.DataFrame(weights)[COLUMNS["weights"]],
-        pd.concat(predictions, ignore_index=True),
+        _by_seed(fold, known, combined),
+        _by_seed(fold, known, validated),
     )
+
+
+def _by_seed(fold: str, seeds: Iterable[str], predictions: Sequence[NDArray[Any]]) -> pd.DataFrame:
+    """Columns fold, seed and prediction, float32."""
+    found = zip(seeds, predictions, strict=True)
+    frames = [{"fold": fold, "seed": seed, "prediction": one.astype("f4")} for seed, one in found]
+    return pd.concat(map(pd.DataFrame, frames), ignore_index=True)
 
 
 def predictions_of(

@@ -24,7 +24,9 @@ TABLES = {
 }
 """Tables that the report reads, by the stage that makes them."""
 MANDATORY = ("metrics", "selected")
-EXTRA = {**MEASURED, "intervals": "intervals", "scaling": "scaling", "timings": "timings"}
+EXTRA = MEASURED | {
+    name: name for name in ("intervals", "prediction_intervals", "scaling", "timings")
+}
 """Tables below evaluation/ that only some runs make, and their kinds."""
 
 

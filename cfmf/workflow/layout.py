@@ -102,6 +102,7 @@ JOBS = {
     "blend_methods": "{method}",
     "score_predictions": "{method}",
     "evaluate_methods": "",
+    "measure_intervals": "",
     "measure_method": "{method}",
     "measure_scaling": "",
     "choose_winner": "",

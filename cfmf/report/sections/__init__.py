@@ -28,6 +28,7 @@ from cfmf.report.sections import (
     ratings,
     similarity,
     summary,
+    uncertainty,
 )
 from cfmf.report.strings import Catalogue, number
 
@@ -40,6 +41,7 @@ ORDER: dict[str, Blocks] = {
     "datasets": datasets.blocks,
     "cost": cost.blocks,
     "cold-start": cold_start.blocks,
+    "uncertainty": uncertainty.blocks,
     "explanations": explanations.blocks,
     "data": ratings.blocks,
     "methods": cards.blocks,

@@ -129,7 +129,7 @@ def test_rules_that_do_not_score_are_free(opened):
 
 def test_every_rule_that_writes_scores_on_test_is_known():
     """A rule that waits for the plan scores on test, but for those named here."""
-    reads_scores = {"evaluate_methods", "measure_scaling"}
+    reads_scores = {"evaluate_methods", "measure_intervals", "measure_scaling"}
     of_published = {"search_published", "compare_backends"}
     waiting = {
         block.split(":")[0]
