@@ -320,6 +320,13 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
             for method in LEVEL
             for axis in ("ratings", "users", "k")
         ],
+        "prediction_intervals": [
+            [DATASET, one, method, radii, level, 1000 // (place + 1), 0.9 - 0.01 * place, 2.5]
+            for one in (fold, "all")
+            for method in LEVEL
+            for radii in ("by_history", "one")
+            for place, level in enumerate(("all", "1-9", "20-49", "500+"))
+        ],
         "timings": [
             [DATASET, fold, method, axis, size, 0.003 * size**1.2, size]
             for method in LEVEL
