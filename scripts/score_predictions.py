@@ -3,7 +3,7 @@
 import pandas as pd
 
 from cfmf.evaluation.foreign import in_order, judge, queried_pairs, read_predictions
-from cfmf.files import atomic_write, load_matrix
+from cfmf.files import atomic_write, load_matrix, sha256
 from cfmf.tables import write_table
 from cfmf.workflow.job import folds_of, job
 
@@ -18,6 +18,8 @@ with job(snakemake) as (log, params):
         tests[fold] = load_matrix(paths["test"])
         wanted = queried_pairs(tests[fold], users, items)
         of_seeds = {seed: next(files) for seed in params.seeds}
+        for path in of_seeds.values():
+            log.info("fold %s: %s has the SHA-256 %s", fold, path, sha256(path))
         predicted[fold] = {
             seed: in_order(read_predictions(path), wanted, path) for seed, path in of_seeds.items()
         }

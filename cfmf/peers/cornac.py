@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -24,6 +26,9 @@ class CornacMF(Method):
     stochastic = True
     environment = ENVIRONMENT
     raw_values = True
+    known_failures: ClassVar[Mapping[str, str]] = {
+        "order": "its steps follow the order of the ratings"
+    }
 
     k: int = setting(20, "Number of factors.", grid=[20, 40], step=2, search=(5, 320), ge=1)
     reg: float = setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy import sparse
@@ -36,6 +36,9 @@ class SurpriseSVD(Method):
     stochastic = True
     environment = ENVIRONMENT
     raw_values = True
+    known_failures: ClassVar[Mapping[str, str]] = {
+        "order": "its steps follow the order of the ratings"
+    }
 
     k: int = setting(20, "Number of factors.", grid=[20, 40], step=2, search=(5, 320), ge=1)
     reg: float = setting(
