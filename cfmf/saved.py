@@ -570,9 +570,14 @@ def _array(content: bytes, name: str) -> NDArray[Any]:
 def _class_of(about: About) -> type[Model]:
     """The class of a model: of this package, or of the package of a registered method."""
     module, _, name = about.model.partition(":")
-    trusted = {"cfmf", *(one.__module__.split(".")[0] for one in registry.methods().values())}
-    if module.split(".")[0] not in trusted:
-        raise ValueError(f"its class {about.model} is of no method that is known here")
+    package = module.split(".")[0]
+    # Only where needed, as finding all methods takes longer than reading a model.
+    if package != "cfmf" and package not in {
+        one.__module__.split(".")[0] for one in registry.methods().values()
+    }:
+        raise ValueError(
+            f"its class {about.model} is of no method that is known here; register its method first"
+        )
     found = getattr(import_module(module), name, None)
     if not (isinstance(found, type) and issubclass(found, Model)):
         raise ValueError(f"{about.model} is no model")

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import minimize
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +69,8 @@ def solved_row(
         pull = strength * row * (size ** (penalty.power - 2) if size else 0.0)
         pull[-1] = penalty.bias * row[-1]
         return value, np.asarray(design.T @ (errors * slopes) + pull)
+
+    from scipy.optimize import minimize  # slow to import, and seldom needed
 
     start, limits = np.zeros(design.shape[1]), {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-8}
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options=limits)  # type: ignore[call-overload]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,11 @@ from scipy.special import ndtr
 
 from cfmf.factorization.dated import DAYS, DatedFactorization
 from cfmf.factorization.model import Factorization
-from cfmf.factorization.ordinal import Cutpoints, rating_moments
 from cfmf.models import Explanation, Indices, Model, Prediction
 from cfmf.observed import checked_new, checked_pairs
+
+if TYPE_CHECKING:  # numba, which it imports, is only for models of levels
+    from cfmf.factorization.ordinal import Cutpoints
 
 PRIOR = ("prior_mean", "prior_precision", "prior_spread", "prior_links")
 NOISE = ("precision", "user_precision", "item_precision", "cutpoints", *PRIOR)
@@ -83,6 +85,8 @@ class Posterior(Model):
         values, precision = self.sums(number, users, items)
         if self.levels is None:
             return values, 1 / precision
+        from cfmf.factorization.ordinal import rating_moments
+
         cutpoints = self.cutpoints[number].astype(np.float64)
         return rating_moments(self.levels, cutpoints, values, np.sqrt(precision))
 
@@ -177,6 +181,8 @@ class Posterior(Model):
         """Those of a draw, for these ratings; None of a normal likelihood."""
         if self.levels is None:
             return None
+        from cfmf.factorization.ordinal import Cutpoints
+
         ends = (self.levels[1:] + self.levels[:-1]) / 2
         found = Cutpoints(self.levels, self.levels[np.searchsorted(ends, ratings)])
         found.values = self.cutpoints[number].astype(np.float64)
