@@ -69,6 +69,10 @@ def test_every_method_is_read_as_it_was_written(name, tmp_path):
     for a, b in zip(one.values(*pairs), again.values(*pairs), strict=True):
         assert a.tobytes() == b.tobytes()
     assert one.recommend(["user 0"], 3, 0.9, 2).equals(again.recommend(["user 0"], 3, 0.9, 2))
+    if "fold_in" in registry.method(name).can:
+        new = ["new"] * 3, [100, 101, 105], [5.0, 4.0, 1.0]
+        known = [model.with_ratings(*new).predict(["new"], [110]) for model in (one, again)]
+        assert known[0].equals(known[1])
 
 
 def test_a_model_needs_neither_torch_nor_snakemake_nor_the_data(tmp_path):
