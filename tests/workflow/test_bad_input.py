@@ -27,7 +27,7 @@ BAD = {
 def test_bad_config_is_one_message(checkout, name):
     text, told = BAD[name]
     (checkout.folder / "bad.yaml").write_text(text)
-    status, output = checkout.run("--dry-run", "--configfile", "bad.yaml")
+    status, output = checkout.planned("--configfile", "bad.yaml")
     assert status != 0
     for words in told:
         assert words in output

@@ -41,8 +41,8 @@ def test_several_data_sets_are_compared(checkout):
 
 
 def test_temporal_track_fetches_no_rating_twice(checkout):
-    arguments = ["--dry-run", "results/ml-100k-past/raw", "--configfile", "config/temporal.yaml"]
-    status, output = checkout.run(*arguments)
+    arguments = ["results/ml-100k-past/raw", "--configfile", "config/temporal.yaml"]
+    status, output = checkout.planned(*arguments)
     assert status == 0, output
     assert "input: results/ml-100k/raw" in output
 

@@ -97,7 +97,7 @@ def test_the_rest_works_without_the_folder_of_the_published_study(tmp_path):
             if "published" not in method
         }
         (checkout.folder / name).write_text(yaml.safe_dump(config))
-    status, output = checkout.run("--dry-run", "--configfile", "config/tiny.yaml")
+    status, output = checkout.planned("--configfile", "config/tiny.yaml")
     assert status == 0, output
     assert "render_report" in output
     assert not [rule for rule in OF_THE_PUBLISHED if f"rule {rule}:" in output]

@@ -13,7 +13,7 @@ STUDIES = sorted((Path(__file__).resolve().parents[2] / "config").glob("*.yaml")
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_ready_study_is_valid_and_can_be_planned(checkout, path):
-    status, output = checkout.run("--dry-run", "--configfile", f"config/{path.name}")
+    status, output = checkout.planned("--configfile", f"config/{path.name}")
     assert status == 0, output
     assert "retrieve_ratings" in output
     assert "render_report" in output

@@ -41,7 +41,7 @@ def points(checkout, method):
 def test_an_optimum_beyond_the_list_is_found(checkout):
     (checkout.folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     config = (*SMALL, "study.yaml")
-    status, output = checkout.run("--dry-run", *config)
+    status, output = checkout.planned(*config)
     assert status == 0, output
     assert "extend_search" in output
     status, output = checkout.run(*config)
@@ -73,6 +73,6 @@ def test_an_optimum_beyond_the_list_is_found(checkout):
     # A grid that stays as listed needs no round.
     fixed = {"tuning": {"grow": False}}
     (checkout.folder / "fixed.yaml").write_text(yaml.safe_dump(fixed))
-    status, output = checkout.run("--dry-run", *config, "fixed.yaml")
+    status, output = checkout.planned(*config, "fixed.yaml")
     assert status == 0, output
     assert "extend_search" not in output

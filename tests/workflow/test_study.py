@@ -129,15 +129,14 @@ def test_report_is_of_this_config_and_of_no_earlier_one(study, checkout):
     assert "published/frame.parquet" in checkout.results()
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stage_is_a_target(study, stage):
-    status, output = study.tiny("--dry-run", stage)
+def test_every_stage_is_a_target(study):
+    status, output = study.planned(*STAGES, *TINY)
     assert status == 0, output
     assert "Nothing to be done" in output
 
 
 def test_jobs_that_tune_ask_for_their_budget_of_time(study):
-    status, output = study.tiny("--dry-run", "--forcerun", "tune_neighbours")
+    status, output = study.planned("--forcerun", "tune_neighbours", *TINY)
     assert status == 0, output
     asked = re.findall(r"rule tune_neighbours:.*?runtime=(\d+)", output, re.DOTALL)
     assert len(asked) == 5  # the baseline and four neighbour methods
@@ -146,7 +145,7 @@ def test_jobs_that_tune_ask_for_their_budget_of_time(study):
 
 def test_small_study_has_the_rules_of_the_tiny_one(study):
     """What is tried on the small one, kills and clusters, is tried on every rule."""
-    asked = (study.run("--dry-run", "--forceall", *configs) for configs in (TINY, SMALL))
+    asked = (study.planned("--forceall", *configs) for configs in (TINY, SMALL))
     tiny, small = ({*re.findall(r"^rule (\w+):", output, re.MULTILINE)} for _, output in asked)
     assert tiny == small
     assert len(tiny) > 15

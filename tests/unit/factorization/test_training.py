@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 FAST = {
     "mf-published": {"max_epochs": 600, "tolerance": 1e-6},
     "mf-published-jax": {"max_epochs": 600, "tolerance": 1e-6},
-    "sparse-fc": {"max_epochs": 300, "learning_rate": 0.02},
+    "sparse-fc": {"max_epochs": 150, "learning_rate": 0.02},
+    "autorec": {"max_epochs": 100, "learning_rate": 0.02},
     "gibbs": {"sweeps": 12, "burn_in": 4},
     "gibbs-implicit": {"sweeps": 12, "burn_in": 4},
     "gibbs-dated": {"sweeps": 12, "burn_in": 4},
@@ -143,6 +144,8 @@ def test_validation_decides_the_epochs_of_the_refit(runs):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_limit_of_time_ends_is_flagged_and_kept(runs, name):
     settings = FAST.get(name, {})
+    if METHODS[name].iterates == "epochs":
+        settings = {**settings, "max_epochs": 30}
     cut, free, ample = (
         train_point(made(name, **settings), runs, limits=Limits(seconds=seconds)).metrics
         for seconds in (0, None, 60)
