@@ -129,7 +129,14 @@ class Model(ABC):
     def fold_in(self, ratings: sparse.csr_array) -> Model:
         """A model that also knows new users, one row of `ratings` each, numbered after the others.
 
-        Declared as `fold_in`. Nothing that was learned of known users and items changes.
+        Declared as `fold_in`. Nothing that was learned of known users and items changes, so that
+        known users are predicted as before. New ratings of a known user are folded in as those of a
+        new one, together with the old ones.
+
+        Raises
+        ------
+        ValueError
+            If the ratings are of other than the model's items, or cannot be used.
         """
         raise NotImplementedError
 
