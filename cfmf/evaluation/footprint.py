@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -90,10 +90,14 @@ def cost_rows(
     Returns
     -------
     The stages, and `model` with its `bytes` and `numbers`: `Method.parameter_count`.
+        Bytes are left out of a model that cannot be saved.
     """
     shape = int(train.shape[0]), int(train.shape[1])
     numbers = setting.method.parameter_count(shape, train.nnz, model)
-    facts = {**stages, "model": {"bytes": size_in_bytes(model), "numbers": numbers}}
+    held: dict[str, float] = {"numbers": numbers}
+    with suppress(NotImplementedError):  # models of other packages may have no form to be saved in
+        held["bytes"] = size_in_bytes(model)
+    facts = {**stages, "model": held}
     keys = setting.keys | {"k": setting.k, "reg": setting.reg, "seed": setting.seed}
     rows = [
         {**keys, "stage": stage, "measure": measure, "value": value}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -84,7 +84,7 @@ class LensKitItemKNN(Method):
     label = "LensKit item kNN"
     family = "neighbours"
     environment = ENVIRONMENT
-    raw_values = True
+    known_failures: ClassVar[Mapping[str, str]] = {"save_and_load": "LensKit's objects need pickle"}
 
     neighbours: int = setting(20, "Most neighbours of a prediction.", grid=[10, 20, 40, 80], ge=1)
     damping: float = setting(5.0, "Damping of the biases of a fallback, in ratings.", ge=0)

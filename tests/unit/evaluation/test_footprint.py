@@ -44,3 +44,15 @@ def test_machine_without_counters_leaves_energy_out(tmp_path):
         np.linalg.svd(np.random.default_rng(0).random((200, 200)))
     assert set(found) == {"seconds", "cpu_seconds"}
     assert 0 < found["seconds"] < 60
+
+
+def test_a_model_that_cannot_be_saved_has_no_size_in_bytes(ratings, setting_of, monkeypatch):
+    def refused(self):
+        raise NotImplementedError("needs pickle")
+
+    train, _ = ratings
+    setting = setting_of("baseline")
+    model = setting.fit(train).model
+    monkeypatch.setattr(type(model), "arrays", refused)
+    rows = footprint.cost_rows(setting, model, train, {})
+    assert rows[["stage", "measure"]].to_numpy().tolist() == [["model", "numbers"]]
