@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from cfmf.report.strings import Catalogue
+from cfmf.report.strings import Catalogue, raw
 
 KINDS = {
     heading: kind
@@ -35,6 +35,8 @@ KINDS = {
     for heading in headings.split()
 }
 """How the values under a heading are written where no kind is given; others are text."""
+LOWER_IS_BETTER = {"test_rmse", "rmse", "mae", "rmse_clipped", "best_rmse"}
+"""Headings of errors, the lowest of which is in bold where methods are compared."""
 SYMBOLS = {"k", "n", "reg", "λ", "SHA-256"}
 """Headings that are the same in every language."""
 
@@ -49,6 +51,7 @@ class Column:
     key: str
     heading: str
     kind: str = "text"
+    lower_is_better: bool = False
 
     @property
     def numeric(self) -> bool:
@@ -69,6 +72,17 @@ class Table:
     def cards(self) -> bool:
         """Whether it holds sentences, and so becomes cards on a narrow page."""
         return any(column.kind == "html" for column in self.columns)
+
+    @property
+    def constant(self) -> dict[str, object]:
+        """The value of each column but the first that has only one; empty of an empty column."""
+        found: dict[str, object] = {}
+        if len(self.rows) > 1 and not self.cards:
+            for column in self.columns[1:]:
+                values = {raw(row[column.key]) for row in self.rows}
+                if len(values) == 1:
+                    found[column.key] = self.rows[0][column.key]
+        return found
 
     @property
     def long(self) -> bool:
@@ -194,7 +208,8 @@ def columns(words: Catalogue, *parts: str | Column) -> list[Column]:
             heading = heading or key
             text = heading if heading in SYMBOLS else None
             text = text or words.plain(heading if "." in heading else f"column.{heading}")
-            found.append(Column(key, text, kind or KINDS.get(heading, "text")))
+            kind = kind or KINDS.get(heading, "text")
+            found.append(Column(key, text, kind, heading in LOWER_IS_BETTER))
     return found
 
 

@@ -17,6 +17,21 @@
     remember.set(root.dataset.theme);
   });
 
+  // What a reader has chosen is in the address: #anchor&lang=…&open=…&sort=…&filter=…
+  const parts = location.hash.slice(1).split("&");
+  const choices = new URLSearchParams(parts.filter((part) => part.includes("=")).join("&"));
+  let anchor = parts[0].includes("=") ? "" : parts[0];
+  const choose = (name, value) => {
+    if (value) choices.set(name, value); else choices.delete(name);
+    const address = [anchor, choices.toString()].filter(Boolean).join("&");
+    try { history.replaceState(null, "", "#" + address); } catch (error) { /* a page inside another one */ }
+  };
+  const pairs = (name) => (choices.get(name) || "").split(";").filter(Boolean).map((pair) => pair.split("~"));
+  const choosePair = (name, key, ...values) => {
+    const others = pairs(name).filter((pair) => pair[0] !== key).map((pair) => pair.join("~"));
+    choose(name, (values[0] ? [...others, [key, ...values.map((value) => value.replace(/[;~]/g, " "))].join("~")] : others).join(";"));
+  };
+
   // Collapsed parts: all at once, or those that contain the target of a link.
   const expand = document.getElementById("expand");
   expand.hidden = false;
@@ -25,12 +40,21 @@
     all("details.collapsed").forEach((part) => { part.open = open; });
     expand.setAttribute("aria-pressed", String(open));
   });
+  const details = all("details.collapsed");
+  details.forEach((part) => part.addEventListener("toggle", () => {
+    const open = details.flatMap((one, place) => (one.open ? [place] : []));
+    choose("open", open.length === details.length ? "all" : open.join("."));
+  }));
   const reveal = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = anchor && document.getElementById(decodeURIComponent(anchor));
     for (let part = target && target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
-    if (target && location.hash !== "#main") target.scrollIntoView();
+    if (target && anchor !== "main") target.scrollIntoView();
   };
-  addEventListener("hashchange", reveal);
+  addEventListener("hashchange", () => {
+    anchor = location.hash.slice(1).split("&").filter((part) => !part.includes("="))[0] || "";
+    choose("lang", choices.get("lang"));
+    reveal();
+  });
 
   // Contents follow the scroll, and close after a choice where they cover the page.
   const contents = document.querySelector(".contents details");
@@ -64,11 +88,17 @@
     if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
     return x === y ? 0 : x - y;
   };
-  const sort = (table, place, header) => {
-    const up = header.getAttribute("aria-sort") !== "ascending";
+  const asMade = new Map();
+  // Up, down, and back to the order in which the table was made.
+  const sort = (table, place, header, way) => {
+    const next = { null: "ascending", ascending: "descending", descending: "" };
+    const order = way ?? next[header.getAttribute("aria-sort")];
+    const body = table.tBodies[0], up = order === "ascending";
+    if (!asMade.has(table)) asMade.set(table, Array.from(body.rows));
     all("thead th", table).forEach((other) => other.removeAttribute("aria-sort"));
-    header.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const body = table.tBodies[0];
+    choosePair("sort", table.dataset.name, order && header.dataset.key, order);
+    if (!order) return body.append(...asMade.get(table));
+    header.setAttribute("aria-sort", order);
     const rows = Array.from(body.rows).map((row) => [value(row.cells[place]), row]);
     const empty = ([key]) => key === "" || key === "–";
     // Settings such as reg are kept as text, and ordered as the numbers that they are.
@@ -79,18 +109,35 @@
   const quoted = (field, separator) => (separator === "," ? (/[",\r\n]/.test(field) ? '"' + field.replaceAll('"', '""') + '"' : field) : field.replace(/[\t\r\n]+/g, " "));
   // A spreadsheet would compute a text that begins as a formula; numbers are left as they are.
   const harmless = (field) => (/^[=+\-@]/.test(field) && Number.isNaN(sized(field)) ? "'" + field : field);
-  const saved = (cell, kind) => (value(cell) === "–" ? "" : kind === "csv" && !("value" in cell.dataset) ? harmless(text(cell)) : value(cell));
+  const saved = (cell, kind) => (value(cell) === "–" ? "" : "value" in cell.dataset ? value(cell) : harmless(text(cell)));
+  const save = (content, kind, name) => {
+    const types = { csv: "text/csv", tsv: "text/tab-separated-values", tex: "application/x-tex" };
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([content], { type: types[kind] }));
+    link.download = name + "." + kind;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    return content;
+  };
+  // A table as LaTeX with the package booktabs: what is shown, as it is written.
+  const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "−": "$-$", "–": "--", "λ": "$\\lambda$", "μ": "$\\mu$", "µ": "$\\mu$", "Δ": "$\\Delta$", "ω": "$\\omega$", "η": "$\\eta$", "ε": "$\\varepsilon$", "χ": "$\\chi$", "τ": "$\\tau$", "²": "$^2$", "∞": "$\\infty$", "×": "$\\times$", "≤": "$\\le$", "≥": "$\\ge$", "<": "$<$", ">": "$>$", "|": "$|$", "\u202f": "\\,", "\u00a0": "~" };
+  const tex = (words) => words.replace(/[&%$#_{}]/g, (sign) => "\u0000" + sign).replace(/[\\~^−–λμµΔωηεχτ²∞×≤≥<>|\u202f\u00a0]/g, (sign) => special[sign]).replaceAll("\u0000", "\\").replace(/\s+/g, " ");
+  const latex = (table) => {
+    const shown = (row) => Array.from(row.cells).filter((cell) => !cell.hidden);
+    const heads = shown(table.tHead.rows[0]);
+    const written = (cell) => (cell.classList.contains("best") ? "\\textbf{" + tex(text(cell)) + "}" : tex(text(cell)));
+    const line = (row) => shown(row).map(written).join(" & ") + " \\\\";
+    const rows = Array.from(table.tBodies[0].rows).filter((row) => !row.hidden);
+    return ["% \\usepackage{booktabs}", "\\begin{tabular}{" + heads.map((head) => (head.classList.contains("number") ? "r" : "l")).join("") + "}",
+      "\\toprule", line(table.tHead.rows[0]), "\\midrule", ...rows.map(line), "\\bottomrule", "\\end{tabular}", ""].join("\n");
+  };
   const download = (table, kind) => {
+    if (kind === "tex") return save(latex(table), kind, table.dataset.name);
     const separator = kind === "csv" ? "," : "\t";
     const lines = [all("thead th", table).map((header) => header.dataset.key)];
     for (const row of table.tBodies[0].rows) if (!row.hidden) lines.push(Array.from(row.cells).map((cell) => saved(cell, kind)));
     const content = lines.map((line) => line.map((field) => quoted(field, separator)).join(separator)).join("\n") + "\n";
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([content], { type: kind === "csv" ? "text/csv" : "text/tab-separated-values" }));
-    link.download = table.dataset.name + "." + kind;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    return content;
+    return save(content, kind, table.dataset.name);
   };
   all(".table").forEach((holder) => {
     const table = holder.querySelector("table");
@@ -101,12 +148,28 @@
       header.append(button);
       button.addEventListener("click", () => sort(table, place, header));
     });
+    pairs("sort").filter((pair) => pair[0] === table.dataset.name).forEach(([, key, way]) => {
+      const place = all("thead th", table).findIndex((header) => header.dataset.key === key);
+      if (place >= 0) sort(table, place, table.tHead.rows[0].cells[place], way);
+    });
+    const box = holder.querySelector(".scroll"), cue = holder.querySelector(".cue");
+    const edges = () => {
+      const right = box.scrollLeft + box.clientWidth < box.scrollWidth - 1;
+      box.classList.toggle("more-right", right);
+      box.classList.toggle("more-left", box.scrollLeft > 1);
+      cue.hidden = !right;
+    };
+    box.addEventListener("scroll", edges, { passive: true });
+    const watch = new ResizeObserver(edges);
+    watch.observe(box);
+    watch.observe(table);
     const downloads = holder.querySelector(".downloads");
     downloads.hidden = false;
     all("[data-download]", holder).forEach((button) => button.addEventListener("click", () => download(table, button.dataset.download)));
     const field = holder.querySelector("[data-filter]");
     if (!field) return;
     const status = holder.querySelector(".status");
+    pairs("filter").filter((pair) => pair[0] === table.dataset.name).forEach((pair) => { field.value = pair[1]; });
     field.addEventListener("input", () => {
       const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       const rows = Array.from(table.tBodies[0].rows);
@@ -114,6 +177,7 @@
         const content = row.textContent.toLowerCase();
         row.hidden = !wanted.every((word) => content.includes(word));
       });
+      choosePair("filter", table.dataset.name, wanted.join(" "));
       const left = rows.filter((row) => !row.hidden).length;
       status.textContent = wanted.length ? document.getElementById("shown").textContent.replace("%1", left).replace("%2", rows.length) : "";
     });
@@ -134,19 +198,33 @@
       const headings = all("thead th", table).map(text);
       for (const row of table.tBodies[0].rows) Array.from(row.cells).forEach((cell, place) => { cell.dataset.label = headings[place]; });
     });
-    all("[data-filter]").forEach((field) => field.dispatchEvent(new Event("input")));
+    all("[data-filter]").forEach((field) => { if (field.value) field.dispatchEvent(new Event("input")); });
     buttons.forEach((button) => {
       button.setAttribute("aria-pressed", String(button.dataset.language === language));
       if (button.dataset.language === language) root.lang = button.lang;
     });
     translators.forEach((translate) => translate());
+    linkMethods();
+  };
+  // The name of a method leads to its card, whose first words are its tooltip.
+  const cards = new Map(all("details[id^=method-]").map((card) => [card.id.slice(7), card.querySelector("summary")]));
+  const linkMethods = () => {
+    all("main code, main tbody th, main tbody td").forEach((holder) => {
+      const name = text(holder);
+      if (!cards.has(name) || holder.closest("summary, a, button") || holder.querySelector("code")) return;
+      const link = holder.querySelector("a") || document.createElement("a");
+      link.className = "method";
+      link.href = "#method-" + name;
+      link.title = text(cards.get(name));
+      if (!link.parentElement) { link.textContent = name; holder.replaceChildren(link); }
+    });
   };
   // A text of a figure in the language of the page.
   const translated = (figure, value) => (JSON.parse(figure.dataset.words)[root.dataset.language] || {})[value] ?? value;
   all(".languages").forEach((group) => { group.hidden = false; });
   buttons.forEach((button) => button.addEventListener("click", () => {
     speak(button.dataset.language);
-    try { history.replaceState(null, "", "#" + button.dataset.language); } catch (error) { /* a page inside another one */ }
+    choose("lang", button.dataset.language === first ? "" : button.dataset.language);
   }));
 
   // Static figures: words are text of the drawing.
@@ -196,7 +274,46 @@
     });
     addEventListener("afterprint", () => drawn.forEach((source, holder) => Plotly.relayout(holder, { width: null, autosize: true })));
   }
-  if (known.includes(location.hash.slice(1))) speak(location.hash.slice(1));
+  // A figure as a picture on white, or its numbers.
+  const picture = async (holder, kind) => {
+    const { data, layout } = figure(holder, pending.get(holder) || drawn.get(holder));
+    const name = holder.id.replace("plot-", "");
+    if (kind === "csv") return save(figureData(data), kind, name);
+    const paper = { paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff", font: { color: "#1d2329", family: "sans-serif" } };
+    const address = await Plotly.toImage({ data, layout: { ...layout, ...paper } }, { format: kind, width: 1000, height: layout.height || 400, scale: kind === "png" ? 2 : 1 });
+    const link = document.createElement("a");
+    link.href = address;
+    link.download = name + "." + kind;
+    link.click();
+    return address;
+  };
+  const figureData = (data) => {
+    const plain = (values, place) => { const found = (values || [])[place]; return found === undefined || found === null ? "" : String(found); };
+    const lines = [["trace", "x", "y", "low", "high"]];
+    data.forEach((trace) => {
+      if (!trace.x || trace.z) return;
+      const bars = trace.error_x || trace.error_y, middle = trace.error_x ? trace.x : trace.y;
+      trace.x.forEach((x, place) => {
+        const wide = bars && bars.array && (bars.array[place] || (bars.arrayminus || bars.array)[place]);
+        const ends = wide ? [middle[place] - (bars.arrayminus || bars.array)[place], middle[place] + bars.array[place]] : ["", ""];
+        lines.push([trace.name || "", plain(trace.x, place), plain(trace.y, place), ...ends.map(String)]);
+      });
+    });
+    data.filter((trace) => trace.z).forEach((trace) => trace.z.forEach((row, at) => row.forEach((value, place) => lines.push([plain(trace.y, at), plain(trace.x, place), value === null ? "" : String(value), "", ""]))));
+    return lines.map((line) => line.map((field) => quoted(harmless(field), ",")).join(",")).join("\n") + "\n";
+  };
+  if (window.Plotly) {
+    all(".saves").forEach((tools) => { tools.hidden = false; });
+    all("[data-save]").forEach((button) => button.addEventListener("click", () => picture(button.closest("figure").querySelector(".plot"), button.dataset.save)));
+  }
+
+  const wanted = known.includes(anchor) ? anchor : choices.get("lang");
+  if (known.includes(anchor)) anchor = "";
+  linkMethods();
+  if (known.includes(wanted) && wanted !== first) { speak(wanted); choose("lang", wanted); }
+  if (choices.get("open") === "all") expand.click();
+  (choices.get("open") || "").split(".").forEach((place) => { if (place && details[place]) details[place].open = true; });
+  all("[data-filter]").forEach((field) => { if (field.value) field.dispatchEvent(new Event("input")); });
   reveal();
-  window.report = { drawAll: drawAll, download: download };
+  window.report = { drawAll: drawAll, download: download, picture: picture };
 })();

@@ -113,8 +113,8 @@ def _facts(
         detail = words("answer.sure_detail", control=control, level=level)
         found["sure"] = (words("answer.sure", **ends), detail)
         limit = number(margin(study), "rmse")
-        verdict_term = words.term("verdict", pair["verdict"])
-        found["matters"] = (verdict_term, words("answer.matters_detail", margin=limit))
+        detail = words("answer.matters_detail", margin=limit, control=control)
+        found["matters"] = (words.term("verdict", pair["verdict"]), detail)
     if not math.isnan(best["seconds"]):
         search = number(best["search"], "seconds")
         fact = words("answer.cost", seconds=number(best["seconds"], "seconds"))

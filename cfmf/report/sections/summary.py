@@ -146,7 +146,7 @@ def _listed(pairs: list[tuple[str, float]], kind: str) -> Markup:
 
 def _table(table: pd.DataFrame, words: Catalogue) -> Table:
     scored = [
-        Column(name, words.otherwise(f"column.{name}", name).striptags(), metric.format)
+        Column(name, words.otherwise(f"column.{name}", name).striptags(), metric.format, True)
         for name, metric in METRICS.items()
         if metric.in_summary and name != "rmse"
     ]
