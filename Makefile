@@ -23,7 +23,7 @@ pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax environments verify audit test lint format types unit docs test-slow \
+.PHONY: help study jax environments verify audit test lint format types unit docs test-slow test-all \
   test-environments test-cluster test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make environments  create the conda environments for --sdm conda (needs conda; respects TORCH)"
 	@echo "make audit   check all locked packages for known vulnerabilities (needs the package index's advisories)"
 	@echo "make test-slow  run the tests that take about a minute each"
+	@echo "make test-all  test and test-slow together, in less time than one after the other"
 	@echo "make test-environments, test-cluster, test-faults  test conda, Slurm, fault handling; test-surroundings: all three"
 	@echo "make check-gpu  compare every kernel on this machine's GPU with the CPU, with timings"
 	@echo "make benchmark  compare with other libraries, in an environment of their own"
@@ -66,6 +67,10 @@ unit: $(VENV)/develop
 
 test-slow: $(VENV)/develop
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 5 -m slow
+
+# In one run, which makes the tiny study and compiles the kernels once.
+test-all: lint types
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 20
 
 docs: $(VENV)/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html

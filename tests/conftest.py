@@ -22,6 +22,18 @@ ROOT = Path(__file__).resolve().parent.parent
 TOLD = pytest.StashKey[list[str]]()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that share a fixture of their file or folder share a worker, which makes it once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
+        fixtures = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
+        shared = {one.baseid for one in fixtures if one.scope in ("module", "session")}
+        if places := shared - {"", "tests"}:
+            item.add_marker(pytest.mark.xdist_group(min(places, key=len)))
+
+
 @pytest.fixture(scope="session")
 def tell(request):
     """Takes lines that are printed after all tests, whichever worker told them."""
