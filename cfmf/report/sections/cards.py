@@ -43,7 +43,10 @@ def _card(row: pd.Series, study: Study, words: Catalogue) -> Collapsed:
     parts = []
     if "equation" in about:
         parts.append(Markup('<span class="equation">{}</span>').format(Markup(about["equation"])))
-    members = study.plan.get("plan", {}).get("blends", {}).get(name)
+    plan = study.plan.get("plan", {})
+    if given := plan.get("predictions", {}).get(name):
+        parts.append(words("methods.foreign", files=code(given["files"])))
+    members = plan.get("blends", {}).get(name)
     if members:
         parts.append(words("methods.members", members=Markup(", ").join(map(code, members))))
     if row["setting"]:

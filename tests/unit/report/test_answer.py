@@ -119,3 +119,12 @@ def test_every_method_has_a_card_with_equation_and_source(study):
     assert {one.name for one in found} == {
         f"method-{name}" for name in study.tables["selected"]["method"]
     }
+
+
+def test_the_card_of_predictions_of_another_tool_names_their_files(study):
+    name = str(study.tables["selected"]["method"].iloc[0])
+    given = {"plan": {"predictions": {name: {"files": "<b>/{fold}.csv"}}}}
+    found = every(cards.blocks(dataclasses.replace(study, plan=given), WORDS))
+    told = [str(one) for one in found if "&lt;b&gt;/{fold}.csv" in str(one)]
+    assert told
+    assert not any("<b>/{fold}" in str(one) for one in found)
