@@ -40,6 +40,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 KINDS = "biufU"
 """Kinds of arrays that a file may have: numbers, truth values and text."""
 HEADER = 10_000
+"""Most bytes of the header of an array."""
+LARGEST = 1e15
+"""Largest number that a model may have; ratings cannot be larger either."""
 PAIRS = 1 << 20
 """Pairs that are predicted at a time."""
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -562,8 +565,9 @@ def _array(content: bytes, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} is not as long as its header declares")
     flat = np.frombuffer(content, dtype, offset=stream.tell())
     array = flat.reshape(shape, order="F" if fortran else "C").copy()
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ValueError(f"{name} has values that are not numbers")
+    # Compiled loops rank similarities, which have no order where a sum is no number.
+    if array.dtype.kind == "f" and not (np.abs(array) <= LARGEST).all():
+        raise ValueError(f"{name} has values that are no numbers, or too large ones")
     return array
 
 

@@ -79,6 +79,9 @@ class DatedFactorization(Factorization):
         days = arrays["days_data"], arrays["days_indices"], arrays["days_indptr"]
         sessions = arrays["session_bias"], arrays["sessions_indices"], arrays["sessions_indptr"]
         shape = len(plain.user_bias), len(arrays["day_bias"])
+        numbers = np.concatenate([days[0], arrays["usual_days"]])
+        if numbers.min(initial=1) < 1 or numbers.max(initial=1) > shape[1]:
+            raise ValueError(f"a day is not among the {shape[1]} that the model knows")
         return cls(
             **vars(plain),
             day_factors=arrays["day_factors"],

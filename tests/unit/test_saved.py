@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfmf.evaluation.conformal import Radii
@@ -158,6 +158,14 @@ def rewritten(source, target, change):
             new.writestr(name, content)
 
 
+def forge(members, name, change):
+    """Put what a function makes of an array in its place."""
+    content = io.BytesIO()
+    found = change(np.load(io.BytesIO(members[f"{name}.npy"])))
+    np.lib.format.write_array(content, np.asarray(found), (1, 0))
+    members[f"{name}.npy"] = content.getvalue()
+
+
 def about(**changes):
     def change(members):
         members["about.json"] = json.dumps(json.loads(members["about.json"]) | changes).encode()
@@ -214,16 +222,58 @@ def test_a_file_that_claims_what_is_not_so_is_refused(written, tmp_path, change,
 )
 @pytest.mark.parametrize("method", ["item-knn", "item-linear"])
 def test_arrays_that_compiled_loops_must_not_see_are_refused(method, name, found, tmp_path):
-    def change(members):
-        old = np.load(io.BytesIO(members[f"{name}.npy"]))
-        content = io.BytesIO()
-        np.lib.format.write_array(content, found(old), (1, 0))
-        members[f"{name}.npy"] = content.getvalue()
-
     save(tmp_path / "good.cfmf", fitted(method))
-    rewritten(tmp_path / "good.cfmf", tmp_path / "bad.cfmf", change)
+    rewritten(tmp_path / "good.cfmf", tmp_path / "bad.cfmf", lambda one: forge(one, name, found))
     with pytest.raises(ValueError, match="not a readable model"):
         load(tmp_path / "bad.cfmf")
+
+
+FORGERIES = {
+    "shorter": lambda one, at, number: one[: at % (len(one) + 1)] if one.ndim else one,
+    "twice": lambda one, at, number: np.concatenate([one, one]) if one.ndim else one,
+    "changed": lambda one, at, number: put(one, at, number),
+}
+
+
+def put(one, at, number):
+    """An array with another value at a place."""
+    one = one.copy()
+    if one.dtype.kind == "U":
+        return np.array("nonsense")
+    limits = np.iinfo(one.dtype) if one.dtype.kind in "iu" else np.finfo("f4")
+    if one.size and one.dtype.kind != "b":
+        one.flat[at % one.size] = np.clip(number, float(limits.min) / 2, float(limits.max) / 2)
+    return one
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("good")
+    names = ["baseline", "user-knn", "item-linear", "als", "gibbs-dated"]
+    for name in names:
+        save(folder / name, fitted(name))
+    return [folder / name for name in names]
+
+
+@given(data=st.data())
+@settings(max_examples=150)
+def test_forged_arrays_are_refused_or_harmless(good, tmp_path_factory, data):
+    """No crash of a compiled loop, no other error, whatever the arrays hold."""
+    source = data.draw(st.sampled_from(good))
+    with zipfile.ZipFile(source) as file:
+        arrays = sorted(one[:-4] for one in file.namelist() if one.endswith(".npy"))
+    name = data.draw(st.sampled_from(arrays))
+    how = FORGERIES[data.draw(st.sampled_from(sorted(FORGERIES)))]
+    at = data.draw(st.integers(0, 10_000))
+    number = data.draw(st.sampled_from([-1, 0, 1, 7, 1e6, 1e15, -1e15, 1e30, 1e300]))
+    path = tmp_path_factory.mktemp("forged") / "model.cfmf"
+    rewritten(source, path, lambda one: forge(one, name, lambda old: how(old, at, number)))
+    try:
+        found = load(path)
+    except ValueError:
+        return
+    found.values(*np.indices(TRAIN.shape).reshape(2, -1))
+    found.recommend(top=2, coverage=0.9)
 
 
 def test_a_compressed_file_is_refused(written, tmp_path):
