@@ -479,8 +479,18 @@ def saved(
 
 
 def save(path: str | Path, saved: Saved) -> None:
-    """Write a model, whole or not at all; equal models give equal bytes."""
-    arrays = {f"model/{name}": array for name, array in saved.model.arrays().items()}
+    """Write a model, whole or not at all; equal models give equal bytes.
+
+    Raises
+    ------
+    ValueError
+        If the model is one of another package that has no form to be saved in.
+    """
+    try:
+        held = saved.model.arrays()
+    except NotImplementedError as error:
+        raise ValueError(f"{saved.about.method} has no form to be saved in: {error}") from None
+    arrays = {f"model/{name}": array for name, array in held.items()}
     arrays |= {f"seen/{name}": getattr(saved.seen, name) for name in ("indices", "indptr")}
     arrays |= {f"fallback/{name}": getattr(saved.fallback, name) for name in ("user", "item")}
     arrays["fallback/mean"] = np.array(saved.fallback.mean)

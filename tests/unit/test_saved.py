@@ -291,6 +291,17 @@ def test_a_missing_file_is_reported():
         load("nowhere.cfmf")
 
 
+def test_a_model_without_a_form_to_be_saved_in_is_named(tmp_path, monkeypatch):
+    one = fitted("baseline")
+
+    def arrays(self):
+        raise NotImplementedError("fit it again")
+
+    monkeypatch.setattr(type(one.model), "arrays", arrays)
+    with pytest.raises(ValueError, match="baseline has no form to be saved in: fit it again"):
+        save(tmp_path / "model.cfmf", one)
+
+
 def test_names_must_be_those_of_the_ratings():
     with pytest.raises(ValueError, match="39 and 30"):
         saved(
