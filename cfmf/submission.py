@@ -11,6 +11,7 @@ frames.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,8 @@ def limit(seconds: float, megabytes: float) -> None:
     for what, most in bounds.items():
         hard = resource.getrlimit(what)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+        with suppress(ValueError, OSError):  # macOS has limits that it does not let be set
+            resource.setrlimit(what, (most, most))
 
 
 def main(folds: str, submission: str, out: str, seconds: str, megabytes: str) -> int:
