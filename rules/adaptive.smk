@@ -11,10 +11,10 @@ rule tune_adaptively:
         trials=report(
             result("adaptive", file="trials.tsv"),
             caption="../report/captions/trials.rst",
-            category="Tuning",
+            category=place("Tuning"),
             labels={
                 "data set": "{dataset}",
-                "method": "{method}, searched on fold {fold}",
+                "content": "{method}, searched on fold {fold}",
             },
         ),
         metrics=result("adaptive", file="metrics.tsv"),

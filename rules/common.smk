@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 from cfmf.methods.registry import environment, method as method_named
 from cfmf.workflow import devices, resources
 from cfmf.workflow.config import ConfigError, check, pick, without
-from cfmf.workflow.layout import INFERRED, job_path, result
+from cfmf.workflow.layout import INFERRED, job_path, place, result
 from cfmf.workflow.plan import (
     Plan,
     area,
@@ -179,21 +179,17 @@ def gpus(wildcards):
     return int(devices.requested() and method_named(wildcards.method).on_gpu)
 
 
-def table(path, category, label):
+def table(path, category, label, dataset="{dataset}", caption=""):
     """An output that Snakemake's own report shows, with the caption named as the file."""
     return report(
         path,
-        caption=f"../report/captions/{Path(path).stem}.rst",
-        category=category,
-        labels={"data set": "{dataset}", "table": label},
+        caption=f"../report/captions/{caption or Path(path).stem}.rst",
+        category=place(category),
+        labels={"data set": dataset, "content": label},
     )
 
 
 def table_across(file, category, label):
     """An output of all data sets together that Snakemake's own report shows."""
-    return report(
-        result("across", file=file),
-        caption=f"../report/captions/across_{Path(file).stem}.rst",
-        category=category,
-        labels={"data set": "all", "table": label},
-    )
+    path, caption = result("across", file=file), f"across_{Path(file).stem}"
+    return table(path, category, label, "all", caption)

@@ -49,8 +49,8 @@ rule tune_neighbours:
         trials=report(
             result("neighbours", file="trials.tsv"),
             caption="../report/captions/trials.rst",
-            category="Tuning",
-            labels={"data set": "{dataset}", "method": "{method}"},
+            category=place("Tuning"),
+            labels={"data set": "{dataset}", "content": "{method}, settings tried"},
         ),
         settings=result("neighbours", file="settings.tsv"),
         costs=result("neighbours", file="tuning_costs.tsv"),

@@ -71,22 +71,22 @@ rule render_report:
         static=report(
             result("report_static"),
             caption="../report/captions/report.rst",
-            category="Report",
+            category=place("Start here"),
             labels={
                 "data set": "{dataset}",
-                "page": "whole report, static figures",
+                "content": "whole report, static figures",
             },
         ),
         further=report(
             result("report_figures"),
             caption="../report/captions/figures.rst",
-            category="Report",
+            category=place("Start here"),
             labels={
                 "data set": "{dataset}",
-                "page": "additional figures, collapsed in the report",
+                "content": "additional figures, collapsed in the report",
             },
         ),
-        provenance=table(result("provenance"), "Report", "provenance of the run"),
+        provenance=table(result("provenance"), "Start here", "provenance of the run"),
         crate=result("crate"),
     log:
         log_of("render_report"),

@@ -18,6 +18,11 @@ ROOT = "results/"
 HOME = "results/{dataset}/"
 ACROSS = "across_datasets"
 """Folder of what all data sets give together; no data set's name has an underscore."""
+CATEGORIES = [
+    *("Start here", "Evaluation", "Cost", "Explanations"),
+    *("Data", "Tuning", "Tests", "Published study"),
+]
+"""Of Snakemake's own report, in reading order."""
 UNHASHED = ("benchmarks", "logs", "hashes")
 """Snakemake writes the first and the loggers the second; the third holds the hashes themselves."""
 
@@ -241,6 +246,11 @@ class Results:
     def _exists(self, given: Path) -> bool:
         allowed = self.only is None or bool({given, given.parent} & self.only)
         return allowed and given.is_file()
+
+
+def place(category: str) -> str:
+    """A category of Snakemake's own report with its number in reading order; raises if unknown."""
+    return f"{CATEGORIES.index(category) + 1} {category}"
 
 
 def _filled(template: str, wildcards: dict[str, object]) -> str:

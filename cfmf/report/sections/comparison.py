@@ -58,7 +58,7 @@ def margin(study: Study) -> float | None:
 
 
 def _forest(study: Study, words: Catalogue) -> list[Block]:
-    rows = contrasts(study)
+    rows = contrasts(study).sort_values("effect", kind="stable")
     if rows.empty:
         return [Note("missing", words("comparison.no_contrasts"))]
     size = margin(study)
