@@ -118,7 +118,9 @@ def described(rule: Any, flow: Any, made: dict[str, tuple[str, str]]) -> str:
         text.append(table(["writes", "file"], rows))
     if script:
         where = f"Script {code(script.relative_to(ROOT))}"
-        if rule.conda_env:
+        if callable(rule.conda_env):
+            where += ", environment of its stage or of the method"
+        elif rule.conda_env:
             env = (Path(rule.snakefile).parent / str(rule.conda_env)).resolve()
             where += f", environment {code(env.relative_to(ROOT))}"
         if rule.log:
