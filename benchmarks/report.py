@@ -34,12 +34,14 @@ from cfmf.data.sources import retrieve
 from cfmf.files import save_matrix
 from cfmf.neighbours.similarity import user_similarity
 from cfmf.neighbours.stored import save_similarity
-from cfmf.report.context import load
+from cfmf.published.reporting.extension import EXTENSION
+from cfmf.report.extension import load_extended
 from cfmf.report.render import render
+from cfmf.workflow.layout import Results
 from tests.browser import chromium
 
 RESULTS = ROOT / "benchmarks" / "results" / "report.tsv"
-PAGES = {"interactive page": "embedded", "page with still figures": "svg"}
+PAGES = {"interactive page": "embedded", "page with static figures": "svg"}
 
 
 def enlarge(home: Path, folder: Path) -> Path:
@@ -66,9 +68,9 @@ def enlarge(home: Path, folder: Path) -> Path:
 def run_one(home: Path, kind: str, output: Path) -> dict:
     """Seconds to read and to render, and peak memory."""
     start = time.perf_counter()
-    study = load(home.parent, home.name)
+    study = load_extended(Results(home.parent, home.name), [EXTENSION])
     middle = time.perf_counter()
-    render(study, output, plotly=kind)
+    render(study, output, plotly=kind, extensions=[EXTENSION])
     end = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ratings = 0 if study.ratings is None else len(study.ratings)
@@ -82,7 +84,7 @@ def in_browser(page: Path) -> dict[str, float]:
         timing = "performance.getEntriesByType('navigation')[0].loadEventEnd"
         loaded = opened.run(timing) / 1000
         start = time.perf_counter()
-        opened.run("document.getElementById('unfold').click(); report.drawAll()")
+        opened.run("document.getElementById('expand').click(); report.drawAll()")
         return {"loaded": loaded, "all figures drawn": time.perf_counter() - start}
 
 
