@@ -107,7 +107,7 @@ def _corrected_rows(study: Study, words: Catalogue) -> list[Block]:
     """The row of each k and fold that validation chose."""
     rows, method = study.table("best_rows"), _corrected(study)
     rows = where(rows, arm=REG_ON_VALIDATION, method=method)
-    title = words("published.best_rows_corrected", method=code(method))
+    title = words("search.best_corrected", method=code(method))
     return [plain_table("search-best-corrected", title, rows, words)] if len(rows) else []
 
 
