@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -32,7 +34,7 @@ from cfmf.report.page import (
     plots,
 )
 from cfmf.report.sections import question, sections
-from cfmf.report.strings import languages, missing, number, raw, shown
+from cfmf.report.strings import DECIMALS, decimals, languages, missing, number, raw, shown
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,19 @@ def render_pages(
     for kind in pages.values():
         if kind not in KINDS:
             raise ValueError(f"figures are 'embedded', 'svg' or 'collapsed', not {kind!r}")
+    scale = study.audit.get("scale") or {}
+    width = scale.get("maximum", math.nan) - scale.get("minimum", math.nan)
+    copy_context().run(_render, study, pages, language, extensions, decimals(width))
+
+
+def _render(
+    study: Study,
+    pages: Mapping[Path, str],
+    language: str,
+    extensions: Sequence[Extension],
+    error_decimals: int,
+) -> None:
+    DECIMALS.set(error_decimals)
     order = dict.fromkeys([language, *languages()])
     catalogues = {name: catalogue(name, extensions) for name in order}
     words = Words(catalogues)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import yaml
 from markupsafe import Markup, escape
 
+DECIMALS: ContextVar[int] = ContextVar("decimals", default=4)
+"""Decimals of errors and of their differences in the report that is being written."""
 NARROW = "\u202f"
 """Narrow space, between thousands and before a unit."""
 CATALOGUES = Path(__file__).with_name("assets") / "strings"
@@ -97,6 +100,15 @@ def raw(value: object) -> str:
     return str(value)
 
 
+def decimals(width: float) -> int:
+    """Decimals of errors in units of a rating scale of this width: four of five stars.
+
+    Scales of other widths get as many digits, so that a report says as much of any of them.
+    """
+    usable = math.isfinite(width) and width > 0
+    return max(0, 4 - math.floor(math.log10(width / 4))) if usable else 4
+
+
 def missing(value: object) -> bool:
     """Whether a value is none or not a number."""
     return value is None or (isinstance(value, float) and math.isnan(value))
@@ -105,8 +117,8 @@ def missing(value: object) -> bool:
 def shown(value: object, kind: str = "") -> str:
     """A number as people read it.
 
-    `kind` is `rmse` or `similarity` (four decimals), `figure` (the same, whole where large),
-    `loss` (six decimals, as the study prints its training), `signed` (four decimals and a sign),
+    `kind` is `rmse` (of `DECIMALS`), `signed` (the same with a sign), `figure` (the same, whole
+    where large), `similarity` (four decimals), `loss` (six, as the study prints its training),
     `count` (thousands apart), `share` and `percent` (per cent, with one decimal and none), `p`
     (three decimals, never zero) and `p_in_text` (the same with its sign of equality),
     `seconds`, `bytes`, `gib` (of bytes), `mb` (mebibytes), `exponent` (two decimals), or anything
@@ -158,14 +170,14 @@ def _gibibytes(number: float) -> str:
 
 
 FORMATS = {
-    "rmse": lambda number: f"{number:.4f}",
+    "rmse": lambda number: f"{number:.{DECIMALS.get()}f}",
     "loss": lambda number: f"{number:.6f}",
-    "signed": lambda number: f"{number:+.4f}",
+    "signed": lambda number: f"{number:+.{DECIMALS.get()}f}",
     "count": _grouped,
     "share": lambda number: f"{number:.1%}",
     "percent": lambda number: f"{number:.0%}",
     "exponent": lambda number: f"{number:.2f}",
-    "figure": lambda number: f"{number:.4f}" if abs(number) < 10 else _plain(number),
+    "figure": lambda number: f"{number:.{DECIMALS.get()}f}" if abs(number) < 10 else _plain(number),
     "similarity": lambda number: f"{number:.4f}",
     "p": _p_value,
     "p_in_text": _p_in_text,

@@ -18,8 +18,10 @@ from cfmf.report.figures.style import (
     at,
     colour,
     figure,
+    fixed,
     kind,
     look,
+    of_error,
     plot,
     symbol,
     ticks,
@@ -39,10 +41,10 @@ def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
             orientation="h",
             marker={"color": colour(method), "symbol": symbol(method), "size": 7},
             name=method,
-            hovertemplate="%{text}: %{x:.4f}",
+            hovertemplate=f"%{{text}}: {of_error('x')}",
             **BOX,
         )
-    drawn.update_xaxes(title_text=words("axis.test_rmse"))
+    drawn.update_xaxes(title_text=words("axis.test_rmse"), **fixed(points["value"]))
     drawn.update_yaxes(type="category")
     return drawn
 
@@ -55,7 +57,8 @@ def ranking(points: pd.DataFrame, words: Words, control: float | None, margin: f
     """
     drawn = figure(90 + 21 * len(points))
     rows = points.assign(y=range(len(points) - 1, -1, -1), kind=points["method"].map(kind))
-    hover = "%{customdata[0]}: %{x:.4f} [%{customdata[1]:.4f}, %{customdata[2]:.4f}]<extra></extra>"
+    between = f"[{of_error('customdata[1]')}, {of_error('customdata[2]')}]"
+    hover = f"%{{customdata[0]}}: {of_error('x')} {between}<extra></extra>"
     for name, ink in KIND_INKS.items():
         of_kind = rows[rows["kind"] == name]
         if of_kind.empty:
@@ -72,7 +75,7 @@ def ranking(points: pd.DataFrame, words: Words, control: float | None, margin: f
         band = {"fillcolor": "rgba(128,128,128,0.2)", "line_width": 0, "layer": "below"}
         drawn.add_vrect(x0=control - margin, x1=control + margin, **band)
         drawn.add_vline(x=control, line={"color": "rgba(128,128,128,0.9)", "width": 1.2})
-    drawn.update_xaxes(title_text=words("axis.test_rmse"), tickformat=".2f")
+    drawn.update_xaxes(title_text=words("axis.test_rmse"), **fixed(rows["rmse"]))
     labels = {"tickvals": rows["y"].tolist(), "ticktext": rows["label"].tolist()}
     drawn.update_yaxes(range=[-0.7, len(rows) - 0.3], showgrid=False, **labels)
     return drawn
@@ -99,7 +102,8 @@ def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> 
     ink = {"color": PALETTE[0]}
     marks = ["diamond" if clear else "diamond-open" for clear in decided]
     ends = interval(rows["ci_low"], rows["effect"], rows["ci_high"], thickness=1.8, **ink)
-    hover = "%{y}: %{x:.4f} [%{customdata[0]:.4f}, %{customdata[1]:.4f}]<extra></extra>"
+    between = f"[{of_error('customdata[0]')}, {of_error('customdata[1]')}]"
+    hover = f"%{{y}}: {of_error('x')} {between}<extra></extra>"
     known = {"customdata": rows[["ci_low", "ci_high"]].to_numpy().tolist(), "hovertemplate": hover}
     style = {"error_x": ends, "marker": {"size": 9, "symbol": marks, **ink}}
     plot(drawn, rows["effect"], rows["label"], "markers", **style, **known)
@@ -108,7 +112,7 @@ def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> 
             x0=-margin, x1=margin, fillcolor="rgba(128,128,128,0.2)", line_width=0, layer="below"
         )
     drawn.add_vline(x=0, line={"color": "rgba(128,128,128,0.9)", "width": 1.2, "dash": "dot"})
-    drawn.update_xaxes(title_text=words("axis.difference"))
+    drawn.update_xaxes(title_text=words("axis.difference"), **fixed(rows[["ci_low", "ci_high"]]))
     drawn.update_yaxes(type="category")
     return drawn
 
@@ -137,7 +141,7 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
     drawn = figure(400)
     levels = list(dict.fromkeys(slices["level"]))
     methods = list(dict.fromkeys(slices["method"]))
-    shown = foremost(slices)
+    shown, hover = foremost(slices), f"%{{customdata}}: {of_error('y')}"
     for number, method in enumerate(methods):
         rows = slices[slices["method"] == method]
         first = method in shown
@@ -146,13 +150,13 @@ def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
         if first:
             style["error_y"] = interval(rows["low"], rows["value"], rows["high"], thickness=1.1)
         x = [round(levels.index(level) + shift, 3) for level in rows["level"]]
-        known = {"customdata": rows["level"].tolist(), "hovertemplate": "%{customdata}: %{y:.4f}"}
+        known = {"customdata": rows["level"].tolist(), "hovertemplate": hover}
         plot(drawn, x, rows["value"], "lines+markers", **style, name=method, **known)
     drawn.update_xaxes(
         title_text=axis_title, tickvals=list(range(len(levels))), ticktext=levels, showgrid=False
     )
     drawn.add_hline(0, line={"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5})
-    drawn.update_yaxes(title_text=words("axis.over_item_mean"))
+    drawn.update_yaxes(title_text=words("axis.over_item_mean"), **fixed(slices["value"]))
     return drawn
 
 
@@ -174,11 +178,11 @@ def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
         place = "bottom center" if crowded else "top center"
         marker = {"color": colour(method), "symbol": symbol(method), "size": 11}
         style = {"marker": marker, "text": [method], "textposition": place, "cliponaxis": False}
-        known = {"name": method, "hovertemplate": "%{x:.3g} s, %{y:.4f}"}
+        known = {"name": method, "hovertemplate": f"%{{x:.3g}} s, {of_error('y')}"}
         plot(drawn, [seconds], [rmse], "markers+text", **style, **known)
     low, high = points["seconds"].min(), points["seconds"].max()
     drawn.update_xaxes(title_text=words("axis.seconds"), type="log", **ticks(low, high))
-    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    drawn.update_yaxes(title_text=words("axis.test_rmse"), **fixed(points["rmse"]))
     return drawn
 
 
@@ -211,9 +215,9 @@ def trials_by_setting(points: pd.DataFrame, x_title: str, words: Words) -> go.Fi
         rows = rows.sort_values("x")
         ink, dash = PALETTE[number % len(PALETTE)], DASHES[number % len(DASHES)]
         style = {"line": {"color": ink, "dash": dash, "width": 2}, "name": str(line)}
-        hover = "%{x}: %{y:.4f}"
+        hover = f"%{{x}}: {of_error('y')}"
         plot(drawn, rows["x"], rows["value"], "lines+markers", **style, hovertemplate=hover)
     kind = "log" if points["x"].min() > 0 else "linear"
     drawn.update_xaxes(title_text=x_title, **at(points["x"], kind))
-    drawn.update_yaxes(title_text=words("axis.validation_rmse"))
+    drawn.update_yaxes(title_text=words("axis.validation_rmse"), **fixed(points["value"]))
     return drawn

@@ -8,7 +8,19 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.methods.registry import of_published
-from cfmf.report.figures.style import PALETTE, SEQUENTIAL, Words, at, figure, look, plot, thinned
+from cfmf.report.figures.style import (
+    PALETTE,
+    SEQUENTIAL,
+    Words,
+    at,
+    figure,
+    fixed,
+    look,
+    of_error,
+    plot,
+    thinned,
+)
+from cfmf.report.strings import shown
 
 
 def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
@@ -56,10 +68,10 @@ def rmse_by_k(points: pd.DataFrame, words: Words) -> go.Figure:
             "thickness": 1.2,
         }
         style["visible"] = "legendonly" if of_published(method) and not alone else True
-        known = {"name": method, "hovertemplate": "k %{x}: %{y:.4f}"}
+        known = {"name": method, "hovertemplate": f"k %{{x}}: {of_error('y')}"}
         plot(drawn, rows["size"], rows["mean"], "lines+markers", **style, **known)
     drawn.update_xaxes(title_text=words("axis.k"), **at(points["k"].astype(float)))
-    drawn.update_yaxes(title_text=words("axis.test_rmse"))
+    drawn.update_yaxes(title_text=words("axis.test_rmse"), **fixed(points["mean"]))
     return drawn
 
 
@@ -72,10 +84,13 @@ def search_progress(points: pd.DataFrame, x: str, words: Words) -> go.Figure:
     for (name, by), rows in points.groupby(["method", "by"], sort=False):
         method = str(name)
         style = look(method, 0 if by == "grid" else 2, size=6)
-        known = {"name": f"{method}, {words(f'effort.by_{by}')}", "hovertemplate": "%{x}: %{y:.4f}"}
+        known = {
+            "name": f"{method}, {words(f'effort.by_{by}')}",
+            "hovertemplate": f"%{{x}}: {of_error('y')}",
+        }
         plot(drawn, rows[x], rows["value"], "lines+markers", **style, **known)
     drawn.update_xaxes(title_text=words(f"axis.search_{x}"))
-    drawn.update_yaxes(title_text=words("axis.validation_rmse"))
+    drawn.update_yaxes(title_text=words("axis.validation_rmse"), **fixed(points["value"]))
     return drawn
 
 
@@ -86,7 +101,8 @@ def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
     columns = sorted(grid.columns, key=float)
     grid = grid.loc[rows, columns]
     text = [
-        [f"{value:.4f}" if math.isfinite(value) else "" for value in row] for row in grid.to_numpy()
+        [shown(value, "rmse") if math.isfinite(value) else "" for value in row]
+        for row in grid.to_numpy()
     ]
     drawn = figure(120 + 44 * len(rows))
     drawn.add_heatmap(
@@ -100,7 +116,7 @@ def heatmap(points: pd.DataFrame, words: Words) -> go.Figure:
         zmin=float(points["value"].min()),
         zmax=float(points["value"].quantile(0.85)),
         colorbar={"title": {"text": words("axis.rmse")}, "thickness": 12},
-        hovertemplate="k %{y}, reg %{x}: %{z:.4f}<extra></extra>",
+        hovertemplate=f"k %{{y}}, reg %{{x}}: {of_error('z')}<extra></extra>",
     )
     drawn.update_xaxes(title_text=words("axis.reg"), type="category", showgrid=False)
     drawn.update_yaxes(title_text=words("axis.k"), type="category", showgrid=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from cfmf.report.figures.style import PALETTE, Words, colour, figure, plot, symbol
+from cfmf.report.figures.style import PALETTE, Words, colour, figure, of_error, plot, symbol
 
 
 def cliques(ranks: list[float], critical: float) -> list[tuple[int, int]]:
@@ -85,7 +85,14 @@ def split_schemes(points: pd.DataFrame, words: Words) -> go.Figure:
     marks = {"first": ("circle", "series.random"), "second": ("diamond", "series.temporal")}
     for ink, (side, (mark, name)) in zip(PALETTE, marks.items(), strict=False):
         shown = {"marker": {"symbol": mark, "color": ink, "size": 9}, "name": words(name)}
-        plot(drawn, rows[side], rows["method"], "markers", **shown, hovertemplate="%{y}: %{x:.4f}")
+        plot(
+            drawn,
+            rows[side],
+            rows["method"],
+            "markers",
+            **shown,
+            hovertemplate=f"%{{y}}: {of_error('x')}",
+        )
     drawn.update_xaxes(title_text=words("axis.test_rmse"))
     drawn.update_yaxes(type="category")
     return drawn

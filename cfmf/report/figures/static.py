@@ -273,8 +273,8 @@ def _axis(axis: Any, layout: Any) -> None:
         axis.set_inverted(True)
     if layout.tickvals is not None:
         axis.set_ticks(list(layout.tickvals), list(layout.ticktext))
-    if layout.tickformat == ".0%":
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    if layout.tickformat:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:{layout.tickformat}}"))
 
 
 def _label(trace: Any, drawn: go.Figure) -> str | None:

@@ -12,9 +12,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.methods.registry import FAMILIES, FOREIGN, declared, family, is_blend, methods
+from cfmf.report.strings import DECIMALS
 
 Words = Callable[[str], str]
 """Gives the text for a key of the string catalogue."""
@@ -137,6 +140,18 @@ def at(values: Iterable[float], kind: str = "log") -> dict[str, object]:
     """An axis of some kind with ticks at all values."""
     shown = sorted(set(values))
     return {"type": kind, "tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
+
+
+def fixed(values: pd.Series | pd.DataFrame) -> dict[str, str]:
+    """As many decimals at all ticks of an axis of these values as their range asks for."""
+    known = values.to_numpy(float)
+    span = np.nanmax(known) - np.nanmin(known) if np.isfinite(known).any() else 0.0
+    return {"tickformat": f".{max(0, -math.floor(math.log10(span / 12)))}f"} if span > 0 else {}
+
+
+def of_error(name: str) -> str:
+    """A value of a hover text that is an error, with the decimals of the report."""
+    return f"%{{{name}:.{DECIMALS.get()}f}}"
 
 
 def figure(height: int = 380, **layout: object) -> go.Figure:

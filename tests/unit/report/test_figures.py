@@ -19,6 +19,7 @@ from cfmf.report.figures.style import (
     PALETTE,
     SEQUENTIAL,
     colour,
+    fixed,
     generated,
     thinned,
 )
@@ -366,3 +367,16 @@ def test_the_ranking_draws_a_method_of_every_kind():
     assert len(drawn.data) == len(KINDS) == len(methods)
     assert len({(trace.marker.color, trace.marker.symbol) for trace in drawn.data}) == len(methods)
     assert {value for trace in drawn.data for value in trace.x} == set(points["rmse"])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0.88, 1.02], ".2f"), ([0.0009, 0.001], ".6f"), ([20, 31], ".1f"), ([0, 400], ".0f")],
+)
+def test_ticks_have_the_decimals_of_their_range(values, expected):
+    assert fixed(pd.Series(values)) == {"tickformat": expected}
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0], [float("nan")]])
+def test_an_axis_without_a_range_has_the_ticks_of_plotly(values):
+    assert fixed(pd.Series(values, dtype=float)) == {}

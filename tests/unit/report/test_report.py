@@ -31,7 +31,7 @@ from cfmf.report.sections import (
 )
 from cfmf.report.sections.peeking import prices
 from cfmf.report.sections.trainings import trainings
-from cfmf.report.strings import Catalogue
+from cfmf.report.strings import DECIMALS, Catalogue
 from cfmf.statistics.names import ESTIMANDS, POPULATIONS
 from cfmf.workflow.layout import Results
 
@@ -383,6 +383,19 @@ def test_similarities_of_the_nearest_alone_are_told_to_be_so(page, pages, result
     matrix = np.load(results / generated_study.DATASET / "similarity/u1.npz")["matrix"]
     shown = page.table("similarity-corner").set_index("user").astype(float)
     np.testing.assert_allclose(shown, matrix[:5, :5], atol=1e-6)
+
+
+@pytest.mark.parametrize(("highest", "decimals"), [(5, 4), (1.004, 7), (101, 3)])
+def test_errors_are_written_in_the_unit_of_the_ratings(study, tmp_path, highest, decimals):
+    scale = {"minimum": 1, "maximum": highest, "step": 1}
+    other = dataclasses.replace(study, audit={**study.audit, "scale": scale})
+    render(other, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    answer = html[html.index('id="answer"') : html.index('id="questions"')]
+    shown = re.findall(r"<data value=.[\d.]+.>(?:0|1)\.(\d+)</data>", answer)
+    assert {len(digits) for digits in shown} == {decimals}
+    assert f":.{decimals}f}}" in html  # of what figures show on hovering
+    assert DECIMALS.get() == 4
 
 
 @pytest.mark.parametrize(

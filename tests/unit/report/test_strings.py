@@ -6,7 +6,7 @@ import pytest
 from markupsafe import Markup
 
 from cfmf.published.reporting.extension import EXTENSION
-from cfmf.report.strings import CATALOGUES, Catalogue, number, raw, shown
+from cfmf.report.strings import CATALOGUES, Catalogue, decimals, number, raw, shown
 
 LANGUAGES = sorted(path.stem for path in CATALOGUES.glob("*.yaml"))
 
@@ -74,3 +74,14 @@ def test_numbers_as_people_read_them(value, kind, text):
 def test_raw_value_is_what_the_tables_write():
     assert raw(0.123456789012) == f"{0.123456789012:.9g}"
     assert number(0.123456789012, "rmse") == '<data value="0.123456789">0.1235</data>'
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        *[(4, 4), (4.5, 4), (9, 4), (20, 4), (99, 3), (100, 3), (1, 5), (0.99, 5), (0.004, 7)],
+        *[(4000, 1), (4e6, 0), (0, 4), (float("nan"), 4), (float("inf"), 4)],
+    ],
+)
+def test_errors_have_as_many_digits_on_every_scale(width, expected):
+    assert decimals(width) == expected
