@@ -198,13 +198,13 @@ def test_progress_is_logged_by_time(tmp_path, monkeypatch, caplog):
             yield OLD[start : start + 5000]
 
     caplog.set_level("INFO")
-    for seconds, often in ((0.1, True), (5.0, False)):
+    for seconds, often in ((0.0, True), (5.0, False)):
         caplog.clear()
         monkeypatch.setattr(downloads, "SAY_EVERY", seconds)
         with answering(script) as (port, _):
             download(Download(f"http://127.0.0.1:{port}/r.csv", "r.csv"), tmp_path)
         lines = [one for one in caplog.messages if f"of {len(OLD):,}" in one]
-        assert (1 <= len(lines) <= 6) == often, lines
+        assert bool(lines) == often, lines
 
 
 @pytest.fixture(scope="module")
