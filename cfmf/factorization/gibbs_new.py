@@ -51,7 +51,9 @@ class Given:
 def draw_users(
     ratings: sparse.csr_array, given: Given, last: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors, users × (k + 1), and w of new users, float32; of users without ratings 0 and 1.
+    """Vectors, users × (k + 1), and w of new users, float32.
+
+    Those of users without ratings are of the prior, whose mean is not 0; their w is 1.
 
     All users share random numbers, so that a user's vector does not depend on who else is new.
 
@@ -82,9 +84,8 @@ def draw_users(
             half = given.spread / 2
             drawn = gammaincinv(half + counts / 2, rng.random())
             users.reliability = np.asarray(drawn / (half + squares / 2), np.float64)
-    rated = counts > 0
-    vectors = users.block[:, users.free] * rated[:, None]
-    return vectors, np.where(rated, users.reliability, 1).astype(np.float32)
+    reliability = np.where(counts > 0, users.reliability, 1).astype(np.float32)
+    return users.block[:, users.free].copy(), reliability
 
 
 def _sides(ratings: sparse.csr_array, given: Given) -> tuple[Rows, Rows]:

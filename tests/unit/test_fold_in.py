@@ -175,16 +175,18 @@ def given_draw(rng, items, k, spread, links=False, cutpoints=None):
     )
 
 
+@pytest.mark.parametrize("share", [0.5, 0])  # of the items rated: without any, it is the prior
 @pytest.mark.parametrize("links", [False, True])
-def test_a_user_of_known_noise_is_drawn_from_the_exact_normal_distribution(links):
+def test_a_user_of_known_noise_is_drawn_from_the_exact_normal_distribution(links, share):
     rng = np.random.default_rng(7)
     given = given_draw(rng, 12, 2, np.inf, links)
-    dense = np.where(rng.random((1, 12)) < 0.5, rng.normal(3, 1, (1, 12)), 0).astype("f4")
+    dense = np.where(rng.random((1, 12)) < share, rng.normal(3, 1, (1, 12)), 0).astype("f4")
     ratings = sparse.csr_array(dense)
     rated = ratings.indices
     design = np.column_stack([given.model.item_factors, np.ones(12)])[rated].astype("f8")
     weights = np.diag(given.precision * given.item_precision[rated].astype("f8"))
-    mean = given.mean + (given.links[rated].sum(0) / np.sqrt(len(rated)) if links else 0)
+    pulled = given.links[rated].sum(0) / np.sqrt(max(len(rated), 1)) if links else 0
+    mean = given.mean + pulled
     inverse = np.linalg.inv(design.T @ weights @ design + np.diag(given.prior_precision))
     left = ratings.data - given.model.mean - given.model.item_bias[rated]
     centre = inverse @ (design.T @ weights @ left + given.prior_precision * mean)
@@ -222,6 +224,22 @@ def test_users_with_noise_of_their_own_are_drawn_as_they_were_simulated():
     difference = np.array(true) - np.array(drawn)
     z = difference.mean(0) / (difference.std(0) / np.sqrt(len(difference)))
     assert np.abs(z).max() < 4
+
+
+@pytest.mark.parametrize("name", ["gibbs", "gibbs-implicit"])
+def test_a_new_user_without_ratings_is_predicted_as_one_of_the_matrix(name):
+    """Users of the matrix without ratings are drawn from the prior in every sweep."""
+    rng = np.random.default_rng(3)
+    dense = np.clip(np.round(rng.normal(3.5, 1, (120, 1)) + rng.normal(0, 0.7, (120, 40))), 1, 5)
+    dense[(rng.random(dense.shape) < 0.6) | (np.arange(120) >= 80)[:, None]] = 0
+    model = registry.method(name)(k=2, sweeps=120, draws=40).fit(
+        sparse.csr_array(dense.astype("f4"))
+    )
+    users, items = np.divmod(np.arange(40 * 40), 40)
+    known = model.predict(80 + users, items).values.reshape(40, 40).mean(0)
+    wide = model.fold_in(sparse.csr_array((1, 40), dtype="f4"))
+    new = wide.predict(np.full(40, 120), np.arange(40)).values
+    np.testing.assert_allclose(new, known, atol=0.08)
 
 
 def test_noise_of_the_draws_cancels():
