@@ -24,17 +24,17 @@ from cfmf.report.strings import shown
 
 
 def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
-    """Loss and the size of its change (left, logarithmic) and RMSE (right) by epoch, as published.
+    """Loss and the size of its change (logarithmic) above RMSE, by epoch, as published.
 
     `history` has the rows of one run and phase: `epoch loss delta_loss train_rmse
     validation_rmse test_rmse`; columns with no value are left out.
     """
     kept = history.iloc[thinned(len(history))]
-    drawn = figure(400, hovermode="x unified")
-    left = [("loss", kept["loss"], "solid"), ("delta_loss", kept["delta_loss"].abs(), "dot")]
-    right = [(name, kept[name], "solid") for name in ("train_rmse", "validation_rmse", "test_rmse")]
+    drawn = figure(520, hovermode="x unified")
+    above = [("loss", kept["loss"], "solid"), ("delta_loss", kept["delta_loss"].abs(), "dot")]
+    below = [(name, kept[name], "solid") for name in ("train_rmse", "validation_rmse", "test_rmse")]
     inks = iter(PALETTE)
-    for axis, lines in (("y", left), ("y2", right)):
+    for axis, lines in (("y", above), ("y2", below)):
         for name, values, dash in lines:
             ink = next(inks)
             shown = values.notna() & ((values > 0) | (axis == "y2"))
@@ -43,10 +43,10 @@ def learning_curves(history: pd.DataFrame, words: Words) -> go.Figure:
                 y = [float(f"{value:.5g}") for value in values[shown]]
                 epochs = kept.loc[shown, "epoch"]
                 plot(drawn, epochs, y, "lines", **style, name=words(f"series.{name}"))
-    second = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
-    drawn.update_xaxes(title_text=words("axis.epoch"))
-    drawn.update_yaxes(title_text=words("axis.loss"), type="log", exponentformat="power", dtick=1)
-    drawn.update_layout(yaxis2={"title": {"text": words("axis.rmse")}, **second})
+    drawn.update_xaxes(title_text=words("axis.epoch"), anchor="y2")
+    logarithmic = {"type": "log", "exponentformat": "power", "dtick": 1}
+    drawn.update_yaxes(title_text=words("axis.loss"), domain=[0.54, 1], **logarithmic)
+    drawn.update_layout(yaxis2={"title": {"text": words("axis.rmse")}, "domain": [0, 0.46]})
     return drawn
 
 

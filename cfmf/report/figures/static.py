@@ -76,27 +76,27 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         page = Figure(figsize=(8.6, (drawn.layout.height or 380) / 88), layout="constrained")
         canvas = FigureCanvasSVG(page)
-        axes = page.add_subplot()
-        twin = None
-        if any(trace.type == "scatter" and trace.yaxis == "y2" for trace in drawn.data):
-            twin = axes.twinx()
-            twin.grid(False)
+        panels = page.subplots(1 + any(map(_below, drawn.data)), sharex=True, squeeze=False)[:, 0]
         shown = [trace for trace in drawn.data if trace.visible != "legendonly"]
         for number, trace in enumerate(shown):
             draw = DRAW.get(trace.type)
             if draw is None:
                 raise ValueError(f"figure {name}: a {trace.type} trace has no static version")
-            draw(twin if twin and trace.yaxis == "y2" else axes, trace, drawn, number)
-        _shapes(axes, drawn)
-        _axis(axes.xaxis, drawn.layout.xaxis)
-        _axis(axes.yaxis, drawn.layout.yaxis)
-        if twin:
-            _axis(twin.yaxis, drawn.layout.yaxis2)
-        _legend(page, [axes, *([twin] if twin else [])], drawn)
+            draw(panels[-1 if _below(trace) else 0], trace, drawn, number)
+        _shapes(panels[0], drawn)
+        _axis(panels[-1].xaxis, drawn.layout.xaxis)
+        for panel, axis in zip(panels, ("yaxis", "yaxis2"), strict=False):
+            _axis(panel.yaxis, drawn.layout[axis])
+        _legend(page, list(panels), drawn)
         text = StringIO()
         page.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         canvas.figure = page
     return _inline(text.getvalue(), name, labelled_by)
+
+
+def _below(trace: Any) -> bool:
+    """Whether a trace is in the lower one of two panels."""
+    return trace.type == "scatter" and trace.yaxis == "y2"
 
 
 def _inline(svg: str, name: str, labelled_by: str) -> str:
