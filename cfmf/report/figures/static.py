@@ -51,6 +51,8 @@ TEXT_PLACES: dict[str, dict[str, Any]] = {
     "middle left": {"xytext": (-5, 0), "ha": "right", "va": "center"},
     "middle right": {"xytext": (5, 0), "ha": "left", "va": "center"},
 }
+COORDINATES = re.compile(r'\b(?:d|x|y)="[^"]*"')
+"""Of an SVG, whose six decimals are more than anyone sees: a hundredth of a pixel is enough."""
 MARKS = {"circle": "o", "square": "s", "diamond": "D", "diamond-open": "D", "star": "*"}
 
 
@@ -106,6 +108,7 @@ def _inline(svg: str, name: str, labelled_by: str) -> str:
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
     svg = svg.replace("url(#", f"url(#{name}-")
+    svg = COORDINATES.sub(lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
     svg = svg.replace(INK, "var(--ink)").replace(GRID, "var(--grid)")
     for side in ("width", "height"):
         svg = re.sub(rf'(<svg[^>]*?) {side}="[^"]*"', r"\1", svg, count=1)
