@@ -303,9 +303,9 @@ ALTERED = [
      "evaluation/measured/mf/ranking.tsv", "adaptive/mf/f1/trials.tsv",
      "published/first_row.tsv"],
     ["all", "statistics/verdict.json", "evaluation/selected.tsv"],
-    ["ratings folds matrices", "ratings/ratings.parquet"],
-    ["ratings folds matrices", "ratings/users.parquet", "ratings/items.parquet"],
-    ["ratings folds matrices", "folds/folds.json"],
+    ["ratings matrices", "ratings/ratings.parquet"],
+    ["ratings matrices", "ratings/users.parquet", "ratings/items.parquet"],
+    ["ratings matrices", "folds/folds.json"],
     ["factorization", "matrices/f1/train.npz", "matrices/f1/validation.npz", "matrices/f2/test.npz",
      "matrices/f2/fit.npz"],
 ]  # fmt: skip
