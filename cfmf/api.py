@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cfmf.evaluation.bootstrap import Resampling, interval, resampled
+from cfmf.evaluation.bootstrap import Resampling, drawn_ratios, interval, ratio_intervals
 from cfmf.evaluation.foreign import in_order, read_predictions
 from cfmf.inputs import Layout, of_frame, read_pairs, read_ratings
 from cfmf.methods import registry
@@ -163,12 +163,17 @@ def error_measures(predictions: Any, ratings: Any) -> dict[str, NDArray[np.float
 def measured(users: Any, measures: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
     """Means over ratings, the root of that named `rmse`, with intervals from resampling users."""
     numbers = pd.factorize(users)[0]
-    sums = np.column_stack([np.bincount(numbers, one) for one in measures.values()])
-    counts = np.bincount(numbers).astype(float)
-    drawn = _means(sums, counts, [*measures])
-    low, high = interval(drawn[1:], np.full(len(measures), len(counts)), Resampling())
-    values = {"metric": [*measures], "n": len(numbers), "value": drawn[0]}
-    return pd.DataFrame({**values, "ci_low": low, "ci_high": high})
+    counts = np.bincount(numbers)[:, None].astype(float)
+    rows = [
+        ratio_intervals(
+            np.bincount(numbers, one).astype(float)[:, None], counts, Resampling(), name == "rmse"
+        )
+        for name, one in measures.items()
+    ]
+    found = pd.concat(rows, ignore_index=True)[["value", "ci_low", "ci_high"]]
+    found.insert(0, "metric", [*measures])
+    found.insert(1, "n", len(numbers))
+    return found
 
 
 def compare(
@@ -215,8 +220,9 @@ def _ranking(
     names: Sequence[str], found: NDArray[np.float64], users: NDArray[np.integer]
 ) -> pd.DataFrame:
     """The table of `compare` from errors, ratings × methods."""
-    squared = np.column_stack([np.bincount(users, one**2) for one in found.T])
-    drawn = _means(squared, np.bincount(users).astype(float), ["rmse"] * len(names))
+    squared = np.column_stack([np.bincount(users, one**2) for one in found.T]).astype(float)
+    counts = np.repeat(np.bincount(users)[:, None], len(names), axis=1).astype(float)
+    drawn = drawn_ratios(squared, counts, Resampling(), root=True)
     count = np.full(len(names), len(np.unique(users)))
     low, high = interval(drawn[1:], count, Resampling())
     behind = drawn - drawn[:, [int(np.argmin(drawn[0]))]]
@@ -225,12 +231,3 @@ def _ranking(
     table |= {"mae": np.abs(found).mean(axis=0), "difference": behind[0]}
     table |= {"difference_low": less, "difference_high": more}
     return pd.DataFrame(table).sort_values("rmse", ignore_index=True)
-
-
-def _means(sums: NDArray[Any], counts: NDArray[Any], names: Sequence[str]) -> NDArray[np.float64]:
-    """Means over all users and over each resample of them: (1 + repeats) × columns."""
-    stacked = np.column_stack([sums, counts])
-    totals = np.vstack([stacked.sum(axis=0), resampled(stacked, Resampling())])
-    means = totals[:, :-1] / totals[:, -1:]
-    roots = np.array([name == "rmse" for name in names])
-    return np.where(roots, np.sqrt(means), means)

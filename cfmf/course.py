@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from cfmf.data.export import fold_table, write_fold
 from cfmf.data.splits import split
-from cfmf.evaluation.bootstrap import Resampling, interval, resampled
+from cfmf.evaluation.bootstrap import Resampling, drawn_ratios, interval
 from cfmf.imports import ROOT
 from cfmf.inputs import read_ratings
 from cfmf.observed import pairs
@@ -310,10 +310,10 @@ def _measures(sums: NDArray[np.float64]) -> dict[str, float]:
         Users × (squared errors, absolute errors, squared errors of the reference, ratings).
     """
     resampling = Resampling()
-    drawn = np.vstack([sums.sum(axis=0), resampled(sums, resampling)])
-    squared, absolute, base = (drawn[:, :3] / drawn[:, 3:]).T
-    root = np.sqrt(squared)
-    values = np.column_stack([root, absolute, root - np.sqrt(base)])
+    roots, counts = sums[:, [0, 2]], sums[:, [3, 3]]
+    root, base = drawn_ratios(roots, counts, resampling, root=True).T
+    absolute = drawn_ratios(sums[:, [1]], sums[:, [3]], resampling)[:, 0]
+    values = np.column_stack([root, absolute, root - base])
     low, high = interval(values[1:], np.full(3, len(sums)), resampling)
     found: dict[str, float] = {}
     for place, name in enumerate(MEASURES):

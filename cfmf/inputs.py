@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from cfmf.data.text import Dialect, sniff
 from cfmf.evaluation.recommendations import item_titles
 from cfmf.files import sha256
 from cfmf.saved import Names, Ratings
+from cfmf.tables import whole_numbers
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,6 @@ UNLIMITED = {"minimum": -1e15, "maximum": 1e15, "step": 0}
 SUBSET = {"users": 0, "items": 0, "minimum_ratings": {"user": 0, "item": 0, "repeat": True}}
 TEXT: dict[str, Any] = {"separator": ",", "quoted": False, "escape": "", "encoding": ""}
 SAMPLE = 1 << 16
-WHOLE = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,8 @@ def read_ratings(path: str | Path, layout: Layout | None = None, threads: int = 
             parsed = _read_table(path, layout, Path(name), threads)
     titled = "title" in parsed.items and parsed.items["title"].notna().any()
     names = Names(
-        _whole(parsed.users.sort_values("user")["user_id"].tolist()),
-        _whole(parsed.items.sort_values("item")["item_id"].tolist()),
+        whole_numbers(parsed.users.sort_values("user")["user_id"].tolist()),
+        whole_numbers(parsed.items.sort_values("item")["item_id"].tolist()),
         item_titles(parsed.items) if titled else (),
     )
     files = {path.name: sha256(path)} if path.is_file() else {}
@@ -352,13 +351,6 @@ def _ids(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_integer_dtype(column):
         return column.to_numpy(np.int64)
     return column.astype(str).to_numpy(str)
-
-
-def _whole(ids: list[Any]) -> list[Any]:
-    """Texts as whole numbers, where all of them are written as such."""
-    if all(WHOLE.fullmatch(str(one)) for one in ids):
-        return [int(one) for one in ids]
-    return ids
 
 
 def _once(table: pd.DataFrame, duplicates: str) -> pd.DataFrame:

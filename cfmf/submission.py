@@ -21,11 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.evaluation.foreign import in_order, read_predictions
+from cfmf.tables import whole_numbers
 
 ENDS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 CODE = "submission.py"
 CLASS = "Submission"
-WHOLE = "0|-?[1-9][0-9]{0,17}"
 LARGEST_FILE = 1 << 30
 
 
@@ -35,8 +35,7 @@ def read_fold(path: str | Path) -> pd.DataFrame:
         path, dtype={"user": str, "item": str}, keep_default_na=False, na_values={"rating": ""}
     )
     for name in ("user", "item"):
-        if table[name].str.fullmatch(WHOLE).all():
-            table[name] = table[name].astype(np.int64)
+        table[name] = whole_numbers(table[name].tolist())
     return table
 
 

@@ -7,6 +7,7 @@ canonical text of the config (`"0.01"`, never `1e-2`), and are empty where a met
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,8 @@ COLUMNS = {
 NAMES = ["user", "title", "similar", "part"]
 """Columns of ids and titles: of the user 0305344 and the film 1917 neither is a quantity."""
 TEXT = dict.fromkeys([*KEYS, *NAMES, "member"], str)
+WHOLE = re.compile("0|[1-9][0-9]{0,17}")
+"""How an id that is a whole number is written."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of texts that spreadsheets compute."""
 MEASURED = {
@@ -91,6 +94,13 @@ def write_table(path: str | Path, table: pd.DataFrame, kind: str) -> None:
         table[expected].to_csv(
             temporary, sep="\t", index=False, float_format="%.9g", quoting=quoting
         )
+
+
+def whole_numbers(ids: list[Any]) -> list[Any]:
+    """Ids as whole numbers, where all of them are written as such; else as they are."""
+    if all(WHOLE.fullmatch(str(one)) for one in ids):
+        return [int(one) for one in ids]
+    return ids
 
 
 def write_rows(path: str | Path, table: pd.DataFrame) -> None:

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cfmf.data.splits import Fold
+from cfmf.data.splits import PARTS, Fold
 from cfmf.files import atomic_write
-
-PARTS = ("fit", "validation", "test")
 
 
 def fold_table(

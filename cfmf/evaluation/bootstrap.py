@@ -50,6 +50,21 @@ def resampled(sums: Sums, resampling: Resampling) -> Sums:
     )
 
 
+def drawn_ratios(
+    numerators: Sums, denominators: Sums, resampling: Resampling, root: bool = False
+) -> Sums:
+    """Σ numerator / Σ denominator over all users, and then over each resample of them.
+
+    Parameters and `root` as `ratio_intervals` has them; (1 + repeats) × columns.
+    """
+    columns = numerators.shape[1]
+    both = np.hstack([numerators, denominators])
+    drawn = np.concatenate([both.sum(axis=0)[None, :], resampled(both, resampling)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = drawn[:, :columns] / drawn[:, columns:]
+    return np.sqrt(values) if root else values
+
+
 def ratio_intervals(
     numerators: Sums, denominators: Sums, resampling: Resampling, root: bool = False
 ) -> pd.DataFrame:
@@ -68,14 +83,8 @@ def ratio_intervals(
     One row a column: users (who have a part in it), value, ci_low, ci_high, ci_level; see
     `interval`.
     """
-    columns = numerators.shape[1]
     users = np.count_nonzero(denominators, axis=0)
-    drawn = resampled(np.hstack([numerators, denominators]), resampling)
-    whole = np.hstack([numerators, denominators]).sum(axis=0)[None, :]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = np.concatenate([whole, drawn])
-        values = values[:, :columns] / values[:, columns:]
-        values = np.sqrt(values) if root else values
+    values = drawn_ratios(numerators, denominators, resampling, root)
     low, high = interval(values[1:], users, resampling)
     return pd.DataFrame(
         {

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import ClassVar
-
 import numpy as np
 from scipy import sparse
 
-from cfmf.extras import explained
-from cfmf.methods.base import Method, Model, Progress, setting
-from cfmf.observed import checked
-from cfmf.peers.common import ENVIRONMENT, Rows, factorization, rating_table
+from cfmf.methods.base import Model, setting
+from cfmf.peers.common import Rows, SteppedFactorization, factorization, rating_table
 
 
-class CornacMF(Method):
+class CornacMF(SteppedFactorization):
     """Cornac's MF: biased matrix factorization by stochastic gradient descent."""
 
     name = "cornac-mf"
     label = "Cornac MF"
-    family = "factorization"
-    can = frozenset({"explain", "similar_items", "factors"})
-    job_per_point = True
-    stochastic = True
-    environment = ENVIRONMENT
-    raw_values = True
-    known_failures: ClassVar[Mapping[str, str]] = {
-        "order": "its steps follow the order of the ratings"
-    }
 
-    k: int = setting(20, "Number of factors.", grid=[20, 40], step=2, search=(5, 320), ge=1)
-    reg: float = setting(
-        0.1,
-        "Regularization of all parameters.",
-        grid=[0.05, 0.1],
-        step=2,
-        search=(0.00625, 1.6),
-        ge=0,
-    )
     epochs: int = setting(
         40,
         "Passes over the ratings. Of 20, 40 and 80, 40 has the lowest RMSE on the validation part"
@@ -47,23 +23,11 @@ class CornacMF(Method):
     )
     learning_rate: float = setting(0.01, "Learning rate of all parameters.", gt=0)
 
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        *,
-        seed: int = 1,
-        threads: int = 1,
-        device: str = "cpu",
-        progress: Progress | None = None,
-        checkpoint: Path | None = None,
-    ) -> Model:
-        """Train by `cornac.models.MF`; see `Method.fit`."""
-        with explained():
-            from cornac.data import Dataset
-            from cornac.models import MF
+    def learn(self, train: sparse.csr_array, seed: int) -> Model:
+        """Train by `cornac.models.MF`; see `PeerMethod.learn`."""
+        from cornac.data import Dataset
+        from cornac.models import MF
 
-        train = checked(train)
         triples = rating_table(train).itertuples(index=False, name=None)
         data = Dataset.build(triples, seed=seed)
         found = MF(

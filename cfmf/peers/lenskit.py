@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 
-from cfmf.extras import explained
-from cfmf.methods.base import Method, Model, Prediction, Progress, setting
-from cfmf.observed import checked, checked_pairs
-from cfmf.peers.common import ENVIRONMENT, Rows, factorization, rating_table
+from cfmf.methods.base import Model, Prediction, setting
+from cfmf.observed import checked_pairs
+from cfmf.peers.common import (
+    PeerFactorization,
+    PeerMethod,
+    Rows,
+    UnsavedModel,
+    factorization,
+    rating_table,
+)
 
 
 def dataset(train: sparse.csr_array) -> Any:
     """Ratings as LensKit wants them; its ids are the numbers of users and items."""
-    with explained():
-        from lenskit.data import from_interactions_df
+    from lenskit.data import from_interactions_df
 
     return from_interactions_df(rating_table(train, {"user": "user_id", "item": "item_id"}))
 
 
-class LensKitALS(Method):
+class LensKitALS(PeerFactorization):
     """LensKit's BiasedMF: biases first, then factors by alternating least squares."""
 
     name = "lenskit-als"
     label = "LensKit ALS"
-    family = "factorization"
-    can = frozenset({"explain", "similar_items", "factors"})
-    job_per_point = True
-    stochastic = True
-    environment = ENVIRONMENT
-    raw_values = True
 
     k: int = setting(20, "Number of factors.", grid=[10, 20], step=2, search=(5, 320), ge=1)
     reg: float = setting(
@@ -48,23 +46,11 @@ class LensKitALS(Method):
     epochs: int = setting(10, "Sweeps over users and items.", ge=1)
     damping: float = setting(5.0, "Damping of the biases, in ratings.", ge=0)
 
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        *,
-        seed: int = 1,
-        threads: int = 1,
-        device: str = "cpu",
-        progress: Progress | None = None,
-        checkpoint: Path | None = None,
-    ) -> Model:
-        """Train by `lenskit.als.BiasedMFScorer`; see `Method.fit`."""
-        with explained():
-            from lenskit.als import BiasedMFScorer
-            from lenskit.training import TrainingOptions
+    def learn(self, train: sparse.csr_array, seed: int) -> Model:
+        """Train by `lenskit.als.BiasedMFScorer`; see `PeerMethod.learn`."""
+        from lenskit.als import BiasedMFScorer
+        from lenskit.training import TrainingOptions
 
-        train = checked(train)
         found = BiasedMFScorer(
             embedding_size=self.k,
             epochs=self.epochs,
@@ -77,35 +63,22 @@ class LensKitALS(Method):
         return factorization(train, found.bias.global_bias, users, items)
 
 
-class LensKitItemKNN(Method):
+class LensKitItemKNN(PeerMethod):
     """LensKit's ItemKNN: the user's ratings of the items most similar to the queried one."""
 
     name = "lenskit-item-knn"
     label = "LensKit item kNN"
     family = "neighbours"
-    environment = ENVIRONMENT
     known_failures: ClassVar[Mapping[str, str]] = {"save_and_load": "LensKit's objects need pickle"}
 
     neighbours: int = setting(20, "Most neighbours of a prediction.", grid=[10, 20, 40, 80], ge=1)
     damping: float = setting(5.0, "Damping of the biases of a fallback, in ratings.", ge=0)
 
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        *,
-        seed: int = 1,
-        threads: int = 1,
-        device: str = "cpu",
-        progress: Progress | None = None,
-        checkpoint: Path | None = None,
-    ) -> Model:
-        """Compare all items by `lenskit.knn.ItemKNNScorer`; see `Method.fit`."""
-        with explained():
-            from lenskit.basic import BiasScorer
-            from lenskit.knn import ItemKNNScorer
+    def learn(self, train: sparse.csr_array, seed: int) -> Model:
+        """Compare all items by `lenskit.knn.ItemKNNScorer`; see `PeerMethod.learn`."""
+        from lenskit.basic import BiasScorer
+        from lenskit.knn import ItemKNNScorer
 
-        train = checked(train)
         data = dataset(train)
         found = ItemKNNScorer(max_nbrs=self.neighbours, feedback="explicit")
         rest = BiasScorer(damping=self.damping)
@@ -119,7 +92,7 @@ class LensKitItemKNN(Method):
 
 
 @dataclass(frozen=True, eq=False)
-class LensKitModel(Model):
+class LensKitModel(UnsavedModel):
     """A scorer of LensKit, another for what it does not score, and the training ratings."""
 
     scorer: Any
@@ -147,12 +120,3 @@ class LensKitModel(Model):
             lacking = ~np.isfinite(scores)
             values[places], is_fallback[places] = np.where(lacking, known, scores), lacking
         return Prediction(values, is_fallback)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Refused: LensKit's objects have no form without pickle."""
-        raise NotImplementedError("neighbours of LensKit cannot be saved; fit them again")
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Refused; see `arrays`."""
-        raise NotImplementedError("neighbours of LensKit cannot be loaded; fit them again")

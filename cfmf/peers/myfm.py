@@ -4,52 +4,34 @@ from __future__ import annotations
 
 from contextlib import redirect_stderr
 from io import StringIO
-from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from cfmf.extras import explained
-from cfmf.methods.base import Method, Model, Progress, setting
-from cfmf.observed import checked, row_numbers
-from cfmf.peers.common import ENVIRONMENT, Rows, factorization
+from cfmf.methods.base import Model, setting
+from cfmf.observed import row_numbers
+from cfmf.peers.common import PeerFactorization, Rows, factorization
 
 
-class MyFM(Method):
+class MyFM(PeerFactorization):
     """myFM's Gibbs sampler of a factorization machine whose features are users and items."""
 
     name = "myfm"
     label = "myFM"
-    family = "factorization"
-    job_per_point = True
-    stochastic = True
-    environment = ENVIRONMENT
-    raw_values = True
+    can = frozenset()
 
     k: int = setting(8, "Number of factors.", grid=[8, 16], step=2, search=(4, 64), ge=1)
     sweeps: int = setting(300, "Draws, of which the last are kept.", ge=2)
     kept: int = setting(150, "Number of the last draws that are averaged.", ge=1)
 
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        *,
-        seed: int = 1,
-        threads: int = 1,
-        device: str = "cpu",
-        progress: Progress | None = None,
-        checkpoint: Path | None = None,
-    ) -> Model:
-        """Sample by `myfm.MyFMGibbsRegressor`; see `Method.fit`.
+    def learn(self, train: sparse.csr_array, seed: int) -> Model:
+        """Sample by `myfm.MyFMGibbsRegressor`; see `PeerMethod.learn`.
 
         The mean of the draws' predictions is that of one factorization whose factors are those of
         all draws, one beside the other, each divided by the root of their number.
         """
-        with explained():
-            from myfm import MyFMGibbsRegressor
+        from myfm import MyFMGibbsRegressor
 
-        train = checked(train)
         m, n = train.shape
         columns = np.column_stack([row_numbers(train), m + train.indices]).ravel()
         rows = np.repeat(np.arange(train.nnz), 2)

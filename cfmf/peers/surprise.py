@@ -4,51 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
 
-from cfmf.extras import explained
-from cfmf.methods.base import Method, Model, Prediction, Progress, setting
-from cfmf.observed import checked, checked_pairs
-from cfmf.peers.common import ENVIRONMENT, Rows, factorization, rating_table
+from cfmf.methods.base import Model, Prediction, setting
+from cfmf.observed import checked_pairs
+from cfmf.peers.common import (
+    PeerMethod,
+    Rows,
+    SteppedFactorization,
+    UnsavedModel,
+    factorization,
+    rating_table,
+)
 
 
 def trainset(train: sparse.csr_array) -> Any:
     """Ratings as Surprise wants them; its raw ids are the numbers of users and items."""
-    with explained():
-        from surprise import Dataset, Reader
+    from surprise import Dataset, Reader
 
     reader = Reader(rating_scale=(float(train.data.min()), float(train.data.max())))
     return Dataset.load_from_df(rating_table(train), reader).build_full_trainset()
 
 
-class SurpriseSVD(Method):
+class SurpriseSVD(SteppedFactorization):
     """Surprise's SVD: biased matrix factorization by stochastic gradient descent."""
 
     name = "surprise-svd"
     label = "Surprise SVD"
-    family = "factorization"
-    can = frozenset({"explain", "similar_items", "factors"})
-    job_per_point = True
-    stochastic = True
-    environment = ENVIRONMENT
-    raw_values = True
-    known_failures: ClassVar[Mapping[str, str]] = {
-        "order": "its steps follow the order of the ratings"
-    }
 
-    k: int = setting(20, "Number of factors.", grid=[20, 40], step=2, search=(5, 320), ge=1)
-    reg: float = setting(
-        0.1,
-        "Regularization of all parameters.",
-        grid=[0.05, 0.1],
-        step=2,
-        search=(0.00625, 1.6),
-        ge=0,
-    )
     epochs: int = setting(
         80,
         "Passes over the ratings. Of 20, 40 and 80, 80 has the lowest RMSE on the validation part"
@@ -57,22 +43,10 @@ class SurpriseSVD(Method):
     )
     learning_rate: float = setting(0.005, "Learning rate of all parameters.", gt=0)
 
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        *,
-        seed: int = 1,
-        threads: int = 1,
-        device: str = "cpu",
-        progress: Progress | None = None,
-        checkpoint: Path | None = None,
-    ) -> Model:
-        """Train by `surprise.SVD`; see `Method.fit`."""
-        with explained():
-            from surprise import SVD
+    def learn(self, train: sparse.csr_array, seed: int) -> Model:
+        """Train by `surprise.SVD`; see `PeerMethod.learn`."""
+        from surprise import SVD
 
-        train = checked(train)
         data = trainset(train)
         found = SVD(
             n_factors=self.k,
@@ -87,13 +61,12 @@ class SurpriseSVD(Method):
         return factorization(train, data.global_mean, *rows)
 
 
-class SurpriseKNNBaseline(Method):
+class SurpriseKNNBaseline(PeerMethod):
     """Surprise's KNNBaseline: deviations of similar users from their baselines."""
 
     name = "surprise-knn-baseline"
     label = "Surprise KNNBaseline"
     family = "neighbours"
-    environment = ENVIRONMENT
     known_failures: ClassVar[Mapping[str, str]] = {
         "equal_ratings": "Surprise divides by the deviations of the ratings",
         "memory": "Surprise keeps the similarities of all pairs of users",
@@ -107,22 +80,10 @@ class SurpriseKNNBaseline(Method):
     )
     neighbours: int = setting(40, "Most neighbours of a prediction.", grid=[20, 40, 80], ge=1)
 
-    def fit(
-        self,
-        train: sparse.csr_array,
-        validation: sparse.csr_array | None = None,
-        *,
-        seed: int = 1,
-        threads: int = 1,
-        device: str = "cpu",
-        progress: Progress | None = None,
-        checkpoint: Path | None = None,
-    ) -> Model:
-        """Compare all users by `surprise.KNNBaseline`; see `Method.fit`."""
-        with explained():
-            from surprise import KNNBaseline
+    def learn(self, train: sparse.csr_array, seed: int) -> Model:
+        """Compare all users by `surprise.KNNBaseline`; see `PeerMethod.learn`."""
+        from surprise import KNNBaseline
 
-        train = checked(train)
         options = {"name": self.similarity, "user_based": True}
         found = KNNBaseline(k=self.neighbours, sim_options=options, verbose=False)
         return SurpriseModel(found.fit(trainset(train)), train.shape)
@@ -133,7 +94,7 @@ class SurpriseKNNBaseline(Method):
 
 
 @dataclass(frozen=True, eq=False)
-class SurpriseModel(Model):
+class SurpriseModel(UnsavedModel):
     """A fitted algorithm of Surprise, and the numbers of users and items."""
 
     algorithm: Any
@@ -149,12 +110,3 @@ class SurpriseModel(Model):
         values = np.array([one.est for one in found], np.float32)
         is_fallback = np.array([not one.details.get("actual_k") for one in found], bool)
         return Prediction(values, is_fallback)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Refused: Surprise's objects have no form without pickle."""
-        raise NotImplementedError("neighbours of Surprise cannot be saved; fit them again")
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Refused; see `arrays`."""
-        raise NotImplementedError("neighbours of Surprise cannot be loaded; fit them again")
