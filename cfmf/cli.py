@@ -268,16 +268,16 @@ def _recommend(given: argparse.Namespace) -> None:
 def _explain(given: argparse.Namespace) -> None:
     model = _model(given)
     found = model.explain(given.user, given.item)
-    number = int(model.names.numbers("item", [given.item])[0])
+    number, digits = int(model.names.numbers("item", [given.item])[0]), model.digits
     print(
-        f"{printable(model.names.title(number))}: {found.prediction:.2f} predicted,"
-        f" {found.expected:.2f} expected of any pair"
+        f"{printable(model.names.title(number))}: {found.prediction:.{digits}f}"
+        f" predicted, {found.expected:.{digits}f} expected of any pair"
     )
     for part in found.parts[:SHOWN]:
-        print(f"{part.contribution:+8.2f}  {printable(model.part_name(part))}")
+        print(f"{part.contribution:+8.{digits}f}  {printable(model.part_name(part))}")
     if len(found.parts) > SHOWN:
         rest = sum(part.contribution for part in found.parts[SHOWN:])
-        print(f"{rest:+8.2f}  {len(found.parts) - SHOWN} more")
+        print(f"{rest:+8.{digits}f}  {len(found.parts) - SHOWN} more")
     if not found.adds_up:
         print(
             "These parts are of one of several models, or before a bound: their sum is not exact."

@@ -5,6 +5,7 @@ The label is `column.{name}` in the catalogues of the report's languages.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,15 @@ from cfmf.observed import rmse, row_numbers
 
 Z_90 = 1.6448536269514722
 """Standard deviations on either side of the mean that hold 90 % of a normal distribution."""
+
+
+def decimals(width: float) -> int:
+    """Decimals of errors in units of a rating scale of this width: four of five stars.
+
+    Scales of other widths get as many digits, so that no unit says more or less than another.
+    """
+    usable = math.isfinite(width) and width > 0
+    return max(0, 4 - math.floor(math.log10(width / 4))) if usable else 4
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from cfmf.evaluation.conformal import Radii, interval
 from cfmf.files import atomic_write
 from cfmf.methods import registry
 from cfmf.methods.base import Method
+from cfmf.metrics import decimals
 from cfmf.models import Explanation, Model, Part
 from cfmf.neighbours.biases import REGS, Biases, fit_biases, tuned_regs
 from cfmf.observed import row_numbers, stored_matrix
@@ -204,6 +205,12 @@ class Saved:
             If no method of this name, or with these settings, is known here.
         """
         return registry.method(self.about.method)(**self.about.settings, scale=self.about.scale)
+
+    @property
+    def digits(self) -> int:
+        """Decimals of ratings in texts: two of five stars, and as many digits on other scales."""
+        low, high = self.about.scale
+        return max(0, decimals(high - low) - 2)
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
@@ -381,7 +388,7 @@ class Saved:
             parts = self.model.explain(user, item).parts[:most]
         except NotImplementedError:
             return ""
-        named = (f"{self.part_name(one)} {one.contribution:+.2f}" for one in parts)
+        named = (f"{self.part_name(one)} {one.contribution:+.{self.digits}f}" for one in parts)
         return "; ".join(named)
 
     def _ranked(self, users: NDArray[np.int64], top: int) -> tuple[NDArray[Any], ...]:

@@ -61,7 +61,6 @@ rule render_report:
                 "report/strings",
                 "report/coverage.tsv",
                 "report/literature.yaml",
-                "report/methods.yaml",
                 *PUBLISHED_TEXTS,
             )
         ),

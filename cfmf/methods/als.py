@@ -14,6 +14,15 @@ class ALS(PenalizedMethod):
 
     name = "als"
     label = "MF by ALS"
+    equation = (
+        "(U<sub>u</sub>, b<sub>u</sub>) = (Σ<sub>i∈R(u)</sub> q<sub>i</sub> q<sub>i</sub>ᵀ + "
+        "Λ<sub>u</sub>)⁻¹ Σ<sub>i∈R(u)</sub> q<sub>i</sub> (x<sub>ui</sub> − μ − "
+        "c<sub>i</sub>)"
+    )
+    source = (
+        "Zhou, Wilkinson, Schreiber & Pan (2008). Large-scale parallel collaborative "
+        "filtering for the Netflix Prize. AAIM."
+    )
 
     reg: float = setting(
         0.15,

@@ -12,6 +12,11 @@ class AutoRec(SparseFC):
 
     name = "autorec"
     label = "I-AutoRec"
+    equation = "x̂<sub>ui</sub> = w<sub>u</sub>·σ(Wᵀ y<sub>i</sub> + b) + c<sub>u</sub>"
+    source = (
+        "Sedhain, Menon, Sanner & Xie (2015). AutoRec: autoencoders meet collaborative "
+        "filtering. WWW."
+    )
 
     reg: float = setting(
         1.0,

@@ -87,6 +87,11 @@ class Method(BaseModel):
         As in the config and in every table: lower-case words joined by hyphens.
     label
         As in figures and tables of the report.
+    equation
+        What it predicts, or minimizes, in plain text with `<sub>` and `<sup>`; for its card in the
+        report, as `source`.
+    source
+        The paper that it is from.
     family
         What it is compared as.
     can
@@ -136,6 +141,8 @@ class Method(BaseModel):
 
     name: ClassVar[str] = ""
     label: ClassVar[str] = ""
+    equation: ClassVar[str] = ""
+    source: ClassVar[str] = ""
     family: ClassVar[Literal["baseline", "neighbours", "factorization", "foreign"]]
     can: ClassVar[frozenset[Capability]] = frozenset()
     neighbours_of: ClassVar[Literal["", "users", "items"]] = ""

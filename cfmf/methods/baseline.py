@@ -21,6 +21,11 @@ class Baseline(Method):
 
     name = "baseline"
     label = "mean plus user and item effects"
+    equation = "x̂<sub>ui</sub> = μ + b<sub>u</sub> + b<sub>i</sub>"
+    source = (
+        "Koren (2010). Factor in the neighbors: scalable and accurate collaborative "
+        "filtering. TKDD 4(1)."
+    )
     family = "baseline"
     can = frozenset({"explain", "fold_in", "predict_training"})
 

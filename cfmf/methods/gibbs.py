@@ -18,6 +18,15 @@ class Gibbs(FactorizationMethod):
 
     name = "gibbs"
     label = "Bayesian MF"
+    equation = (
+        "x<sub>ui</sub> ~ N(μ + b<sub>u</sub> + c<sub>i</sub> + U<sub>u</sub>·V<sub>i</sub>, "
+        "1/(α w<sub>u</sub> v<sub>i</sub>)), p<sub>uf</sub> ~ N(μ<sub>f</sub>, "
+        "1/λ<sub>f</sub>)"
+    )
+    source = (
+        "Salakhutdinov & Mnih (2008). Bayesian probabilistic matrix factorization using "
+        "Markov chain Monte Carlo. ICML."
+    )
     can = FactorizationMethod.can | {"fold_in", "sd"}
     iterates = "sweeps"
     stops_on_validation = False

@@ -14,6 +14,13 @@ class GibbsDated(GibbsImplicit):
 
     name = "gibbs-dated"
     label = "Bayesian MF with dates"
+    equation = (
+        "x̂<sub>uit</sub> = μ + b<sub>u</sub> + c<sub>i</sub> + U<sub>u</sub>·V<sub>i</sub> +"
+        " d<sub>t</sub> + e<sub>ut</sub>"
+    )
+    source = (
+        "Rendle, Zhang & Koren (2019). On the difficulty of evaluating baselines. arXiv:1905.01395."
+    )
     can = GibbsImplicit.can - {"fold_in"}  # ratings of new users come without their days
     uses = frozenset({"dates"})
 

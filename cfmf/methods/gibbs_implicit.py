@@ -12,6 +12,14 @@ class GibbsImplicit(Gibbs):
 
     name = "gibbs-implicit"
     label = "Bayesian MF with implicit feedback"
+    equation = (
+        "p<sub>uf</sub> ~ N(μ<sub>f</sub> + |R(u)|<sup>−½</sup> Σ<sub>j∈R(u)</sub> "
+        "y<sub>jf</sub>, 1/λ<sub>f</sub>), y<sub>jf</sub> ~ N(0, 1/κ<sub>f</sub>)"
+    )
+    source = (
+        "Koren (2008). Factorization meets the neighborhood. KDD. Salakhutdinov & Mnih "
+        "(2008). ICML."
+    )
     implicit = "both"
 
     def operations(self, train: sparse.csr_array, queried: sparse.csr_array) -> float:

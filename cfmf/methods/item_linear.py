@@ -31,6 +31,14 @@ class ItemLinear(Method):
 
     name = "item-linear"
     label = "Item regression"
+    equation = (
+        "x̂<sub>ui</sub> = b<sub>ui</sub> + Σ<sub>j∈R(u)</sub> a<sub>uj</sub> s<sub>ij</sub> "
+        "+ Σ<sub>v∈R(i)</sub> a<sub>vi</sub> t<sub>uv</sub>"
+    )
+    source = (
+        "Bell & Koren (2007). Scalable collaborative filtering with jointly derived "
+        "neighborhood interpolation weights. ICDM."
+    )
     family = "neighbours"
     can = frozenset({"explain", "fold_in", "similar_items"})
     shared_pass = "implicit"

@@ -14,6 +14,15 @@ class MF(PenalizedMethod):
 
     name = "mf"
     label = "MF, corrected"
+    equation = (
+        "x̂<sub>ui</sub> = μ + b<sub>u</sub> + c<sub>i</sub> + U<sub>u</sub>·V<sub>i</sub>; J"
+        " = Σ (x̂<sub>ui</sub> − x<sub>ui</sub>)² + λ Σ w<sub>u</sub> ‖U<sub>u</sub>‖² + λ Σ "
+        "w<sub>i</sub> ‖V<sub>i</sub>‖² + λ<sub>b</sub> (‖b‖² + ‖c‖²)"
+    )
+    source = (
+        "Koren, Bell & Volinsky (2009). Matrix factorization techniques for recommender "
+        "systems. Computer 42(8)."
+    )
     on_gpu = True
     variant: ClassVar[dict[str, Any]] = {}  # options of the solver
 

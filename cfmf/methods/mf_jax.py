@@ -13,6 +13,11 @@ class MFJax(MF):
 
     name = "mf-jax"
     label = "MF, corrected, in JAX"
+    equation = "x̂<sub>ui</sub> = μ + b<sub>u</sub> + c<sub>i</sub> + U<sub>u</sub>·V<sub>i</sub>"
+    source = (
+        "Koren, Bell & Volinsky (2009). Matrix factorization techniques for recommender "
+        "systems. Computer 42(8)."
+    )
     environment = "jax"
     batch_size: ClassVar[int] = 1  # type: ignore[misc]  # no setting: JAX trains one run after another
 

@@ -12,6 +12,14 @@ class MFSGD(PenalizedMethod):
 
     name = "mf-sgd"
     label = "MF by SGD"
+    equation = (
+        "x̂<sub>ui</sub> = μ + b<sub>u</sub> + c<sub>i</sub> + U<sub>u</sub>·V<sub>i</sub>; "
+        "η<sub>t</sub> = η / (1 + δt)"
+    )
+    source = (
+        "Gemulla, Nijkamp, Haas & Sismanis (2011). Large-scale matrix factorization with "
+        "distributed stochastic gradient descent. KDD."
+    )
 
     reg: float = setting(
         0.05,

@@ -16,6 +16,12 @@ class SparseFC(FactorizationMethod):
 
     name = "sparse-fc"
     label = "Sparse FC"
+    equation = (
+        "h<sub>i</sub> = σ(W⁽²⁾ᵀ σ(W⁽¹⁾ᵀ y<sub>i</sub> + b⁽¹⁾) + b⁽²⁾), x̂<sub>ui</sub> = "
+        "w<sub>u</sub>·h<sub>i</sub> + c<sub>u</sub>, W<sub>ab</sub> = V<sub>ab</sub> max(0, "
+        "1 − ‖p<sub>a</sub> − q<sub>b</sub>‖²)"
+    )
+    source = "Müller, Martel & Indiveri (2018). Kernelized synaptic weight matrices. ICML."
     can = FactorizationMethod.can | {"fold_in"}
     on_gpu = True
     watches_test = True

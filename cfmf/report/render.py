@@ -18,6 +18,7 @@ import plotly.offline
 from markupsafe import Markup
 
 from cfmf.files import atomic_write
+from cfmf.metrics import decimals
 from cfmf.report.context import Study
 from cfmf.report.extension import Extension, catalogue
 from cfmf.report.figures.static import to_svg
@@ -34,7 +35,7 @@ from cfmf.report.page import (
     plots,
 )
 from cfmf.report.sections import question, sections
-from cfmf.report.strings import DECIMALS, decimals, languages, missing, number, raw, shown
+from cfmf.report.strings import DECIMALS, languages, missing, number, raw, shown
 
 log = logging.getLogger(__name__)
 

@@ -100,15 +100,6 @@ def raw(value: object) -> str:
     return str(value)
 
 
-def decimals(width: float) -> int:
-    """Decimals of errors in units of a rating scale of this width: four of five stars.
-
-    Scales of other widths get as many digits, so that a report says as much of any of them.
-    """
-    usable = math.isfinite(width) and width > 0
-    return max(0, 4 - math.floor(math.log10(width / 4))) if usable else 4
-
-
 def missing(value: object) -> bool:
     """Whether a value is none or not a number."""
     return value is None or (isinstance(value, float) and math.isnan(value))
@@ -118,7 +109,8 @@ def shown(value: object, kind: str = "") -> str:
     """A number as people read it.
 
     `kind` is `rmse` (of `DECIMALS`), `signed` (the same with a sign), `figure` (the same, whole
-    where large), `similarity` (four decimals), `loss` (six, as the study prints its training),
+    where large), `rating` (two decimals fewer), `similarity` (four decimals), `loss` (six, as the
+    study prints its training),
     `count` (thousands apart), `share` and `percent` (per cent, with one decimal and none), `p`
     (three decimals, never zero) and `p_in_text` (the same with its sign of equality),
     `seconds`, `bytes`, `gib` (of bytes), `mb` (mebibytes), `exponent` (two decimals), or anything
@@ -176,6 +168,7 @@ FORMATS = {
     "count": _grouped,
     "share": lambda number: f"{number:.1%}",
     "percent": lambda number: f"{number:.0%}",
+    "rating": lambda number: f"{number:.{max(0, DECIMALS.get() - 2)}f}",
     "exponent": lambda number: f"{number:.2f}",
     "figure": lambda number: f"{number:.{DECIMALS.get()}f}" if abs(number) < 10 else _plain(number),
     "similarity": lambda number: f"{number:.4f}",

@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,6 +121,14 @@ def test_an_interval_without_bound_is_the_scale(written):
         ValueError, match=r"no intervals with a coverage of 0\.5; it has 0\.9, 0\.99"
     ):
         load(written).radii(0.5)
+
+
+@pytest.mark.parametrize(("scale", "digits"), [((1, 5), 2), ((0.001, 0.005), 5), ((1, 100), 1)])
+def test_contributions_have_the_digits_of_the_scale(scale, digits):
+    one = fitted("als")
+    other = replace(one, about=one.about.model_copy(update={"scale": scale}))
+    explained = "".join(other.recommend(top=1, explained=1)["explanation"])
+    assert re.search(rf"[+-]\d+\.\d{{{digits}}}(?!\d)", explained)
 
 
 def test_explanations_name_titles_and_users():

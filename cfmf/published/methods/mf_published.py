@@ -25,6 +25,14 @@ class MFPublished(FactorizationMethod):
 
     name = "mf-published"
     label = "MF, as published"
+    equation = (
+        "x̂<sub>ui</sub> = U<sub>u</sub>·V<sub>i</sub>; J = 1/(2N) Σ (x̂<sub>ui</sub> − "
+        "x<sub>ui</sub>)²; AdamW"
+    )
+    source = (
+        "THU-Coursework-Machine-Learning-for-Big-Data (2024). Loshchilov & Hutter (2019). "
+        "Decoupled weight decay regularization. ICLR."
+    )
     stops_on_validation = False
     watches_test = True
     on_gpu = True

@@ -13,4 +13,9 @@ class MFPublishedJax(MFPublished):
     # The study's JAX code minimizes another loss from another start; torch can do both.
     name = "mf-published-jax"
     label = "MF, as published with JAX"
+    equation = (
+        "x̂<sub>ui</sub> = U<sub>u</sub>·V<sub>i</sub>; J = (1/N Σ (x̂<sub>ui</sub> − "
+        "x<sub>ui</sub>)²)<sup>½</sup>; AdamW"
+    )
+    source = "THU-Coursework-Machine-Learning-for-Big-Data (2024)."
     variant: ClassVar[dict[str, Any]] = {**PUBLISHED, "loss": "rmse", "same_key": True}

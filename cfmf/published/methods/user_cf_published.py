@@ -26,6 +26,11 @@ class UserCF(Method):
 
     name = "user-cf-published"
     label = "user CF as published: all neighbours, raw ratings"
+    equation = (
+        "x̂<sub>ui</sub> = Σ<sub>v≠u</sub> s<sub>uv</sub> x<sub>vi</sub> / Σ<sub>v≠u</sub> "
+        "s<sub>uv</sub> [v ∈ R(i)]"
+    )
+    source = "THU-Coursework-Machine-Learning-for-Big-Data (2024)."
     family = "neighbours"
     can = frozenset({"explain", "predict_training"})
     neighbours_of = "users"

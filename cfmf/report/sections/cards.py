@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
+import re
 
 import pandas as pd
-import yaml
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from cfmf.methods.registry import is_blend, label
+from cfmf.methods.registry import declared, is_blend, label
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Collapsed, Text
 from cfmf.report.strings import Catalogue, code
 
-CARDS = Path(__file__).parents[1] / "assets" / "methods.yaml"
-BLEND = "blend"
-"""The card of all blends."""
-
-
-@cache
-def known() -> dict[str, dict[str, str]]:
-    """Equation and source by method, as report/methods.yaml has them."""
-    loaded: dict[str, dict[str, str]] = yaml.safe_load(CARDS.read_text("utf-8"))
-    return loaded
+OF_BLENDS = (
+    "x̂<sub>ui</sub> = c + Σ<sub>j</sub> w<sub>j</sub> x̂<sup>(j)</sup><sub>ui</sub>",
+    "Wolpert (1992). Stacked generalization. Neural Networks 5(2). Breiman (1996). Stacked"
+    " regressions. Machine Learning 24.",
+)
+"""Equation and source of all blends."""
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -38,11 +32,13 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def _card(row: pd.Series, study: Study, words: Catalogue) -> Collapsed:
     name = str(row["method"])
-    about = known().get(BLEND if is_blend(name) else name, {})
+    method = declared(name)
+    own = (method.equation, method.source) if method else ("", "")
+    equation, source = OF_BLENDS if is_blend(name) else own
     idea = words.otherwise(f"method.{name}", label(name))
     parts = []
-    if "equation" in about:
-        parts.append(Markup('<span class="equation">{}</span>').format(Markup(about["equation"])))
+    if equation:
+        parts.append(Markup('<span class="equation">{}</span>').format(_raised(equation)))
     plan = study.plan.get("plan", {})
     if given := plan.get("predictions", {}).get(name):
         parts.append(words("methods.foreign", files=code(given["files"])))
@@ -51,9 +47,13 @@ def _card(row: pd.Series, study: Study, words: Catalogue) -> Collapsed:
         parts.append(words("methods.members", members=Markup(", ").join(map(code, members))))
     if row["setting"]:
         parts.append(words("methods.setting", setting=code(row["setting"])))
-    if "source" in about:
-        parts.append(
-            words("methods.source", source=Markup("<cite>{}</cite>").format(about["source"]))
-        )
+    if source:
+        cited = Markup("<cite>{}</cite>").format(source)
+        parts.append(words("methods.source", source=cited))
     title = words("methods.card", name=code(name), idea=idea)
     return Collapsed(title, [Text(part) for part in parts], f"method-{name}")
+
+
+def _raised(equation: str) -> Markup:
+    """An equation with its indices and exponents, and no other element."""
+    return Markup(re.sub(r"&lt;(/?su[bp])&gt;", r"<\1>", str(escape(equation))))

@@ -11,6 +11,16 @@ from cfmf.report.strings import Catalogue, amounts, code, number
 
 NEEDED = {"statistics", "split", "folds", "seeds", "tuning"}
 """What of the plan the paragraph says."""
+QUESTION = "User-based collaborative filtering or matrix factorization?"
+TEX = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
+"""What TeX would read as a command."""
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -33,18 +43,15 @@ def bibtex(study: Study) -> str:
     parts = {"cfmf": version, "commit": commit, "SHA-256 of the plan": plan}
     fields = {
         "author": "{The cfmf developers}",
-        "title": f"{{User-based collaborative filtering or matrix factorization? {study.label()}}}",
+        "title": f"{{{QUESTION} {study.label().translate(TEX)}}}",
         "year": str(known.get("run", {}).get("reported", ""))[:4],
-        "note": ", ".join(f"{name} {value}" for name, value in parts.items() if value),
+        "note": ", ".join(
+            f"{name} {value}".translate(TEX) for name, value in parts.items() if value
+        ),
     }
-    lines = [f"  {name} = {{{_escaped(value)}}}," for name, value in fields.items() if value]
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     key = "".join(letter for letter in study.dataset if letter.isalnum() or letter == "-")
     return "\n".join([f"@misc{{cfmf-{key},", *lines, "}"])
-
-
-def _escaped(value: str) -> str:
-    """A text without what TeX would read as a command."""
-    return "".join(f"\\{letter}" if letter in "&%$#_" else letter for letter in value)
 
 
 def _methods(study: Study, words: Catalogue) -> Markup | None:

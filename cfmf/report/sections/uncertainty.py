@@ -23,7 +23,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         "uncertainty.text",
         nominal=number(COVERAGE, "percent"),
         **amounts("share", least=overall["coverage"].min(), most=overall["coverage"].max()),
-        **amounts("exponent", narrowest=overall["width"].min(), widest=overall["width"].max()),
+        **amounts("rating", narrowest=overall["width"].min(), widest=overall["width"].max()),
     )
     titles = {radii: words(f"uncertainty.{radii}") for radii in (BY_HISTORY, ONE)}
     shown, other = (_table(where(rows, radii=one), one, titles[one], words) for one in titles)
@@ -39,7 +39,7 @@ def _table(rows: pd.DataFrame, name: str, title: Markup, words: Catalogue) -> Ta
     shown = wide.assign(width=widths).sort_values("width").reset_index()
     headings = zip(levels, words.terms("group", levels), strict=True)
     columns = [
-        Column("width", words.plain("uncertainty.width"), "exponent"),
+        Column("width", words.plain("uncertainty.width"), "rating"),
         Column(ALL, words.plain("uncertainty.all"), "share"),
         *(Column(level, heading, "share") for level, heading in headings),
     ]

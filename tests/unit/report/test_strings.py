@@ -5,8 +5,9 @@ import re
 import pytest
 from markupsafe import Markup
 
+from cfmf.metrics import decimals
 from cfmf.published.reporting.extension import EXTENSION
-from cfmf.report.strings import CATALOGUES, Catalogue, decimals, number, raw, shown
+from cfmf.report.strings import CATALOGUES, Catalogue, number, raw, shown
 
 LANGUAGES = sorted(path.stem for path in CATALOGUES.glob("*.yaml"))
 
