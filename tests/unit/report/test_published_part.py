@@ -468,7 +468,7 @@ def answered(study):
 
 def test_claims_are_counted(study):
     text = answered(study)
-    counts = re.findall(r"\b(\d+) (?:are|contra|about|inconclusive|not)", text)
+    counts = re.findall(r"\b(\d+) (?:supported|contra|about|inconclusive|not)", text)
     assert sum(int(count) for count in counts) == 12
 
 
