@@ -1,5 +1,6 @@
 """The command: what it prints and writes, and one plain error for what it cannot use."""
 
+import logging
 import subprocess
 import sys
 
@@ -8,6 +9,17 @@ import pandas as pd
 import pytest
 
 from cfmf.cli import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logging_as_before():
+    """The command sets what its process logs; here that is the process of the other tests."""
+    loggers = [logging.getLogger(name) for name in (None, "cfmf.data")]
+    before = [(one.level, list(one.handlers)) for one in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="module")
