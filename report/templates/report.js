@@ -108,7 +108,7 @@
   };
   const quoted = (field, separator) => (separator === "," ? (/[",\r\n]/.test(field) ? '"' + field.replaceAll('"', '""') + '"' : field) : field.replace(/[\t\r\n]+/g, " "));
   // A spreadsheet would compute a text that begins as a formula; numbers are left as they are.
-  const harmless = (field) => (/^[=+\-@]/.test(field) && Number.isNaN(sized(field)) ? "'" + field : field);
+  const harmless = (field) => (/^"*[=+\-@＝＋－＠]/.test(field) && Number.isNaN(sized(field)) ? "'" + field : field);
   const saved = (cell, kind) => (value(cell) === "–" ? "" : "value" in cell.dataset ? value(cell) : harmless(text(cell)));
   const save = (content, kind, name) => {
     const types = { csv: "text/csv", tsv: "text/tab-separated-values", tex: "application/x-tex" };
@@ -119,17 +119,29 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     return content;
   };
-  // A table as LaTeX with the package booktabs: what is shown, as it is written.
-  const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "−": "$-$", "–": "--", "λ": "$\\lambda$", "μ": "$\\mu$", "µ": "$\\mu$", "Δ": "$\\Delta$", "ω": "$\\omega$", "η": "$\\eta$", "ε": "$\\varepsilon$", "χ": "$\\chi$", "τ": "$\\tau$", "²": "$^2$", "∞": "$\\infty$", "×": "$\\times$", "≤": "$\\le$", "≥": "$\\ge$", "<": "$<$", ">": "$>$", "|": "$|$", "\u202f": "\\,", "\u00a0": "~" };
-  const tex = (words) => words.replace(/[&%$#_{}]/g, (sign) => "\u0000" + sign).replace(/[\\~^−–λμµΔωηεχτ²∞×≤≥<>|\u202f\u00a0]/g, (sign) => special[sign]).replaceAll("\u0000", "\\").replace(/\s+/g, " ");
+  // A table as LaTeX: what is shown, as it is written. pdfTeX writes Latin letters; others are in a macro that it leaves out.
+  const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "[": "{[}", "]": "{]}", "*": "{*}", "−": "$-$", "λ": "$\\lambda$", "μ": "$\\mu$", "α": "$\\alpha$", "Δ": "$\\Delta$", "ω": "$\\omega$", "η": "$\\eta$", "ε": "$\\varepsilon$", "χ": "$\\chi$", "τ": "$\\tau$", "∞": "$\\infty$", "≤": "$\\le$", "≥": "$\\ge$", "<": "$<$", ">": "$>$", "|": "$|$", "‖": "$\\|$", "\u202f": "\\,", "\u00a0": "~" };
+  for (const sign of "&%$#_{}") special[sign] = "\\" + sign;
+  const signs = Object.keys(special).map((sign) => "\\u" + sign.charCodeAt().toString(16).padStart(4, "0")).join("");
+  const latin = " -~¡-ª¬-º¼-ÏÑ-Ýß-ïñ-ýÿ-ăĆ-ďĒ-ėĚ-ĥĨ-ĭİ-ķĹ-ľŁ-ňŌ-ťŨ-űŴ-ž‐-―‘’“”†‡…€™";
+  const beyond = new RegExp("[" + signs + "]|[^" + signs + latin + "]+", "gu");
+  const other = (letters) => {
+    const plain = letters.normalize("NFKD").replace(/\p{M}/gu, "");
+    return "\\cfmfunicode" + (/^[a-z0-9]+$/i.test(plain) ? "[" + plain + "]" : "") + "{" + letters + "}";
+  };
+  const tex = (words) => words.normalize("NFC").replace(/[\u0000-\u0020\u007f-\u009f]+/g, " ").trim()
+    .replace(beyond, (part) => special[part] ?? other(part)).replace(/([-,'`?!])(?=[-,'`])/g, "$1{}");
   const latex = (table) => {
     const shown = (row) => Array.from(row.cells).filter((cell) => !cell.hidden);
-    const heads = shown(table.tHead.rows[0]);
     const written = (cell) => (cell.classList.contains("best") ? "\\textbf{" + tex(text(cell)) + "}" : tex(text(cell)));
     const line = (row) => shown(row).map(written).join(" & ") + " \\\\";
     const rows = Array.from(table.tBodies[0].rows).filter((row) => !row.hidden);
-    return ["% \\usepackage{booktabs}", "\\begin{tabular}{" + heads.map((head) => (head.classList.contains("number") ? "r" : "l")).join("") + "}",
-      "\\toprule", line(table.tHead.rows[0]), "\\midrule", ...rows.map(line), "\\bottomrule", "\\end{tabular}", ""].join("\n");
+    const heads = shown(table.tHead.rows[0]), kind = rows.length > 40 ? "longtable" : "tabular";
+    const prose = (place) => rows.some((row) => shown(row)[place].classList.contains("prose"));
+    const form = heads.map((head, place) => (head.classList.contains("number") ? "r" : prose(place) ? "p{" + (0.9 / heads.length).toFixed(2) + "\\linewidth}" : "l"));
+    const lines = ["\\begin{" + kind + "}{" + form.join("") + "}", "\\toprule", line(table.tHead.rows[0]), "\\midrule", ...(kind === "longtable" ? ["\\endhead"] : []), ...rows.map(line), "\\bottomrule", "\\end{" + kind + "}", ""];
+    const macro = ["% Letters that pdfTeX lacks: compile with xelatex or lualatex, Chinese with \\usepackage{ctex}.", "\\providecommand{\\cfmfunicode}[2][{[}\\ldots{]}]{\\ifdefined\\Umathcode#2\\else#1\\fi}"];
+    return ["% \\usepackage{booktabs" + (kind === "longtable" ? ",longtable" : "") + "}", ...(lines.some((one) => one.includes("\\cfmfunicode")) ? macro : []), ...lines].join("\n");
   };
   const download = (table, kind) => {
     if (kind === "tex") return save(latex(table), kind, table.dataset.name);

@@ -281,41 +281,86 @@ def test_download_holds_what_is_shown(page):
     assert [row[1] for row in rows[1:]] == shown
 
 
-def test_download_as_csv_holds_nothing_that_a_spreadsheet_computes(page):
-    """As OWASP advises on CSV injection; numbers stay numbers."""
-    texts = ["=1+1", "+1 way", "-1", "@home", "a\rb", 'a "b", c']
-    page.run(
-        f"(() => {{ const texts = {json.dumps(texts)}; "
-        + ROWS.format("costs")
-        + ".slice(0, texts.length).forEach((row, place) => {"
-        " row.cells[0].textContent = texts[place]; }); })()"
-    )
-    content = page.run("report.download(document.querySelector('[data-name=costs]'), 'csv')")
-    saved = [row[0] for row in csv.reader(io.StringIO(content, newline=""))][1 : len(texts) + 1]
-    assert saved == ["'=1+1", "'+1 way", "-1", "'@home", "a\rb", 'a "b", c']
+FILL = """(() => {{
+    const texts = {texts}, table = document.querySelector('[data-name={table}]');
+    Array.from(table.tBodies[0].rows).slice(0, texts.length).forEach((row, place) => {{
+        row.cells[0].textContent = texts[place]; }});
+    return report.download(table, '{kind}'); }})()"""
+"""Texts in the place of a table's first cells, and the file that its button then saves."""
 
 
-def test_a_table_is_latex_that_compiles(page, tmp_path):
-    names = page.run("Array.from(document.querySelectorAll('table')).map(one => one.dataset.name)")
-    tables = []
-    for name in names:
-        content = page.run(f"report.download(document.querySelector('[data-name={name}]'), 'tex')")
-        lines = content.splitlines()
-        assert [lines[2], lines[4], lines[-2]] == ["\\toprule", "\\midrule", "\\bottomrule"]
-        columns = len(re.search("{tabular}{([lr]+)}", lines[1])[1])
-        for row in [lines[3], *lines[5:-2]]:
-            assert row.endswith(" \\\\"), (name, row)
-            assert len(re.findall(r"(?<!\\)&", row)) == columns - 1, (name, row)
-            assert not re.search(r"(?<!\\)[%#_]", row), (name, row)
-        tables.append(content)
-    engine = next(filter(shutil.which, ("tectonic", "pdflatex")), None)
-    if engine is None:
-        pytest.skip("LaTeX of every table is sound, but neither tectonic nor pdflatex is there")
-    text = "\n\n".join(tables[:20])
-    preamble = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\tiny\n"
-    (tmp_path / "tables.tex").write_text(preamble + text + "\\end{document}\n", encoding="utf-8")
-    done = subprocess.run([engine, "tables.tex"], cwd=tmp_path, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout.decode()[-2000:]
+@pytest.mark.parametrize(("kind", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_saved_table_holds_nothing_that_a_spreadsheet_computes(page, kind, separator):
+    """As OWASP advises on CSV injection; numbers stay numbers, and a quote hides no formula."""
+    texts = ["=1+1", "+1 way", "-1", "@home", '"=1+1"', "＝1+1", 'a "b", c', "a\rb"]
+    content = page.run(FILL.format(texts=json.dumps(texts), table="costs", kind=kind))
+    quoting = csv.QUOTE_MINIMAL if kind == "csv" else csv.QUOTE_NONE
+    lines = csv.reader(io.StringIO(content, newline=""), delimiter=separator, quoting=quoting)
+    saved = [row[0] for row in lines][1 : len(texts) + 1]
+    expected = ["'=1+1", "'+1 way", "-1", "'@home", '\'"=1+1"', "'＝1+1", 'a "b", c']
+    assert saved == [*expected, "a\rb" if kind == "csv" else "a b"]
+
+
+HOSTILE_TITLES = [
+    r"\ $ & % _ { } ~ ^ #",
+    r"\input{/etc/passwd} \end{tabular} \\[2cm] $$ ^^41 %",
+    "[REC] (2007)",
+    "*batteries not included (1987)",
+    "Amélie — “Žižek” Łódź ßæœ ½ ¿Qué? …",
+    "Wałęsa: Đorđe, Þór, Nguyễn «x» x⁻⁴",
+    "七人の侍 – 아가씨 – Сталкер – Ελλάς",
+    "\U0001f600 \U0001f469\u200d\U0001f680 cafe\u0301 \u202e\ufeff \u0000\u0007 end",
+    "?` !` -- --- ,, '' `` << >> | \" < >",
+]
+
+
+def compiled(tables, folder):
+    """The PDFs of a document with some tables, by every engine that is there."""
+    text = "\\documentclass{article}\\usepackage{booktabs,longtable}\\begin{document}\\tiny\n"
+    text += "\n\n".join(tables) + "\n\\end{document}\n"
+    engines = list(filter(shutil.which, ("pdflatex", "xelatex", "lualatex", "tectonic")))
+    if not engines:
+        pytest.skip("no LaTeX: apt-get install texlive-latex-recommended")
+    for engine in engines:
+        (folder / f"{engine}.tex").write_text(text, encoding="utf-8")
+        options = [] if engine == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
+        command = [engine, *options, f"{engine}.tex"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+        assert (folder / f"{engine}.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", ["report", "chinese"])
+def test_every_table_is_latex_that_compiles(reports, tmp_path, name):
+    with Page(1400) as opened:
+        opened.open(reports[name])
+        tables = opened.run(
+            "Array.from(document.querySelectorAll('table')).map("
+            "table => report.download(table, 'tex'))"
+        )
+    assert len(tables) > 40
+    assert all("\\toprule" in table and "\\bottomrule" in table for table in tables)
+    assert any("{longtable}" in table for table in tables)
+    compiled(tables, tmp_path)
+
+
+def test_hostile_titles_are_latex_that_compiles_and_shows_them(page, tmp_path):
+    fill = FILL.format(texts=json.dumps(HOSTILE_TITLES), table="costs", kind="tex")
+    content = page.run(fill)
+    compiled([content], tmp_path)
+    rows = content.split("\\midrule\n")[1].splitlines()
+    cells = [row.split(" & ")[0] for row in rows if row.endswith("\\\\")]
+    assert cells[0] == r"\textbackslash{} \$ \& \% \_ \{ \} \textasciitilde{} \textasciicircum{} \#"
+    assert cells[2] == "{[}REC{]} (2007)"
+    assert "Wa\u0142\\cfmfunicode[e]{\u0119}sa" in cells[5]
+    assert cells[6].startswith("\\cfmfunicode{七人の侍}")
+    read = shutil.which("pdftotext")
+    if read and (tmp_path / "pdflatex.pdf").exists():
+        done = subprocess.run(
+            [read, tmp_path / "pdflatex.pdf", "-"], capture_output=True, check=True
+        )
+        assert "[REC] (2007)" in done.stdout.decode()
+        assert "*batteries not included" in done.stdout.decode()
 
 
 def test_a_figure_is_saved_as_picture_and_as_numbers(reports):
