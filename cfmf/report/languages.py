@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from cfmf.report.page import Plot
 from cfmf.report.strings import Catalogue, missing
 
-FULL_WIDTH = re.compile("([。；：？！]) +")
+FULL_WIDTH = re.compile("([。；：？！，、]) +")
 
 
 class Words:

@@ -85,6 +85,13 @@ class Catalogue:
         """The wording of every key in a column, as plain text."""
         return [self.term(column, key).striptags() for key in keys]
 
+    def listed(self, parts: Iterable[object], between: str = "list") -> Markup:
+        """Parts of a sentence with the language's comma between them, or its semicolon (`further`).
+
+        A name and its detail in parentheses is the text `term.with`.
+        """
+        return Markup(self.texts[f"term.{between}"]).join(escape(part) for part in parts)
+
     def otherwise(self, key: str, text: object, **values: object) -> Markup:
         """The text of a key if the catalogue has it, else `text`, escaped."""
         try:

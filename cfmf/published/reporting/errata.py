@@ -83,5 +83,9 @@ def _here(study: Study, place: int, words: Catalogue) -> Markup:
     if place == 20:
         found = {**found, "name": words.term("effect_name", found["name"])}
     if place == 35:
-        found = {"parts": Markup(", ").join(words(f"errata.part.{name}") for name in found)}
-    return words(f"errata.here.e{place}", **found)
+        found = {"parts": words.listed(words(f"errata.part.{name}") for name in found)}
+    listed = {
+        name: words.listed(value) if isinstance(value, list) else value
+        for name, value in found.items()
+    }
+    return words(f"errata.here.e{place}", **listed)

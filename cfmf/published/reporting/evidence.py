@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -44,8 +44,8 @@ def _untrained_medians(study: Study) -> Values | None:
     if len(start) < 2:
         return None
     return {
-        "ks": code(", ".join(map(str, start))),
-        "roots": _listed([value**0.5 for value in start.values()]),
+        "ks": list(map(code, start)),
+        "roots": _listed(value**0.5 for value in start.values()),
     }
 
 
@@ -69,8 +69,8 @@ def _initial(study: Study) -> Values | None:
     return {**amounts("", low=low, high=high), **at, "ours": small}
 
 
-def _listed(values: list[float]) -> Markup:
-    return Markup(", ").join(number(value, "rmse") for value in values)
+def _listed(values: Iterable[float]) -> list[Markup]:
+    return [number(value, "rmse") for value in values]
 
 
 def _mf_on_test(study: Study) -> pd.DataFrame:
@@ -171,7 +171,7 @@ def _train_by_k(study: Study) -> Values | None:
         return None
     means = table.groupby("k")["value"].mean()
     means = means.loc[sorted(means.index, key=float)]
-    return {"ks": code(", ".join(means.index)), "values": _listed(means.tolist())}
+    return {"ks": list(map(code, means.index)), "values": _listed(means.tolist())}
 
 
 def _count(study: Study) -> Values | None:

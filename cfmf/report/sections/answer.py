@@ -71,8 +71,8 @@ def _named(study: Study, name: str, words: Catalogue) -> Markup:
         return words.otherwise(f"answer.name_{name}", code(name), method=code(name))
     told = [one["numbers"] for one in study.verdict if one["key"] == "best_per_family"]
     chosen = told[0].get(name, []) if told else []
-    methods = Markup(", ").join(code(method) for method, _ in chosen)
-    return words("answer.best_of", what=words.term("group", name), methods=methods)
+    methods = words.listed(code(method) for method, _ in chosen)
+    return words("term.with", name=words.term("group", name), detail=methods)
 
 
 def control_of(study: Study) -> str:

@@ -27,7 +27,10 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("blends.text")),
         errors,
         *([Collapsed(words("blends.said"), [Points(said)])] if said else []),
-        Collapsed(words("blends.weights"), [_weights(weights, words)]),
+        Collapsed(
+            words("blends.weights"),
+            [Text(words("blends.weights_text")), _weights(weights, words)],
+        ),
     ]
 
 

@@ -44,7 +44,7 @@ def _card(row: pd.Series, study: Study, words: Catalogue) -> Collapsed:
         parts.append(words("methods.foreign", files=code(given["files"])))
     members = plan.get("blends", {}).get(name)
     if members:
-        parts.append(words("methods.members", members=Markup(", ").join(map(code, members))))
+        parts.append(words("methods.members", members=words.listed(map(code, members))))
     if row["setting"]:
         parts.append(words("methods.setting", setting=code(row["setting"])))
     if source:

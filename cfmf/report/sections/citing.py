@@ -66,13 +66,13 @@ def _methods(study: Study, words: Catalogue) -> Markup | None:
     named = [f"{name} {versions[name]}" for name in ("numpy", "scipy", "torch") if name in versions]
     return words(
         "cite.methods",
-        methods=Markup(", ").join(map(code, numbers.methods(study))),
+        methods=words.listed(map(code, numbers.methods(study))),
         dataset=study.label(),
         folds=number(len(plan["folds"])),
         seeds=number(len(plan["seeds"])),
         budget=number(plan["tuning"]["seconds"], "seconds"),
         margin=number(statistics["margin"], "rmse"),
-        versions=", ".join([f"cfmf {versions.get('cfmf', '')}", *named]),
+        versions=words.listed([f"cfmf {versions.get('cfmf', '')}", *named]),
         **amounts("count", **counts),
         **amounts("percent", validation=split["validation"], level=statistics["ci_level"]),
     )

@@ -67,7 +67,7 @@ def against_item_mean(rows: pd.DataFrame, level: str, words: Catalogue) -> Marku
     better = here[here["high"] < 0].sort_values("value")
     if better.empty:
         return words("cold-start.none")
-    methods = Markup(", ").join(map(code, better["method"]))
+    methods = words.listed(map(code, better["method"]))
     counts = amounts("count", count=len(better), all=len(here))
     return words("cold-start.some", methods=methods, **counts)
 

@@ -35,7 +35,7 @@ def _pareto(study: Study, words: Catalogue) -> list[Block]:
     points = points.assign(frontier=numbers.frontier(points))
     best = points[points["frontier"]].sort_values("seconds")["method"]
     drawn = figures.pareto(points, words.plain)
-    return [plotted(words, "pareto", "cost.pareto", drawn, methods=code(", ".join(best)))]
+    return [plotted(words, "pareto", "cost.pareto", drawn, methods=words.listed(map(code, best)))]
 
 
 def fits(study: Study) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         "effort.stopped" if len(stopped) else "effort.none_stopped",
         budget=number(budget, "seconds"),
         runs=number(int(stopped["stopped"].sum()), "count"),
-        methods=", ".join(stopped["method"]),
+        methods=words.listed(map(code, stopped["method"])),
     )
     columns = "method trials=trials_fold runs=runs_all stopped seconds=seconds_mean"
     columns += " most=seconds_most budget"

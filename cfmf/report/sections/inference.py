@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pandas as pd
-from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Collapsed, Note, Text
@@ -35,9 +34,8 @@ def _blocked(tests: pd.DataFrame, words: Catalogue) -> list[Block]:
     if tests.empty:
         return []
     found = set(tests["estimand"])
-    estimands = Markup("; ").join(
-        words(f"statistics.estimand_{key}") for key in ESTIMANDS if key in found
-    )
+    known = [words(f"statistics.estimand_{key}") for key in ESTIMANDS if key in found]
+    estimands = words.listed(known, "further")
     parts = [
         Text(words("statistics.blocked_text", estimands=estimands)),
         *families("tests", tests, words),

@@ -101,7 +101,8 @@ def _followed(study: Study, protocol: Protocol, folds: Sequence[str]) -> list[st
 
 
 def _of_protocol(name: str, protocol: Protocol, here: Here, words: Catalogue) -> list[Block]:
-    title = words(f"literature.protocol.{name}")
+    protocol_name = words(f"literature.protocol.{name}")
+    title = words("literature.reported", protocol=protocol_name)
     rows = pd.DataFrame([_row(one, here, words) for one in protocol["figures"]])
     columns = "method also=also_knows rmse=reported:rmse chosen=chosen_by best=best_here:rmse"
     columns += " here=here_rmse:rmse"
@@ -116,7 +117,7 @@ def _of_protocol(name: str, protocol: Protocol, here: Here, words: Catalogue) ->
         found.append(Note("hint", words("literature.unpaired", error=size, gap=beyond)))
     rows = rows.sort_values("rmse")
     found.append(tabulated(words, f"literature-{name}", title, rows, columns, "source"))
-    return [Heading(title), Text(_best(here, words)), Collapsed(title, found)]
+    return [Heading(protocol_name), Text(_best(here, words)), Collapsed(title, found)]
 
 
 def _row(one: dict[str, Any], here: Here, words: Catalogue) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def _row(one: dict[str, Any], here: Here, words: Catalogue) -> dict[str, Any]:
     nearest, knows = one.get("here", ""), one.get("knows", [])
     row: dict[str, Any] = {
         "method": one["method"],
-        "also": ", ".join(words.terms("uses", knows)),
+        "also": words.listed(words.terms("uses", knows)).striptags(),
         "rmse": one["rmse"],
         "chosen": words.term("chosen", one["chosen"]).striptags(),
         **dict.fromkeys(("best", "here", "paired", "low", "high"), np.nan),
@@ -148,7 +149,7 @@ def _best(here: Here, words: Catalogue) -> Markup:
         rmse = number(means[alone], "rmse")
         found.append(words("literature.best", method=code(alone), rmse=rmse))
     if best is not None and best != alone:
-        also = ", ".join(words.terms("uses", here.knows[best]))
+        also = words.listed(words.terms("uses", here.knows[best]))
         known = {"method": code(best), "rmse": number(means[best], "rmse"), "also": also}
         found.append(words("literature.best_informed", **known))
     return Markup(" ").join(found)

@@ -66,7 +66,7 @@ def _detectable(plan: dict[str, Any], words: Catalogue) -> list[Block]:
 def _sealed(plan: dict[str, Any], words: Catalogue) -> list[Block]:
     """The sealed folds that the study has opened."""
     opened = [fold for fold in plan.get("sealed", []) if fold in plan["folds"]]
-    return [Text(words("plan.sealed", folds=", ".join(opened)))] if opened else []
+    return [Text(words("plan.sealed", folds=words.listed(opened)))] if opened else []
 
 
 def _changes(changes: list[dict[str, Any]], words: Catalogue) -> list[Block]:

@@ -39,7 +39,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def links(sections: list[str], words: Catalogue) -> Markup:
     """Links to sections by their titles."""
-    return Markup(", ").join(
+    return words.listed(
         Markup('<a href="#{}">{}</a>').format(section, words(f"{section}.title"))
         for section in sections
     )
@@ -72,7 +72,7 @@ def _which(study: Study, words: Catalogue) -> Markup | None:
         text += " " + words("questions.which_quick", share=share, **_named(quick.iloc[0]))
     if every["rmse"].iloc[0] < best["rmse"]:
         found = every.iloc[0]
-        also = ", ".join(words.terms("uses", found["uses"].split(", ")))
+        also = words.listed(words.terms("uses", found["uses"].split(", ")))
         text += " " + words("questions.which_informed", also=also, **_named(found))
     return text
 

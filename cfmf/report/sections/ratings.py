@@ -103,9 +103,9 @@ def _genuine(manifest: dict[str, Any], words: Catalogue) -> Markup:
     if not files & known:
         return words("data.not_genuine")
     key = "data.genuine" if files <= known else "data.genuine_some"
-    text = words(key, files=code(", ".join(sorted(files & known))))
+    text = words(key, files=words.listed(map(code, sorted(files & known))))
     if archives:
-        text += " " + words("data.genuine_archive", archive=code(", ".join(archives)))
+        text += " " + words("data.genuine_archive", archive=words.listed(map(code, archives)))
     return text
 
 

@@ -51,14 +51,18 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     ]
 
 
+def _uses(keys: str, words: Catalogue) -> Markup:
+    return words.listed(words.terms("uses", filter(None, keys.split(", "))))
+
+
 def informed(table: pd.DataFrame, words: Catalogue) -> list[Block]:
     """A note on the methods of `numbers.summary` that know more than the ratings, if any."""
     named = [
-        code(name) + " (" + ", ".join(words.terms("uses", keys.split(", "))) + ")"
+        words("term.with", name=code(name), detail=_uses(keys, words))
         for name, keys in zip(table["method"], table["uses"], strict=True)
         if keys
     ]
-    text = words("summary.informed", methods=Markup("; ").join(named))
+    text = words("summary.informed", methods=words.listed(named, "further"))
     return [Note("hint", text)] if named else []
 
 
@@ -111,24 +115,26 @@ def _shown(name: str, value: Any, words: Catalogue) -> Markup:
     if isinstance(value, (int, float)):
         return number(value, KINDS.get(name, ""))
     if name in COMPOSITES.values():
-        return Markup(", ").join(code(method) + f" ({folds})" for method, folds in value)
+        return words.listed(
+            words("term.with", name=code(method), detail=folds) for method, folds in value
+        )
     if value in COMPOSITES.values():
         return words.term("group", value)
     if name in KEYS:
         return words.term(KEYS[name], value)
     if name == "names":
-        return Markup(", ").join(words.term("estimand", one) for one in value)
+        return words.listed(words.term("estimand", one) for one in value)
     if name == "added":
-        return Markup(", ").join(map(code, value))
+        return words.listed(map(code, value))
     if name == "where":
         return edges(value, words)
     if name == "values":
-        return Markup(", ").join(number(one, "rmse") for one in value)
+        return words.listed(number(one, "rmse") for one in value)
     if name == "others":
-        return Markup("; ").join(_interval(one, words) for one in value)
+        return words.listed((_interval(one, words) for one in value), "further")
     if name == "order":
         ranked = isinstance(value[0], list)
-        return _listed(value, "rmse") if ranked else Markup(" &lt; ").join(map(escape, value))
+        return _listed(value, words) if ranked else Markup(" &lt; ").join(map(escape, value))
     return code(value)
 
 
@@ -140,8 +146,8 @@ def _interval(found: Sequence[Any], words: Catalogue) -> Markup:
     return words("verdict.interval", **ends, **known, verdict=words.term("verdict", verdict))
 
 
-def _listed(pairs: list[tuple[str, float]], kind: str) -> Markup:
-    return Markup(", ").join(code(name) + " " + number(value, kind) for name, value in pairs)
+def _listed(pairs: list[tuple[str, float]], words: Catalogue) -> Markup:
+    return words.listed(code(name) + " " + number(value, "rmse") for name, value in pairs)
 
 
 def _table(table: pd.DataFrame, words: Catalogue) -> Table:
@@ -151,8 +157,8 @@ def _table(table: pd.DataFrame, words: Catalogue) -> Table:
         if metric.in_summary and name != "rmse"
     ]
     costs = "coverage seconds=seconds_fold search=seconds_all"
-    also = [words.terms("uses", filter(None, keys.split(", "))) for keys in table["uses"]]
-    table = table.assign(also=[", ".join(one) for one in also])
+    also = [_uses(keys, words).striptags() for keys in table["uses"]]
+    table = table.assign(also=also)
     names = "method also=also_knows rmse=test_rmse sd" if any(also) else "method rmse=test_rmse sd"
     every = columns(words, names, *scored, costs)
     kept = [column for column in every if table[column.key].notna().any()]

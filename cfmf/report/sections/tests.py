@@ -60,7 +60,7 @@ def _note(row: Mapping[Any, Any], words: Catalogue) -> str:
         return ""
     values = {name: shown(row[name]) for name in NOTED if name in row}
     said = [words.term("note", key, **values) for key in row["note"].split(";")]
-    text = Markup(words.texts["term.further"]).join(said)
+    text = words.listed(said, "further")
     return (text if row["function"] else words("term.not_computed", why=text)).striptags()
 
 
@@ -104,7 +104,7 @@ def plain_table(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) 
 def edges(ends: Iterable[Sequence[str]], words: Catalogue) -> Markup:
     """Which end of the grid each part of a setting is on."""
     said = [words.term("edge", end, name=code(name)) for name, end in ends]
-    return Markup(words.texts["term.and"]).join(said)
+    return words.listed(said)
 
 
 def _as_text(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

@@ -14,11 +14,11 @@ WORDS = Catalogue("en")
 PAIR = {"first": "mf", "second": "user-knn", "size": 0.02, "low": 0.01, "high": 0.03}
 PAIR |= {"level": 0.95, "margin": 0.005, "population": "new_ratings"}
 GRADED = {
-    "better": "and it matters",
-    "better_small": "too little to matter",
+    "better": "and the difference matters",
+    "better_small": "too small to matter",
     "equivalent": "are equivalent",
-    "undecided": "it is open whether",
-    "undecided_size": "it is open whether this matters",
+    "undecided": "is inconclusive: the first is lower",
+    "undecided_size": "whether the difference matters is inconclusive",
 }
 
 
@@ -52,7 +52,7 @@ def test_a_pair_of_methods_is_before_the_best_of_families(study):
 
 def test_without_a_verdict_the_lowest_error_is_said_to_be_untested(study):
     lead = block(dataclasses.replace(study, verdict=[]), Text).html.striptags()
-    assert lead.startswith("mf has the lowest test RMSE of a single method")
+    assert lead.startswith("mf has the lowest test RMSE of any single method")
     assert "no test compares it" in lead
 
 

@@ -38,7 +38,7 @@ def test_a_plan_after_scores_does_not_pass_for_one_made_before():
     words = Catalogue("en")
     assert "before any method was scored" in text(planned.blocks(study(), words))
     late = text(planned.blocks(study(written_after_scores=True), words))
-    assert "Scores on test already existed" in late
+    assert "Test scores already existed" in late
     assert "before any method" not in late
 
 
@@ -50,12 +50,12 @@ def test_the_detectable_difference_is_in_rating_units_where_a_deviation_is_expec
     items["detectable"]["primary"]["difference"] = 0.0068
     assert "a difference of 0.0068" in text(planned.blocks(study(plan=items), words))
     items["detectable"] = {}
-    assert "One fold" in text(planned.blocks(study(plan=items), words))
+    assert "one fold" in text(planned.blocks(study(plan=items), words))
 
 
 def test_ratings_seen_during_development_are_disclosed():
     words = Catalogue("en")
-    assert "looked at while this program was developed" in text(
+    assert "examined while this program was developed" in text(
         planned.blocks(study("movielens-100k"), words)
     )
     for other in ("movielens-1m", "table", ""):

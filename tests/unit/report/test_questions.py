@@ -38,7 +38,7 @@ def test_every_question_is_answered_with_a_link(study):
 
 
 def test_the_method_of_the_answer_has_the_least_error(study):
-    first = "On average over the folds, <code>{}</code> has the lowest"
+    first = "Averaged over folds, <code>{}</code> has the lowest"
     assert answers(study)["which"].startswith(first.format("mf"))
     selected = study.tables["selected"].copy()
     worse = (selected["method"] == "mf") & (selected["metric"] == "rmse")
@@ -125,15 +125,15 @@ def test_a_quick_study_says_so_first_and_once(study):
 def test_a_method_that_knows_more_is_named_apart(study, monkeypatch):
     monkeypatch.setattr(registry.method("mf"), "uses", frozenset({"dates", "item_attributes"}))
     answer = re.sub("</?data.*?>", "", answers(study)["which"])
-    assert "On average over the folds, <code>item-knn</code> has the lowest" in answer
+    assert "Averaged over folds, <code>item-knn</code> has the lowest" in answer
     assert "With more than the ratings (dates, attributes of items), <code>mf</code>" in answer
     [table] = [one for one in summary.blocks(study, WORDS) if isinstance(one, Table)][:1]
-    assert "also knows" in [column.heading for column in table.columns]
+    assert "also uses" in [column.heading for column in table.columns]
     also = {row["method"]: row["also"] for row in table.rows}
     assert also["mf"] == "dates, attributes of items"
     assert also["item-knn"] == ""
     for section in (summary, comparison):
         notes = [one.html for one in section.blocks(study, WORDS) if isinstance(one, Note)]
-        [said] = [note for note in notes if "know more" in note]
+        [said] = [note for note in notes if "use information beyond" in note]
         assert "<code>mf</code> (dates, attributes of items)" in said
         assert "item-knn" not in said

@@ -168,17 +168,17 @@ def test_the_audit_is_shown_as_the_study_published_it(page):
 @pytest.mark.parametrize(
     ("known", "said", "unsaid"),
     [
-        ({}, "No checksum is known for these files", "verified"),
+        ({}, "No known checksum matches these files", "verified"),
         ({"genuine": {"a": "x"}}, "Checksum verified: a.", "all files verified"),
         (
             {"genuine": {"a": "x", "b": "y"}},
             "Checksums of all files verified",
-            "For the other files",
+            "matches the other files",
         ),
         (
             {"genuine": {"a": "x", "b": "x"}, "archives": {"z.zip": {"genuine": True}}},
             "archive, z.zip, matches",
-            "For the other files",
+            "matches the other files",
         ),
         (
             {"truth": {"best_rmse": 0.7251, "oracle_rmse": 0.7302}},
@@ -243,7 +243,7 @@ NAMES = set(
     Lilliefors MAE MovieLens Nadeau NDCG Nemenyi Netflix PyTorch Python RMSE SHA Shapiro Smirnov
     Snakemake TOST TPE Tukey Wald Wallis Welch Wilcoxon Wilk CPU GPU GiB Apache Goldberg GroupLens
     Linden Mersenne Philox Resnick Tapestry Twister Word cfmf git kNN baseline Torch reg torch
-    LaTeX PNG SVG recall trained float pending doi cosine generated generator past English key set
+    UTC LaTeX PNG SVG recall trained float pending doi cosine generated generator past English key set
     """.split()
 )
 """Names of people, methods, libraries, measures, files and parameters: the same in any language."""
@@ -565,7 +565,7 @@ def test_effort_of_tuning_is_counted_and_what_was_cut_is_told(page, pages, resul
     cut = shown["stopped"].astype(int)
     assert cut["mf"] == len(generated_study.REGS)
     assert cut.sum() == cut["mf"]
-    assert "training runs (methods: mf)" in pages["en", "embedded"]
+    assert "training runs (methods: <code>mf</code>)" in pages["en", "embedded"]
 
 
 def test_trainings_are_counted_from_the_table(page, study):

@@ -25,6 +25,25 @@ def test_every_language_has_the_keys_and_placeholders_of_english(language, folde
     assert {key: set(re.findall(r"{(\w+)}", other[key])) for key in english} == placeholders
 
 
+HAN = "[\u4e00-\u9fff]"
+FULL = "[。，、；：？！（）“”]"
+ASCII_MARKS = rf"{HAN}[,;:?!()](?!/)|{HAN}\.(?![a-z])|[,;:?!()] ?{HAN}"
+UNSPACED = f"{HAN}[A-Za-z0-9]|[A-Za-z0-9]{HAN}"
+
+
+@pytest.mark.parametrize("folder", [CATALOGUES, EXTENSION.strings], ids=["report", "published"])
+@pytest.mark.parametrize(
+    "pattern",
+    [ASCII_MARKS, UNSPACED, f"{FULL} | {FULL}", f"{HAN} {HAN}", r"\d %"],
+    ids=["ASCII marks", "no space beside Latin letters", "spaces beside marks", "spaces", "percent"],
+)
+def test_chinese_is_set_as_chinese(folder, pattern):
+    # Tags and terms such as N(0, 1) are no prose.
+    other = r"<[^>]*>|(?<=[A-Z])\([^()]*\)"
+    texts = {key: re.sub(other, "", text) for key, text in Catalogue("zh", folder).texts.items()}
+    assert not {key: text for key, text in texts.items() if re.search(pattern, text)}
+
+
 def test_values_are_escaped_and_the_catalogue_is_not(tmp_path):
     (tmp_path / "xx.yaml").write_text("greeting:\n  film: '<em>{title}</em>'\n")
     words = Catalogue("xx", tmp_path)
