@@ -242,8 +242,8 @@ NAMES = set(
     Forsythe Friedman Geisser Gibbs Greenhouse Holm Hyperband Iman JAX Kendall Kolmogorov Kruskal
     Lilliefors MAE MovieLens Nadeau NDCG Nemenyi Netflix PyTorch Python RMSE SHA Shapiro Smirnov
     Snakemake TOST TPE Tukey Wald Wallis Welch Wilcoxon Wilk CPU GPU GiB Apache Goldberg GroupLens
-    Linden Mersenne Philox Resnick Tapestry Twister Word cfmf git kNN baseline Torch reg torch
-    UTC LaTeX PNG SVG recall trained float pending doi cosine generated generator past English key set
+    Linden Mersenne Philox Resnick Tapestry Twister Word cfmf git kNN baseline Torch reg torch UTC
+    LaTeX PNG SVG recall trained float pending doi cosine generated generator past English key set
     """.split()
 )
 """Names of people, methods, libraries, measures, files and parameters: the same in any language."""

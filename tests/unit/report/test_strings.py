@@ -35,7 +35,7 @@ UNSPACED = f"{HAN}[A-Za-z0-9]|[A-Za-z0-9]{HAN}"
 @pytest.mark.parametrize(
     "pattern",
     [ASCII_MARKS, UNSPACED, f"{FULL} | {FULL}", f"{HAN} {HAN}", r"\d %"],
-    ids=["ASCII marks", "no space beside Latin letters", "spaces beside marks", "spaces", "percent"],
+    ids=["ASCII marks", "Latin letters", "spaces at marks", "spaces", "percent"],
 )
 def test_chinese_is_set_as_chinese(folder, pattern):
     # Tags and terms such as N(0, 1) are no prose.
