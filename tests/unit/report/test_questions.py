@@ -128,9 +128,6 @@ def test_a_method_that_knows_more_is_named_apart(study, monkeypatch):
     assert "Averaged over folds, <code>item-knn</code> has the lowest" in answer
     beyond = "With information beyond the ratings (dates, attributes of items), <code>mf</code>"
     assert beyond in answer
-        "With information beyond the ratings (dates, attributes of items), <code>mf</code>"
-        in answer
-    )
     [table] = [one for one in summary.blocks(study, WORDS) if isinstance(one, Table)][:1]
     assert "also uses" in [column.heading for column in table.columns]
     also = {row["method"]: row["also"] for row in table.rows}
