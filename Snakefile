@@ -148,7 +148,9 @@ onstart:
     from cfmf.workflow.retained import retain_raw_files
 
     refuse_rescoring(workflow.dag.needrun_jobs())
-    retain_raw_files({name: config["datasets"][name] for name in plan.datasets})
+    retain_raw_files(
+        {name: config["datasets"][name] for name in plan.datasets}, plan.folder
+    )
 
 
 onsuccess:

@@ -33,6 +33,7 @@ examples:
   cfmf explain model.cfmf 42 318                       why this rating is predicted
   cfmf evaluate model.cfmf later.csv                   errors on ratings it has not seen
   cfmf compare ratings.csv --methods baseline user-knn als
+  cfmf compare results/ml-100k runs/fine/results/ml-100k
 
 RATINGS is delimited text with a column each for users, items and ratings (compressed too), Parquet,
 JSON lines, or a folder with the files of MovieLens. MODEL is a file that `cfmf fit` or the workflow
@@ -53,6 +54,11 @@ NEW = """\
 Ratings of new users can be added without fitting again: `--ratings new.csv` has the same columns.
 A user whom the model knows must be there with all ratings. Predictions for users and items that are
 not known are marked as fallbacks: the mean rating, with the bias of the one that is known."""
+
+RUNS = """\
+Two finished runs of the workflow are compared by what differs: keys of the config, versions,
+ratings and folds, the settings that validation chose, and the RMSE of every method of both, with
+the difference and its 95 % interval over the folds if both have the same."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         (_recommend, "list the items with the highest predictions", NEW, _recommend_options),
         (_explain, "say why a rating is predicted", "", _explain_options),
         (_evaluate, "measure errors on ratings", "", _evaluate_options),
-        (_compare, "compare methods by cross-validation", "", _compare_options),
+        (_compare, "compare methods by cross-validation, or two runs", RUNS, _compare_options),
     ):
         one = commands.add_parser(
             run.__name__.removeprefix("_"),
@@ -236,8 +242,9 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ratings", metavar="RATINGS")
-    parser.add_argument("--methods", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("ratings", metavar="RATINGS", help="or RUN: the results of a study")
+    parser.add_argument("other", metavar="RUN", nargs="?", help="results of another study")
+    parser.add_argument("--methods", nargs="+", default=[], metavar="NAME")
     parser.add_argument("--folds", type=int, default=5, help="of cross-validation (default: 5)")
     _output_option(parser)
 
@@ -293,8 +300,16 @@ def _evaluate(given: argparse.Namespace) -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    ratings = api.ratings_of(given.ratings, _layout(given), given.threads)
-    _write(given, api.compare(ratings, given.methods, given.folds, options=_options(given)))
+    if given.other:
+        from cfmf.workflow.runs import compare_runs, read_run  # needs what no model does
+
+        table = compare_runs(read_run(given.ratings), read_run(given.other))
+    elif given.methods:
+        ratings = api.ratings_of(given.ratings, _layout(given), given.threads)
+        table = api.compare(ratings, given.methods, given.folds, options=_options(given))
+    else:
+        raise ValueError("name the methods to compare, as in --methods baseline als, or a run")
+    _write(given, table)
 
 
 def _model(given: argparse.Namespace) -> api.Saved:

@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 from cfmf.methods.registry import environment, method as method_named
 from cfmf.workflow import devices, resources
 from cfmf.workflow.config import ConfigError, check, pick, without
-from cfmf.workflow.layout import INFERRED, job_path, place, result
+from cfmf.workflow.layout import INFERRED, place
 from cfmf.workflow.plan import (
     Plan,
     area,
@@ -42,6 +42,7 @@ for variable, kept in (("MPLCONFIGDIR", "matplotlib"), ("NUMBA_CACHE_DIR", "numb
 plan = Plan(
     config, lambda **wildcards: checkpoints.extend_search.get(**wildcards).output[0]
 )
+result = plan.result
 
 
 wildcard_constraints:
@@ -63,8 +64,8 @@ envvars:
     ),
 
 
-log_of = partial(job_path, "log")
-benchmark_of = partial(job_path, "benchmark")
+log_of = partial(plan.job_path, "log")
+benchmark_of = partial(plan.job_path, "benchmark")
 
 
 def of_fold(section, name, **wildcards):

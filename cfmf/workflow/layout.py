@@ -2,7 +2,8 @@
 
 Rules fill these templates as far as they can and leave the rest to Snakemake's wildcards; scripts
 read wildcards back from paths; the report asks `Results` for the files by their names. Paths are
-relative to the working directory, below a prefix where a workflow that embeds this one sets one.
+relative to the working directory, below `runs/NAME/` if the run has a name, and all below a prefix
+where a workflow that embeds this one sets one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = "results/"
+RUNS = "runs/"
 HOME = "results/{dataset}/"
 ACROSS = "across_datasets"
 """Folder of what all data sets give together; no data set's name has an underscore."""
@@ -161,8 +163,13 @@ def settings_of(given: str | Path) -> tuple[str, str, str]:
     return found["method"], found["k"], "" if reg == INFERRED else reg
 
 
+def run_folder(name: str) -> str:
+    """What precedes `results/` in the paths of a run of this name; empty for that without one."""
+    return f"{RUNS}{name}/" if name else ""
+
+
 def prefix(log: str | Path) -> str:
-    """What precedes `results/` in the path of a job's log: empty, or the prefix of a module."""
+    """What precedes `results/` in the path of a job's log: the prefix of a module, and a run's."""
     found = re.match(r"(?P<prefix>(?:.*/)?)results/[^/]+/logs/", Path(log).as_posix())
     return found["prefix"] if found else ""
 

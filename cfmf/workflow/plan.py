@@ -36,6 +36,8 @@ class Plan:
     ----------
     config
         The checked config, with its defaults filled in.
+    folder
+        What precedes `results/` in the paths of this run.
     datasets, methods, seeds
         Those of `study`.
     trials
@@ -54,6 +56,7 @@ class Plan:
 
     def __init__(self, config: Mapping[str, Any], round_file: Callable[..., str]):
         self.config = config
+        self.folder = layout.run_folder(config["run"]["name"])
         self.round_file = round_file
         self.datasets: list[str] = config["study"]["datasets"]
         self.methods: list[str] = config["study"]["methods"]
@@ -67,6 +70,14 @@ class Plan:
         described = {name: config["datasets"][name] for name in self.datasets}
         self.folds = {name: studied_folds(one) for name, one in described.items()}
         self.same_ratings = same_ratings(described)
+
+    def result(self, name: str, **wildcards: object) -> str:
+        """The path of a result of this run; see `cfmf.workflow.layout.result`."""
+        return self.folder + layout.result(name, **wildcards)
+
+    def job_path(self, kind: str, rule: str, **wildcards: object) -> str:
+        """The `log` or the `benchmark` of a job of this run."""
+        return self.folder + layout.job_path(kind, rule, **wildcards)
 
     def in_area(self, wanted: str) -> list[str]:
         """The study's methods of one `area`, in the order of the config."""
@@ -95,7 +106,7 @@ class Plan:
             path
             for dataset in self.datasets
             for path in filled(
-                layout.result(name, dataset=dataset), fold=self.folds[dataset], **wildcards
+                self.result(name, dataset=dataset), fold=self.folds[dataset], **wildcards
             )
         ]
 
@@ -104,7 +115,7 @@ class Plan:
     ) -> list[str]:
         """A file of every point of factorizations, by default of all; see `tried`."""
         return [
-            layout.result("point", dataset=dataset, method=method, file=file, k=k, reg=reg)
+            self.result("point", dataset=dataset, method=method, file=file, k=k, reg=reg)
             for method in methods or self.in_area("factorization")
             for k, reg in self.tried(dataset, method, before)
         ]
@@ -141,7 +152,7 @@ class Plan:
         """A file of every setting of a method, or of a blend."""
         if area(method) == "factorization":
             return self.points(dataset, file, method)
-        return [layout.result(area(method), dataset=dataset, method=method, file=file)]
+        return [self.result(area(method), dataset=dataset, method=method, file=file)]
 
     def of_members(self, job: Any, *files: str) -> list[str]:
         """Files of every setting of the members of a blend, given its job's wildcards.
@@ -158,14 +169,14 @@ class Plan:
     def selection(self, *methods: str) -> list[str]:
         """The table of chosen settings of each method or blend, by default of all methods."""
         return [
-            layout.result(area(method), method=method, file="settings.tsv")
+            self.result(area(method), method=method, file="settings.tsv")
             for method in methods or self.methods
         ]
 
     def side(self, dataset: str, *methods: str, file: str = "side") -> list[str]:
         """A file about what is known beside the ratings, where one of these methods uses it."""
         used = any(method_named(method).uses for method in methods)
-        return [layout.result(file, dataset=dataset)] if used else []
+        return [self.result(file, dataset=dataset)] if used else []
 
     def seconds_a_run(self, method: str) -> float:
         """Share of `tuning.seconds` that one training of a factorization gets.
@@ -182,14 +193,14 @@ class Plan:
         if not block["enabled"]:
             return []
         files = ["first_row.tsv", "loop_costs.tsv"]
-        found = [layout.result("backends", table="generators")]
+        found = [self.result("backends", table="generators")]
         if block["backends"]["enabled"]:
-            found.append(layout.result("backends", table="backends"))
+            found.append(self.result("backends", table="backends"))
         if block["search"]["enabled"]:
-            found.append(layout.result("statistics", table="trials"))
+            found.append(self.result("statistics", table="trials"))
             names = ("frame", "intermediate", "importances", "curve")
             files += [f"{name}.parquet" for name in names]
-        return [*found, *filled(layout.result("published"), file=files)]
+        return [*found, *filled(self.result("published"), file=files)]
 
     def foreign_seeds(self, name: str) -> list[str]:
         """Seeds of the predictions of another tool; one empty text without any."""
@@ -228,7 +239,7 @@ class Plan:
         for rule, parts in layout.JOBS.items():
             if not enabled.get(rule, True):
                 continue
-            pattern = layout.job_path(kind, rule, dataset=dataset)
+            pattern = self.job_path(kind, rule, dataset=dataset)
             if "{k}" in parts:
                 found += [
                     pattern.format(method=method, k=k, reg=reg)

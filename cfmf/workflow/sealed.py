@@ -2,7 +2,7 @@
 
 A data set of the config names sealed folds. They are left out of the study until they are opened;
 then every job that scores them leaves a record outside the data set's results, by the ratings
-themselves, so that neither a deleted folder nor another name of the data set hides it.
+themselves, so that neither a deleted folder nor another name of the data set or the run hides it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cfmf.files import atomic_write
-from cfmf.workflow.layout import ROOT, job_of, prefix, result, wildcards
+from cfmf.workflow.layout import ROOT, RUNS, job_of, prefix, result, wildcards
 
 SCORING = (
     *("predict_block", "predict_neighbours", "train_factorization"),
@@ -101,8 +101,8 @@ def refuse_other_plan(folds: Mapping[str, Any], plan: str, before: str = "") -> 
 
 
 def _folder(folds: Mapping[str, Any], before: str) -> Path:
-    """Where the records of some ratings are, by their fingerprint."""
-    return Path(before + RECORDS, str(folds["ratings"]["sha256"])[:16])
+    """Where the records of some ratings are, by their fingerprint: one place for all named runs."""
+    return Path(before.partition(RUNS)[0] + RECORDS, str(folds["ratings"]["sha256"])[:16])
 
 
 def _told(path: Path) -> str:

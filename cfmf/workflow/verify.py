@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cfmf.data.manifest import verified_manifest
@@ -93,8 +93,13 @@ def verify_results() -> int:
     return len(kept)
 
 
-def main() -> int:
-    """Print what was found; the exit status is 1 if anything differs or is missing."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Print what was found; the exit status is 1 if anything differs or is missing.
+
+    `arguments` may name the folder in which `results/` is, as `runs/NAME`.
+    """
+    for folder in arguments[:1]:
+        os.chdir(folder)
     for unknown in results()[1]:
         print(f"{unknown}: no SHA-256 of it was kept", file=sys.stderr)
     try:
@@ -106,4 +111,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

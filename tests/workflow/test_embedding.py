@@ -1,10 +1,13 @@
 """The workflow runs from elsewhere: `--directory`, `-s`, and as a module of another workflow."""
 
+import io
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -96,6 +99,31 @@ def test_another_directory(checkout, elsewhere):
         *("--configfile", "config/tiny.yaml", str(elsewhere / "brief.yaml")),
     )
     check(checkout, elsewhere / "results")
+
+
+def test_named_runs_side_by_side(checkout, elsewhere):
+    """Two settings of one data set have a folder each, and the command tells what differs."""
+    own = {"run": {"name": "fine"}, "methods": {"mf": {"k": [2]}}}
+    (elsewhere / "fine.yaml").write_text(yaml.safe_dump(own))
+    place = ("-s", str(checkout.folder / "Snakefile"), *configs(checkout, "brief.yaml"))
+    named = (*place, "fine.yaml")
+    snakemake(checkout, elsewhere, *place)
+    before = sorted((elsewhere / "results").rglob("*"))
+    snakemake(checkout, elsewhere, *named)
+    check(checkout, elsewhere / "runs/fine/results")
+    assert sorted((elsewhere / "results").rglob("*")) == before
+    assert "Nothing to be done" in snakemake(checkout, elsewhere, *named)
+    told = subprocess.run(
+        [sys.executable, "-m", "cfmf", "compare", elsewhere / "results/tiny", "runs/fine"],
+        cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(checkout.folder)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = pd.read_csv(io.StringIO(told.stdout))
+    assert list(rows.loc[rows["what"] == "config", "name"]) == ["methods.mf.k"]
+    assert set(rows.loc[rows["what"] == "choice", "name"]) == {"mf"}
+    errors = rows[rows["what"] == "rmse"].set_index("name")
+    assert errors.loc["baseline", "difference"] == 0
+    assert errors.loc["mf", "ci_low"] < errors.loc["mf", "difference"] < errors.loc["mf", "ci_high"]
 
 
 def test_a_snakefile_by_its_path(checkout, elsewhere):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cfmf.workflow import layout
-from cfmf.workflow.layout import Results, hash_file, job_path, prefix, result, wildcards
+from cfmf.workflow.layout import Results, hash_file, job_path, prefix, result, run_folder, wildcards
 
 WORDS = {
     "dataset": "ml-100k", "fold": "u1", "part": "fit", "method": "user-knn", "file": "x.tsv",
@@ -49,9 +49,11 @@ def test_settings_are_read_from_paths(reg, text):
     assert layout.settings_of(path) == ("baseline", "", "")
 
 
-@pytest.mark.parametrize("before", ["", "other/", "results/", "/home/results/x/"])
+@pytest.mark.parametrize(
+    "before", ["", "other/", "results/", "/home/results/x/", run_folder("grids/fine"), "a/runs/b/"]
+)
 @pytest.mark.parametrize("dataset", ["tiny", "results"])
-def test_prefix_of_a_module_is_read_from_a_log(before, dataset):
+def test_prefix_of_a_module_and_a_run_is_read_from_a_log(before, dataset):
     log = before + job_path("log", "build_matrices", dataset=dataset, fold="f1")
     assert prefix(log) == before
     path = before + result("matrix", dataset=dataset, fold="f1", part="fit")

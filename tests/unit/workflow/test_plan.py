@@ -47,6 +47,23 @@ def test_results_of_a_study(plan):
     assert plan.scale("tiny") == [1, 5]
 
 
+def test_results_of_a_named_run(plan):
+    config = {**plan.config, "run": {"name": "grids/fine"}}
+    named = Plan(config, NotImplemented)
+    lists = (
+        plan.studied("audit"), plan.points("tiny", "m.tsv"), plan.selection(),
+        plan.of_method("tiny", "baseline", "m.tsv"), plan.jobs("log", "tiny", ["1-of-1"]),
+        [plan.result("across", file="tests.tsv")],
+    )  # fmt: skip
+    others = (
+        named.studied("audit"), named.points("tiny", "m.tsv"), named.selection(),
+        named.of_method("tiny", "baseline", "m.tsv"), named.jobs("log", "tiny", ["1-of-1"]),
+        [named.result("across", file="tests.tsv")],
+    )  # fmt: skip
+    for usual, own in zip(lists, others, strict=True):
+        assert own == [f"runs/grids/fine/{path}" for path in usual]
+
+
 def blended(plan, methods, blends=None):
     config = {**plan.config, "study": {**plan.config["study"], "methods": methods}}
     return Plan(config if blends is None else {**config, "blends": blends}, NotImplemented).blends

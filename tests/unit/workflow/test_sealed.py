@@ -104,11 +104,15 @@ def test_a_job_scores_sealed_folds_once(opened, capsys):
             pass
 
 
-def test_another_name_of_the_data_set_hides_nothing(tmp_path, monkeypatch):
+def test_another_name_of_the_data_set_or_the_run_hides_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     record_scores(LOG, FOLDS, "one")
     with pytest.raises(ValueError, match="a second time"):
         refuse_second(LOG.replace("tiny", "renamed"), FOLDS)
+    with pytest.raises(ValueError, match="a second time"):
+        refuse_second(f"runs/grids/fine/{LOG}", FOLDS)
+    with pytest.raises(ValueError, match="the plan differs"):
+        refuse_other_plan(FOLDS, "another", "runs/fine/")
     refuse_second(LOG, {"ratings": {"sha256": "other ratings"}})
 
 

@@ -95,6 +95,14 @@ def test_no_results_are_a_failure(tmp_path, monkeypatch, capsys, made):
     assert "has no results" in capsys.readouterr().err
 
 
+def test_the_folder_of_a_named_run_is_verified(folder, monkeypatch, capsys):
+    named = folder / "runs/fine"
+    named.mkdir(parents=True)
+    (folder / "results").rename(named / "results")
+    assert verify.main(["runs/fine"]) == 0
+    assert capsys.readouterr().out == "2 results are as they were written.\n"
+
+
 @pytest.mark.parametrize("linked", ["results", "results/tiny", "results/tiny/evaluation"])
 def test_links_are_followed(folder, capsys, linked):
     elsewhere = folder / "elsewhere"
