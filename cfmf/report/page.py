@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from cfmf.report.strings import Catalogue, raw
+from cfmf.report.strings import UNITS, Catalogue, decimal, missing, raw, scale, shown
 
 KINDS = {
     heading: kind
@@ -24,7 +24,8 @@ KINDS = {
         "signed": "best_gap difference largest_gap rise",
         "seconds": "budget compile_seconds epoch_seconds epoch_seconds_max epoch_seconds_min"
         " fit_seconds longest seconds_all seconds_fold seconds_mean seconds_most setup_seconds sum",
-        "value": "delta_loss df1 df2 effect joules micro popularity rating threshold value λ",
+        "fixed": "joules micro popularity",
+        "value": "delta_loss df1 df2 effect rating threshold value λ",
         "html": "claim correct evidence here judged published_says",
         "exponent": "exponent se theoretical",
         "bytes": "bytes model_bytes",
@@ -45,13 +46,22 @@ SYMBOLS = {"k", "n", "reg", "λ", "SHA-256"}
 class Column:
     """A column of a table: its key in the rows, its heading and how its values are written.
 
-    `kind` is one of `cfmf.report.strings.shown`, or `text`, `code` or `html`.
+    `kind` is one of `cfmf.report.strings.shown`, or `text`, `code` or `html`. Where `decimals` is
+    given, values are shown with so many, in multiples of `unit`.
     """
 
     key: str
     heading: str
     kind: str = "text"
     lower_is_better: bool = False
+    unit: float = 1.0
+    decimals: int | None = None
+
+    def shown(self, value: object) -> str:
+        """A value of the column as people read it."""
+        if self.decimals is None or missing(value):
+            return shown(value, self.kind)
+        return decimal(float(str(value)) / self.unit, self.decimals)
 
     @property
     def numeric(self) -> bool:
@@ -222,7 +232,23 @@ def tabulated(
 ) -> Table:
     """A table of rows; `parts` are its columns as in `columns`."""
     rows = records(rows) if isinstance(rows, pd.DataFrame) else rows
-    return Table(name, title, columns(words, *parts), rows)
+    return Table(
+        name, title, [_with_unit(one, rows, words) for one in columns(words, *parts)], rows
+    )
+
+
+def _with_unit(column: Column, rows: Sequence[dict[str, object]], words: Catalogue) -> Column:
+    """A column of times or sizes with one unit, in its heading, and one number of decimals."""
+    if column.kind not in UNITS:
+        return column
+    values = [row[column.key] for row in rows]
+    name, unit, decimals = scale(
+        [float(str(one)) for one in values if not missing(one)], column.kind
+    )
+    heading = (
+        words("term.with", name=column.heading, detail=name).striptags() if name else column.heading
+    )
+    return replace(column, heading=heading, unit=unit, decimals=decimals)
 
 
 def plotted(words: Catalogue, name: str, key: str, drawn: go.Figure, **values: object) -> Plot:

@@ -217,7 +217,7 @@ def best_shown(table: Table, column: Column) -> str | None:
     known = [value for value in values if not missing(value)]
     if not column.lower_is_better or table.columns[0].key != "method" or len(known) < 2:
         return None
-    return shown(min(known, key=lambda value: float(str(value))), column.kind)
+    return column.shown(min(known, key=lambda value: float(str(value))))
 
 
 def _environment() -> jinja2.Environment:

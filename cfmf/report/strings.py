@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from numbers import Integral, Real
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
@@ -152,7 +153,13 @@ def _p_in_text(number: float) -> str:
 
 
 def _seconds(number: float) -> str:
-    return f"{_grouped(number) if number >= 100 else f'{number:.3g}'}{NARROW}s"
+    return f"{_three_digits(number)}{NARROW}s"
+
+
+def _three_digits(number: float) -> str:
+    if number >= 99.95 or number.is_integer():
+        return _grouped(number)
+    return f"{number:.{2 - math.floor(math.log10(number))}f}"
 
 
 def _bytes(number: float) -> str:
@@ -166,6 +173,37 @@ def _bytes(number: float) -> str:
 def _gibibytes(number: float) -> str:
     found = number / 2**30
     return f"{found:.2f}{NARROW}GiB" if found >= 1 else f"{found:.3g}{NARROW}GiB"
+
+
+UNITS = {
+    "seconds": [("s", 1.0)],
+    "bytes": [("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)],
+    "mb": [("MB", 1.0)],
+    "fixed": [("", 1.0)],
+}
+"""Kinds of numbers that a column writes in one unit, with one number of decimals."""
+
+
+def scale(values: Sequence[float], kind: str) -> tuple[str, float, int]:
+    """The unit of a column, its size and the decimals.
+
+    The unit is the largest in which half of the values are at least 1; the decimals, at most
+    three, show a digit of the smallest value that is not zero.
+    """
+    sizes = [abs(value) for value in values if value and math.isfinite(value)] or [1.0]
+    fitting = [one for one in UNITS[kind] if median(sizes) >= one[1]]
+    name, unit = fitting[-1] if fitting else UNITS[kind][0]
+    smallest, largest = min(sizes) / unit, max(sizes) / unit
+    decimals = min(3, max(0, -math.floor(math.log10(smallest))))
+    whole = all((value / unit).is_integer() for value in sizes)
+    return name, unit, 0 if whole else decimals or int(largest < 100)
+
+
+def decimal(number: float, decimals: int) -> str:
+    """A number with so many decimals, its thousands apart."""
+    if math.isinf(number):
+        return shown(number)
+    return f"{number:,.{decimals}f}".replace(",", NARROW).replace("-", "−")
 
 
 FORMATS = {

@@ -106,7 +106,7 @@ def sentence(said: Message, words: Catalogue) -> Markup:
         for name in ("first", "second"):
             shown[name] = words("verdict.k_of", method=shown["method"], k=code(numbers[name]))
     if said["key"] == "datasets_order":
-        shown["order"] = _listed(numbers["order"], "exponent")
+        shown["order"] = _listed(numbers["order"], "exponent", words)
     return words(f"verdict.{said['key']}", **shown)
 
 
@@ -134,7 +134,9 @@ def _shown(name: str, value: Any, words: Catalogue) -> Markup:
         return words.listed((_interval(one, words) for one in value), "further")
     if name == "order":
         ranked = isinstance(value[0], list)
-        return _listed(value, words) if ranked else Markup(" &lt; ").join(map(escape, value))
+        return (
+            _listed(value, "rmse", words) if ranked else Markup(" &lt; ").join(map(escape, value))
+        )
     return code(value)
 
 
@@ -146,8 +148,8 @@ def _interval(found: Sequence[Any], words: Catalogue) -> Markup:
     return words("verdict.interval", **ends, **known, verdict=words.term("verdict", verdict))
 
 
-def _listed(pairs: list[tuple[str, float]], words: Catalogue) -> Markup:
-    return words.listed(code(name) + " " + number(value, "rmse") for name, value in pairs)
+def _listed(pairs: list[tuple[str, float]], kind: str, words: Catalogue) -> Markup:
+    return words.listed(code(name) + " " + number(value, kind) for name, value in pairs)
 
 
 def _table(table: pd.DataFrame, words: Catalogue) -> Table:
