@@ -50,6 +50,10 @@
     for (let part = target && target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
     if (target && anchor !== "main") target.scrollIntoView();
   };
+  // On paper, the short answers are there in full.
+  const answers = all("details.answer");
+  addEventListener("beforeprint", () => answers.forEach((part) => { part.dataset.closed = String(!part.open); part.open = true; }));
+  addEventListener("afterprint", () => answers.forEach((part) => { part.open = part.dataset.closed !== "true"; }));
   addEventListener("hashchange", () => {
     anchor = location.hash.slice(1).split("&").filter((part) => !part.includes("="))[0] || "";
     choose("lang", choices.get("lang"));
@@ -282,7 +286,7 @@
     }));
     addEventListener("beforeprint", () => {
       drawAll();
-      drawn.forEach((source, holder) => { if (holder.offsetParent) Plotly.relayout(holder, { width: 660 }); });
+      drawn.forEach((source, holder) => { if (holder.offsetParent) Plotly.relayout(holder, { width: 870 }); });
     });
     addEventListener("afterprint", () => drawn.forEach((source, holder) => Plotly.relayout(holder, { width: null, autosize: true })));
   }

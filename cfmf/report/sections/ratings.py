@@ -60,7 +60,7 @@ def _sizes(study: Study, words: Catalogue) -> Markup:
             "data.sizes",
             **amounts("count", users=m, items=items),
             density=number(n / (m * items), "share"),
-            mean=number(float(study.ratings["rating"].mean()), "rmse"),
+            mean=number(float(study.ratings["rating"].mean()), "rating"),
         )
     return text
 
@@ -188,7 +188,7 @@ def _figures(ratings: pd.DataFrame, words: Catalogue) -> list[Block]:
             "ratings",
             "data.ratings",
             figures.rating_distribution(counts, words.plain),
-            mean=number(float(ratings["rating"].mean()), "rmse"),
+            mean=number(float(ratings["rating"].mean()), "rating"),
             mode=number(float(counts["rating"].iloc[int(counts["count"].argmax())])),
         ),
         plotted(words, "activity", "data.activity", drawn, **amounts("count", **middle)),

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from cfmf.metrics import decimals
 from cfmf.published.reporting.extension import EXTENSION
-from cfmf.report.strings import CATALOGUES, Catalogue, number, raw, shown
+from cfmf.report.strings import CATALOGUES, Catalogue, decimal, number, raw, scale, shown
 
 LANGUAGES = sorted(path.stem for path in CATALOGUES.glob("*.yaml"))
 
@@ -77,6 +77,8 @@ def test_unknown_language_tells_the_known_ones():
         (0.0312, "p_in_text", "=\u00a00.031"),
         (1234.5, "seconds", "1\u202f234\u202fs"),
         (0.01234, "seconds", "0.0123\u202fs"),
+        (0.52, "seconds", "0.520\u202fs"),
+        (99.96, "seconds", "100\u202fs"),
         (1979173, "bytes", "1.98\u202fMB"),
         (4e12, "bytes", "4\u202fTB"),
         (4e12, "gib", "3725.29\u202fGiB"),
@@ -89,6 +91,24 @@ def test_unknown_language_tells_the_known_ones():
 )
 def test_numbers_as_people_read_them(value, kind, text):
     assert shown(value, kind) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "name", "written"),
+    [
+        ([55.9, 53, 0.0158], "seconds", "s", ["55.90", "53.00", "0.02"]),
+        ([1146, 79.5], "seconds", "s", ["1\u202f146", "80"]),
+        ([90, 90], "seconds", "s", ["90", "90"]),
+        ([23600, 644e3, 3.32e6], "bytes", "kB", ["24", "644", "3\u202f320"]),
+        ([0.02198, 1.077], "fixed", "", ["0.02", "1.08"]),
+        ([float("inf"), 0], "seconds", "s", ["∞", "0"]),
+        ([], "seconds", "s", []),
+    ],
+)
+def test_a_column_has_one_unit_and_one_number_of_decimals(values, kind, name, written):
+    found, unit, decimals = scale(values, kind)
+    assert found == name
+    assert [decimal(value / unit, decimals) for value in values] == written
 
 
 def test_raw_value_is_what_the_tables_write():
