@@ -115,7 +115,7 @@ def evaluate(model: Saved, ratings: Given, layout: Layout | None = None) -> pd.D
 
     Returns
     -------
-    Columns metric, n, value, ci_low and ci_high (95 %, resampling users): rmse, mae, coverage of
+    Columns metric, n, value, ci_low and ci_high (95%, resampling users): rmse, mae, coverage of
     each interval of the model, and fallback_share.
 
     Raises
@@ -187,7 +187,7 @@ def compare(
 
     Returns
     -------
-    Columns method, rmse, ci_low and ci_high (95 %, resampling users), mae, and difference to the
+    Columns method, rmse, ci_low and ci_high (95%, resampling users), mae, and difference to the
     lowest RMSE with its own interval (difference_low, difference_high); the lowest RMSE first.
 
     Raises

@@ -138,7 +138,7 @@ def judge(
     Returns
     -------
     Columns rank, submission, rmse, mae and over_reference (its RMSE minus that of the mean with
-    biases), each with its 95 % interval (`_low`, `_high`) from resampling users; seconds; and
+    biases), each with its 95% interval (`_low`, `_high`) from resampling users; seconds; and
     reason, empty where there is none. Best first, then those that failed.
 
     Raises

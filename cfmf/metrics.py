@@ -18,7 +18,7 @@ from scipy import sparse
 from cfmf.observed import rmse, row_numbers
 
 Z_90 = 1.6448536269514722
-"""Standard deviations on either side of the mean that hold 90 % of a normal distribution."""
+"""Standard deviations on either side of the mean that hold 90% of a normal distribution."""
 
 
 def decimals(width: float) -> int:
@@ -100,7 +100,7 @@ METRICS = {
     ),
 }
 """By name: RMSE, RMSE of predictions clipped to the scale, mean absolute error, proportion of the
-ratings in their central 90 % interval, proportion of the pairs that are predicted by a fallback."""
+ratings in their central 90% interval, proportion of the pairs that are predicted by a fallback."""
 
 
 def score(

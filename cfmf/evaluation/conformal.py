@@ -11,7 +11,7 @@ One radius for all is too narrow for users with few ratings and too wide for the
 each group of histories has its own (a Mondrian predictor: Vovk, Gammerman & Shafer, 2005,
 *Algorithmic Learning in a Random World*, ch. 4). On the validation parts of MovieLens 100K,
 cross-validated inside them, that lowers the interval score of every method and the mean distance
-of the coverage from 90 % over the groups from 1.1 to 0.2 points (benchmarks/radii.py).
+of the coverage from 90% over the groups from 1.1 to 0.2 points (benchmarks/radii.py).
 """
 
 from __future__ import annotations

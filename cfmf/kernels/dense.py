@@ -9,7 +9,7 @@ Both paths agree to 1e-4 wherever they choose the same neighbours. Similarities 
 of 2⁻²⁰ so that equal ones keep their order, but sums that differ in their last bits may still fall
 on two sides of a step; where that happens at the K-th neighbour, another row takes part: 1 of
 35,793 pairs, by 0.017, in `check_gpu.drawn(2500, 1500, 400_000)` with item-knn at its defaults.
-`make check-gpu` requires 99.99 % of the pairs within 1e-4, and RMSE equal to 1e-5.
+`make check-gpu` requires 99.99% of the pairs within 1e-4, and RMSE equal to 1e-5.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Here:
         return str(scored.idxmin()) if len(scored) else None
 
     def paired(self, first: str, second: str) -> dict[str, Any]:
-        """The difference of two methods and its 95 % interval, corrected as that of the tests."""
+        """The difference of two methods and its 95% interval, corrected as that of the tests."""
         gaps = (self.errors[first] - self.errors[second]).to_numpy(float)
         low, high = of_folds(gaps, self.ratio)
         return {"paired": gaps.mean(), "low": low, "high": high}

@@ -36,7 +36,7 @@ def prices(study: Study) -> pd.DataFrame:
     """One row a method that was watched on test, the largest price first.
 
     Columns method and folds; rmse, on test as validation chose setting and epoch; lowest, over the
-    epochs at that setting; price, rmse minus lowest, with the 95 % interval of the corrected t
+    epochs at that setting; price, rmse minus lowest, with the 95% interval of the corrected t
     (low, high; missing of one fold); anywhere, the lowest over all settings and epochs. Means over
     folds.
     """

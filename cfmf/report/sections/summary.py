@@ -24,7 +24,7 @@ SMALL_DESIGN = ["quick_study", "quick_study_folds", "one_fold"]
 HEADLINE = [["refused"], ["order_compared"]]
 """Of each list, the first message whose key comes first is among the key findings."""
 KINDS = {
-    **dict.fromkeys(("size", "low", "high", "difference", "detectable", "value"), "rmse"),
+    **dict.fromkeys(("size", "low", "high", "difference", "detectable", "value", "margin"), "rmse"),
     **dict.fromkeys(("inner_low", "inner_high"), "rmse"),
     "p": "p_in_text",
     "mean": "signed",
