@@ -380,3 +380,9 @@ def test_ticks_have_the_decimals_of_their_range(values, expected):
 @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0], [float("nan")]])
 def test_an_axis_without_a_range_has_the_ticks_of_plotly(values):
     assert fixed(pd.Series(values, dtype=float)) == {}
+
+
+def test_a_method_that_waits_in_the_legend_does_not_set_the_decimals():
+    rows = {"method": ["mf", "mf", "mf-published"], "k": ["1", "4", "4"], "sd": [0.0, 0.0, 0.0]}
+    drawn = curves.rmse_by_k(pd.DataFrame({**rows, "mean": [0.93, 0.91, 2.1]}), str)
+    assert drawn.layout.yaxis.tickformat == ".3f"
