@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from cfmf.files import atomic_write
 from cfmf.metrics import decimals
+from cfmf.report import ASSETS
 from cfmf.report.context import Study
 from cfmf.report.extension import Extension, catalogue
 from cfmf.report.figures.static import to_svg
@@ -44,8 +45,8 @@ KINDS = {"embedded", "svg", "collapsed"}
 EMBEDDED_LIMIT = 1_500_000
 """Bytes of a page that Snakemake's report.html still shows, with room to spare."""
 LIGHT_ROWS = 40
-TEMPLATES = Path(__file__).with_name("assets") / "templates"
-CARTESIAN = TEMPLATES.parent / "vendor" / "plotly-cartesian.min.js"
+TEMPLATES = ASSETS / "templates"
+CARTESIAN = ASSETS / "vendor" / "plotly-cartesian.min.js"
 
 
 def render(

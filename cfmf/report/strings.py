@@ -13,11 +13,13 @@ from typing import Any
 import yaml
 from markupsafe import Markup, escape
 
+from cfmf.report import ASSETS
+
 DECIMALS: ContextVar[int] = ContextVar("decimals", default=4)
 """Decimals of errors and of their differences in the report that is being written."""
 NARROW = "\u202f"
 """Narrow space, between thousands and before a unit."""
-CATALOGUES = Path(__file__).with_name("assets") / "strings"
+CATALOGUES = ASSETS / "strings"
 
 
 def languages(folder: Path = CATALOGUES) -> list[str]:

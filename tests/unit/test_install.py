@@ -23,7 +23,7 @@ from cfmf.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
-BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "cfmf", "report")
+BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "cfmf", "report")
 
 
 def done(command, **options):
@@ -42,7 +42,7 @@ def built(tmp_path_factory):
     for name in BUILT_FROM:
         if (ROOT / name).is_dir():
             leave = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=leave)
+            shutil.copytree(ROOT / name, source / name, ignore=leave)
         else:
             shutil.copy(ROOT / name, source)
     make = "from setuptools import build_meta; print(build_meta.build_sdist({!r}))"

@@ -43,7 +43,7 @@ def copy_step(rest, folder):
     for name in sources:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / target, symlinks=True, ignore=ignored)
+            shutil.copytree(ROOT / name, folder / target, ignore=ignored)
         else:
             shutil.copy(ROOT / name, folder / target)
 

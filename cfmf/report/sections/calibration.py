@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 from markupsafe import Markup
 
+from cfmf.report import ASSETS
 from cfmf.report.page import Block, Collapsed, Column, Note, Table, Text, tabulated
 from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.statistics.names import POPULATIONS
 
-MEASURED = Path(__file__).parents[1] / "assets" / "coverage.tsv"
+MEASURED = ASSETS / "coverage.tsv"
 NOMINAL = 0.93, 0.97
 """Coverage between these is that of a 95 % interval: 200 draws have a standard error of 1.5 %."""
 

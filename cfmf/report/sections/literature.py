@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,14 @@ import yaml
 from markupsafe import Markup
 
 from cfmf.data.splits import size_ratio
-from cfmf.report import numbers
+from cfmf.report import ASSETS, numbers
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Collapsed, Heading, Note, Text, tabulated
 from cfmf.report.strings import Catalogue, code, number
 from cfmf.side import USES
 from cfmf.statistics.intervals import of_folds
 
-PUBLISHED = Path(__file__).parents[1] / "assets" / "literature.yaml"
+PUBLISHED = ASSETS / "literature.yaml"
 Protocol = dict[str, Any]
 
 
