@@ -20,7 +20,13 @@ from markupsafe import Markup, escape
 from cfmf.report.page import Plot
 from cfmf.report.strings import Catalogue, missing
 
-FULL_WIDTH = re.compile("([。；：？！，、]) +")
+FULL_WIDTH = re.compile(
+    r"<q .*?</q>|(?<=[。；：？！，、]) +|(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])"
+)
+"""Spaces that Chinese does not take: after full-width marks and between two characters.
+
+Quotations stay as they are.
+"""
 
 
 class Words:
@@ -82,9 +88,10 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _span(versions: Mapping[str, str]) -> Markup:
-    # Sentences are joined by a space, which full-width punctuation does not take.
+    # Sentences are joined by a space, and so are words and names put into them.
     first, *others = (
-        (name, FULL_WIDTH.sub(r"\1", str(escape(text)))) for name, text in versions.items()
+        (name, FULL_WIDTH.sub(lambda found: found[0].strip(" "), str(escape(text))))
+        for name, text in versions.items()
     )
     attributes = "".join(
         f' data-{name}="{text.replace("&", "&amp;").replace(chr(34), "&quot;")}"'

@@ -27,6 +27,20 @@ def test_third_language_has_an_attribute_only_where_it_differs():
     assert paired({"en": "a", "fr": "a", "zh": "甲"}) == '<span data-zh="甲">a</span>'
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("甲。 乙， 丙", "甲。乙，丙"),
+        ("最佳方法 与 <code>mf</code> 的差异", "最佳方法与 <code>mf</code> 的差异"),
+        ("k = 4 时", "k = 4 时"),
+        ('说：<q lang="zh">使用 测试集， 等</q>。 完', '说：<q lang="zh">使用 测试集， 等</q>。完'),
+    ],
+)
+def test_chinese_takes_no_space_beside_marks_or_between_words_but_in_quotations(text, shown):
+    found = paired({"en": Markup("x"), "zh": Markup(text)})
+    assert found == f'<span data-zh="{shown.replace(chr(34), "&quot;")}">x</span>'
+
+
 def test_sections_are_paired_inside():
     english, chinese = (
         Section(
