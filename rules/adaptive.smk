@@ -8,15 +8,7 @@ rule tune_adaptively:
         side=lambda job: plan.side(job.dataset, job.method),
         code=code("tune_adaptively", "{method}"),
     output:
-        trials=report(
-            result("adaptive", file="trials.tsv"),
-            caption="../report/captions/trials.rst",
-            category=place("Tuning"),
-            labels={
-                "data set": "{dataset}",
-                "content": "{method}, searched on fold {fold}",
-            },
-        ),
+        trials=result("adaptive", file="trials.tsv"),
         metrics=result("adaptive", file="metrics.tsv"),
         costs=result("adaptive", file="costs.tsv"),
         storage=result("adaptive", file="study.db"),

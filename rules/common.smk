@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 from cfmf.methods.registry import environment, method as method_named
 from cfmf.workflow import devices, resources
 from cfmf.workflow.config import ConfigError, check, pick, without
-from cfmf.workflow.layout import INFERRED, place
+from cfmf.workflow.layout import INFERRED
 from cfmf.workflow.plan import (
     Plan,
     area,
@@ -180,17 +180,7 @@ def gpus(wildcards):
     return int(devices.requested() and method_named(wildcards.method).on_gpu)
 
 
-def table(path, category, label, dataset="{dataset}", caption=""):
-    """An output that Snakemake's own report shows, with the caption named as the file."""
-    return report(
-        path,
-        caption=f"../report/captions/{caption or Path(path).stem}.rst",
-        category=place(category),
-        labels={"data set": dataset, "content": label},
-    )
-
-
-def table_across(file, category, label):
-    """An output of all data sets together that Snakemake's own report shows."""
-    path, caption = result("across", file=file), f"across_{Path(file).stem}"
-    return table(path, category, label, "all", caption)
+def labels(content):
+    """What Snakemake's own report calls a file: its content, and its data set if there are several."""
+    several = len(plan.datasets) > 1
+    return {"content": content} | ({"data set": "{dataset}"} if several else {})

@@ -42,7 +42,7 @@ rule parse_ratings:
         users=result("users"),
         titles=result("items"),
         refused=result("refused"),
-        audit=table(result("audit"), "Data", "audit of the raw files"),
+        audit=result("audit"),
     log:
         log_of("parse_ratings"),
     benchmark:

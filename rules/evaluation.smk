@@ -77,32 +77,12 @@ rule evaluate_methods:
         plan=scoring_plan,
         code=code("evaluate_methods"),
     output:
-        metrics=table(
-            result("evaluation", table="metrics"),
-            "Evaluation",
-            "metrics of every setting",
-        ),
-        selected=table(
-            result("evaluation", table="selected"),
-            "Evaluation",
-            "metrics of the chosen settings",
-        ),
-        selection=table(
-            result("evaluation", table="selection"),
-            "Evaluation",
-            "settings chosen on validation",
-        ),
-        costs=table(result("evaluation", table="costs"), "Cost", "time of every run"),
-        slices=table(
-            result("evaluation", table="slices"),
-            "Evaluation",
-            "errors by history, popularity and date, by fold",
-        ),
-        intervals=table(
-            result("evaluation", table="intervals"),
-            "Evaluation",
-            "errors by history, popularity and date",
-        ),
+        metrics=result("evaluation", table="metrics"),
+        selected=result("evaluation", table="selected"),
+        selection=result("evaluation", table="selection"),
+        costs=result("evaluation", table="costs"),
+        slices=result("evaluation", table="slices"),
+        intervals=result("evaluation", table="intervals"),
         user_errors=result("user_errors"),
     log:
         log_of("evaluate_methods"),
@@ -135,11 +115,7 @@ rule measure_intervals:
         plan=scoring_plan,
         code=code("measure_intervals"),
     output:
-        table=table(
-            result("evaluation", table="prediction_intervals"),
-            "Evaluation",
-            "coverage of the prediction intervals",
-        ),
+        table=result("evaluation", table="prediction_intervals"),
     log:
         log_of("measure_intervals"),
     benchmark:
@@ -213,11 +189,7 @@ rule measure_scaling:
         methods=local(method_files(*plan.methods)),
     output:
         timings=result("evaluation", table="timings"),
-        scaling=table(
-            result("evaluation", table="scaling"),
-            "Cost",
-            "scaling of the fit time",
-        ),
+        scaling=result("evaluation", table="scaling"),
     log:
         log_of("measure_scaling"),
     benchmark:
@@ -244,39 +216,13 @@ rule gather_measurements:
         tables=filled(result("measured"), method=plan.methods, table=MEASURED),
         code=code("gather_measurements"),
     output:
-        factors=table(
-            result("evaluation", table="factors"),
-            "Explanations",
-            "factors and titles with extreme loadings",
-        ),
-        similar_titles=table(
-            result("evaluation", table="similar_titles"),
-            "Explanations",
-            "most similar titles",
-        ),
-        fit_costs=table(
-            result("evaluation", table="fit_costs"), "Cost", "cost of one fit"
-        ),
-        recommendations=table(
-            result("evaluation", table="recommendations"),
-            "Explanations",
-            "recommendations",
-        ),
-        explanations=table(
-            result("evaluation", table="explanations"),
-            "Explanations",
-            "explanations of recommendations",
-        ),
-        cold_start=table(
-            result("evaluation", table="cold_start"),
-            "Evaluation",
-            "truncated histories",
-        ),
-        ranking=table(
-            result("evaluation", table="ranking"),
-            "Evaluation",
-            "ranking of unrated items",
-        ),
+        factors=result("evaluation", table="factors"),
+        similar_titles=result("evaluation", table="similar_titles"),
+        fit_costs=result("evaluation", table="fit_costs"),
+        recommendations=result("evaluation", table="recommendations"),
+        explanations=result("evaluation", table="explanations"),
+        cold_start=result("evaluation", table="cold_start"),
+        ranking=result("evaluation", table="ranking"),
     log:
         log_of("gather_measurements"),
     benchmark:

@@ -46,12 +46,7 @@ rule tune_neighbours:
         side=lambda job: plan.side(job.dataset, job.method),
         code=code("tune_neighbours", "{method}"),
     output:
-        trials=report(
-            result("neighbours", file="trials.tsv"),
-            caption="../report/captions/trials.rst",
-            category=place("Tuning"),
-            labels={"data set": "{dataset}", "content": "{method}, settings tried"},
-        ),
+        trials=result("neighbours", file="trials.tsv"),
         settings=result("neighbours", file="settings.tsv"),
         costs=result("neighbours", file="tuning_costs.tsv"),
         validation=result("neighbours", file="validation.parquet"),

@@ -34,11 +34,7 @@ rule search_published:
         plan=scoring_plan,
         code=code("search_published", SEARCHED),
     output:
-        trials=table(
-            result("statistics", table="trials"),
-            "Published study",
-            "trials of the published search",
-        ),
+        trials=result("statistics", table="trials"),
         frame=result("published", file="frame.parquet"),
         intermediate=result("published", file="intermediate.parquet"),
         importances=result("published", file="importances.parquet"),
@@ -74,9 +70,7 @@ rule compare_backends:
         plan=scoring_plan,
         code=code("compare_backends"),
     output:
-        backends=table(
-            result("backends", table="backends"), "Cost", "torch against JAX"
-        ),
+        backends=result("backends", table="backends"),
     log:
         log_of("compare_backends"),
     benchmark:
@@ -101,11 +95,7 @@ rule compare_generators:
     input:
         code=code("compare_generators"),
     output:
-        generators=table(
-            result("backends", table="generators"),
-            "Published study",
-            "tests of the random numbers",
-        ),
+        generators=result("backends", table="generators"),
     log:
         log_of("compare_generators"),
     benchmark:

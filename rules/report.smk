@@ -1,5 +1,7 @@
 """The report that people keep."""
 
+from cfmf.report.places import START
+
 PUBLISHED_TEXTS = [
     f"cfmf/published/{name}" for name in ("strings", "printed.yaml", "quotes.yaml")
 ]
@@ -70,22 +72,19 @@ rule render_report:
         static=report(
             result("report_static"),
             caption="../report/captions/report.rst",
-            category=place("Start here"),
-            labels={
-                "data set": "{dataset}",
-                "content": "whole report, static figures",
-            },
+            category=START,
+            labels=labels("Complete report, static figures"),
         ),
-        further=report(
-            result("report_figures"),
-            caption="../report/captions/figures.rst",
-            category=place("Start here"),
-            labels={
-                "data set": "{dataset}",
-                "content": "additional figures, collapsed in the report",
-            },
+        further=result("report_figures"),
+        # The tables as pages, and the figures as files, whatever the run has of them.
+        attachments=report(
+            directory(result("attachments")),
+            patterns=["{category}/{content}.html", "{category}/{content}.svg"],
+            caption="../report/captions/attachments.rst",
+            category="{category}",
+            labels=labels("{content}"),
         ),
-        provenance=table(result("provenance"), "Start here", "provenance of the run"),
+        provenance=result("provenance"),
         crate=result("crate"),
     log:
         log_of("render_report"),

@@ -22,33 +22,13 @@ rule test_statistics:
         plan=result("plan"),
         code=code("test_statistics"),
     output:
-        tests=table(result("statistics", table="tests"), "Tests", "tests"),
-        assumptions=table(
-            result("statistics", table="assumptions"),
-            "Tests",
-            "checks of assumptions",
-        ),
-        medians=table(
-            result("statistics", table="medians"),
-            "Tests",
-            "medians by k",
-        ),
-        best_rows=table(
-            result("statistics", table="best_rows"),
-            "Tests",
-            "best run for each k",
-        ),
-        planning=table(
-            result("statistics", table="planning"),
-            "Tests",
-            "planning of a larger study",
-        ),
-        user_differences=table(
-            result("statistics", table="user_differences"),
-            "Tests",
-            "differences of the users' own errors",
-        ),
-        verdict=table(result("verdict"), "Tests", "verdict"),
+        tests=result("statistics", table="tests"),
+        assumptions=result("statistics", table="assumptions"),
+        medians=result("statistics", table="medians"),
+        best_rows=result("statistics", table="best_rows"),
+        planning=result("statistics", table="planning"),
+        user_differences=result("statistics", table="user_differences"),
+        verdict=result("verdict"),
     log:
         log_of("test_statistics"),
     benchmark:
@@ -75,9 +55,9 @@ rule compare_datasets:
         folds=plan.studied("folds"),
         code=code("compare_datasets"),
     output:
-        errors=table_across("errors.tsv", "Evaluation", "errors on every data set"),
-        tests=table_across("tests.tsv", "Tests", "tests across data sets"),
-        verdict=table_across("verdict.json", "Tests", "verdict across data sets"),
+        errors=result("across", file="errors.tsv"),
+        tests=result("across", file="tests.tsv"),
+        verdict=result("across", file="verdict.json"),
     log:
         log_of("compare_datasets", dataset=ACROSS),
     benchmark:

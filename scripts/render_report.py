@@ -1,8 +1,9 @@
-"""The report: one self-contained page, its static versions for `snakemake --report`, provenance."""
+"""The report: one self-contained page, what `snakemake --report` shows, provenance."""
 
 from pathlib import Path
 
 from cfmf.imports import ROOT
+from cfmf.report.attachments import attach_tables
 from cfmf.report.extension import load_extended
 from cfmf.report.render import render_pages
 from cfmf.workflow import crate, provenance
@@ -34,9 +35,11 @@ with job(snakemake) as (log, params):
         Path(snakemake.output.interactive): "embedded",
         Path(snakemake.output.static): "svg",
         Path(snakemake.output.further): "collapsed",
+        Path(snakemake.output.attachments): "figures",
     }
     render_pages(study, pages, params.language, extensions)
     # The pages show the hashes of what they were made from; their own are in the file only.
     known["outputs"] |= provenance.hashes(pages)
     provenance.write(origin, known)
+    attach_tables(Path(snakemake.output.attachments), results, study, params.language)
     crate.write(mine, known)

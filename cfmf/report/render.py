@@ -6,7 +6,7 @@ import base64
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from functools import cache
@@ -22,7 +22,7 @@ from cfmf.metrics import decimals
 from cfmf.report import ASSETS
 from cfmf.report.context import Study
 from cfmf.report.extension import Extension, catalogue
-from cfmf.report.figures.static import to_svg
+from cfmf.report.figures.static import to_file, to_svg
 from cfmf.report.languages import Words, paired
 from cfmf.report.page import (
     Block,
@@ -35,12 +35,13 @@ from cfmf.report.page import (
     Text,
     plots,
 )
+from cfmf.report.places import PUBLISHED, SECTIONS, attachment
 from cfmf.report.sections import question, sections
 from cfmf.report.strings import DECIMALS, languages, missing, number, raw, shown
 
 log = logging.getLogger(__name__)
 
-KINDS = {"embedded", "svg", "collapsed"}
+KINDS = {"embedded", "svg", "collapsed", "figures"}
 """Of figures; see `render_pages`."""
 EMBEDDED_LIMIT = 1_500_000
 """Bytes of a page that Snakemake's report.html still shows, with room to spare."""
@@ -77,6 +78,7 @@ def render_pages(
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
         figures as static SVG, without collapsed figures and the longest collapsed tables, for pages
         that must stay under 1.5 MB. `collapsed`: those collapsed figures only, as static SVG.
+        `figures`: no page but a folder, with every figure as an SVG file of its own.
     language
         `en` or `zh`: the catalogue in report/strings that is shown first; a reader can change to
         the others.
@@ -90,7 +92,7 @@ def render_pages(
     """
     for kind in pages.values():
         if kind not in KINDS:
-            raise ValueError(f"figures are 'embedded', 'svg' or 'collapsed', not {kind!r}")
+            raise ValueError(f"figures are one of {', '.join(sorted(KINDS))}, not {kind!r}")
     scale = study.audit.get("scale") or {}
     width = scale.get("maximum", math.nan) - scale.get("minimum", math.nan)
     copy_context().run(_render, study, pages, language, extensions, decimals(width))
@@ -107,9 +109,17 @@ def _render(
     order = dict.fromkeys([language, *languages()])
     catalogues = {name: catalogue(name, extensions) for name in order}
     words = Words(catalogues)
-    whole = paired({name: sections(study, catalogues[name], extensions) for name in order})
+    each = {name: sections(study, catalogues[name], extensions) for name in order}
+    whole = paired(each)
     asked = paired({name: question(study, catalogues[name]) for name in catalogues})
+    figures = {plot.name: plot.figure for part in whole for plot in plots(part.blocks)}
+
+    @cache
+    def drawing(name: str) -> Markup:
+        return Markup(to_svg(figures[name], name, f"words-{name}"))
+
     shared = {
+        "drawing": drawing,
         "words": words,
         "first": language,
         "languages": {name: catalogues[name] for name in languages()},
@@ -118,6 +128,9 @@ def _render(
         "figure_number": figure_numbers(whole),
     }
     for output, kind in pages.items():
+        if kind == "figures":
+            _save_figures(output, each[language], drawing)
+            continue
         html = _page(_parts(whole, words, kind), kind == "embedded", shared)
         with atomic_write(output) as temporary:
             temporary.write_text(html, encoding="utf-8")
@@ -125,7 +138,7 @@ def _render(
 
 
 def _page(parts: Sequence[Section], interactive: bool, shared: Mapping[str, object]) -> str:
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(**shared, sections=parts, interactive=interactive)
 
 
@@ -138,8 +151,19 @@ def figure_numbers(whole: Sequence[Section]) -> dict[str, str]:
     }
 
 
+def _save_figures(folder: Path, whole: Sequence[Section], drawing: Callable[[str], Markup]) -> None:
+    """Each figure as a file, in the category of its section, named by its number and title."""
+    numbers = figure_numbers(whole)
+    for part in whole:
+        for plot in plots(part.blocks):
+            title = f"Figure {numbers[plot.name]} {plot.title.striptags()}"
+            path = attachment(folder, SECTIONS.get(part.name, PUBLISHED), title, ".svg")
+            with atomic_write(path) as temporary:
+                temporary.write_text(to_file(drawing(plot.name), title), encoding="utf-8")
+
+
 def _log_size(output: Path, size: int, kind: str) -> None:
-    if kind != "embedded" and size > EMBEDDED_LIMIT:
+    if kind == "svg" and size > EMBEDDED_LIMIT:
         limit = EMBEDDED_LIMIT / 1e6
         log.warning("%s is over %.1f MB: Snakemake's report.html may not show it", output, limit)
     log.info("%s: %.1f MB", output, size / 1e6)
@@ -221,7 +245,8 @@ def best_shown(table: Table, column: Column) -> str | None:
     return column.shown(min(known, key=lambda value: float(str(value))))
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Where the templates of the report's pages are, with what they use."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -230,7 +255,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(shown=shown, raw=raw, kind=lambda block: type(block).__name__)
-    environment.filters.update(waiting=waiting, svg=_svg, json=_figure_json)
+    environment.filters.update(waiting=waiting, json=_figure_json)
     environment.tests["missing"] = missing
     environment.globals.update(asset=_asset, plotly_source=plotly_source, allowed=allowed)
     environment.globals.update(best_shown=best_shown)
@@ -239,10 +264,6 @@ def _environment() -> jinja2.Environment:
 
 def _asset(name: str) -> Markup:
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
-
-
-def _svg(plot: Plot) -> Markup:
-    return Markup(to_svg(plot.figure, plot.name, f"words-{plot.name}"))
 
 
 def _figure_json(plot: Plot) -> Markup:

@@ -20,13 +20,9 @@ RUNS = "runs/"
 HOME = "results/{dataset}/"
 ACROSS = "across_datasets"
 """Folder of what all data sets give together; no data set's name has an underscore."""
-CATEGORIES = [
-    *("Start here", "Evaluation", "Cost", "Explanations"),
-    *("Data", "Tuning", "Tests", "Published study"),
-]
-"""Of Snakemake's own report, in reading order."""
-UNHASHED = ("benchmarks", "logs", "hashes")
-"""Snakemake writes the first and the loggers the second; the third holds the hashes themselves."""
+UNHASHED = ("benchmarks", "logs", "hashes", "report")
+"""Snakemake writes the first and the loggers the second; the third holds the hashes themselves, and
+the last shows results that have hashes."""
 
 NEIGHBOURS = "neighbours/{method}/"
 FACTORIZATION = "factorization/{method}/"
@@ -76,6 +72,7 @@ BELOW_HOME = {
     "report": "report.html",
     "report_static": "report-static.html",
     "report_figures": "report-figures.html",
+    "attachments": "report",
     "provenance": "provenance.json",
     "crate": "ro-crate-metadata.json",
     "log": "logs/{job}.log",
@@ -253,11 +250,6 @@ class Results:
     def _exists(self, given: Path) -> bool:
         allowed = self.only is None or bool({given, given.parent} & self.only)
         return allowed and given.is_file()
-
-
-def place(category: str) -> str:
-    """A category of Snakemake's own report with its number in reading order; raises if unknown."""
-    return f"{CATEGORIES.index(category) + 1} {category}"
 
 
 def _filled(template: str, wildcards: dict[str, object]) -> str:

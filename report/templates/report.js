@@ -34,8 +34,8 @@
 
   // Collapsed parts: all at once, or those that contain the target of a link.
   const expand = document.getElementById("expand");
-  expand.hidden = false;
-  expand.addEventListener("click", () => {
+  if (expand) expand.hidden = false;
+  expand?.addEventListener("click", () => {
     const open = expand.getAttribute("aria-pressed") !== "true";
     all("details.collapsed").forEach((part) => { part.open = open; });
     expand.setAttribute("aria-pressed", String(open));
@@ -64,8 +64,7 @@
   const contents = document.querySelector(".contents details");
   const narrow = matchMedia("(max-width: 60rem)");
   const settle = () => { contents.open = !narrow.matches; };
-  narrow.addEventListener("change", settle);
-  settle();
+  if (contents) { narrow.addEventListener("change", settle); settle(); }
   const links = new Map(all(".contents a").map((link) => [link.hash.slice(1), link]));
   links.forEach((link) => link.addEventListener("click", () => { if (narrow.matches) contents.open = false; }));
   const sections = all("main > section");
@@ -327,7 +326,7 @@
   if (known.includes(anchor)) anchor = "";
   linkMethods();
   if (known.includes(wanted) && wanted !== first) { speak(wanted); choose("lang", wanted); }
-  if (choices.get("open") === "all") expand.click();
+  if (choices.get("open") === "all") expand?.click();
   (choices.get("open") || "").split(".").forEach((place) => { if (place && details[place]) details[place].open = true; });
   all("[data-filter]").forEach((field) => { if (field.value) field.dispatchEvent(new Event("input")); });
   reveal();

@@ -1,5 +1,6 @@
 """The whole workflow on the tiny study: what it writes, and what is asked of it afterwards."""
 
+import base64
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from cfmf.report.places import CATEGORIES
 from tests.checkout import SMALL, TINY
 
 # One worker runs these tests: they share one run of the tiny study.
@@ -216,14 +218,43 @@ def test_every_method_is_measured_and_errors_are_sane(study):
         assert pd.notna(rating) or (user, item) not in known.index
 
 
-def test_snakemake_report_holds_the_page(study, tmp_path):
+def test_snakemake_report_has_pages_and_figures_in_reading_order(study, tmp_path):
+    """In both forms: no TSV or JSON, which it only offers to save; no two files of one label."""
     for name in ("report.html", "report.zip"):
         status, output = study.tiny("--report", str(tmp_path / name))
         assert status == 0, output
-    assert "System Message" not in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "System Message" not in page
+    metrics = pd.read_csv(study.results()["evaluation/metrics.tsv"], sep="\t")
+    methods = {path.parent.name for path in study.results("neighbours/*/trials.tsv").values()}
+    methods |= set(metrics.dropna(subset="k")["method"])
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
-        for name in ("report-static.html", "report-figures.html"):
-            page = study.results()[name]
-            assert page.stat().st_size < 1.5e6
-            (kept,) = [path for path in archive.namelist() if path.endswith(name)]
-            assert archive.read(kept) == page.read_bytes()
+        zipped = archive.read("report/report.html").decode()
+        for text in (page, zipped):
+            categories, results = (snakemake_says(text, name) for name in ("categories", "results"))
+            assert sorted(categories) == CATEGORIES
+            assert {one["mime_type"] for one in results.values()} == {"text/html", "image/svg+xml"}
+            labels = [tuple(one["labels"].items()) for one in results.values()]
+            assert {keys for ((keys, _),) in labels} == {"content"}
+            for (category,) in map(dict.values, categories.values()):
+                shown = [results[path]["labels"]["content"] for path in category]
+                assert len(set(shown)) == len(shown) > 0
+                assert not any(re.search(r"[{}_]", label) for label in shown)
+            tuned = {label for ((_, label),) in labels if label.endswith(" (settings tried)")}
+            assert tuned == {f"{name} (settings tried)" for name in methods}
+        for path, about in results.items():
+            made = (study.folder / path).read_bytes()
+            assert len(made) < 1.5e6, path
+            assert archive.read("report/" + about["data_uri"]) == made
+    embedded = snakemake_says(page, "results")
+    for path, about in embedded.items():
+        head, _, data = about["data_uri"].partition(",")
+        assert head.endswith(";base64"), head
+        assert base64.b64decode(data) == (study.folder / path).read_bytes()
+        assert len(about["data_uri"]) < 2 * 1024**2  # what a browser opens as an address
+
+
+def snakemake_says(page, name):
+    """A variable of the script in Snakemake's own report."""
+    start = re.search(rf"\b{name} = ", page).end()
+    return json.JSONDecoder().raw_decode(page[start:])[0]

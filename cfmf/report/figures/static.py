@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import plotly.graph_objects as go
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
@@ -32,6 +33,7 @@ SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
+    "text.parse_math": False,  # a title may have dollars
     "text.color": INK,
     "axes.edgecolor": GRID,
     "axes.labelcolor": INK,
@@ -53,6 +55,8 @@ TEXT_PLACES: dict[str, dict[str, Any]] = {
 }
 COORDINATES = re.compile(r'\b(?:d|x|y)="[^"]*"')
 """Of an SVG, whose six decimals are more than anyone sees: a hundredth of a pixel is enough."""
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that XML does not have."""
 MARKS = {"circle": "o", "square": "s", "diamond": "D", "diamond-open": "D", "star": "*"}
 
 
@@ -94,6 +98,17 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         page.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         canvas.figure = page
     return _inline(text.getvalue(), name, labelled_by)
+
+
+def to_file(svg: str, title: str) -> str:
+    """What `to_svg` gave as a file of its own, on white and with a title."""
+    inked = svg.replace("var(--ink)", "#1d2329").replace("var(--grid)", "#c9d0d7")
+    head, _, body = CONTROLS.sub("", inked).partition(">")
+    head = re.sub(r' aria-labelledby="[^"]*"', ' aria-labelledby="title"', head)
+    width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)[0]
+    size = f'width="{width}pt" height="{height}pt" style="background: #ffffff"'
+    label = f'<title id="title">{escape(CONTROLS.sub("", title))}</title>'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} {size}>{label}{body}\n'
 
 
 def _below(trace: Any) -> bool:

@@ -35,7 +35,7 @@ class Reader(HTMLParser):
             self.fetched.append((tag, known))
 
     def handle_endtag(self, tag):
-        if tag in {"td", "th"}:
+        if tag in {"td", "th", "tbody"}:
             self.reading = False
 
     def handle_data(self, text):
