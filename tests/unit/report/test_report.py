@@ -447,7 +447,7 @@ def test_damaged_file_is_named(results, tmp_path):
 
 
 def test_unknown_kind_of_figure_is_refused(study, tmp_path):
-    with pytest.raises(ValueError, match="'embedded', 'svg' or 'collapsed'"):
+    with pytest.raises(ValueError, match="collapsed, embedded, figures, svg"):
         render(study, tmp_path / "x.html", plotly="png")
 
 
