@@ -91,11 +91,3 @@ def test_results_are_found_by_name(tmp_path):
     mine = Results.of_study(tmp_path / "tiny", [paths[1]])
     assert mine.all("point", file="history.parquet") == [(paths[1], {**point, "k": "4"})]
     assert mine.at("audit") is None
-
-
-def test_categories_of_the_report_are_numbered_in_reading_order():
-    assert layout.place("Start here") == "1 Start here"
-    numbered = [layout.place(name) for name in layout.CATEGORIES]
-    assert numbered == sorted(numbered)
-    with pytest.raises(ValueError, match="Unheard"):
-        layout.place("Unheard")
