@@ -256,5 +256,5 @@ def test_snakemake_report_has_pages_and_figures_in_reading_order(study, tmp_path
 
 def snakemake_says(page, name):
     """A variable of the script in Snakemake's own report."""
-    start = re.search(rf"\b{name} = ", page).end()
+    start = re.search(rf"\bvar {name} = *(?={{)", page).end()
     return json.JSONDecoder().raw_decode(page[start:])[0]
