@@ -131,7 +131,6 @@ rule all:
     input:
         plan.studied("report"),
         plan.studied("report_static"),
-        plan.studied("report_figures"),
         rules.ratings.input,
         plan.studied("folds"),
         plan.studied("fold_rows"),

@@ -58,7 +58,7 @@ not known are marked as fallbacks: the mean rating, with the bias of the one tha
 RUNS = """\
 Two finished runs of the workflow are compared by what differs: keys of the config, versions,
 ratings and folds, the settings that validation chose, and the RMSE of every method of both, with
-the difference and its 95 % interval over the folds if both have the same."""
+the difference and its 95% interval over the folds if both have the same."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

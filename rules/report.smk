@@ -75,7 +75,6 @@ rule render_report:
             category=START,
             labels=labels("Complete report, static figures"),
         ),
-        further=result("report_figures"),
         # The tables as pages, and the figures as files, whatever the run has of them.
         attachments=report(
             directory(result("attachments")),

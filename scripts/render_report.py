@@ -34,7 +34,6 @@ with job(snakemake) as (log, params):
     pages = {
         Path(snakemake.output.interactive): "embedded",
         Path(snakemake.output.static): "svg",
-        Path(snakemake.output.further): "collapsed",
         Path(snakemake.output.attachments): "figures",
     }
     render_pages(study, pages, params.language, extensions)

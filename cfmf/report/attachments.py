@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup, escape
 
 from cfmf.files import atomic_write
 from cfmf.report.context import Files, Study
 from cfmf.report.places import ACROSS, TABLES, TUNING, attachment
 from cfmf.report.render import EMBEDDED_LIMIT, environment
-from cfmf.report.strings import Catalogue, number
+from cfmf.report.strings import Catalogue, flatten, number
 
 ROOM = 100_000
 """Bytes of a page that are not rows: style, script and heading."""
@@ -117,19 +117,9 @@ def _read(path: Path) -> tuple[Sequence[str], Rows]:
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}); delete it and run again") from error
     if isinstance(found, dict):
-        return ["name", "value"], [[name, _text(value)] for name, value in _leaves(found)]
+        return ["name", "value"], [[name, _text(value)] for name, value in flatten(found).items()]
     columns = list(dict.fromkeys(name for row in found for name in row))
     return columns, [[_text(row.get(name)) for name in columns] for row in found]
-
-
-def _leaves(tree: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a tree, each with the keys that lead to it."""
-    for key, value in tree.items():
-        name = f"{before}{key}"
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{name} › ")
-        else:
-            yield name, value
 
 
 def _text(value: Any) -> str:
@@ -140,14 +130,9 @@ def _text(value: Any) -> str:
 
 def _numeric(table: Attached) -> list[bool]:
     """Which columns hold numbers only."""
-    found = []
-    for place in range(len(table.columns)):
-        values = {row[place] for row in table.rows} - {""}
-        number = False
-        with suppress(ValueError):
-            number = bool(values) and all(float(value) is not None for value in values)
-        found.append(number)
-    return found
+    cells = pd.DataFrame(table.rows, columns=list(table.columns)).replace("", None)
+    read = cells.apply(pd.to_numeric, errors="coerce")
+    return list((read.notna() == cells.notna()).all() & cells.notna().any())
 
 
 def _body(rows: Rows) -> tuple[Markup, int]:

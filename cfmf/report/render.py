@@ -28,7 +28,6 @@ from cfmf.report.page import (
     Block,
     Collapsed,
     Column,
-    Heading,
     Plot,
     Section,
     Table,
@@ -41,7 +40,7 @@ from cfmf.report.strings import DECIMALS, languages, missing, number, raw, shown
 
 log = logging.getLogger(__name__)
 
-KINDS = {"embedded", "svg", "collapsed", "figures"}
+KINDS = {"embedded", "svg", "figures"}
 """Of figures; see `render_pages`."""
 EMBEDDED_LIMIT = 1_500_000
 """Bytes of a page that Snakemake's report.html still shows, with room to spare."""
@@ -77,7 +76,7 @@ def render_pages(
         The HTML files, which load nothing from outside, and the kind of figures of each.
         `embedded`: interactive figures, plotly.js once in the file (4.8 MB). `svg`: the same
         figures as static SVG, without collapsed figures and the longest collapsed tables, for pages
-        that must stay under 1.5 MB. `collapsed`: those collapsed figures only, as static SVG.
+        that must stay under 1.5 MB.
         `figures`: no page but a folder, with every figure as an SVG file of its own.
     language
         `en` or `zh`: the catalogue in report/strings that is shown first; a reader can change to
@@ -172,21 +171,7 @@ def _log_size(output: Path, size: int, kind: str) -> None:
 def _parts(parts: list[Section], words: Words, kind: str) -> list[Section]:
     if kind == "svg":
         return [replace(part, blocks=light(part.blocks, words)) for part in parts]
-    return further(parts, words) if kind == "collapsed" else parts
-
-
-def further(parts: Sequence[Section], words: Words) -> list[Section]:
-    """The figures that `light` leaves out, by section, after a sentence on what they are."""
-    found = []
-    for part in parts:
-        blocks: list[Block] = []
-        for block in part.blocks:
-            if isinstance(block, Collapsed) and (figures := plots([block])):
-                blocks += [Heading(block.title), *figures]
-        if blocks:
-            found.append(replace(part, blocks=blocks))
-    said = Text(words("page.further" if found else "page.no_further"))
-    return [Section("further", words("page.further_title"), [said]), *found]
+    return parts
 
 
 def light(blocks: Sequence[Block], words: Words) -> list[Block]:

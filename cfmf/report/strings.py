@@ -27,12 +27,12 @@ def languages(folder: Path = CATALOGUES) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def flatten(tree: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    """A tree of texts as one dictionary, its keys joined by dots."""
-    flat: dict[str, str] = {}
+def flatten(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """The leaves of a tree as one dictionary, its keys joined by dots; an empty map is a leaf."""
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
-        name = f"{before}{key}"
-        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: str(value)}
+        below = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{before}{key}.") if below else {f"{before}{key}": value}
     return flat
 
 
@@ -65,7 +65,8 @@ class Catalogue:
                     f"there is no string catalogue for language {language!r};"
                     f" choose one of {languages(folder)}"
                 )
-            self.texts |= flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+            tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+            self.texts |= {key: str(text) for key, text in flatten(tree).items()}
 
     def __contains__(self, key: str) -> bool:
         return key in self.texts

@@ -34,7 +34,7 @@ FORMATS = {
     ".html": "text/html",
     ".parquet": "application/vnd.apache.parquet",
 }
-KEPT = ["report", "report_static", "report_figures", "provenance", "audit", "folds", "plan"]
+KEPT = ["report", "report_static", "provenance", "audit", "folds", "plan"]
 KEPT += ["evaluation", "user_errors", "statistics", "verdict"]
 """Results that are worth keeping; what they are computed from can be computed again."""
 

@@ -71,7 +71,6 @@ BELOW_HOME = {
     "backends": "backends/{table}.tsv",
     "report": "report.html",
     "report_static": "report-static.html",
-    "report_figures": "report-figures.html",
     "attachments": "report",
     "provenance": "provenance.json",
     "crate": "ro-crate-metadata.json",

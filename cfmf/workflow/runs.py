@@ -14,13 +14,12 @@ import pandas as pd
 from cfmf.data.splits import size_ratio
 from cfmf.statistics.intervals import of_folds
 from cfmf.tables import read_table, where
+from cfmf.workflow.declared import differences
 from cfmf.workflow.layout import ROOT, Results
 
 COLUMNS = ["what", "name", "folds", "first", "second", "difference", "ci_low", "ci_high"]
 DIGITS = 9
 """Decimals of the tables that are read."""
-IDENTITY = ("run.name",)
-"""Keys of the config that are of no effect on results."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Run:
     Attributes
     ----------
     facts
-        By dotted name: the config, `data` (hashes of ratings and folds), `version` of packages and
-        `commit`.
+        The config, the `version` of packages, the `commit`, and `data`: the hashes of ratings and
+        folds.
     folds
         The content of folds.json.
     choices
@@ -40,7 +39,7 @@ class Run:
         RMSE on test by method and fold, the mean over seeds.
     """
 
-    facts: dict[str, str]
+    facts: dict[str, Any]
     folds: dict[str, Any]
     choices: pd.Series
     errors: pd.Series
@@ -57,15 +56,18 @@ def read_run(folder: str | Path) -> Run:
     files = Results(*_place(Path(folder)))
     provenance = json.loads(files.where("provenance").read_text("utf-8"))
     folds = json.loads(files.where("folds").read_text("utf-8"))
-    facts = {f"config.{name}": text for name, text in _flat(provenance["config"])}
-    facts |= {f"version.{name}": text for name, text in provenance["versions"].items()}
-    facts["commit"] = provenance["git"].get("commit", "")
-    facts |= {"data.ratings": folds["ratings"]["sha256"], "data.folds": folds["sha256"]}
+    facts = {
+        # The name of a run has no effect on its results.
+        "config": {key: block for key, block in provenance["config"].items() if key != "run"},
+        "version": provenance["versions"],
+        "commit": provenance["git"].get("commit"),
+        "data": {"ratings": folds["ratings"]["sha256"], "folds": folds["sha256"]},
+    }
     selection = read_table(files.where("evaluation", table="selection"), "selection")
     selected = read_table(files.where("evaluation", table="selected"), "metrics")
     scored = where(selected, split="test", metric="rmse")
     return Run(
-        {name: text for name, text in facts.items() if name.partition(".")[2] not in IDENTITY},
+        facts,
         folds,
         selection.set_index(["method", "fold", "seed"])["setting"],
         scored.groupby(["method", "fold"])["value"].mean(),
@@ -81,7 +83,7 @@ def compare_runs(first: Run, second: Run) -> pd.DataFrame:
     package, or the method), `folds`, `first` and `second`. A row `choice` has the folds, with the
     seed where there are several, in which another setting was chosen. Every method of both runs has
     a row `rmse`: the means over the folds of both, their difference, second minus first, and its
-    95 % interval by the corrected t over folds (Nadeau & Bengio 2003), which is missing where the
+    95% interval by the corrected t over folds (Nadeau & Bengio 2003), which is missing where the
     test ratings are not the same.
     """
     rows = [*_facts(first.facts, second.facts), *_choices(first, second), *_errors(first, second)]
@@ -103,21 +105,15 @@ def _place(folder: Path) -> tuple[Path, str]:
     return home.parent, home.name
 
 
-def _flat(block: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """The values of a config as JSON, by their dotted keys."""
-    for name, value in block.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield before + name, json.dumps(value, ensure_ascii=False)
+def _facts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for place, values in differences(first, second).items():
+        what, _, name = place.partition(".")
+        one, other = ("" if value is None else _text(value) for value in values)
+        yield {"what": what, "name": name, "first": one, "second": other}
 
 
-def _facts(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    for fact in dict.fromkeys([*first, *second]):
-        one, other = first.get(fact, ""), second.get(fact, "")
-        if one != other:
-            what, _, name = fact.partition(".")
-            yield {"what": what, "name": name, "first": one, "second": other}
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _choices(first: Run, second: Run) -> Iterator[dict[str, Any]]:

@@ -98,8 +98,8 @@ def main(arguments: Sequence[str] = ()) -> int:
 
     `arguments` may name the folder in which `results/` is, as `runs/NAME`.
     """
-    for folder in arguments[:1]:
-        os.chdir(folder)
+    if arguments:
+        os.chdir(arguments[0])
     for unknown in results()[1]:
         print(f"{unknown}: no SHA-256 of it was kept", file=sys.stderr)
     try:

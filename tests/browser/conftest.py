@@ -52,7 +52,6 @@ def reports(tmp_path_factory):
         ("static", "en", "svg"),
         ("chinese", "zh", "embedded"),
         ("static-chinese", "zh", "svg"),
-        ("figures", "en", "collapsed"),
     ]:
         made[name] = folder / f"{name}.html"
         render(study, made[name], language, plotly=kind, extensions=[EXTENSION])

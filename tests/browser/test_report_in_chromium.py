@@ -65,7 +65,7 @@ def page(reports):
 
 
 @pytest.mark.parametrize(("width", "dark"), SIZES)
-@pytest.mark.parametrize("name", ["report", "static", "figures", "chinese"])
+@pytest.mark.parametrize("name", ["report", "static", "chinese"])
 def test_no_error_no_request_no_sideways_scroll(reports, name, width, dark):
     with Page(width, dark=dark) as opened:
         opened.open(reports[name])
@@ -131,10 +131,9 @@ def test_waiting_lines_are_shown_by_keyboard(reports):
             assert opened.run(lines) == left
 
 
-@pytest.mark.parametrize("name", ["static", "figures"])
-def test_every_still_figure_is_drawn(reports, name):
+def test_every_still_figure_is_drawn(reports):
     with Page(1400) as opened:
-        opened.open(reports[name])
+        opened.open(reports["static"])
         assert opened.run("document.querySelectorAll('.plot').length") > 3
         assert opened.run("typeof Plotly") == "undefined"
         assert opened.run(STILL_NOT_DRAWN) == []
@@ -541,7 +540,7 @@ def test_all_can_be_reached_and_used_by_keyboard(reports):
     [
         *(("report", *size) for size in SIZES),
         ("static", 1400, True),
-        ("figures", 390, False),
+        ("static", 390, False),
     ],
 )
 def test_axe_finds_no_serious_violation(reports, name, width, dark):

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.xdist_group("workflow")
 CONTRACT = [
     "report.html",
     "report-static.html",
-    "report-figures.html",
     "raw/manifest.json",
     "ratings/audit.json",
     "ratings/ratings.parquet",

@@ -12,7 +12,7 @@ from cfmf.statistics.names import POPULATIONS
 
 MEASURED = ASSETS / "coverage.tsv"
 NOMINAL = 0.93, 0.97
-"""Coverage between these is that of a 95 % interval: 200 draws have a standard error of 1.5 %."""
+"""Coverage between these is that of a 95% interval: 200 draws have a standard error of 1.5%."""
 
 
 def shares() -> pd.DataFrame:

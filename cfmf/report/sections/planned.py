@@ -22,7 +22,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     late = "after" if known["written_after_scores"] else "before"
     values = {"date": _date(known["written"]), "hash": code(known["sha256"][:16])}
     rows: list[dict[str, object]] = [
-        {"item": item, "value": value} for item, value in flatten(known["plan"]).items()
+        {"item": item, "value": str(value)} for item, value in flatten(known["plan"]).items()
     ]
     table = tabulated(words, "plan", words("plan.table"), rows, "item:code value:code")
     return [

@@ -33,7 +33,7 @@ def study(results: Path) -> Study:
 def pages(study: Study, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], str]:
     folder = tmp_path_factory.mktemp("pages")
     made = {}
-    for language, kinds in {"en": ["embedded", "svg", "collapsed"], "zh": ["embedded"]}.items():
+    for language, kinds in {"en": ["embedded", "svg"], "zh": ["embedded"]}.items():
         paths = {folder / f"{language}-{kind}.html": kind for kind in kinds}
         render_pages(study, paths, language, [EXTENSION])
         for path, kind in paths.items():

@@ -91,7 +91,7 @@ def test_json_is_a_table_of_its_leaves(tmp_path):
     path.write_text(json.dumps({"a": {"b": 1, "c": [1, "x"]}, "d": None, "e": {}}))
     columns, rows = attachments._read(path)
     assert columns == ["name", "value"]
-    assert rows == [["a › b", "1"], ["a › c", '[1, "x"]'], ["d", ""], ["e", "{}"]]
+    assert rows == [["a.b", "1"], ["a.c", '[1, "x"]'], ["d", ""], ["e", "{}"]]
     path.write_text(json.dumps([{"a": 1}, {"b": {"c": 2}}]))
     assert attachments._read(path) == (["a", "b"], [["1", ""], ["", '{"c": 2}']])
     path.write_text("{")
