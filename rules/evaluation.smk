@@ -97,6 +97,7 @@ rule evaluate_methods:
     params:
         folds=folds_of_dataset,
         resampling=pick(config["statistics"], *RESAMPLING),
+        scale=scale,
     script:
         "../scripts/evaluate_methods.py"
 

@@ -48,7 +48,8 @@ with job(snakemake) as (log, params):
     chosen = read_selection(snakemake.input.settings)
     for row in chosen[chosen["edge"] != ""].itertuples():
         log.warning("%s in fold %s: the optimum is on the %s", row.method, row.fold, row.edge)
-    found = details(chosen, predictions, matrices, Resampling.of(params.resampling), periods)
+    resampling, scale = Resampling.of(params.resampling), tuple(params.scale)
+    found = details(chosen, predictions, matrices, resampling, scale, periods)
     tables = {
         "metrics": metrics,
         "selected": chosen_rows(metrics, chosen),

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cfmf.evaluation.bias import bias_rows
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_sums, user_rows
 from cfmf.evaluation.item_mean import (
     item_means,
@@ -73,7 +74,8 @@ class Details(NamedTuple):
     ----------
     slices
         `slices` table: RMSE and MAE by the number of the user's and of the item's ratings in
-        train, and by date; the squared error is averaged over seeds before the root is taken.
+        train, and by date; the squared error is averaged over seeds before the root is taken. And
+        the bias, also by rating and by prediction (`cfmf.evaluation.bias`).
     intervals
         `intervals` table: the same over the test ratings of all folds together (fold `all`), with
         intervals from resampling users, levels of histories with few users merged; the RMSE minus
@@ -94,6 +96,7 @@ def details(
     predictions: Predictions,
     matrices: Matrices,
     resampling: Resampling,
+    scale: tuple[float, float],
     periods: Periods = lambda fold: None,
 ) -> Details:
     """Test errors of every method at its chosen setting: in slices, and for each user.
@@ -107,6 +110,8 @@ def details(
         a fold and seed in the CSR order of the fold's test matrix.
     matrices
         Called with a fold; returns its train and test matrices, users × items.
+    scale
+        Lowest and highest rating.
     periods
         Called with a fold; returns what `rating_periods` does, or None where there are no dates.
 
@@ -134,6 +139,7 @@ def details(
             _add(totals[method], found)
             for name, sums in found.items():
                 slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
+            slices.append(bias_rows(seeds, test, levels, scale).assign(**keys))
     return Details(
         pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
         _intervals(totals, of_mean, names, resampling, str(chosen["dataset"].iloc[0])),

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from functools import cache
@@ -18,6 +18,7 @@ import plotly.offline
 from markupsafe import Markup
 
 from cfmf.files import atomic_write
+from cfmf.methods.registry import declared, is_blend, methods
 from cfmf.metrics import decimals
 from cfmf.report import ASSETS
 from cfmf.report.context import Study
@@ -125,6 +126,7 @@ def _render(
         "study": study,
         "question": asked,
         "figure_number": figure_numbers(whole),
+        "drawn_methods": drawn_methods(figures.values()),
     }
     for output, kind in pages.items():
         if kind == "figures":
@@ -148,6 +150,14 @@ def figure_numbers(whole: Sequence[Section]) -> dict[str, str]:
         for section, part in enumerate(whole, start=1)
         for place, plot in enumerate(plots(part.blocks), start=1)
     }
+
+
+def drawn_methods(figures: Iterable[go.Figure]) -> list[str]:
+    """The methods and blends that lines and marks of the figures are about, in registry's order."""
+    about = (trace.meta for figure in figures for trace in figure.data if trace.meta)
+    found = {name for one in about for name in ([one] if isinstance(one, str) else one)}
+    others = sorted(name for name in found - set(methods()) if is_blend(name) or declared(name))
+    return [*(name for name in methods() if name in found), *others]
 
 
 def _save_figures(folder: Path, whole: Sequence[Section], drawing: Callable[[str], Markup]) -> None:

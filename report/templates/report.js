@@ -248,10 +248,38 @@
     translators.push(() => { letters.textContent = translated(letters.closest("figure"), before); });
   });
 
+  // Highlighted methods stand out in every figure; the others fade.
+  const boxes = all(".highlight input");
+  const marked = () => boxes.filter((box) => box.checked).map((box) => box.value);
+  const opacity = (trace) => {
+    const methods = trace.meta ? [].concat(trace.meta) : [], wanted = marked();
+    return !wanted.length || !methods.length || methods.some((name) => wanted.includes(name)) ? 1 : 0.15;
+  };
+  const fade = () => {
+    drawn.forEach((source, holder) => Plotly.restyle(holder, { opacity: holder.data.map(opacity) }));
+    choose("highlight", marked().join(","));
+  };
+  boxes.forEach((box) => box.addEventListener("change", fade));
+  all(".highlight button").forEach((button) => button.addEventListener("click", () => {
+    boxes.forEach((box) => { box.checked = false; });
+    fade();
+  }));
+  all(".highlight").forEach((holder) => {
+    const wanted = (choices.get("highlight") || "").split(",");
+    boxes.forEach((box) => { box.checked = wanted.includes(box.value); });
+    holder.open = boxes.some((box) => box.checked);
+    holder.hidden = !window.Plotly;
+  });
+
   // Figures are drawn when they come near the window, or all at once for print.
   const pending = new Map();
   const drawn = new Map();
-  const figure = (holder, source) => JSON.parse(source.textContent, (key, value) => (typeof value === "string" ? translated(holder.closest("figure"), value) : value));
+  // A trace is about what its meta names, one or several methods, in no language.
+  const figure = (holder, source) => {
+    const found = JSON.parse(source.textContent, (key, value) => (typeof value === "string" && key !== "meta" ? translated(holder.closest("figure"), value) : value));
+    found.data.forEach((trace) => { trace.opacity = opacity(trace); });
+    return found;
+  };
   const draw = (holder) => {
     const source = pending.get(holder);
     if (!source || !holder.offsetParent) return;

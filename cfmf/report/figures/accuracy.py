@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from cfmf.methods.registry import of_published
+from cfmf.report.figures.dots import interval
 from cfmf.report.figures.style import (
     BOX,
     DASHES,
-    KIND_INKS,
     PALETTE,
-    SYMBOLS,
     Words,
     at,
     colour,
@@ -41,78 +41,11 @@ def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
             orientation="h",
             marker={"color": colour(method), "symbol": symbol(method), "size": 7},
             name=method,
+            meta=method,
             hovertemplate=f"%{{text}}: {of_error('x')}",
             **BOX,
         )
     drawn.update_xaxes(title_text=words("axis.test_rmse"), **fixed(points["value"]))
-    drawn.update_yaxes(type="category")
-    return drawn
-
-
-def ranking(points: pd.DataFrame, words: Words, control: float | None, margin: float) -> go.Figure:
-    """Test RMSE of every method, best first, by family, with intervals about that of the control.
-
-    `points` has `method label rmse low high`, best first; `low` and `high` are NaN without an
-    interval. Differences within `margin` of the control's RMSE, a line, do not matter in practice.
-    """
-    drawn = figure(90 + 21 * len(points))
-    rows = points.assign(y=range(len(points) - 1, -1, -1), kind=points["method"].map(kind))
-    between = f"[{of_error('customdata[1]')}, {of_error('customdata[2]')}]"
-    hover = f"%{{customdata[0]}}: {of_error('x')} {between}<extra></extra>"
-    for name, ink in KIND_INKS.items():
-        of_kind = rows[rows["kind"] == name]
-        if of_kind.empty:
-            continue
-        ends = interval(of_kind["low"], of_kind["rmse"], of_kind["high"], thickness=1.8, color=ink)
-        style = {"marker": {"color": ink, "symbol": SYMBOLS[name], "size": 9}, "error_x": ends}
-        known = {
-            "name": words(f"series.{name}"),
-            "customdata": of_kind[["method", "low", "high"]].to_numpy().tolist(),
-            "hovertemplate": hover,
-        }
-        plot(drawn, of_kind["rmse"], of_kind["y"], "markers", **style, **known)
-    if control is not None:
-        band = {"fillcolor": "rgba(128,128,128,0.2)", "line_width": 0, "layer": "below"}
-        drawn.add_vrect(x0=control - margin, x1=control + margin, **band)
-        drawn.add_vline(x=control, line={"color": "rgba(128,128,128,0.9)", "width": 1.2})
-    drawn.update_xaxes(title_text=words("axis.test_rmse"), **fixed(rows["rmse"]))
-    labels = {"tickvals": rows["y"].tolist(), "ticktext": rows["label"].tolist()}
-    drawn.update_yaxes(range=[-0.7, len(rows) - 0.3], showgrid=False, **labels)
-    return drawn
-
-
-def interval(
-    low: pd.Series, value: pd.Series, high: pd.Series, **style: object
-) -> dict[str, object]:
-    """Error bars of intervals; none where an end is missing."""
-    above, below = ((high - value).fillna(0), (value - low).fillna(0))
-    ends = {"array": above.tolist(), "arrayminus": below.tolist()}
-    return {"type": "data", "symmetric": False, **ends, **style}
-
-
-def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> go.Figure:
-    """Differences with their intervals, one a line; `effects` has `label effect ci_low ci_high`.
-
-    Left of zero favours the first of the pair. `margin`, if given, is drawn as a band about zero:
-    differences inside it do not matter in practice.
-    """
-    rows = effects.iloc[::-1]
-    drawn = figure(100 + 30 * len(rows), showlegend=False)
-    decided = (rows["ci_high"] < 0) | (rows["ci_low"] > 0)
-    ink = {"color": PALETTE[0]}
-    marks = ["diamond" if clear else "diamond-open" for clear in decided]
-    ends = interval(rows["ci_low"], rows["effect"], rows["ci_high"], thickness=1.8, **ink)
-    between = f"[{of_error('customdata[0]')}, {of_error('customdata[1]')}]"
-    hover = f"%{{y}}: {of_error('x')} {between}<extra></extra>"
-    known = {"customdata": rows[["ci_low", "ci_high"]].to_numpy().tolist(), "hovertemplate": hover}
-    style = {"error_x": ends, "marker": {"size": 9, "symbol": marks, **ink}}
-    plot(drawn, rows["effect"], rows["label"], "markers", **style, **known)
-    if margin:
-        drawn.add_vrect(
-            x0=-margin, x1=margin, fillcolor="rgba(128,128,128,0.2)", line_width=0, layer="below"
-        )
-    drawn.add_vline(x=0, line={"color": "rgba(128,128,128,0.9)", "width": 1.2, "dash": "dot"})
-    drawn.update_xaxes(title_text=words("axis.difference"), **fixed(rows[["ci_low", "ci_high"]]))
     drawn.update_yaxes(type="category")
     return drawn
 
@@ -131,32 +64,49 @@ def foremost(slices: pd.DataFrame, each: int = 2) -> list[str]:
     return [method for method in dict.fromkeys(slices["method"]) if method in found]
 
 
-def by_level(slices: pd.DataFrame, axis_title: str, words: Words) -> go.Figure:
-    """RMSE of every method minus that of the item mean, at the levels of a slice.
+def by_level(
+    points: pd.DataFrame,
+    titles: tuple[str, str],
+    reference: float = 0.0,
+    shown: Sequence[str] | None = None,
+    **axis: object,
+) -> go.Figure:
+    """A line of each method over the levels of a slice.
 
-    `slices` has `method level value low high`, levels in the order to draw; `low` and `high` are
-    the ends of the interval, NaN where there is none. `foremost` are side by side at a level, so
-    that their intervals do not cover each other; the others are thin lines without intervals.
+    Parameters
+    ----------
+    points
+        Columns method, level, value, low and high, levels in the order to draw; low and high are
+        the ends of the interval, NaN where there is none.
+    titles
+        Of the axes.
+    reference
+        Where the dotted line is.
+    shown
+        Methods that are side by side at a level, so that their intervals do not cover each other;
+        the others are thin lines without intervals. By default `foremost`.
+    axis
+        Of the values, as Plotly has it.
     """
     drawn = figure(400)
-    levels = list(dict.fromkeys(slices["level"]))
-    methods = list(dict.fromkeys(slices["method"]))
-    shown, hover = foremost(slices), f"%{{customdata}}: {of_error('y')}"
-    for number, method in enumerate(methods):
-        rows = slices[slices["method"] == method]
+    levels = list(dict.fromkeys(points["level"]))
+    shown = foremost(points) if shown is None else shown
+    hover = "%{customdata}: " + (f"%{{y:{axis['tickformat']}}}" if axis else of_error("y"))
+    for number, method in enumerate(dict.fromkeys(points["method"])):
+        rows = points[points["method"] == method]
         first = method in shown
-        shift = 0.09 * (shown.index(method) - (len(shown) - 1) / 2) if first else 0.0
+        shift = 0.09 * (list(shown).index(method) - (len(shown) - 1) / 2) if first else 0.0
         style = look(method, number, 2, 7) if first else look(method, number, 1, 4)
-        if first:
+        if first and rows["low"].notna().any():
             style["error_y"] = interval(rows["low"], rows["value"], rows["high"], thickness=1.1)
         x = [round(levels.index(level) + shift, 3) for level in rows["level"]]
         known = {"customdata": rows["level"].tolist(), "hovertemplate": hover}
         plot(drawn, x, rows["value"], "lines+markers", **style, name=method, **known)
     drawn.update_xaxes(
-        title_text=axis_title, tickvals=list(range(len(levels))), ticktext=levels, showgrid=False
+        title_text=titles[0], tickvals=list(range(len(levels))), ticktext=levels, showgrid=False
     )
-    drawn.add_hline(0, line={"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5})
-    drawn.update_yaxes(title_text=words("axis.over_item_mean"), **fixed(slices["value"]))
+    drawn.add_hline(reference, line={"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5})
+    drawn.update_yaxes(title_text=titles[1], **(axis or fixed(points["value"])))
     return drawn
 
 
@@ -169,21 +119,41 @@ def pareto(points: pd.DataFrame, words: Words) -> go.Figure:
     front = points[points["frontier"]].sort_values("seconds")
     line = {"color": "rgba(128,128,128,0.8)", "dash": "dot", "shape": "hv", "width": 1.5}
     plot(drawn, front["seconds"], front["rmse"], "lines", line=line)
-    places = list(zip(points["method"], points["seconds"], points["rmse"], strict=True))
-    near = 0.12 * (points["rmse"].max() - points["rmse"].min())
-    for method, seconds, rmse in places:
-        crowded = any(
-            abs(math.log10(x / seconds)) < 0.25 and 0 < y - rmse < near for _, x, y in places
-        )
-        place = "bottom center" if crowded else "top center"
-        marker = {"color": colour(method), "symbol": symbol(method), "size": 11}
-        style = {"marker": marker, "text": [method], "textposition": place, "cliponaxis": False}
-        known = {"name": method, "hovertemplate": f"%{{x:.3g}} s, {of_error('y')}"}
-        plot(drawn, [seconds], [rmse], "markers+text", **style, **known)
+    places = points.assign(x=points["seconds"], y=points["rmse"], wide=np.log10(points["seconds"]))
+    _named(drawn, places, f"%{{x:.3g}} s, {of_error('y')}")
     low, high = points["seconds"].min(), points["seconds"].max()
     drawn.update_xaxes(title_text=words("axis.seconds"), type="log", **ticks(low, high))
     drawn.update_yaxes(title_text=words("axis.test_rmse"), **fixed(points["rmse"]))
     return drawn
+
+
+def popularity(points: pd.DataFrame, words: Words) -> go.Figure:
+    """NDCG against how often the recommended items are rated; `points`: `method popularity ndcg`.
+
+    Popularity is the mean number of training ratings of the recommended items.
+    """
+    drawn = figure(400, showlegend=False)
+    places = points.assign(x=points["popularity"], y=points["ndcg"], wide=points["popularity"])
+    _named(drawn, places, "%{x:.1f}, %{y:.3f}")
+    drawn.update_xaxes(title_text=words("axis.popularity"), rangemode="tozero")
+    drawn.update_yaxes(title_text=words("axis.ndcg"), **fixed(points["ndcg"]))
+    return drawn
+
+
+def _named(drawn: go.Figure, places: pd.DataFrame, hover: str) -> None:
+    """A mark of each method with its name: below it where another mark is close above.
+
+    `places` has `method x y wide`; `wide` is x as the axis shows it.
+    """
+    far, near = (0.12 * (places[axis].max() - places[axis].min()) for axis in ("wide", "y"))
+    for row in places.to_dict("records"):
+        above = places["y"] - row["y"]
+        crowded = ((places["wide"] - row["wide"]).abs() < far) & (above > 0) & (above < near)
+        method, place = row["method"], "bottom center" if crowded.any() else "top center"
+        marker = {"color": colour(method), "symbol": symbol(method), "size": 11}
+        style = {"marker": marker, "text": [method], "textposition": place, "cliponaxis": False}
+        known = {"name": method, "meta": method, "hovertemplate": hover}
+        plot(drawn, [row["x"]], [row["y"]], "markers+text", **style, **known)
 
 
 def growth(points: pd.DataFrame, size_title: str, words: Words) -> go.Figure:
@@ -194,7 +164,8 @@ def growth(points: pd.DataFrame, size_title: str, words: Words) -> go.Figure:
     drawn = figure(420)
     for number, (name, rows) in enumerate(points.groupby("method", sort=False)):
         method, rows = str(name), rows.sort_values("size")
-        style, group = look(method, number, width=1.2), {"legendgroup": method}
+        style = look(method, number, width=1.2)
+        group = {"legendgroup": method, "meta": method}
         mark = {"symbol": symbol(method), "size": 7, "color": colour(method)}
         known = {"name": method, "hovertemplate": "%{x}: %{y:.3g} s"}
         plot(drawn, rows["size"], rows["seconds"], "markers", marker=mark, **group, **known)

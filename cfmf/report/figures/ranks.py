@@ -61,11 +61,12 @@ def _leaders(drawn: go.Figure, rows: pd.DataFrame, depth: float) -> None:
         low = -depth - (place if left else len(rows) - 1 - place) - 0.6
         side = 0.8 if left else len(rows) + 0.2
         grey = {"color": "rgba(128,128,128,0.9)", "width": 1}
-        plot(drawn, [rank, rank, side], [0, low, low], "lines", line=grey)
+        about = {"meta": method, "name": method}
+        plot(drawn, [rank, rank, side], [0, low, low], "lines", line=grey, **about)
         text = f"{method} {rank:.2f}" if left else f"{rank:.2f} {method}"
         _letters(drawn, side, low, text, "middle left" if left else "middle right")
         mark = {"size": 9, "color": colour(method), "symbol": symbol(method)}
-        plot(drawn, [rank], [0], "markers", marker=mark, name=method, hovertemplate="%{x:.2f}")
+        plot(drawn, [rank], [0], "markers", marker=mark, hovertemplate="%{x:.2f}", **about)
 
 
 def _letters(drawn: go.Figure, x: float, y: float, text: str, place: str) -> None:

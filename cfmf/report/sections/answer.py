@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.figures import accuracy as figures
+from cfmf.report.figures import dots
 from cfmf.report.page import Badges, Block, Facts, Plot, Text, plotted
 from cfmf.report.sections import citing
 from cfmf.report.sections.cold_start import levels_of
@@ -151,7 +151,7 @@ def _figure(study: Study, table: pd.DataFrame, pairs: pd.DataFrame, words: Catal
         method if math.isnan(seconds) else f"{method} · {shown(seconds, 'seconds')}"
         for method, seconds in zip(table["method"], table["seconds"], strict=True)
     ]
-    drawn = figures.ranking(points, words.plain, level, margin(study) or 0.0)
+    drawn = dots.ranking(points, words.plain, level, margin(study) or 0.0)
     plot = plotted(words, "answer", "answer.figure", drawn)
     if level is None or pairs.empty:
         return plot

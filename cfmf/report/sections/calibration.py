@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+import plotly.graph_objects as go
 from markupsafe import Markup
 
 from cfmf.report import ASSETS
-from cfmf.report.page import Block, Collapsed, Column, Note, Table, Text, tabulated
+from cfmf.report.figures import dots
+from cfmf.report.page import Block, Collapsed, Column, Note, Table, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.statistics.names import POPULATIONS
 
@@ -32,6 +34,8 @@ def blocks(words: Catalogue) -> list[Block]:
     rows = shares()
     of_tests, together = rows["kind"] == "omnibus", rows.loc[rows["kind"] == "family", "own"]
     contrasts = rows[rows["first"].notna()]
+    named = {side: words.terms("compared", contrasts[side]) for side in ("first", "second")}
+    contrasts = contrasts.assign(**named)
     users = contrasts.loc[contrasts["redrawn"] == "new_users", "coverage_new_ratings"]
     equivalence = max(row[f"equivalence_{row['redrawn']}"] for row in contrasts.to_dict("records"))
     ratings, new_users, both = 1 - rows.loc[of_tests, "coverage_new_ratings"]
@@ -50,6 +54,7 @@ def blocks(words: Catalogue) -> list[Block]:
     parts: list[Block] = [
         Text(told),
         *(Note("hint", one) for one in _populations(contrasts, words)),
+        plotted(words, "coverage", "calibration.figure", _figure(contrasts, words)),
         _table(contrasts, title, words),
     ]
     return [Collapsed(words("calibration.heading"), parts)]
@@ -73,6 +78,18 @@ def _populations(contrasts: pd.DataFrame, words: Catalogue) -> list[Markup]:
             )
         )
     return found
+
+
+def _figure(rows: pd.DataFrame, words: Catalogue) -> go.Figure:
+    """The coverage of the interval for what was redrawn, a line for each contrast."""
+    points = pd.DataFrame(
+        {
+            "series": words.terms("population", rows["redrawn"]),
+            "label": rows["first"] + " − " + rows["second"],
+            "value": rows["own"],
+        }
+    )
+    return dots.coverage(points, words.plain("column.coverage"), NOMINAL)
 
 
 def _table(rows: pd.DataFrame, title: Markup, words: Catalogue) -> Table:

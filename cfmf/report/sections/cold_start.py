@@ -37,6 +37,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
             found.append(Collapsed(words("cold-start.far"), apart))
         title = words("cold-start.intervals_table")
         found.append(Collapsed(title, [_intervals("intervals", title, pooled, words)]))
+    slices = slices[slices["metric"] == "rmse"]
     if len(slices):
         found.append(Collapsed(words("cold-start.table"), [_table(slices, words)]))
     return [Text(words("cold-start.text")), *found] if found else []
@@ -119,7 +120,7 @@ def _as_published(name: str, rows: pd.DataFrame, words: Catalogue) -> Plot:
         f"published-{_slug(name)}",
         words("cold-start.far_title", what=what),
         words("cold-start.far_caption"),
-        figures.by_level(shown, what.striptags(), words.plain),
+        figures.by_level(shown, _titles(what.striptags(), words)),
     )
 
 
@@ -140,7 +141,7 @@ def _plot(name: str, pooled: pd.DataFrame, words: Catalogue) -> Plot:
         f"slice-{_slug(name)}",
         words("cold-start.slice_title", what=what),
         _drawn(caption, rows, words),
-        figures.by_level(_labelled(on_one_scale(rows), words), what.striptags(), words.plain),
+        figures.by_level(_labelled(on_one_scale(rows), words), _titles(what.striptags(), words)),
     )
 
 
@@ -154,6 +155,11 @@ def _labelled(rows: pd.DataFrame, words: Catalogue) -> pd.DataFrame:
     """Rows whose levels say how many users they have."""
     levels = zip(words.terms("group", rows["level"]), rows["users"], strict=True)
     return rows.assign(level=[f"{level} (n {users:,})" for level, users in levels])
+
+
+def _titles(axis: str, words: Catalogue) -> tuple[str, str]:
+    """Of the axes of an error minus that of the item mean."""
+    return axis, words.plain("axis.over_item_mean")
 
 
 def _slices(rows: pd.DataFrame, words: Catalogue) -> list[str]:
@@ -198,7 +204,7 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
                 words("cold-start.trimmed_title"),
                 _drawn(caption, over, words),
                 figures.by_level(
-                    _labelled(on_one_scale(over), words), words.plain("axis.left"), words.plain
+                    _labelled(on_one_scale(over), words), _titles(words.plain("axis.left"), words)
                 ),
             )
         )

@@ -9,6 +9,7 @@ from cfmf.methods.registry import is_blend
 from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
+from cfmf.report.figures import dots
 from cfmf.report.figures.ranks import critical_difference
 from cfmf.report.page import Block, Collapsed, Column, Note, Plot, Table, Text, plotted, tabulated
 from cfmf.report.sections.summary import informed
@@ -65,13 +66,15 @@ def _forest(study: Study, words: Catalogue) -> list[Block]:
     caption: Markup = words("comparison.forest_caption")
     if size:
         caption += " " + words("comparison.forest_margin", margin=number(size, "rmse"))
+    rows["methods"] = rows[["group_a", "group_b"]].values.tolist()
     for side in ("group_a", "group_b"):
         rows[side] = words.terms("group", rows[side])
     rows["label"] = rows["group_a"] + " − " + rows["group_b"]
     rows["verdict"] = words.terms("verdict", rows["verdict"])
     columns = "group_a=first group_b=second effect=difference"
     columns += " ci_low=low:signed ci_high=high:signed p_adj verdict"
-    drawn = figures.forest(rows, words.plain, size)
+    names = {"effect": "value", "ci_low": "low", "ci_high": "high"}
+    drawn = dots.forest(rows.rename(columns=names), words.plain, size)
     title = words("comparison.forest_table")
     return [
         Plot("forest", words("comparison.forest_title"), caption, drawn),
@@ -132,4 +135,11 @@ def _ranking(study: Study, words: Catalogue) -> list[Block]:
         candidates=words.otherwise(f"slice.{table['slice'].iloc[0]}", table["slice"].iloc[0]),
         top=top,
     )
-    return [Collapsed(title, [Text(text), tabulated(words, "ranking", title, rows, *columns)])]
+    drawn = figures.popularity(rows, words.plain)
+    caption = words("comparison.popularity_caption", top=top)
+    parts: list[Block] = [
+        Text(text),
+        tabulated(words, "ranking", title, rows, *columns),
+        Plot("popularity", words("comparison.popularity_title"), caption, drawn),
+    ]
+    return [Collapsed(title, parts)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Collapsed, Text, tabulated
-from cfmf.report.strings import Catalogue, number
+from cfmf.report.figures import dots
+from cfmf.report.page import Block, Collapsed, Text, plotted, tabulated
+from cfmf.report.strings import Catalogue, code, number
 
 GROUPS = ("group_a", "group_b")
 
@@ -20,4 +21,13 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     title = words("each-user.title")
     level = number(float(rows["ci_level"].iloc[0]), "percent")
     table = tabulated(words, "user-differences", title, shown, columns)
-    return [Collapsed(title, [Text(words("each-user.text", level=level)), table])]
+    known = rows.dropna(subset=["share_better"]).sort_values("share_better", ascending=False)
+    names = {"share_better": "value", "ci_low": "low", "ci_high": "high", "group_a": "label"}
+    points = known.rename(columns=names).assign(methods=known["group_a"])
+    parts: list[Block] = [Text(words("each-user.text", level=level)), table]
+    if len(points):
+        drawn = dots.shares(points, words.plain("axis.share_of_users"))
+        control = code(str(known["group_b"].iloc[0]))
+        values = {"level": level, "control": control}
+        parts.insert(1, plotted(words, "user-shares", "each-user.figure", drawn, **values))
+    return [Collapsed(title, parts)]

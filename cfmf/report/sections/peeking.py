@@ -7,7 +7,8 @@ import pandas as pd
 from cfmf.data.splits import size_ratio
 from cfmf.report import numbers
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Collapsed, Text, tabulated
+from cfmf.report.figures import dots
+from cfmf.report.page import Block, Collapsed, Text, plotted, tabulated
 from cfmf.report.strings import Catalogue, amounts, code
 from cfmf.statistics.intervals import of_folds
 from cfmf.tables import where
@@ -29,6 +30,10 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         Text(words("factorization.peeking_text", method=code(first["method"]), **values)),
         tabulated(words, "peeking", title, table, columns),
     ]
+    if table["low"].notna().any():
+        points = table.rename(columns={"method": "label", "price": "value"})
+        drawn = dots.prices(points.assign(methods=table["method"]), words.plain("column.price"))
+        parts.append(plotted(words, "peeking", "factorization.peeking_figure", drawn))
     return [Collapsed(words("factorization.peeking_heading"), parts)]
 
 

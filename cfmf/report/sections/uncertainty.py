@@ -1,4 +1,4 @@
-"""The intervals of predictions: how often they hold the rating, and how wide they are."""
+"""How far predictions are off: intervals and how often they hold the rating, and mean errors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from markupsafe import Markup
 
 from cfmf.evaluation.conformal import COVERAGE
 from cfmf.evaluation.prediction_coverage import ALL, BY_HISTORY, ONE
+from cfmf.methods.registry import of_published
 from cfmf.report.context import Study
-from cfmf.report.page import Block, Collapsed, Column, Table, Text, tabulated
+from cfmf.report.figures.accuracy import by_level
+from cfmf.report.page import Block, Collapsed, Column, Plot, Table, Text, plotted, tabulated
+from cfmf.report.sections import bias
 from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.tables import where
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
-    """Coverage overall and by history; with one radius for all, collapsed."""
+    """Coverage overall and by history; with one radius for all, and bias, collapsed."""
+    return [*_intervals(study, words), *bias.blocks(study, words)]
+
+
+def _intervals(study: Study, words: Catalogue) -> list[Block]:
     rows = where(study.table("prediction_intervals"), fold=ALL)
     if rows.empty:
         return []
@@ -27,13 +34,42 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     )
     titles = {radii: words(f"uncertainty.{radii}") for radii in (BY_HISTORY, ONE)}
     shown, other = (_table(where(rows, radii=one), one, titles[one], words) for one in titles)
-    return [Text(text), shown, Collapsed(titles[ONE], [other])]
+    found: list[Block] = [Text(text), shown]
+    by_group = rows[rows["level"] != ALL]
+    if len(by_group):
+        found.append(Collapsed(words("uncertainty.figure_title"), [_figure(by_group, words)]))
+    return [*found, Collapsed(titles[ONE], [other])]
+
+
+def _figure(rows: pd.DataFrame, words: Catalogue) -> Plot:
+    """Coverage by history, with the radii of the groups."""
+    rows = where(rows, radii=BY_HISTORY)
+    order = sorted(set(rows["level"]), key=_first)
+    points = rows.assign(
+        value=rows["coverage"],
+        low=float("nan"),
+        high=float("nan"),
+        place=rows["level"].map(order.index),
+    )
+    points = points[(points["n"] >= bias.ENOUGH) & ~points["method"].map(of_published)]
+    points = points.sort_values("place", kind="stable")
+    points["level"] = bias.counted(points, words)
+    titles = words.plain("slice.user_ratings"), words.plain("column.coverage")
+    every = list(dict.fromkeys(points["method"]))
+    drawn = by_level(points, titles, COVERAGE, every, tickformat=".1%")
+    nominal = number(COVERAGE, "percent")
+    return plotted(words, "interval-coverage", "uncertainty.figure", drawn, nominal=nominal)
+
+
+def _first(level: str) -> int:
+    """The lowest count of a level."""
+    return int(level.rstrip("+").split("-")[0])
 
 
 def _table(rows: pd.DataFrame, name: str, title: Markup, words: Catalogue) -> Table:
     """A row for each method, the narrowest intervals first; a column for each group of users."""
     levels = [level for level in dict.fromkeys(rows["level"]) if level != ALL]
-    levels.sort(key=lambda level: int(level.rstrip("+").split("-")[0]))
+    levels.sort(key=_first)
     wide = rows.pivot(index="method", columns="level", values="coverage")
     widths = where(rows, level=ALL).set_index("method")["width"]
     shown = wide.assign(width=widths).sort_values("width").reset_index()

@@ -253,6 +253,18 @@ def _slices(home: Path, rng: np.random.Generator) -> None:
         for metric in ("rmse", "mae")
         for value in [LEVEL[method] + 0.1 / (place + 1) + rng.normal(0, 0.01)]
     ]
+    slices = {
+        "rating": "12345",
+        "prediction": ["1.2", "3", "4.8"],
+        "item_ratings": ["0", "1-9"],
+        "user_ratings": ["1-9", "100+"],
+    }
+    rows += [
+        [DATASET, fold, method, name, level, 50, "bias", round(1 - place / 2, 2)]
+        for fold, method in itertools.product(FOLDS, LEVEL)
+        for name, levels in slices.items()
+        for place, level in enumerate(levels)
+    ]
     write_table(
         home / "evaluation/slices.tsv", pd.DataFrame(rows, columns=COLUMNS["slices"]), "slices"
     )

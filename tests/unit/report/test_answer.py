@@ -70,8 +70,7 @@ def test_intervals_are_those_of_the_tests_about_the_control(study):
         widths = (rows["ci_high"] - rows["ci_low"]).dropna()
         assert widths.min() - 1e-9 <= pair["high"] - pair["low"] <= widths.max() + 1e-9
     plot = block(study, Plot)
-    shown = [name for trace in plot.figure.data for name, *_ in trace.customdata]
-    assert set(shown) == set(study.tables["selected"]["method"])
+    assert {trace.meta for trace in plot.figure.data} == set(study.tables["selected"]["method"])
 
 
 def test_facts_name_the_best_single_method(study):

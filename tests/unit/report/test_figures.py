@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ import pytest
 
 from cfmf.methods import registry
 from cfmf.published.reporting import drawings
-from cfmf.report.figures import accuracy, curves, distributions, ranks
+from cfmf.report.figures import accuracy, curves, distributions, dots, ranks
 from cfmf.report.figures.static import to_svg
 from cfmf.report.figures.style import (
     GREY,
+    KIND_INKS,
     KINDS,
     ON_BAR,
     PALETTE,
@@ -24,6 +26,7 @@ from cfmf.report.figures.style import (
     thinned,
 )
 
+INKS = list(KIND_INKS.values())
 RNG = np.random.default_rng(3)
 K = ["1", "4", "16"]
 
@@ -48,6 +51,15 @@ def history():
     )
 
 
+DIFFERENCES = pd.DataFrame(
+    {
+        "label": ["a - b", "c - b"],
+        "value": [-0.1, 0.0],
+        "low": [-0.2, -0.1],
+        "high": [-0.05, 0.1],
+        "methods": [["a", "b"], ["c", "b"]],
+    }
+)
 FIGURES = {
     "ratings": distributions.rating_distribution(
         pd.DataFrame({"rating": [1.0, 2.5], "count": [3, 1]}), words
@@ -87,17 +99,43 @@ FIGURES = {
         ),
         words,
     ),
-    "forest": accuracy.forest(
+    "forest": dots.forest(DIFFERENCES, words, 0.02),
+    "shares": dots.shares(
         pd.DataFrame(
             {
-                "label": ["a - b", "c - b"],
-                "effect": [-0.1, 0.0],
-                "ci_low": [-0.2, -0.1],
-                "ci_high": [-0.05, 0.1],
+                "label": ["a", "b"],
+                "value": [0.7, 0.52],
+                "low": [0.6, 0.45],
+                "high": [0.8, 0.59],
+                "methods": ["a", "b"],
+            }
+        ),
+        "users",
+    ),
+    "prices": dots.prices(DIFFERENCES, "price"),
+    "coverage": dots.coverage(
+        pd.DataFrame(
+            {"series": ["s", "s", "t"], "label": ["a", "b", "a"], "value": [0.9, 0.95, 0.96]}
+        ),
+        "coverage",
+        (0.93, 0.97),
+    ),
+    "ranking": dots.ranking(
+        pd.DataFrame(
+            {
+                "method": ["mf", "als", "item-knn"],
+                "label": ["mf", "als", "item-knn"],
+                "rmse": [0.9, 0.91, 0.92],
+                "low": [0.89, 0.9, None],
+                "high": [0.91, 0.92, None],
             }
         ),
         words,
-        0.02,
+        0.92,
+        0.01,
+    ),
+    "popularity": accuracy.popularity(
+        pd.DataFrame({"method": ["a", "b"], "popularity": [100.0, 10], "ndcg": [0.1, 0.2]}), words
     ),
     "levels": accuracy.by_level(
         pd.DataFrame(
@@ -109,8 +147,7 @@ FIGURES = {
                 "high": [1.2, None],
             }
         ),
-        "ratings",
-        words,
+        ("ratings", "error"),
     ),
     "pareto": accuracy.pareto(
         pd.DataFrame(
@@ -251,11 +288,29 @@ def test_share_of_users_with_at_least_so_many_ratings():
     assert dict(zip(items.x, items.y, strict=True)) == {3: 1.0}
 
 
-def test_forest_marks_intervals_that_leave_zero_out():
-    marks = dict(
-        zip(FIGURES["forest"].data[0].y, FIGURES["forest"].data[0].marker.symbol, strict=True)
-    )
-    assert marks == {"a - b": "diamond", "c - b": "diamond-open"}
+@pytest.mark.parametrize(
+    ("name", "ties"), [("forest", ["c - b"]), ("prices", ["c - b"]), ("shares", ["b"])]
+)
+def test_ties_are_grey_and_open(name, ties):
+    drawn = FIGURES[name]
+    labels = dict(zip(drawn.layout.yaxis.tickvals, drawn.layout.yaxis.ticktext, strict=True))
+    looks = {labels[trace.y[0]]: trace.marker for trace in drawn.data}
+    assert [label for label, mark in looks.items() if mark.color == GREY] == ties
+    assert [label for label, mark in looks.items() if mark.symbol == "diamond-open"] == ties
+
+
+def test_families_of_the_ranking_are_in_the_legend_once():
+    shown = [trace.name for trace in FIGURES["ranking"].data if trace.showlegend]
+    assert shown == ["<series.factorization>", "<series.neighbours>"]
+
+
+@pytest.mark.parametrize("name", ["by-fold", "levels", "pareto", "growth", "by-k", "ranks"])
+def test_what_is_about_a_method_says_so(name):
+    """So that a reader can highlight it; see the page's script."""
+    drawn = FIGURES[name]
+    about = {trace.meta for trace in drawn.data if trace.meta}
+    names = {trace.name for trace in drawn.data if trace.name}
+    assert about == names
 
 
 def test_bars_join_the_longest_runs_within_the_critical_difference():
@@ -300,6 +355,46 @@ def contrast(ink, paper):
     """Of WCAG 2.2, by its own formula."""
     light, dark = sorted([luminance(ink), luminance(paper)], reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+SEEN_WITHOUT = {
+    "red": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "green": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "nothing": np.eye(3),
+}
+"""How linear RGB is seen without a kind of cone (Machado, Oliveira & Fernandes 2009, table 1)."""
+
+
+def oklab(linear):
+    """Ottosson 2020, *A perceptual color space for image processing*."""
+    cones = [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+    axes = [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+    return np.cbrt(linear @ np.transpose(cones)) @ np.transpose(axes)
+
+
+@pytest.mark.parametrize(("cones", "least"), [("nothing", 0.13), ("green", 0.09), ("red", 0.09)])
+def test_colours_of_families_are_told_apart(cones, least):
+    channels = np.array([[int(ink[at : at + 2], 16) for at in (1, 3, 5)] for ink in INKS]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    seen = oklab(np.clip(linear @ np.transpose(SEEN_WITHOUT[cones]), 0, 1))
+    apart = [np.linalg.norm(one - other) for one, other in combinations(seen, 2)]
+    assert min(apart) >= least
 
 
 @pytest.mark.parametrize("paper", ["#ffffff", "#14181d"])
@@ -361,7 +456,7 @@ def test_the_ranking_draws_a_method_of_every_kind():
     methods = ["baseline", "user-knn", "mf", "blend-both", "theirs"]
     points = pd.DataFrame({"method": methods, "label": methods, "rmse": np.arange(5) / 10 + 0.5})
     try:
-        drawn = accuracy.ranking(points.assign(low=np.nan, high=np.nan), words, None, 0.01)
+        drawn = dots.ranking(points.assign(low=np.nan, high=np.nan), words, None, 0.01)
     finally:
         registry.register_predictions({})
     assert len(drawn.data) == len(KINDS) == len(methods)

@@ -2,18 +2,24 @@
 
 from dataclasses import replace
 
-from cfmf.report.page import Collapsed, Table
-from cfmf.report.sections import uncertainty
+import pandas as pd
+
+from cfmf.methods.registry import of_published
+from cfmf.report.page import Collapsed, Table, plots
+from cfmf.report.sections import bias, uncertainty
 from cfmf.report.strings import Catalogue
 
 WORDS = Catalogue("en")
 
 
 def test_section_has_coverage_of_every_method_and_group(study):
-    text, table, other = uncertainty.blocks(study, WORDS)
+    text, table, by_group, other, _ = uncertainty.blocks(study, WORDS)
     assert isinstance(table, Table)
     assert isinstance(other, Collapsed)
     rows = study.table("prediction_intervals")
+    [plot] = plots([by_group])
+    named = {method for method in rows["method"] if not of_published(method)}
+    assert {trace.name for trace in plot.figure.data} == named
     assert len(table.rows) == rows["method"].nunique()
     assert [column.key for column in table.columns] == [
         "method", "width", "all", "1-9", "20-49", "500+",
@@ -23,4 +29,29 @@ def test_section_has_coverage_of_every_method_and_group(study):
 
 def test_a_study_without_intervals_has_no_section(study):
     extra = {name: one for name, one in study.extra.items() if name != "prediction_intervals"}
-    assert uncertainty.blocks(replace(study, extra=extra), WORDS) == []
+    tables = {name: one for name, one in study.tables.items() if name != "slices"}
+    assert uncertainty.blocks(replace(study, extra=extra, tables=tables), WORDS) == []
+
+
+def test_bias_is_a_mean_over_the_ratings_of_all_folds():
+    rows = pd.DataFrame(
+        {
+            "method": "mf",
+            "slice": "rating",
+            "level": ["-9", "-9", "1", "10"],
+            "n": [10, 30, 40, 29],
+            "value": [1.0, 2.0, 0.5, 3.0],
+        }
+    )
+    found = bias.over_folds(rows, "rating")
+    assert found[["level", "value", "n"]].values.tolist() == [["-9", 1.75, 40], ["1", 0.5, 40]]
+
+
+def test_bias_has_a_figure_for_each_slice(study):
+    [collapsed] = bias.blocks(study, WORDS)
+    drawn = plots([collapsed])
+    assert [plot.name for plot in drawn] == [
+        "bias-rating", "bias-prediction", "bias-item-ratings", "bias-user-ratings",
+    ]  # fmt: skip
+    first = [plot.figure.layout.xaxis.ticktext[0] for plot in drawn[:2]]
+    assert first == ["1 (n 250)", "1.2"]

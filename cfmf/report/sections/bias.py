@@ -1,0 +1,75 @@
+"""Where predictions are too high or too low, on average."""
+
+from __future__ import annotations
+
+import pandas as pd
+from markupsafe import Markup
+
+from cfmf.evaluation.bias import PREDICTION, RATING
+from cfmf.methods.registry import is_blend, of_published
+from cfmf.report import numbers
+from cfmf.report.context import Study
+from cfmf.report.figures import accuracy as figures
+from cfmf.report.page import Block, Collapsed, Plot, Text, plotted
+from cfmf.report.strings import Catalogue, amounts, code
+from cfmf.tables import where
+
+SLICES = (RATING, PREDICTION, "item_ratings", "user_ratings")
+ENOUGH = 30
+"""Fewest test ratings of a level that is drawn."""
+
+
+def blocks(study: Study, words: Catalogue) -> list[Block]:
+    """A figure for each slice, collapsed; nothing where no bias was measured."""
+    rows = where(study.table("slices"), metric="bias")
+    rows = rows[~rows["method"].map(of_published)]
+    if rows.empty:
+        return []
+    title = words("bias.title")
+    levels = {name: over_folds(rows, name) for name in SLICES}
+    plots = [_figure(study, of, name, words) for name, of in levels.items() if len(of)]
+    return [Collapsed(title, [Text(_found(study, rows, words)), *plots])]
+
+
+def over_folds(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The bias of one slice on the test ratings of all folds together.
+
+    Columns method, level, n, value, low and high (NaN), levels in the order of their numbers;
+    levels of fewer than `ENOUGH` ratings are left out.
+    """
+    rows = where(rows, slice=name)
+    rows = rows.assign(total=rows["value"] * rows["n"], level=rows["level"].astype(str))
+    sums = rows.groupby(["method", "level"], sort=False)[["total", "n"]].sum().reset_index()
+    sums = sums[sums["n"] >= ENOUGH]
+    place = sums["level"].str.extract(r"(-?\d+(?:\.\d+)?)")[0].astype(float)
+    sums = sums.assign(value=sums["total"] / sums["n"], place=place, low=float("nan"))
+    ordered = sums.assign(high=float("nan")).sort_values("place", kind="stable")
+    return ordered.drop(columns=["total", "place"]).reset_index(drop=True)
+
+
+def counted(rows: pd.DataFrame, words: Catalogue) -> list[str]:
+    """Levels with their number of test ratings, the largest of any method."""
+    most = rows.groupby("level")["n"].max()
+    names = dict(zip(rows["level"], words.terms("group", rows["level"]), strict=True))
+    return [f"{names[level]} (n {most[level]:,})" for level in rows["level"]]
+
+
+def _found(study: Study, rows: pd.DataFrame, words: Catalogue) -> Markup:
+    """What the best method does at both ends of the scale."""
+    best = str(numbers.best_single(numbers.summary(study))["method"])
+    own = where(over_folds(rows, RATING), method=best)
+    if own.empty:
+        return words("bias.text")
+    ends = {"lowest": own["value"].iloc[0], "highest": own["value"].iloc[-1]}
+    return words("bias.text_best", method=code(best), **amounts("signed", **ends))
+
+
+def _figure(study: Study, points: pd.DataFrame, name: str, words: Catalogue) -> Plot:
+    """The two best of each family as thick lines, the others thin; of predictions, no counts."""
+    order = numbers.summary(study).rename(columns={"rmse": "value"})
+    shown = figures.foremost(order[["method", "value"]][~order["method"].map(is_blend)])
+    if name != PREDICTION:
+        points = points.assign(level=counted(points, words))
+    titles = words.plain(f"slice.{name}"), words.plain("axis.bias")
+    drawn = figures.by_level(points, titles, 0.0, shown)
+    return plotted(words, f"bias-{name.replace('_', '-')}", f"bias.{name}", drawn)
