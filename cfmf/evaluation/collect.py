@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cfmf.evaluation.bias import bias_rows
 from cfmf.evaluation.bootstrap import LevelSums, Resampling, error_rows, level_sums, user_rows
 from cfmf.evaluation.item_mean import (
     item_means,
@@ -20,8 +19,9 @@ from cfmf.evaluation.item_mean import (
     simultaneous,
     wide_enough,
 )
+from cfmf.evaluation.mean_errors import bias_rows
 from cfmf.metrics import errors, user_errors
-from cfmf.tables import COLUMNS
+from cfmf.tables import COLUMNS, where
 
 SLICES = {
     "user_ratings": (0, 1, 10, 20, 50, 100, 200, 500),
@@ -75,7 +75,7 @@ class Details(NamedTuple):
     slices
         `slices` table: RMSE and MAE by the number of the user's and of the item's ratings in
         train, and by date; the squared error is averaged over seeds before the root is taken. And
-        the bias, also by rating and by prediction (`cfmf.evaluation.bias`).
+        the bias, also by rating and by prediction (`cfmf.evaluation.mean_errors`).
     intervals
         `intervals` table: the same over the test ratings of all folds together (fold `all`), with
         intervals from resampling users, levels of histories with few users merged; the RMSE minus
@@ -107,7 +107,7 @@ def details(
         A `selection` table.
     predictions
         Called with a method, k and reg; returns a frame of fold, seed and prediction, the rows of
-        a fold and seed in the CSR order of the fold's test matrix.
+        a fold and seed in the CSR order of the test matrix.
     matrices
         Called with a fold; returns its train and test matrices, users × items.
     scale
@@ -120,26 +120,22 @@ def details(
     ValueError
         If a method has no predictions for a fold, or not one for each rating of its test matrix.
     """
-    slices, users, of_mean = [], [], Totals()
+    slices, users, of_mean, names = [], [], Totals(), dict[str, list[str]]()
     totals: defaultdict[str, Totals] = defaultdict(dict)
-    names: dict[str, list[str]] = {}
     for fold, methods in chosen.groupby("fold", sort=False):
         train, test = matrices(str(fold))
         levels = slice_levels(train, test, periods(str(fold)))
         names |= {name: bins for name, (_, bins) in levels.items()}
-        means = [item_means(train)[test.indices].astype(np.float32)]
-        _add(of_mean, _sums(means, test, levels))
+        _add(of_mean, _sums([item_means(train)[test.indices].astype("f4")], test, levels))
         for row in methods.to_dict("records"):
-            method = str(row["method"])
-            frame = predictions(method, str(row["k"]), str(row["reg"]))
-            seeds = by_seed(frame[frame["fold"] == fold], test, f"{method} in fold {fold}")
+            method, k, reg = (str(row[name]) for name in ("method", "k", "reg"))
+            predicted = where(predictions(method, k, reg), fold=fold)
+            seeds = by_seed(predicted, test, f"{method} in fold {fold}")
             keys = {"dataset": row["dataset"], "fold": fold, "method": method}
             users.append(_user_means(seeds, test).assign(**keys))
-            found = _sums(seeds, test, levels)
+            found, bias = _sums(seeds, test, levels), bias_rows(seeds, test, levels, scale)
             _add(totals[method], found)
-            for name, sums in found.items():
-                slices.append(_slices(sums, names[name]).assign(**keys, slice=name))
-            slices.append(bias_rows(seeds, test, levels, scale).assign(**keys))
+            slices += [one.assign(**keys) for one in (_slices(found, names), bias)]
     return Details(
         pd.concat(slices, ignore_index=True)[COLUMNS["slices"]],
         _intervals(totals, of_mean, names, resampling, str(chosen["dataset"].iloc[0])),
@@ -279,21 +275,19 @@ def _sums(seeds: list[NDArray[np.float32]], test: sparse.csr_array, levels: Leve
     }
 
 
-def _slices(sums: LevelSums, bins: list[str]) -> pd.DataFrame:
-    """Columns level, n, metric and value of one fold's slice."""
-    n, squared, absolute = (part.sum(axis=0) for part in (sums.n, sums.squared, sums.absolute))
-    held = np.flatnonzero(n)
-    values = {"rmse": np.sqrt(squared[held] / n[held]), "mae": absolute[held] / n[held]}
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "level": [bins[place] for place in held],
-                    "n": n[held].astype(np.int64),
-                    "metric": metric,
-                    "value": found,
-                }
-            )
-            for metric, found in values.items()
+def _slices(totals: Totals, names: Mapping[str, list[str]]) -> pd.DataFrame:
+    """Columns slice, level, n, metric and value of one fold."""
+    rows = []
+    for name, sums in totals.items():
+        n, squared, absolute = (part.sum(axis=0) for part in (sums.n, sums.squared, sums.absolute))
+        held = np.flatnonzero(n)
+        values = {"rmse": np.sqrt(squared[held] / n[held]), "mae": absolute[held] / n[held]}
+        shared = {
+            "slice": name,
+            "level": [names[name][place] for place in held],
+            "n": n[held].astype(np.int64),
+        }
+        rows += [
+            pd.DataFrame({**shared, "metric": metric, "value": values[metric]}) for metric in values
         ]
-    )
+    return pd.concat(rows, ignore_index=True)

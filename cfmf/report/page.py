@@ -19,7 +19,7 @@ KINDS = {
         "count": "axis.epoch best_k better_folds blocks complete count data.items data.users folds"
         " jobs k largest largest_k model_numbers n number row rows_kept rows_read rows_refused runs"
         " runs_all seed smallest stopped stored test_ratings trial trials trials_fold users",
-        "rmse": "best_rmse high largest_fold largest_rmse least_fold low mean"
+        "rmse": "best_rmse high largest_rmse low mean"
         " published_value rmse sd test_rmse true_rmse validation_rmse",
         "signed": "best_gap difference largest_gap rise",
         "seconds": "budget compile_seconds epoch_seconds epoch_seconds_max epoch_seconds_min"
@@ -162,6 +162,19 @@ class Badges:
 
 
 @dataclass(frozen=True)
+class Linked:
+    """A table of `rows` rows that is a page of its own: its title and where it is.
+
+    `category` is where Snakemake's report has it.
+    """
+
+    title: Markup
+    rows: Markup
+    address: str
+    category: str
+
+
+@dataclass(frozen=True)
 class Heading:
     """A heading inside a section."""
 
@@ -177,7 +190,9 @@ class Collapsed:
     name: str = ""
 
 
-Block = Table | Plot | Text | Note | Points | Answers | Facts | Badges | Heading | Collapsed
+Block = (
+    Table | Plot | Text | Note | Points | Answers | Facts | Badges | Linked | Heading | Collapsed
+)
 
 
 @dataclass(frozen=True)

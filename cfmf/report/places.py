@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
+
+from cfmf.report.page import Linked
+from cfmf.report.strings import Catalogue, number
 
 START, EVALUATION, COST, EXPLANATIONS, DATA, TUNING, TESTS, PUBLISHED = CATEGORIES = [
     *("1 Start here", "2 Evaluation", "3 Cost", "4 Explanations"),
@@ -53,6 +57,19 @@ SECTIONS = {
     "literature": EVALUATION,
 }
 """Category of the figures of each section; those of other sections are of the published study."""
+
+
+FOLDER = "report"
+"""Where `attachment` puts pages and figures, beside the report."""
+
+
+def linked(key: str, rows: int, words: Catalogue) -> Linked:
+    """A link to the page of one of `TABLES`, instead of its rows."""
+    category = TABLES[key][0]
+    # Names of files are in English.
+    title = Catalogue("en")(f"attached.{key}.title").striptags()
+    address = quote(attachment(Path(FOLDER), category, title, ".html").as_posix())
+    return Linked(words(f"attached.{key}.title"), number(rows, "count"), address, category)
 
 
 def attachment(folder: Path, category: str, content: str, suffix: str) -> Path:

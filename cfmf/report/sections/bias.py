@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
-from cfmf.evaluation.bias import PREDICTION, RATING
+from cfmf.evaluation.mean_errors import PREDICTION, RATING
 from cfmf.methods.registry import is_blend, of_published
 from cfmf.report import numbers
 from cfmf.report.context import Study

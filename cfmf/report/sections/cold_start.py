@@ -12,6 +12,7 @@ from cfmf.methods.registry import is_blend, of_published
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Collapsed, Column, Plot, Table, Text, tabulated
+from cfmf.report.places import linked
 from cfmf.report.strings import Catalogue, amounts, code, number
 from cfmf.tables import where
 
@@ -35,27 +36,11 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
         apart = [_as_published(name, pooled, words) for name in names if _two_scales(pooled)]
         if apart:
             found.append(Collapsed(words("cold-start.far"), apart))
-        title = words("cold-start.intervals_table")
-        found.append(Collapsed(title, [_intervals("intervals", title, pooled, words)]))
-    slices = slices[slices["metric"] == "rmse"]
-    if len(slices):
-        found.append(Collapsed(words("cold-start.table"), [_table(slices, words)]))
+    sizes = {"cold_start": len(trimmed), "intervals": len(pooled), "slices": len(slices)}
+    whole = [linked(name, rows, words) for name, rows in sizes.items() if rows]
+    if whole:
+        found.append(Collapsed(words("cold-start.tables"), whole))
     return [Text(words("cold-start.text")), *found] if found else []
-
-
-def by_level(slices: pd.DataFrame, name: str) -> pd.DataFrame:
-    """One slice's RMSE over folds: columns method, level, value, low, high, n.
-
-    `value` is the mean over folds, `low` and `high` the lowest and the highest of them; `n` the
-    number of test ratings in all folds. Levels keep the order of their counts.
-    """
-    rows = where(slices, slice=name, metric="rmse")
-    grouped = rows.groupby(["method", "level"], sort=False)
-    table = grouped.agg(
-        value=("value", "mean"), low=("value", "min"), high=("value", "max"), n=("n", "sum")
-    ).reset_index()
-    first = table["level"].astype(str).str.extract(r"(\d+)")[0].astype(float)
-    return table.assign(order=first).sort_values(["order", "level"]).reset_index(drop=True)
 
 
 def against_item_mean(rows: pd.DataFrame, level: str, words: Catalogue) -> Markup:
@@ -162,26 +147,6 @@ def _titles(axis: str, words: Catalogue) -> tuple[str, str]:
     return axis, words.plain("axis.over_item_mean")
 
 
-def _slices(rows: pd.DataFrame, words: Catalogue) -> list[str]:
-    return [words.otherwise(f"slice.{one}", one).striptags() for one in rows["slice"]]
-
-
-def _intervals(name: str, title: Markup, rows: pd.DataFrame, words: Catalogue) -> Table:
-    """An `intervals` table with everything it has."""
-    shown = rows.assign(slice=_slices(rows, words), level=words.terms("group", rows["level"]))
-    columns = "slice level method metric users n=test_ratings value:rmse ci_low=low ci_high=high"
-    return tabulated(words, name, title, shown, columns)
-
-
-def _table(slices: pd.DataFrame, words: Catalogue) -> Table:
-    tables = [by_level(slices, str(name)).assign(slice=name) for name in slices["slice"].unique()]
-    rows = pd.concat(tables, ignore_index=True)
-    rows["slice"] = _slices(rows, words)
-    rows["level"] = words.terms("group", rows["level"])
-    columns = "slice level method n=test_ratings value=test_rmse low=least_fold high=largest_fold"
-    return tabulated(words, "slices", words("cold-start.table"), rows, columns)
-
-
 def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     """The experiment that truncates the users' histories."""
     over, change = levels_of(trimmed), levels_of(trimmed, CHANGE)
@@ -212,9 +177,7 @@ def _trimmed(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:
     if len(over) and _two_scales(over):
         parts.append(_as_published(str(over["slice"].iloc[0]), trimmed, words))
     parts += _folded_in(trimmed, words)
-    title = words("cold-start.trimmed_table")
-    fold = Collapsed(title, [_intervals("trimmed", title, trimmed, words)])
-    return [*found, Collapsed(words("cold-start.trimmed_rmse"), parts), fold]
+    return [*found, Collapsed(words("cold-start.trimmed_rmse"), parts)]
 
 
 def _folded_in(trimmed: pd.DataFrame, words: Catalogue) -> list[Block]:

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from cfmf.report.context import Study
 from cfmf.report.page import Block, Collapsed, Table, Text, tabulated
-from cfmf.report.strings import Catalogue, code
+from cfmf.report.places import linked
+from cfmf.report.strings import Catalogue, code, flatten, number
 
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
@@ -21,15 +22,16 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     if known.get("command"):
         found.append(Text(words("provenance.command", command=code(known["command"]))))
     found.append(Collapsed(words("provenance.facts"), [_facts(known, words)]))
-    found += [
-        _pairs(name, known[name], words)
-        for name in ("versions", "inputs", "outputs")
-        if known.get(name)
-    ]
+    if known.get("versions"):
+        found.append(_pairs("versions", known["versions"], words))
     if known.get("config"):
         text = yaml.safe_dump(known["config"], allow_unicode=True, sort_keys=False)
         block = Markup('<code class="block">{}</code>').format(text)
         found.append(Collapsed(words("provenance.config"), [Text(block)]))
+    hashes = len(known.get("inputs", {})) + len(known.get("outputs", {}))
+    if hashes:
+        found.append(Text(words("provenance.hashes", hashes=number(hashes, "count"))))
+        found.append(linked("provenance", len(flatten(known)), words))
     return found
 
 

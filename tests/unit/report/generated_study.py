@@ -626,7 +626,7 @@ def _rest(home: Path) -> None:
             "started": "2026-01-01T00:00:00+00:00",
             "reported": "2026-01-01T00:10:00+00:00",
         },
-        "inputs": {},
+        "inputs": {"raw/u.data": "0" * 64},
     }
     (home / "provenance.json").write_text(json.dumps(provenance))
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import generated_study
@@ -50,6 +51,19 @@ def test_every_table_of_the_study_is_a_page_in_its_category(attached, results):
     assert {
         f"6 Tuning/{one.parts[-3]} (search on fold {one.parts[-2]}).html" for one in adaptive
     } <= pages
+
+
+def test_links_of_the_report_lead_to_pages_with_all_rows(attached, study, pages, results):
+    links = {unquote(link) for link in re.findall(r'href="([^"#:]+)"', pages["en", "embedded"])}
+    assert len(links) == 4
+    home = results / generated_study.DATASET
+    for link in links:
+        html = (attached.parent / link).read_text(encoding="utf-8")
+        [source] = re.findall(r"<code>([^<]+/([a-z_]+)\.(?:tsv|json))</code>", html)
+        if source[0].endswith(".tsv"):
+            rows = pd.read_csv(home / f"evaluation/{source[1]}.tsv", sep="\t", dtype=str)
+            assert len(read(html).table(source[1])) == len(rows)
+    assert not re.findall(r'href="([^"#:]+)"', pages["en", "svg"])
 
 
 def test_pages_have_the_rows_of_the_files_and_load_nothing(attached, results):

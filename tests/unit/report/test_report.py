@@ -463,10 +463,6 @@ def test_frontier_keeps_what_nothing_beats():
 
 def test_measured_tables_stand_in_the_page(page, results):
     home = results / generated_study.DATASET / "evaluation"
-    trimmed = pd.read_csv(home / "cold_start.tsv", sep="\t")
-    shown = page.table("trimmed")
-    np.testing.assert_allclose(shown["value"].astype(float), trimmed["value"], rtol=1e-8)
-    np.testing.assert_allclose(shown["ci_low"].astype(float), trimmed["ci_low"], rtol=1e-8)
     ranking = pd.read_csv(home / "ranking.tsv", sep="\t").query("metric == 'ndcg'")
     shown = page.table("ranking").set_index("method")["ndcg"].astype(float)
     expected = ranking.set_index("method")["value"]

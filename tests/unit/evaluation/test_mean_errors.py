@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from cfmf.evaluation.bias import PARTS, bias_rows, by_rating, in_parts
+from cfmf.evaluation.mean_errors import PARTS, bias_rows, by_rating, in_parts
 
 RNG = np.random.default_rng(4)
 
