@@ -278,7 +278,20 @@
   const figure = (holder, source) => {
     const found = JSON.parse(source.textContent, (key, value) => (typeof value === "string" && key !== "meta" ? translated(holder.closest("figure"), value) : value));
     found.data.forEach((trace) => { trace.opacity = opacity(trace); });
+    if (holder.clientWidth < 500) narrowed(found.data, found.layout);
     return found;
+  };
+  // Where there is little room, a pair of names takes two lines, numbers keep their distance, and
+  // a legend that is a column takes no room from the lines.
+  const narrowed = (data, layout) => {
+    const names = layout.yaxis.ticktext || [];
+    if (!layout.xaxis.tickvals) layout.xaxis.nticks = 5;
+    if (layout.xaxis.title) layout.xaxis.title.font = { size: 11 };
+    const listed = layout.showlegend === false ? 0 : data.filter((trace) => trace.name && trace.showlegend !== false).length;
+    layout.height += 22 * Math.max(0, listed - 6);
+    if (!names.some((name) => name.includes(" − "))) return;
+    layout.yaxis.ticktext = names.map((name) => name.replace(" − ", " −<br>"));
+    layout.height += 14 * names.length;
   };
   const draw = (holder) => {
     const source = pending.get(holder);

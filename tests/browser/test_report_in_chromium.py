@@ -197,6 +197,41 @@ def test_what_a_reader_has_chosen_survives_a_reload(reports):
         assert opened.run(state) == chosen
 
 
+def test_highlighted_methods_stand_out_in_every_figure_and_after_a_reload(reports):
+    seen = """Array.from(document.querySelectorAll('.js-plotly-plot')).flatMap(plot =>
+        plot.data.filter(trace => trace.meta).map(
+            trace => [[].concat(trace.meta).includes('mf'), trace.opacity]))"""
+    fragment = "document.querySelector('.highlight').open && location.hash"
+    with Page(1400) as opened:
+        opened.open(reports["report"]).run("report.drawAll()")
+        opened.run("document.querySelector('.highlight summary').click()")
+        opened.run("document.querySelector('.highlight input[value=mf]').click()")
+        first = opened.run(seen)
+        address = opened.run(fragment)
+        opened.run("report.drawAll(), document.querySelector('.highlight button').click()")
+        cleared = opened.run(seen)
+    assert {tuple(one) for one in first} == {(True, 1), (False, 0.15)}
+    assert {shown for _, shown in cleared} == {1}
+    with Page(1400) as opened:
+        opened.open(reports["report"], address).run("report.drawAll()")
+        assert opened.run(fragment) == address
+        assert opened.run(seen) == first
+
+
+def test_a_phone_shows_pairs_of_names_in_two_lines(reports):
+    with Page(390) as opened:
+        opened.open(reports["report"]).run("report.drawAll()")
+        lines = opened.run(
+            "Array.from(document.querySelectorAll('#plot-forest .ytick text')).map("
+            "one => one.querySelectorAll('tspan').length)"
+        )
+        wide = opened.run(
+            "document.querySelector('#plot-forest .nsewdrag').getBoundingClientRect().width"
+        )
+    assert set(lines) == {2}
+    assert wide > 120
+
+
 @pytest.mark.parametrize("width", [1400, 390])
 def test_a_table_that_is_cut_off_says_so_and_keeps_its_first_column(reports, width):
     with Page(width) as opened:
@@ -333,6 +368,11 @@ def compiled(tables, folder):
 def test_every_table_is_latex_that_compiles(reports, tmp_path, name):
     with Page(1400) as opened:
         opened.open(reports[name])
+        # one of more than 40 rows
+        opened.run(
+            "(() => { const body = document.querySelector('[data-name=summary]').tBodies[0];"
+            " while (body.rows.length <= 40) body.append(body.rows[0].cloneNode(true)); })()"
+        )
         tables = opened.run(
             "Array.from(document.querySelectorAll('table')).map("
             "table => report.download(table, 'tex'))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,14 @@ from cfmf.report.figures.style import (
     symbol,
     ticks,
 )
+
+SIDES = {
+    "top center": (0, 0.07),
+    "bottom center": (0, -0.07),
+    "middle right": (0.08, 0),
+    "middle left": (-0.08, 0),
+}
+"""Where the name of a mark may be, as shares of the figure's width and height, best first."""
 
 
 def by_fold(points: pd.DataFrame, words: Words) -> go.Figure:
@@ -135,25 +144,34 @@ def popularity(points: pd.DataFrame, words: Words) -> go.Figure:
     drawn = figure(400, showlegend=False)
     places = points.assign(x=points["popularity"], y=points["ndcg"], wide=points["popularity"])
     _named(drawn, places, "%{x:.1f}, %{y:.3f}")
-    drawn.update_xaxes(title_text=words("axis.popularity"), rangemode="tozero")
+    drawn.update_xaxes(title_text=words("axis.popularity"), **fixed(points["popularity"]))
     drawn.update_yaxes(title_text=words("axis.ndcg"), **fixed(points["ndcg"]))
     return drawn
 
 
 def _named(drawn: go.Figure, places: pd.DataFrame, hover: str) -> None:
-    """A mark of each method with its name: below it where another mark is close above.
+    """A mark of each method with its name beside it, where it covers least.
 
     `places` has `method x y wide`; `wide` is x as the axis shows it.
     """
-    far, near = (0.12 * (places[axis].max() - places[axis].min()) for axis in ("wide", "y"))
-    for row in places.to_dict("records"):
-        above = places["y"] - row["y"]
-        crowded = ((places["wide"] - row["wide"]).abs() < far) & (above > 0) & (above < near)
-        method, place = row["method"], "bottom center" if crowded.any() else "top center"
+    spans = places[["wide", "y"]].agg(np.ptp).replace(0, 1)
+    marks = list((places[["wide", "y"]] / spans).itertuples(index=False, name=None))
+    texts: list[tuple[float, float]] = []
+    for row, (x, y) in zip(places.to_dict("records"), marks, strict=True):
+        taken = [*texts, *(mark for mark in marks if mark != (x, y))]
+        at = {side: (x + right, y + up) for side, (right, up) in SIDES.items()}
+        side = min(at, key=lambda side: sum(map(partial(_near, at[side]), taken)))
+        texts.append(at[side])
+        method = row["method"]
         marker = {"color": colour(method), "symbol": symbol(method), "size": 11}
-        style = {"marker": marker, "text": [method], "textposition": place, "cliponaxis": False}
+        style = {"marker": marker, "text": [method], "textposition": side, "cliponaxis": False}
         known = {"name": method, "meta": method, "hovertemplate": hover}
         plot(drawn, [row["x"]], [row["y"]], "markers+text", **style, **known)
+
+
+def _near(text: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether a name covers a mark or a name, by its share of the figure's width and height."""
+    return abs(text[0] - other[0]) < 0.12 and abs(text[1] - other[1]) < 0.06
 
 
 def growth(points: pd.DataFrame, size_title: str, words: Words) -> go.Figure:

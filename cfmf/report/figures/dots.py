@@ -44,7 +44,7 @@ def dots(rows: pd.DataFrame, written: Callable[[str], str] = of_error) -> go.Fig
     written
         Gives how a value is written where the pointer shows it.
     """
-    drawn = figure(90 + 21 * len(rows), showlegend="series" in rows)
+    drawn = figure(110 + 21 * len(rows), showlegend="series" in rows)
     ends = f"[{written('customdata[1]')}, {written('customdata[2]')}]"
     hover = f"%{{customdata[0]}}: {written('x')} {ends}<extra></extra>"
     places = list(range(len(rows) - 1, -1, -1))

@@ -50,6 +50,7 @@ LINE_STYLES = {"dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 3)
 STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 TEXT_PLACES: dict[str, dict[str, Any]] = {
     "top center": {"xytext": (0, 7), "ha": "center"},
+    "bottom center": {"xytext": (0, -15), "ha": "center"},
     "middle left": {"xytext": (-5, 0), "ha": "right", "va": "center"},
     "middle right": {"xytext": (5, 0), "ha": "left", "va": "center"},
 }

@@ -54,6 +54,12 @@ def counted(rows: pd.DataFrame, words: Catalogue) -> list[str]:
     return [f"{names[level]} (n {most[level]:,})" for level in rows["level"]]
 
 
+def leading(study: Study) -> list[str]:
+    """The two best methods of each family, which figures draw with thick lines."""
+    order = numbers.summary(study).rename(columns={"rmse": "value"})
+    return figures.foremost(order[["method", "value"]][~order["method"].map(is_blend)])
+
+
 def _found(study: Study, rows: pd.DataFrame, words: Catalogue) -> Markup:
     """What the best method does at both ends of the scale."""
     best = str(numbers.best_single(numbers.summary(study))["method"])
@@ -61,15 +67,13 @@ def _found(study: Study, rows: pd.DataFrame, words: Catalogue) -> Markup:
     if own.empty:
         return words("bias.text")
     ends = {"lowest": own["value"].iloc[0], "highest": own["value"].iloc[-1]}
-    return words("bias.text_best", method=code(best), **amounts("signed", **ends))
+    return words("bias.text_best", method=code(best), **amounts("rating", **ends))
 
 
 def _figure(study: Study, points: pd.DataFrame, name: str, words: Catalogue) -> Plot:
     """The two best of each family as thick lines, the others thin; of predictions, no counts."""
-    order = numbers.summary(study).rename(columns={"rmse": "value"})
-    shown = figures.foremost(order[["method", "value"]][~order["method"].map(is_blend)])
     if name != PREDICTION:
         points = points.assign(level=counted(points, words))
     titles = words.plain(f"slice.{name}"), words.plain("axis.bias")
-    drawn = figures.by_level(points, titles, 0.0, shown)
+    drawn = figures.by_level(points, titles, 0.0, leading(study))
     return plotted(words, f"bias-{name.replace('_', '-')}", f"bias.{name}", drawn)

@@ -37,11 +37,13 @@ def _intervals(study: Study, words: Catalogue) -> list[Block]:
     found: list[Block] = [Text(text), shown]
     by_group = rows[rows["level"] != ALL]
     if len(by_group):
-        found.append(Collapsed(words("uncertainty.figure_title"), [_figure(by_group, words)]))
+        found.append(
+            Collapsed(words("uncertainty.figure_title"), [_figure(study, by_group, words)])
+        )
     return [*found, Collapsed(titles[ONE], [other])]
 
 
-def _figure(rows: pd.DataFrame, words: Catalogue) -> Plot:
+def _figure(study: Study, rows: pd.DataFrame, words: Catalogue) -> Plot:
     """Coverage by history, with the radii of the groups."""
     rows = where(rows, radii=BY_HISTORY)
     order = sorted(set(rows["level"]), key=_first)
@@ -55,8 +57,7 @@ def _figure(rows: pd.DataFrame, words: Catalogue) -> Plot:
     points = points.sort_values("place", kind="stable")
     points["level"] = bias.counted(points, words)
     titles = words.plain("slice.user_ratings"), words.plain("column.coverage")
-    every = list(dict.fromkeys(points["method"]))
-    drawn = by_level(points, titles, COVERAGE, every, tickformat=".1%")
+    drawn = by_level(points, titles, COVERAGE, bias.leading(study), tickformat=".1%")
     nominal = number(COVERAGE, "percent")
     return plotted(words, "interval-coverage", "uncertainty.figure", drawn, nominal=nominal)
 
