@@ -43,6 +43,11 @@ plan = Plan(
     config, lambda **wildcards: checkpoints.extend_search.get(**wildcards).output[0]
 )
 result = plan.result
+for path in plan.braced():
+    raise WorkflowError(
+        f"{path} has a brace, which Snakemake takes for the beginning of a wildcard;"
+        " rename the folder or file"
+    )
 
 
 wildcard_constraints:

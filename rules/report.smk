@@ -105,7 +105,8 @@ rule render_report:
     params:
         language=config["report"]["language"],
         config=config,
-        command=command(
+        # A function, as a path in it may have braces.
+        command=lambda job: command(
             workflow.config_settings.configfiles, workflow.config_settings.config
         ),
         # The job has no Snakemake where conda makes its environment.

@@ -271,6 +271,13 @@ class Plan:
         saved = [str(folder / name) for name in ("folds.json", "folds.npz")]
         return saved if split["kind"] == "saved" else []
 
+    def braced(self) -> list[str]:
+        """The paths of the checkout and of the user's files that hold a brace."""
+        paths = [str(ROOT), self.config["models"]["pairs"]]
+        for dataset in self.datasets:
+            paths += [*self.local_files(dataset), *self.saved_folds(dataset)]
+        return [path for path in paths if set("{}") & set(path)]
+
     def statistics(self, dataset: str) -> dict[str, Any]:
         """The `statistics` block, its margin in rating units."""
         block = self.config["statistics"]
