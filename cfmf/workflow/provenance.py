@@ -155,8 +155,10 @@ def write(path: str | Path, known: Mapping[str, Any]) -> None:
 
 def git_state(root: Path = Path()) -> dict[str, Any]:
     """Commit, and whether files differ from it; nothing outside a repository."""
-    commit = output(["git", "-C", str(root), "rev-parse", "HEAD"])
+    # A checkout of another user is one whose code runs here, so git may read it too.
+    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
+    commit = output([*git, "rev-parse", "HEAD"])
     if not commit:
         return {}
-    changed = output(["git", "-C", str(root), "status", "--porcelain"])
+    changed = output([*git, "status", "--porcelain"])
     return {"commit": commit, "dirty": bool(changed)}

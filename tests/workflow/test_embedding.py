@@ -155,6 +155,25 @@ def test_a_module_with_the_config_of_its_own(checkout, elsewhere):
     assert "compare_generators" in printed
 
 
+def test_braces_are_refused_at_once_with_the_reason(checkout, elsewhere, tmp_path):
+    """Snakemake takes them for wildcards; in the name of a config file they do no harm."""
+    (elsewhere / "{brief}.yaml").write_text(yaml.safe_dump(BRIEF))
+    copied = Checkout(tmp_path / "a {checkout}")
+    table = {"ratings": "ratings.csv", "columns": {"user": "u", "item": "i", "rating": "r"}}
+    mine = {"source": "table", "folder": "my {data}", "table": table}
+    (elsewhere / "my {data}").mkdir()
+    (elsewhere / "my {data}/ratings.csv").write_text("u,i,r\n1,1,1\n")
+    own = {"study": {"datasets": ["mine"]}, "datasets": {"mine": mine}}
+    (elsewhere / "mine.yaml").write_text(yaml.safe_dump(own))
+    place = ("-s", str(checkout.folder / "Snakefile"), *configs(checkout, "{brief}.yaml"))
+    assert "render_report" in snakemake(checkout, elsewhere, "--dry-run", *place)
+    for of, config in ((copied, "{brief}.yaml"), (checkout, "mine.yaml")):
+        command = of.command("--dry-run", "-s", str(of.folder / "Snakefile"), *configs(of, config))
+        done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "has a brace, which Snakemake takes for" in done.stdout + done.stderr
+
+
 def overlaid(below, above):
     """A config over another: maps are merged key by key."""
     both = {key: overlaid(below[key], above[key]) for key in below.keys() & above.keys()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shlex
 import subprocess
 from datetime import datetime
@@ -138,3 +139,14 @@ def test_git_state_tells_commit_and_changes(tmp_path):
     assert state["dirty"] is False
     (tmp_path / "file").write_text("2")
     assert provenance.git_state(tmp_path)["dirty"] is True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_checkout_of_another_user_tells_its_commit(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    command = ["git", "-C", tmp_path, *identity, "commit", "-q", "--allow-empty", "-m", "one"]
+    subprocess.run(command, check=True)
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        os.chown(path, 65534, 65534)
+    assert len(provenance.git_state(tmp_path)["commit"]) == 40
