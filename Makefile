@@ -23,7 +23,7 @@ pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax environments verify audit test lint format types unit docs test-slow test-all \
+.PHONY: help study jax environments reference verify audit test lint format types unit docs test-slow test-all \
   test-environments test-cluster test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make format  format the code"
 	@echo "make lock    regenerate the lock files, envs/*.yaml and config/README.md from their sources"
 	@echo "make environments  create the conda environments for --sdm conda (needs conda; respects TORCH)"
+	@echo "make reference  make the results in docs/results anew (about an hour)"
 	@echo "make audit   check all locked packages for known vulnerabilities (needs the package index's advisories)"
 	@echo "make test-slow  run the tests that take about a minute each"
 	@echo "make test-all  test and test-slow together, in less time than one after the other"
@@ -45,6 +46,16 @@ study: $(VENV)/study
 
 jax: $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt $(jax-$(JAX))
+
+# The studies whose results are in docs/results; a run that was interrupted goes on.
+REFERENCE := frontier
+reference: $(VENV)/study
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
+	$(BIN)/python -m cfmf.workflow.reference results/ml-100k docs/results/ml-100k
+	set -e; for study in $(REFERENCE); do \
+	  $(BIN)/snakemake --cores $(CORES) --resources gpu=1 --configfile config/$$study.yaml --config run="{name: $$study}"; \
+	  $(BIN)/python -m cfmf.workflow.reference runs/$$study/results/ml-100k docs/results/ml-100k-$$study; \
+	done
 
 verify: $(VENV)/study
 	$(BIN)/python -m cfmf.workflow.verify

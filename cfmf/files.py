@@ -131,3 +131,9 @@ def load_matrix(path: str | Path) -> sparse.csr_array:
         ) from error
     matrix.sort_indices()
     return matrix.astype(np.float32, copy=False)
+
+
+def seen_from_here(file: str | Path) -> str:
+    """A path relative to the working directory where the file is below it, else an absolute one."""
+    relative = os.path.relpath(file)
+    return os.path.abspath(file) if relative.startswith("..") else relative

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import logging
 import pkgutil
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from columns import facts, kind_of
 from sphinx.util.docutils import SphinxDirective
@@ -304,6 +306,48 @@ def literature() -> str:
     return "\n".join(parts)
 
 
+# What studies found, as `python -m cfmf.workflow.reference` wrote it.
+
+
+def reference(name: str) -> str:
+    """The table of a study in docs/results, and what it was made with."""
+    folder = ROOT / "docs/results" / name
+    words = yaml.safe_load((ROOT / "report/strings/en.yaml").read_text("utf-8"))
+    known = json.loads((folder / "study.json").read_text("utf-8"))
+    found = pd.read_csv(folder / "summary.tsv", sep="\t", keep_default_na=False)
+    rows = [described_method(row, words) for row in found.to_dict("records")]
+    control = code(known["control"])
+    head = ["method", "also knows", "test RMSE", "sd over folds"]
+    head += [f"minus {control}, 95% interval", "verdict", "seconds a fold"]
+    versions = ", ".join(f"{name} {version}" for name, version in known["versions"].items())
+    made = (
+        f"Made by `{known['command']}` on {known['started'][:10]}, commit"
+        f" {code(known['git']['commit'][:12])}: {found['folds'].iloc[0]} folds, seeds"
+        f" {', '.join(map(str, known['seeds']))}; {known['machine']['cores']} cores"
+        f" ({known['machine']['processor']}), Python {known['machine']['python']}; {versions}."
+    )
+    return table(head, rows) + "\n" + made + "\n"
+
+
+def described_method(row: dict[str, Any], words: dict[str, Any]) -> list[str]:
+    """The cells of one method."""
+    also = [words["term"]["uses"][use] for use in row["uses"].split(", ") if use]
+    cells = [code(row["method"]), ", ".join(also), f"{float(row['rmse']):.4f}"]
+    cells.append(f"{float(row['sd']):.4f}")
+    if row["low"] == "":
+        return [*cells, "", "", seconds(row["seconds"])]
+    ends = f"{float(row['low']):+.4f} to {float(row['high']):+.4f}".replace("-", "−")
+    verdict = words["term"]["verdict"][row["verdict"]]
+    if float(row["low"]) > 0:
+        verdict = verdict.replace("better", "worse")
+    return [*cells, ends, verdict, seconds(row["seconds"])]
+
+
+def seconds(value: str) -> str:
+    """A time at three digits."""
+    return f"{float(value):.3g}" if value else ""
+
+
 # The package.
 
 
@@ -331,7 +375,18 @@ def top() -> Iterator[str]:
 
 PARTS = {
     part.__name__: part
-    for part in (rules, columns, errata, roots, figures, coverage, methods, literature, modules)
+    for part in (
+        rules,
+        columns,
+        errata,
+        roots,
+        figures,
+        coverage,
+        methods,
+        literature,
+        reference,
+        modules,
+    )
 }
 
 

@@ -124,7 +124,9 @@ class Study:
 class Files(Protocol):
     """The files of one data set's results by their names, as `cfmf.workflow.layout` has them."""
 
-    dataset: str
+    @property
+    def dataset(self) -> str:
+        """Its name."""
 
     def where(self, name: str, **wildcards: object) -> Path:
         """The path of a result, whether it exists or not."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, product
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from cfmf.data.catalogue import local_files
 from cfmf.data.splits import saved_facts, sealed_folds, studied_folds
+from cfmf.files import seen_from_here
 from cfmf.imports import ROOT, imported_files
 from cfmf.lattice import axes
 from cfmf.methods import registry
@@ -389,9 +389,3 @@ def package_files(*paths: str) -> list[str]:
         if file.is_file()
     ]
     return [seen_from_here(file) for file in files]
-
-
-def seen_from_here(file: str | Path) -> str:
-    """A path relative to the working directory where the file is below it, else an absolute one."""
-    relative = os.path.relpath(file)
-    return os.path.abspath(file) if relative.startswith("..") else relative

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cfmf.addresses import shown_below
-from cfmf.files import atomic_write, sha256
+from cfmf.files import atomic_write, seen_from_here, sha256
 from cfmf.workflow.machine import machine, output, versions
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def hashes(paths: Iterable[str | Path]) -> dict[str, str]:
 def command(configfiles: Iterable[str | Path], config: Mapping[str, Any]) -> str:
     """The command that repeats a run with such files of config and such settings of its own."""
     words = ["snakemake", "--cores", "all", "--resources", "gpu=1"]
-    files = [str(path) for path in configfiles]
+    files = [seen_from_here(path) for path in configfiles]
     words += ["--configfile", *files] if files else []
     settings = [f"{key}={_setting(value)}" for key, value in shown_below(config).items()]
     return shlex.join(words + (["--config", *settings] if settings else []))

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 
 import numpy
 import pytest
@@ -105,6 +106,8 @@ def test_command_holds_the_settings_given_with_it():
     assert words[5:7] == ["--configfile", "my files/c.yaml"]
     assert words[7] == "--config"
     assert parse_config(words[8:]) == settings
+    here = provenance.command([Path("config/tiny.yaml").resolve(), "/elsewhere/c.yaml"], {})
+    assert here.endswith(" --configfile config/tiny.yaml /elsewhere/c.yaml")
     assert provenance.command([], {}) == "snakemake --cores all --resources gpu=1"
 
 

@@ -1,0 +1,94 @@
+"""What others may cite of a finished study: `python -m cfmf.workflow.reference`.
+
+Small tables and facts, with no rating and no prediction in them, to be kept where results are
+published, and compared with what a later version finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cfmf.files import atomic_write
+from cfmf.report import numbers
+from cfmf.report.context import Study, load
+from cfmf.report.sections.answer import against_control, control_of
+from cfmf.workflow.layout import Results
+
+MACHINE = ("processor", "cores", "memory", "gpu", "python")
+
+
+def errors(study: Study) -> pd.DataFrame:
+    """RMSE and MAE on test of every method on every fold: columns method, fold, rmse, mae."""
+    found = [
+        numbers.errors_on_test(study, metric).set_index(["method", "fold"])["value"].rename(metric)
+        for metric in ("rmse", "mae")
+    ]
+    return pd.concat(found, axis="columns").reset_index()
+
+
+def summary(study: Study) -> pd.DataFrame:
+    """One row a method, best first, with its difference from the control.
+
+    Columns method, family, uses (what it knows beside the ratings), folds, rmse, sd (over folds),
+    low and high (simultaneous interval of the RMSE minus that of the control), verdict, seconds (to
+    fit on one fold and predict its test part).
+    """
+    table = numbers.summary(study).set_index("method")
+    pairs = against_control(study) if control_of(study) else pd.DataFrame()
+    for name in ("low", "high", "verdict"):
+        table[name] = pairs[name].reindex(table.index) if len(pairs) else None
+    columns = "family uses folds rmse sd low high verdict seconds".split()
+    return table[columns].reset_index()
+
+
+def settings(study: Study) -> pd.DataFrame:
+    """The setting that validation chose for each method and fold."""
+    return study.table("selection")[["method", "fold", "setting"]]
+
+
+def facts(study: Study) -> dict[str, Any]:
+    """Where the numbers come from, and what the verdict says of them."""
+    known = study.provenance
+    return {
+        "dataset": study.dataset,
+        "control": control_of(study),
+        "command": known.get("command"),
+        "git": known.get("git"),
+        "versions": known.get("versions"),
+        "machine": {name: known.get("machine", {}).get(name) for name in MACHINE},
+        "started": known.get("run", {}).get("started"),
+        "seeds": known.get("config", {}).get("study", {}).get("seeds"),
+        "plan": study.plan.get("sha256"),
+        "files": {name: about["sha256"] for name, about in sorted(study.manifest["files"].items())},
+        "verdict": study.verdict,
+    }
+
+
+def publish(study: Study, folder: Path) -> None:
+    """Write the tables and facts of a study to a folder, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for make in (errors, summary, settings):
+        with atomic_write(folder / f"{make.__name__}.tsv") as temporary:
+            make(study).to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+    with atomic_write(folder / "study.json") as temporary:
+        text = json.dumps(facts(study), indent=1, ensure_ascii=False, sort_keys=True)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Publish the results below one folder into another."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path, help="results of one data set of a finished study")
+    parser.add_argument("folder", type=Path, help="where to write")
+    given = parser.parse_args(arguments)
+    publish(load(Results(given.study.parent, given.study.name)), given.folder)
+
+
+if __name__ == "__main__":
+    main()
