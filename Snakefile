@@ -135,7 +135,7 @@ rule all:
         plan.studied("folds"),
         plan.studied("fold_rows"),
         rules.matrices.input,
-        rules.similarity.input,
+        rules.similarity.input if plan.compares_users else [],
         rules.neighbours.input,
         EVERY_POINT,
         rules.blends.input,

@@ -20,8 +20,8 @@ rule render_report:
         # of the first fold only
         train=of_first_fold("matrix", part="train"),
         test=of_first_fold("matrix", part="test"),
-        similarity=of_first_fold("similarity"),
-        seconds=of_first_fold("similarity_costs"),
+        similarity=branch(plan.compares_users, then=of_first_fold("similarity")),
+        seconds=branch(plan.compares_users, then=of_first_fold("similarity_costs")),
         trials=of_methods("trials.tsv"),
         weights=filled(result("blend", file="weights.tsv"), method=plan.blends),
         history=of_settings("history.parquet", plan.in_area("factorization")),

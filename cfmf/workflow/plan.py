@@ -83,6 +83,14 @@ class Plan:
         """The study's methods of one `area`, in the order of the config."""
         return [method for method in self.methods if area(method) == wanted]
 
+    @property
+    def compares_users(self) -> bool:
+        """Whether the similarities of users are of interest: they grow with the square of these."""
+        methods = map(method_named, self.methods)
+        return self.config["published"]["enabled"] or any(
+            method.neighbours_of == "users" for method in methods
+        )
+
     def fold(self, section: str, dataset: str) -> str:
         """The one fold that a section of the config, as `published.search`, names, or the first.
 
