@@ -26,7 +26,7 @@ COLUMNS = {
         " validation_rmse",
         "slices": "dataset fold method slice level n metric value",
         "intervals": "dataset fold method slice level users n metric value ci_low ci_high ci_level",
-        "prediction_intervals": "dataset fold method radii level n coverage width",
+        "prediction_intervals": "dataset fold method radii level users n coverage width",
         "timings": "dataset fold method axis size seconds operations",
         "scaling": "dataset fold method axis points smallest largest exponent se theoretical",
         "recommendations": "dataset fold method user history rank item title prediction sd rating",

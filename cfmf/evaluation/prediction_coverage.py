@@ -59,32 +59,44 @@ def prediction_intervals(
     Returns
     -------
     A `prediction_intervals` table: for every method, on each fold and on all together, with a
-    radius for each group of histories (`by_history`) and with `one`, the number of test ratings,
-    the proportion in their intervals and the mean width, in all and by history; a mean over seeds.
+    radius for each group of histories (`by_history`) and with `one`, the number of test ratings and
+    of their users, the proportion in their intervals and the mean width, in all and by history; a
+    mean over seeds. Ratings of few users say little: users err alike on all of theirs.
 
     Raises
     ------
     ValueError
         If a method lacks predictions.
     """
-    rows = []
+    rows, tested = [], []
     for fold, methods in chosen.groupby("fold", sort=False):
         parts = folds(str(fold))
+        tested.append(_tested(parts).assign(fold=fold))
         for row in methods.to_dict("records"):
             setting = str(row["method"]), str(row["k"]), str(row["reg"])
             before, after = (where(one(*setting), fold=fold) for one in (known, queried))
             sums = _sums(parts, before, after, scale, f"{setting[0]} in fold {fold}")
             rows.append(sums.assign(dataset=row["dataset"], fold=fold, method=setting[0]))
-    return _as_table(pd.concat(rows, ignore_index=True))
+    return _as_table(pd.concat(rows, ignore_index=True), pd.concat(tested, ignore_index=True))
 
 
-def _as_table(sums: pd.DataFrame) -> pd.DataFrame:
+def _tested(parts: Fold) -> pd.DataFrame:
+    """Columns place (0 for all, then the groups) and user: who has test ratings there."""
+    users = row_numbers(parts.test)
+    places = 1 + group_of(np.diff(parts.train.indptr)[users], HISTORIES)
+    found = pd.DataFrame({"place": places, "user": users}).drop_duplicates()
+    return pd.concat([found, found.assign(place=0)], ignore_index=True)
+
+
+def _as_table(sums: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
     """The sums of every fold and of all together, as a `prediction_intervals` table."""
     keys = ["dataset", "method", "radii", "place"]
     together = sums.groupby(keys, sort=False)[["n", "covered", "wide"]].sum().reset_index()
     found = pd.concat([sums, together.assign(fold=ALL)], ignore_index=True)
     found = found[found["n"] > 0].astype({"n": np.int64})
     levels = [ALL, *bin_names(HISTORIES)]
+    everyone = pd.concat([tested, tested.assign(fold=ALL)]).groupby(["fold", "place"])["user"]
+    found = found.merge(everyone.nunique().rename("users").reset_index(), on=["fold", "place"])
     return found.assign(
         level=[levels[place] for place in found["place"]],
         coverage=found["covered"] / found["n"],

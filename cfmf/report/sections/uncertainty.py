@@ -15,6 +15,9 @@ from cfmf.report.sections import bias
 from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.tables import where
 
+ENOUGH = 30
+"""Fewest users of a group that is drawn: users err alike on all their ratings."""
+
 
 def blocks(study: Study, words: Catalogue) -> list[Block]:
     """Coverage overall and by history; with one radius for all, and bias, collapsed."""
@@ -53,13 +56,19 @@ def _figure(study: Study, rows: pd.DataFrame, words: Catalogue) -> Plot:
         high=float("nan"),
         place=rows["level"].map(order.index),
     )
-    points = points[(points["n"] >= bias.ENOUGH) & ~points["method"].map(of_published)]
+    points = points[(points["users"] >= ENOUGH) & ~points["method"].map(of_published)]
     points = points.sort_values("place", kind="stable")
-    points["level"] = bias.counted(points, words)
+    points["level"] = _counted(points, words)
     titles = words.plain("slice.user_ratings"), words.plain("column.coverage")
     drawn = by_level(points, titles, COVERAGE, bias.leading(study), tickformat=".1%")
     nominal = number(COVERAGE, "percent")
     return plotted(words, "interval-coverage", "uncertainty.figure", drawn, nominal=nominal)
+
+
+def _counted(rows: pd.DataFrame, words: Catalogue) -> list[str]:
+    """Levels with their number of users."""
+    levels = zip(words.terms("group", rows["level"]), rows["users"], strict=True)
+    return [f"{level} (n {users:,})" for level, users in levels]
 
 
 def _first(level: str) -> int:
@@ -74,7 +83,8 @@ def _table(rows: pd.DataFrame, name: str, title: Markup, words: Catalogue) -> Ta
     wide = rows.pivot(index="method", columns="level", values="coverage")
     widths = where(rows, level=ALL).set_index("method")["width"]
     shown = wide.assign(width=widths).sort_values("width").reset_index()
-    headings = zip(levels, words.terms("group", levels), strict=True)
+    users = where(rows, method=rows["method"].iloc[0]).set_index("level").loc[levels].reset_index()
+    headings = zip(levels, _counted(users, words), strict=True)
     columns = [
         Column("width", words.plain("uncertainty.width"), "rating"),
         Column(ALL, words.plain("uncertainty.all"), "share"),

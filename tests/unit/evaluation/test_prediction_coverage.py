@@ -62,6 +62,8 @@ def test_counts_are_those_of_a_direct_count():
     inside = (low <= fold.test.data) & (fold.test.data <= high)
     rows = found[(found["fold"] == "f1") & (found["radii"] == "by_history")].set_index("level")
     for level, chosen in (("all", histories >= 0), ("20-49", (histories > 19) & (histories < 50))):
+        users = np.repeat(np.arange(fold.test.shape[0]), np.diff(fold.test.indptr))
+        assert rows.loc[level, "users"] == len(set(users[chosen]))
         assert rows.loc[level, "n"] == chosen.sum()
         assert rows.loc[level, "coverage"] == pytest.approx(inside[chosen].mean())
         assert rows.loc[level, "width"] == pytest.approx((high - low)[chosen].mean())
@@ -72,6 +74,7 @@ def test_errors_that_are_alike_are_covered_nine_times_in_ten():
     rows = found[found["level"] == "all"].set_index(["fold", "radii"])
     for radii in ("by_history", "one"):
         whole = rows.loc["all", radii]
+        assert whole["users"] <= 200
         assert whole["n"] == sum(rows.loc[f"f{seed}", radii]["n"] for seed in range(4))
         assert whole["coverage"] == pytest.approx(0.9, abs=0.02)
 

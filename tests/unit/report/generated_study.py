@@ -333,7 +333,7 @@ def _measured(home: Path, rng: np.random.Generator) -> None:
             for axis in ("ratings", "users", "k")
         ],
         "prediction_intervals": [
-            [DATASET, one, method, radii, level, 1000 // (place + 1), 0.9 - 0.01 * place, 2.5]
+            [DATASET, one, method, radii, level, 90 - 25 * place, 1000, 0.9 - 0.01 * place, 2.5]
             for one in (fold, "all")
             for method in LEVEL
             for radii in ("by_history", "one")

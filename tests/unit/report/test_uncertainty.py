@@ -20,6 +20,7 @@ def test_section_has_coverage_of_every_method_and_group(study):
     [plot] = plots([by_group])
     named = {method for method in rows["method"] if not of_published(method)}
     assert {trace.name for trace in plot.figure.data} == named
+    assert list(plot.figure.layout.xaxis.ticktext) == ["1-9 (n 65)", "20-49 (n 40)"]
     assert len(table.rows) == rows["method"].nunique()
     assert [column.key for column in table.columns] == [
         "method", "width", "all", "1-9", "20-49", "500+",
