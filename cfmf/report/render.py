@@ -161,11 +161,15 @@ def drawn_methods(figures: Iterable[go.Figure]) -> list[str]:
 
 
 def _save_figures(folder: Path, whole: Sequence[Section], drawing: Callable[[str], Markup]) -> None:
-    """Each figure as a file, in the category of its section, named by its number and title."""
-    numbers = figure_numbers(whole)
-    for part in whole:
-        for plot in plots(part.blocks):
-            title = f"Figure {numbers[plot.name]} {plot.title.striptags()}"
+    """Each figure as a file, in the category of its section, named by its number and title.
+
+    Snakemake's report sorts them as text, so the places in a section have equally many digits.
+    """
+    for section, part in enumerate(whole, start=1):
+        found = plots(part.blocks)
+        for place, plot in enumerate(found, start=1):
+            numbered = f"{section}.{place:0{len(str(len(found)))}}"
+            title = f"Figure {numbered} {plot.title.striptags()}"
             path = attachment(folder, SECTIONS.get(part.name, PUBLISHED), title, ".svg")
             with atomic_write(path) as temporary:
                 temporary.write_text(to_file(drawing(plot.name), title), encoding="utf-8")

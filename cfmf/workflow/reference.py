@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("study", type=Path, help="results of one data set of a finished study")
     parser.add_argument("folder", type=Path, help="where to write")
     given = parser.parse_args(arguments)
-    publish(load(Results(given.study.parent, given.study.name)), given.folder)
+    study = load(Results(given.study.parent, given.study.name))
+    # Nobody else has the folder of this run.
+    here = f"{given.study.resolve().parents[1]}/"
+    told = {**study.provenance, "command": study.provenance["command"].replace(here, "")}
+    publish(replace(study, provenance=told), given.folder)
 
 
 if __name__ == "__main__":

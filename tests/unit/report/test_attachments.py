@@ -53,6 +53,16 @@ def test_every_table_of_the_study_is_a_page_in_its_category(attached, results):
     } <= pages
 
 
+def test_figures_sorted_as_text_are_in_reading_order(attached):
+    most = 0
+    for category in attached.iterdir():
+        names = sorted(path.name for path in category.glob("*.svg"))
+        places = [tuple(map(int, re.findall(r"\d+", name)[:2])) for name in names]
+        assert places == sorted(places)
+        most = max([most, *(place for _, place in places)])
+    assert most > 9
+
+
 def test_links_of_the_report_lead_to_pages_with_all_rows(attached, study, pages, results):
     links = {unquote(link) for link in re.findall(r'href="([^"#:]+)"', pages["en", "embedded"])}
     assert len(links) == 4
