@@ -95,7 +95,14 @@ def copy(study, tmp_path):
     """A copy of the repository in which the tiny study has been run."""
     folder = tmp_path / "cfmf"
     shutil.copytree(study.folder, folder)
-    for name in ("Makefile", "README.md", "pyproject.toml", "requirements", "LICENSE"):
+    for name in (
+        "Makefile",
+        "README.md",
+        "pyproject.toml",
+        "requirements",
+        "LICENSE",
+        "docs/results",
+    ):
         take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         take(ROOT / name, folder / name)
     return folder

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from scipy import sparse
+from scipy import sparse, stats
 
 from cfmf import __version__
 from cfmf.methods import registry
@@ -77,6 +77,28 @@ def test_readme_has_the_published_numbers():
     assert re.findall(r"`config/frontier.yaml`: ([\d.]+) with .* ([\d.]+) without", text) == [
         tuple(cited)
     ]
+
+
+def test_the_lesson_has_the_published_numbers():
+    text = (ROOT / "docs/lesson.md").read_text("utf-8")
+    errors = table(ROOT / "docs/results/ml-100k", "errors")
+    wide = errors.pivot(index="fold", columns="method", values="rmse")
+
+    def gap(first, second):
+        return wide[first] - wide[second]
+
+    published, tuned = gap("mf-published", "user-cf-published"), gap("mf", "user-knn")
+    care = gap("user-cf-published", "user-knn")
+    reach = stats.t.ppf(0.975, 4) * tuned.std() * (1 / 5 + 1 / 4) ** 0.5
+    for said in (
+        f"It prints −{-published.mean():.4f}",
+        f"changes the error of collaborative filtering by {care.mean():.4f}",
+        f"the published difference of {-published.mean():.4f}",
+        f"than the published factorization by {gap('mf-published', 'user-knn').mean():.4f}",
+        f"better than `user-knn` by {-tuned.mean():.4f}, and the corrected interval (± {reach:.4f})",
+    ):
+        assert said in text
+    assert -tuned.mean() < 0.01 < -tuned.mean() + reach
 
 
 def part(name):
