@@ -95,7 +95,8 @@ def test_the_lesson_has_the_published_numbers():
         f"changes the error of collaborative filtering by {care.mean():.4f}",
         f"the published difference of {-published.mean():.4f}",
         f"than the published factorization by {gap('mf-published', 'user-knn').mean():.4f}",
-        f"better than `user-knn` by {-tuned.mean():.4f}, and the corrected interval (± {reach:.4f})",
+        f"better than `user-knn` by {-tuned.mean():.4f}, and the corrected",
+        f"interval (± {reach:.4f})",
     ):
         assert said in text
     assert -tuned.mean() < 0.01 < -tuned.mean() + reach
