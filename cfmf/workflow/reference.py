@@ -25,10 +25,13 @@ MACHINE = ("processor", "cores", "memory", "gpu", "python")
 
 
 def errors(study: Study) -> pd.DataFrame:
-    """RMSE and MAE on test of every method on every fold: columns method, fold, rmse, mae."""
+    """RMSE and MAE on test of every method on every fold, and the lowest RMSE of any epoch.
+
+    Columns method, fold, rmse, mae, rmse_lowest_epoch (empty where the epochs were not watched).
+    """
     found = [
         numbers.errors_on_test(study, metric).set_index(["method", "fold"])["value"].rename(metric)
-        for metric in ("rmse", "mae")
+        for metric in ("rmse", "mae", "rmse_lowest_epoch")
     ]
     return pd.concat(found, axis="columns").reset_index()
 

@@ -102,6 +102,18 @@ def test_the_lesson_has_the_published_numbers():
     assert -tuned.mean() < 0.01 < -tuned.mean() + reach
 
 
+@pytest.mark.parametrize("method", ["sparse-fc", "autorec"])
+def test_the_price_of_peeking_is_the_published_one(method):
+    text = (ROOT / "docs/explanation/methods.md").read_text("utf-8")
+    errors = table(ROOT / "docs/results/ml-100k-frontier", "errors").query("method == @method")
+    lowest = errors["rmse_lowest_epoch"].astype(float)
+    prices = errors["rmse"] - lowest
+    reach = stats.t.ppf(0.975, 4) * prices.std() * (1 / 5 + 1 / 4) ** 0.5
+    ends = [f"{end:.4f}".replace("-", "−") for end in prices.mean() + reach * np.array([-1, 1])]
+    means = [f"{value:.4f}" for value in (errors["rmse"].mean(), lowest.mean(), prices.mean())]
+    assert f"| `{method}` | {' | '.join(means)} [{', '.join(ends)}] |" in text
+
+
 def part(name):
     """One of the files of the official folds, users × items."""
     path = Path(os.environ["CFMF_REAL_DATA"]) / "ml-100k" / name
