@@ -38,17 +38,16 @@ def _intervals(study: Study, words: Catalogue) -> list[Block]:
     titles = {radii: words(f"uncertainty.{radii}") for radii in (BY_HISTORY, ONE)}
     shown, other = (_table(where(rows, radii=one), one, titles[one], words) for one in titles)
     found: list[Block] = [Text(text), shown]
-    by_group = rows[rows["level"] != ALL]
-    if len(by_group):
-        found.append(
-            Collapsed(words("uncertainty.figure_title"), [_figure(study, by_group, words)])
-        )
+    groups = where(rows, radii=BY_HISTORY)
+    groups = groups[(groups["level"] != ALL) & (groups["users"] >= ENOUGH)]
+    groups = groups[~groups["method"].map(of_published)]
+    if len(groups):
+        found.append(Collapsed(words("uncertainty.figure_title"), [_figure(study, groups, words)]))
     return [*found, Collapsed(titles[ONE], [other])]
 
 
 def _figure(study: Study, rows: pd.DataFrame, words: Catalogue) -> Plot:
-    """Coverage by history, with the radii of the groups."""
-    rows = where(rows, radii=BY_HISTORY)
+    """Coverage by history."""
     order = sorted(set(rows["level"]), key=_first)
     points = rows.assign(
         value=rows["coverage"],
@@ -56,7 +55,6 @@ def _figure(study: Study, rows: pd.DataFrame, words: Catalogue) -> Plot:
         high=float("nan"),
         place=rows["level"].map(order.index),
     )
-    points = points[(points["users"] >= ENOUGH) & ~points["method"].map(of_published)]
     points = points.sort_values("place", kind="stable")
     points["level"] = _counted(points, words)
     titles = words.plain("slice.user_ratings"), words.plain("column.coverage")

@@ -28,6 +28,15 @@ def test_section_has_coverage_of_every_method_and_group(study):
     assert "between 90.0% and 90.0%" in text.html.striptags()
 
 
+def test_groups_of_few_users_are_not_drawn(study):
+    few = study.table("prediction_intervals").assign(users=29)
+    made = uncertainty.blocks(
+        replace(study, extra={**study.extra, "prediction_intervals": few}), WORDS
+    )
+    assert not [plot for plot in plots(made) if plot.name == "interval-coverage"]
+    assert [plot for plot in plots(made) if plot.name == "bias-rating"]
+
+
 def test_a_study_without_intervals_has_no_section(study):
     extra = {name: one for name, one in study.extra.items() if name != "prediction_intervals"}
     tables = {name: one for name, one in study.tables.items() if name != "slices"}
