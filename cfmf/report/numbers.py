@@ -12,6 +12,7 @@ from cfmf.methods.registry import family, is_blend, uses
 from cfmf.metrics import METRICS
 from cfmf.report.context import Study
 from cfmf.selection import best
+from cfmf.statistics.names import AGAINST, CLUSTERED_T, CORRECTED_T
 from cfmf.tables import where
 
 ONE_RUN = {"fit", "refit", "predict"}
@@ -189,3 +190,47 @@ def frontier(points: pd.DataFrame) -> pd.Series:
         ((both <= row).all(axis=1) & (both < row).any(axis=1)).any() for _, row in both.iterrows()
     ]
     return ~pd.Series(beaten, index=points.index, dtype=bool)
+
+
+def contrasts(study: Study) -> pd.DataFrame:
+    """Differences between methods with their widest intervals, one row a pair.
+
+    Columns label, group_a, group_b, effect, ci_low, ci_high, p_adj; empty where there are none.
+    """
+    rows = study.table("tests").dropna(subset=["ci_low"])
+    rows = rows[rows["test"].isin([CORRECTED_T, CLUSTERED_T])]
+    rows = where(rows, factor="method") if "method" in set(rows["factor"]) else rows
+    label = rows["group_a"].astype(str) + " − " + rows["group_b"].astype(str)
+    rows = rows.assign(label=label, width=rows["ci_high"] - rows["ci_low"])
+    kept = rows.sort_values("width", ascending=False, kind="stable").drop_duplicates("label")
+    return kept.sort_index().reset_index(drop=True)
+
+
+def margin(study: Study) -> float | None:
+    """The margin declared in advance, within which a difference does not matter."""
+    margins = where(study.table("tests"), test=CORRECTED_T)["margin"].dropna()
+    return float(margins.iloc[0]) if len(margins) else None
+
+
+def control_of(study: Study) -> str:
+    """The method that the others are compared with; empty where the run has no tests."""
+    rows = where(study.table("tests"), family=AGAINST)
+    return str(rows["method"].iloc[0]) if len(rows) else ""
+
+
+def against_control(study: Study) -> pd.DataFrame:
+    """Each method minus the control, with its widest interval.
+
+    Indexed by method: columns low, high, verdict, ci_level; empty where there are no tests.
+    """
+    control, rows = control_of(study), contrasts(study)
+    sides = []
+    for mine, other, low, high, sign in (
+        ("group_a", "group_b", "ci_low", "ci_high", 1),
+        ("group_b", "group_a", "ci_high", "ci_low", -1),
+    ):
+        side = rows[rows[other] == control]
+        ends = {"low": sign * side[low], "high": sign * side[high]}
+        sides.append(side.assign(method=side[mine], **ends))
+    both = pd.concat(sides)[["method", "low", "high", "verdict", "ci_level"]]
+    return both.drop_duplicates("method").set_index("method")

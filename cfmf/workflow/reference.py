@@ -18,7 +18,6 @@ import pandas as pd
 from cfmf.files import atomic_write
 from cfmf.report import numbers
 from cfmf.report.context import Study, load
-from cfmf.report.sections.answer import against_control, control_of
 from cfmf.workflow.layout import Results
 
 MACHINE = ("processor", "cores", "memory", "gpu", "python")
@@ -44,7 +43,7 @@ def summary(study: Study) -> pd.DataFrame:
     fit on one fold and predict its test part).
     """
     table = numbers.summary(study).set_index("method")
-    pairs = against_control(study) if control_of(study) else pd.DataFrame()
+    pairs = numbers.against_control(study) if numbers.control_of(study) else pd.DataFrame()
     for name in ("low", "high", "verdict"):
         table[name] = pairs[name].reindex(table.index) if len(pairs) else None
     columns = "family uses folds rmse sd low high verdict seconds".split()
@@ -61,7 +60,7 @@ def facts(study: Study) -> dict[str, Any]:
     known = study.provenance
     return {
         "dataset": study.dataset,
-        "control": control_of(study),
+        "control": numbers.control_of(study),
         "command": known.get("command"),
         "git": known.get("git"),
         "versions": known.get("versions"),

@@ -15,7 +15,7 @@ from cfmf.data.splits import size_ratio
 from cfmf.published.printed import printed_numbers
 from cfmf.published.reporting.beside import at_published_tolerance
 from cfmf.report.context import Study
-from cfmf.report.sections.comparison import margin
+from cfmf.report.numbers import margin
 from cfmf.report.sections.cost import fits
 from cfmf.report.strings import amounts, code, number
 from cfmf.statistics import names

@@ -14,11 +14,10 @@ from cfmf.report.figures import dots
 from cfmf.report.page import Badges, Block, Facts, Plot, Text, plotted
 from cfmf.report.sections import citing
 from cfmf.report.sections.cold_start import levels_of
-from cfmf.report.sections.comparison import contrasts, margin
 from cfmf.report.sections.effort import effort
 from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, Message, sentence
 from cfmf.report.strings import Catalogue, amounts, code, number, shown
-from cfmf.statistics.names import AGAINST, COMPOSITES
+from cfmf.statistics.names import COMPOSITES
 from cfmf.tables import where
 
 EDGES = ("edge", "edge_limit", "edge_budget", "edge_search")
@@ -32,7 +31,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     if equal := numbers.equal_ratings(study):
         return [Text(words("questions.equal_ratings", count=number(equal, "count")), "lead")]
     table = numbers.summary(study)
-    pairs = against_control(study)
+    pairs = numbers.against_control(study)
     badges = [badge for make in BADGES for badge in make(study, words)]
     return [
         *(Text(said, "lead") for said in verdict(study, table, words)),
@@ -75,30 +74,6 @@ def _named(study: Study, name: str, words: Catalogue) -> Markup:
     return words("term.with", name=words.term("group", name), detail=methods)
 
 
-def control_of(study: Study) -> str:
-    """The method that the others are compared with; empty where the run has no tests."""
-    rows = where(study.table("tests"), family=AGAINST)
-    return str(rows["method"].iloc[0]) if len(rows) else ""
-
-
-def against_control(study: Study) -> pd.DataFrame:
-    """Each method minus the control, with its widest interval.
-
-    Indexed by method: columns low, high, verdict, ci_level; empty where there are no tests.
-    """
-    control, rows = control_of(study), contrasts(study)
-    sides = []
-    for mine, other, low, high, sign in (
-        ("group_a", "group_b", "ci_low", "ci_high", 1),
-        ("group_b", "group_a", "ci_high", "ci_low", -1),
-    ):
-        side = rows[rows[other] == control]
-        ends = {"low": sign * side[low], "high": sign * side[high]}
-        sides.append(side.assign(method=side[mine], **ends))
-    both = pd.concat(sides)[["method", "low", "high", "verdict", "ci_level"]]
-    return both.drop_duplicates("method").set_index("method")
-
-
 def _facts(
     study: Study, table: pd.DataFrame, pairs: pd.DataFrame, words: Catalogue
 ) -> list[tuple[Markup, Markup, Markup]]:
@@ -107,12 +82,12 @@ def _facts(
     method, rmse = str(best["method"]), number(best["rmse"], "rmse")
     found = {"which": (code(method), words("answer.which_detail", rmse=rmse))}
     if method in pairs.index:
-        pair, control = pairs.loc[method], code(control_of(study))
+        pair, control = pairs.loc[method], code(numbers.control_of(study))
         ends = amounts("signed", low=pair["low"], high=pair["high"])
         level = number(pair["ci_level"], "percent")
         detail = words("answer.sure_detail", control=control, level=level)
         found["sure"] = (words("answer.sure", **ends), detail)
-        limit = number(margin(study), "rmse")
+        limit = number(numbers.margin(study), "rmse")
         detail = words("answer.matters_detail", margin=limit, control=control)
         found["matters"] = (words.term("verdict", pair["verdict"]), detail)
     if not math.isnan(best["seconds"]):
@@ -143,7 +118,7 @@ def _new_users(study: Study, method: str, words: Catalogue) -> tuple[Markup, Mar
 
 
 def _figure(study: Study, table: pd.DataFrame, pairs: pd.DataFrame, words: Catalogue) -> Plot:
-    control = table.loc[table["method"] == control_of(study), "rmse"]
+    control = table.loc[table["method"] == numbers.control_of(study), "rmse"]
     level = float(control.iloc[0]) if len(control) else None
     ends = pairs.reindex(table["method"])[["low", "high"]].astype(float).reset_index(drop=True)
     points = table.assign(**(ends + (math.nan if level is None else level)))
@@ -151,11 +126,14 @@ def _figure(study: Study, table: pd.DataFrame, pairs: pd.DataFrame, words: Catal
         method if math.isnan(seconds) else f"{method} · {shown(seconds, 'seconds')}"
         for method, seconds in zip(table["method"], table["seconds"], strict=True)
     ]
-    drawn = dots.ranking(points, words.plain, level, margin(study) or 0.0)
+    drawn = dots.ranking(points, words.plain, level, numbers.margin(study) or 0.0)
     plot = plotted(words, "answer", "answer.figure", drawn)
     if level is None or pairs.empty:
         return plot
-    values = {"control": code(control_of(study)), "margin": number(margin(study), "rmse")}
+    values = {
+        "control": code(numbers.control_of(study)),
+        "margin": number(numbers.margin(study), "rmse"),
+    }
     values["level"] = number(pairs["ci_level"].iloc[0], "percent")
     caption = plot.caption + " " + words("answer.figure_intervals", **values)
     return Plot(plot.name, plot.title, caption, plot.figure)

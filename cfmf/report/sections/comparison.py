@@ -14,7 +14,7 @@ from cfmf.report.figures.ranks import critical_difference
 from cfmf.report.page import Block, Collapsed, Column, Note, Plot, Table, Text, plotted, tabulated
 from cfmf.report.sections.summary import informed
 from cfmf.report.strings import Catalogue, code, number
-from cfmf.statistics.names import CLUSTERED_T, CORRECTED_T, CRITICAL_DIFFERENCE
+from cfmf.statistics.names import CRITICAL_DIFFERENCE
 from cfmf.tables import where
 
 
@@ -38,31 +38,11 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     ]
 
 
-def contrasts(study: Study) -> pd.DataFrame:
-    """Differences between methods with their widest intervals, one row a pair.
-
-    Columns label, group_a, group_b, effect, ci_low, ci_high, p_adj; empty where there are none.
-    """
-    rows = study.table("tests").dropna(subset=["ci_low"])
-    rows = rows[rows["test"].isin([CORRECTED_T, CLUSTERED_T])]
-    rows = where(rows, factor="method") if "method" in set(rows["factor"]) else rows
-    label = rows["group_a"].astype(str) + " − " + rows["group_b"].astype(str)
-    rows = rows.assign(label=label, width=rows["ci_high"] - rows["ci_low"])
-    kept = rows.sort_values("width", ascending=False, kind="stable").drop_duplicates("label")
-    return kept.sort_index().reset_index(drop=True)
-
-
-def margin(study: Study) -> float | None:
-    """The margin declared in advance, within which a difference does not matter."""
-    margins = where(study.table("tests"), test=CORRECTED_T)["margin"].dropna()
-    return float(margins.iloc[0]) if len(margins) else None
-
-
 def _forest(study: Study, words: Catalogue) -> list[Block]:
-    rows = contrasts(study).sort_values("effect", kind="stable")
+    rows = numbers.contrasts(study).sort_values("effect", kind="stable")
     if rows.empty:
         return [Note("missing", words("comparison.no_contrasts"))]
-    size = margin(study)
+    size = numbers.margin(study)
     caption: Markup = words("comparison.forest_caption")
     if size:
         caption += " " + words("comparison.forest_margin", margin=number(size, "rmse"))

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from cfmf.methods.registry import installed
+from cfmf.report import numbers
 from cfmf.report.page import Badges, Collapsed, Facts, Plot, Text, every
 from cfmf.report.sections import answer, cards, citing
 from cfmf.report.strings import Catalogue, languages
@@ -57,8 +58,8 @@ def test_without_a_verdict_the_lowest_error_is_said_to_be_untested(study):
 
 
 def test_intervals_are_those_of_the_tests_about_the_control(study):
-    control = answer.control_of(study)
-    pairs = answer.against_control(study)
+    control = numbers.control_of(study)
+    pairs = numbers.against_control(study)
     assert control == "user-knn"
     assert control not in pairs.index
     assert len(pairs) >= 2
