@@ -102,8 +102,8 @@ def rows(folder: Path, folds: int, grid: Sequence[int], threads: int) -> Iterato
         return matrix(held["user"], held["item"], held["rating"], (len(users), len(items)))
 
     first = next(iter(parts.values()))
-    validated = []
-    for k in grid:
+    validated = [0.0] if len(grid) == 1 else []  # nothing to choose
+    for k in grid if len(grid) > 1 else []:
         found = fitted(part(first.fit), part(first.validation), side, k, threads)
         validated.append(found["rmse"])
         yield {"part": "validation", "fold": next(iter(parts)), "k": k, **found}
