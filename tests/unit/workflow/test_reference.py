@@ -102,6 +102,14 @@ def test_the_lesson_has_the_published_numbers():
     assert -tuned.mean() < 0.01 < -tuned.mean() + reach
 
 
+def test_the_frontier_on_movielens_1m_is_the_measured_one():
+    text = (ROOT / "docs/explanation/literature.md").read_text("utf-8")
+    measured = pd.read_csv(ROOT / "benchmarks/results/frontier.tsv", sep="\t")
+    errors = measured.query("part == 'test'")["rmse"]
+    first, second, third = (f"{value:.4f}" for value in errors)
+    assert f"test RMSE of {first}, {second} and {third}, {errors.mean():.4f} on average" in text
+
+
 @pytest.mark.parametrize("method", ["sparse-fc", "autorec"])
 def test_the_price_of_peeking_is_the_published_one(method):
     text = (ROOT / "docs/explanation/methods.md").read_text("utf-8")
