@@ -143,13 +143,18 @@ def _page(parts: Sequence[Section], interactive: bool, shared: Mapping[str, obje
     return template.render(**shared, sections=parts, interactive=interactive)
 
 
-def figure_numbers(whole: Sequence[Section]) -> dict[str, str]:
-    """The number of each figure by its name: that of its section and its own, on every page."""
-    return {
-        plot.name: f"{section}.{place}"
-        for section, part in enumerate(whole, start=1)
-        for place, plot in enumerate(plots(part.blocks), start=1)
-    }
+def figure_numbers(whole: Sequence[Section], padded: bool = False) -> dict[str, str]:
+    """The number of each figure by its name: that of its section and its own, on every page.
+
+    `padded` gives the places in a section equally many digits, so that they sort as text.
+    """
+    numbers = {}
+    for section, part in enumerate(whole, start=1):
+        found = plots(part.blocks)
+        digits = len(str(len(found))) if padded else 0
+        for place, plot in enumerate(found, start=1):
+            numbers[plot.name] = f"{section}.{place:0{digits}}"
+    return numbers
 
 
 def drawn_methods(figures: Iterable[go.Figure]) -> list[str]:
@@ -163,13 +168,12 @@ def drawn_methods(figures: Iterable[go.Figure]) -> list[str]:
 def _save_figures(folder: Path, whole: Sequence[Section], drawing: Callable[[str], Markup]) -> None:
     """Each figure as a file, in the category of its section, named by its number and title.
 
-    Snakemake's report sorts them as text, so the places in a section have equally many digits.
+    Snakemake's report sorts them as text.
     """
-    for section, part in enumerate(whole, start=1):
-        found = plots(part.blocks)
-        for place, plot in enumerate(found, start=1):
-            numbered = f"{section}.{place:0{len(str(len(found)))}}"
-            title = f"Figure {numbered} {plot.title.striptags()}"
+    numbers = figure_numbers(whole, padded=True)
+    for part in whole:
+        for plot in plots(part.blocks):
+            title = f"Figure {numbers[plot.name]} {plot.title.striptags()}"
             path = attachment(folder, SECTIONS.get(part.name, PUBLISHED), title, ".svg")
             with atomic_write(path) as temporary:
                 temporary.write_text(to_file(drawing(plot.name), title), encoding="utf-8")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +41,7 @@ def summary(study: Study) -> pd.DataFrame:
     low and high (simultaneous interval of the RMSE minus that of the control), verdict, seconds (to
     fit on one fold and predict its test part).
     """
-    table = numbers.summary(study).set_index("method")
-    pairs = numbers.against_control(study) if numbers.control_of(study) else pd.DataFrame()
-    for name in ("low", "high", "verdict"):
-        table[name] = pairs[name].reindex(table.index) if len(pairs) else None
+    table = numbers.summary(study).set_index("method").join(numbers.against_control(study))
     columns = "family uses folds rmse sd low high verdict seconds".split()
     return table[columns].reset_index()
 
@@ -90,11 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("study", type=Path, help="results of one data set of a finished study")
     parser.add_argument("folder", type=Path, help="where to write")
     given = parser.parse_args(arguments)
-    study = load(Results(given.study.parent, given.study.name))
-    # Nobody else has the folder of this run.
-    here = f"{given.study.resolve().parents[1]}/"
-    told = {**study.provenance, "command": study.provenance["command"].replace(here, "")}
-    publish(replace(study, provenance=told), given.folder)
+    publish(load(Results(given.study.parent, given.study.name)), given.folder)
 
 
 if __name__ == "__main__":

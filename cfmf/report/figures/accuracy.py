@@ -85,8 +85,8 @@ def by_level(
     Parameters
     ----------
     points
-        Columns method, level, value, low and high, levels in the order to draw; low and high are
-        the ends of the interval, NaN where there is none.
+        Columns method, level and value, and perhaps low and high, levels in the order to draw; low
+        and high are the ends of the interval, NaN where there is none.
     titles
         Of the axes.
     reference
@@ -106,7 +106,7 @@ def by_level(
         first = method in shown
         shift = 0.09 * (list(shown).index(method) - (len(shown) - 1) / 2) if first else 0.0
         style = look(method, number, 2, 7) if first else look(method, number, 1, 4)
-        if first and rows["low"].notna().any():
+        if first and "low" in rows:
             style["error_y"] = interval(rows["low"], rows["value"], rows["high"], thickness=1.1)
         x = [round(levels.index(level) + shift, 3) for level in rows["level"]]
         known = {"customdata": rows["level"].tolist(), "hovertemplate": hover}

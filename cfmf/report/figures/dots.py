@@ -106,15 +106,15 @@ def ranking(points: pd.DataFrame, words: Words, control: float | None, margin: f
     return drawn
 
 
-def forest(effects: pd.DataFrame, words: Words, margin: float | None = None) -> go.Figure:
-    """Differences with their intervals; `effects` has `label value low high methods`.
+def forest(rows: pd.DataFrame, title: str, margin: float | None = None) -> go.Figure:
+    """Differences from zero with their intervals; `rows` has `label value low high methods`.
 
-    Left of zero favours the first of the pair. `margin`, if given, is drawn as a band about zero:
-    differences inside it do not matter in practice.
+    `margin`, if given, is drawn as a band about zero: differences inside it do not matter in
+    practice.
     """
-    drawn = dots(_decided(effects, 0))
+    drawn = dots(_decided(rows, 0))
     _against(drawn, 0, margin)
-    drawn.update_xaxes(title_text=words("axis.difference"), **fixed(effects[["low", "high"]]))
+    drawn.update_xaxes(title_text=title, **fixed(rows[["low", "high"]]))
     return drawn
 
 
@@ -123,14 +123,6 @@ def shares(rows: pd.DataFrame, title: str) -> go.Figure:
     drawn = dots(_decided(rows, 0.5), lambda name: f"%{{{name}:.1%}}")
     _against(drawn, 0.5)
     drawn.update_xaxes(title_text=title, tickformat=".0%")
-    return drawn
-
-
-def prices(rows: pd.DataFrame, title: str) -> go.Figure:
-    """By how much errors are too low, from zero on; `rows` has `label value low high methods`."""
-    drawn = dots(_decided(rows, 0))
-    _against(drawn, 0)
-    drawn.update_xaxes(title_text=title, **fixed(rows[["low", "high"]]))
     return drawn
 
 

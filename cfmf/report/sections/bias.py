@@ -11,6 +11,7 @@ from cfmf.report import numbers
 from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Collapsed, Plot, Text, plotted
+from cfmf.report.sections.levels import counted, ordered
 from cfmf.report.strings import Catalogue, amounts, code
 from cfmf.tables import where
 
@@ -34,24 +35,14 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 def over_folds(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """The bias of one slice on the test ratings of all folds together.
 
-    Columns method, level, n, value, low and high (NaN), levels in the order of their numbers;
-    levels of fewer than `ENOUGH` ratings are left out.
+    Columns method, level, n and value, levels in the order of their numbers; those of fewer than
+    `ENOUGH` ratings are left out.
     """
     rows = where(rows, slice=name)
     rows = rows.assign(total=rows["value"] * rows["n"], level=rows["level"].astype(str))
     sums = rows.groupby(["method", "level"], sort=False)[["total", "n"]].sum().reset_index()
     sums = sums[sums["n"] >= ENOUGH]
-    place = sums["level"].str.extract(r"(-?\d+(?:\.\d+)?)")[0].astype(float)
-    sums = sums.assign(value=sums["total"] / sums["n"], place=place, low=float("nan"))
-    ordered = sums.assign(high=float("nan")).sort_values("place", kind="stable")
-    return ordered.drop(columns=["total", "place"]).reset_index(drop=True)
-
-
-def counted(rows: pd.DataFrame, words: Catalogue) -> list[str]:
-    """Levels with their number of test ratings, the largest of any method."""
-    most = rows.groupby("level")["n"].max()
-    names = dict(zip(rows["level"], words.terms("group", rows["level"]), strict=True))
-    return [f"{names[level]} (n {most[level]:,})" for level in rows["level"]]
+    return ordered(sums.assign(value=sums["total"] / sums["n"]).drop(columns="total"))
 
 
 def leading(study: Study) -> list[str]:
@@ -73,7 +64,7 @@ def _found(study: Study, rows: pd.DataFrame, words: Catalogue) -> Markup:
 def _figure(study: Study, points: pd.DataFrame, name: str, words: Catalogue) -> Plot:
     """The two best of each family as thick lines, the others thin; of predictions, no counts."""
     if name != PREDICTION:
-        points = points.assign(level=counted(points, words))
+        points = points.assign(level=counted(points, "n", words))
     titles = words.plain(f"slice.{name}"), words.plain("axis.bias")
     drawn = figures.by_level(points, titles, 0.0, leading(study))
     return plotted(words, f"bias-{name.replace('_', '-')}", f"bias.{name}", drawn)

@@ -13,6 +13,7 @@ from cfmf.report.context import Study
 from cfmf.report.figures import accuracy as figures
 from cfmf.report.page import Block, Collapsed, Column, Plot, Table, Text, tabulated
 from cfmf.report.places import linked
+from cfmf.report.sections.levels import counted, ordered
 from cfmf.report.strings import Catalogue, amounts, code, number
 from cfmf.tables import where
 
@@ -68,11 +69,7 @@ def levels_of(rows: pd.DataFrame, metric: str = OVER) -> pd.DataFrame:
     Columns method, level (text), value, low, high, users, n; levels keep the order of their counts,
     and one that is not a number is last.
     """
-    rows = where(rows, metric=metric).rename(columns={"ci_low": "low", "ci_high": "high"})
-    rows = rows.assign(level=rows["level"].astype(str))
-    first = rows["level"].str.extract(r"(\d+)")[0].astype(float)
-    order = rows.assign(order=first).sort_values(["order", "level"], kind="stable")
-    return order.drop(columns="order").reset_index(drop=True)
+    return ordered(where(rows, metric=metric).rename(columns={"ci_low": "low", "ci_high": "high"}))
 
 
 def _two_scales(rows: pd.DataFrame) -> bool:
@@ -138,8 +135,7 @@ def _caption(key: str, rows: pd.DataFrame, table: pd.DataFrame, words: Catalogue
 
 def _labelled(rows: pd.DataFrame, words: Catalogue) -> pd.DataFrame:
     """Rows whose levels say how many users they have."""
-    levels = zip(words.terms("group", rows["level"]), rows["users"], strict=True)
-    return rows.assign(level=[f"{level} (n {users:,})" for level, users in levels])
+    return rows.assign(level=counted(rows, "users", words))
 
 
 def _titles(axis: str, words: Catalogue) -> tuple[str, str]:

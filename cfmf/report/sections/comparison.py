@@ -54,7 +54,7 @@ def _forest(study: Study, words: Catalogue) -> list[Block]:
     columns = "group_a=first group_b=second effect=difference"
     columns += " ci_low=low:signed ci_high=high:signed p_adj verdict"
     names = {"effect": "value", "ci_low": "low", "ci_high": "high"}
-    drawn = dots.forest(rows.rename(columns=names), words.plain, size)
+    drawn = dots.forest(rows.rename(columns=names), words.plain("axis.difference"), size)
     title = words("comparison.forest_table")
     return [
         Plot("forest", words("comparison.forest_title"), caption, drawn),

@@ -32,7 +32,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     ]
     if table["low"].notna().any():
         points = table.rename(columns={"method": "label", "price": "value"})
-        drawn = dots.prices(points.assign(methods=table["method"]), words.plain("column.price"))
+        drawn = dots.forest(points.assign(methods=table["method"]), words.plain("column.price"))
         parts.append(plotted(words, "peeking", "factorization.peeking_figure", drawn))
     return [Collapsed(words("factorization.peeking_heading"), parts)]
 

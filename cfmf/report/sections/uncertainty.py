@@ -12,6 +12,7 @@ from cfmf.report.context import Study
 from cfmf.report.figures.accuracy import by_level
 from cfmf.report.page import Block, Collapsed, Column, Plot, Table, Text, plotted, tabulated
 from cfmf.report.sections import bias
+from cfmf.report.sections.levels import counted, ordered
 from cfmf.report.strings import Catalogue, amounts, number
 from cfmf.tables import where
 
@@ -48,41 +49,21 @@ def _intervals(study: Study, words: Catalogue) -> list[Block]:
 
 def _figure(study: Study, rows: pd.DataFrame, words: Catalogue) -> Plot:
     """Coverage by history."""
-    order = sorted(set(rows["level"]), key=_first)
-    points = rows.assign(
-        value=rows["coverage"],
-        low=float("nan"),
-        high=float("nan"),
-        place=rows["level"].map(order.index),
-    )
-    points = points.sort_values("place", kind="stable")
-    points["level"] = _counted(points, words)
+    points = ordered(rows.assign(value=rows["coverage"]))
+    points["level"] = counted(points, "users", words)
     titles = words.plain("slice.user_ratings"), words.plain("column.coverage")
     drawn = by_level(points, titles, COVERAGE, bias.leading(study), tickformat=".1%")
     nominal = number(COVERAGE, "percent")
     return plotted(words, "interval-coverage", "uncertainty.figure", drawn, nominal=nominal)
 
 
-def _counted(rows: pd.DataFrame, words: Catalogue) -> list[str]:
-    """Levels with their number of users."""
-    levels = zip(words.terms("group", rows["level"]), rows["users"], strict=True)
-    return [f"{level} (n {users:,})" for level, users in levels]
-
-
-def _first(level: str) -> int:
-    """The lowest count of a level."""
-    return int(level.rstrip("+").split("-")[0])
-
-
 def _table(rows: pd.DataFrame, name: str, title: Markup, words: Catalogue) -> Table:
     """A row for each method, the narrowest intervals first; a column for each group of users."""
-    levels = [level for level in dict.fromkeys(rows["level"]) if level != ALL]
-    levels.sort(key=_first)
+    groups = ordered(rows[rows["level"] != ALL]).drop_duplicates("level")
     wide = rows.pivot(index="method", columns="level", values="coverage")
     widths = where(rows, level=ALL).set_index("method")["width"]
     shown = wide.assign(width=widths).sort_values("width").reset_index()
-    users = where(rows, method=rows["method"].iloc[0]).set_index("level").loc[levels].reset_index()
-    headings = zip(levels, _counted(users, words), strict=True)
+    headings = zip(groups["level"], counted(groups, "users", words), strict=True)
     columns = [
         Column("width", words.plain("uncertainty.width"), "rating"),
         Column(ALL, words.plain("uncertainty.all"), "share"),

@@ -99,7 +99,7 @@ FIGURES = {
         ),
         words,
     ),
-    "forest": dots.forest(DIFFERENCES, words, 0.02),
+    "forest": dots.forest(DIFFERENCES, "difference", 0.02),
     "shares": dots.shares(
         pd.DataFrame(
             {
@@ -112,7 +112,6 @@ FIGURES = {
         ),
         "users",
     ),
-    "prices": dots.prices(DIFFERENCES, "price"),
     "coverage": dots.coverage(
         pd.DataFrame(
             {"series": ["s", "s", "t"], "label": ["a", "b", "a"], "value": [0.9, 0.95, 0.96]}
@@ -288,9 +287,7 @@ def test_share_of_users_with_at_least_so_many_ratings():
     assert dict(zip(items.x, items.y, strict=True)) == {3: 1.0}
 
 
-@pytest.mark.parametrize(
-    ("name", "ties"), [("forest", ["c - b"]), ("prices", ["c - b"]), ("shares", ["b"])]
-)
+@pytest.mark.parametrize(("name", "ties"), [("forest", ["c - b"]), ("shares", ["b"])])
 def test_ties_are_grey_and_open(name, ties):
     drawn = FIGURES[name]
     labels = dict(zip(drawn.layout.yaxis.tickvals, drawn.layout.yaxis.ticktext, strict=True))
