@@ -36,6 +36,27 @@ def test_batches_do_not_change_what_is_drawn(monkeypatch):
     np.testing.assert_allclose(bootstrap.resampled(sums, Resampling(101, 5)), whole)
 
 
+def test_kept_counts_do_not_change_what_is_drawn():
+    sums = np.random.default_rng(0).random((30, 4))
+    first = bootstrap.resampled(sums, Resampling(101, 5))
+    other = bootstrap.resampled(sums, Resampling(101, 6))
+    assert not np.array_equal(other, first)
+    np.testing.assert_array_equal(bootstrap.resampled(sums, Resampling(101, 5)), first)
+
+
+def test_many_users_are_resampled_in_groups_of_equal_size(monkeypatch):
+    monkeypatch.setattr(bootstrap, "GROUPS", 500)
+    rng = np.random.default_rng(3)
+    values = np.column_stack([rng.lognormal(size=5003), rng.random(5003) < 0.1])
+    drawn = bootstrap.resampled(values, Resampling(4000))
+    assert drawn.shape == (4000, 2)
+    np.testing.assert_allclose(drawn.mean(0), values.sum(0), rtol=0.01)
+    # of 500 groups: 3%; of 4000 resamples: 1%
+    np.testing.assert_allclose(drawn.std(0), values.std(0) * np.sqrt(5003), rtol=0.1)
+    sizes = bootstrap._in_groups(np.ones((5003, 1)), 1)
+    assert set(sizes.ravel()) == {10, 11}
+
+
 def test_interval_of_a_mean_covers_as_often_as_it_says():
     rng = np.random.default_rng(7)
     covered = 0
