@@ -146,6 +146,10 @@ rule all:
 onstart:
     from cfmf.workflow.retained import retain_raw_files
 
+    # After every look at the waiting jobs, the limit of jobs started in a time has them looked at
+    # again, once more for every job that has ended. Cores bound a local run; a cluster keeps it.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
     refuse_rescoring(workflow.dag.needrun_jobs())
     retain_raw_files(
         {name: config["datasets"][name] for name in plan.datasets}, plan.folder

@@ -25,13 +25,8 @@ def imported_files(*starts: str) -> list[str]:
     Paths relative to the repository, sorted; of modules of one's own, absolute paths. They are
     found by reading the import statements, those inside functions too; no module is executed.
     """
-    found: set[Path] = set()
-    ahead = [_start(start) for start in starts]
-    while ahead:
-        path = ahead.pop()
-        if path is not None and path not in found:
-            found.add(path)
-            ahead += _imported(path)
+    paths = [path for path in map(_start, starts) if path]
+    found = set[Path]().union(*map(_reached, paths))
     package = {path for path in found if ROOT / "cfmf" in path.parents}
     own = found - package - {ROOT / start for start in starts if start.endswith(".py")}
     return sorted(map(str, own | {path.relative_to(ROOT) for path in package}))
@@ -44,6 +39,19 @@ def _start(start: str) -> Path | None:
         return _file(start)
     spec = find_spec(start)
     return Path(spec.origin) if spec and spec.origin else None
+
+
+@cache
+def _reached(start: Path) -> frozenset[Path]:
+    """A file and those that it imports, directly or through one another."""
+    found: set[Path] = set()
+    ahead = [start]
+    while ahead:
+        path = ahead.pop()
+        if path not in found:
+            found.add(path)
+            ahead += _imported(path)
+    return frozenset(found)
 
 
 @cache

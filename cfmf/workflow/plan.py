@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import count, product
 from pathlib import Path
 from typing import Any
@@ -148,9 +150,9 @@ class Plan:
             if number == before or known >= self.trials or not self.grows(method):
                 return
             path = self.round_file(dataset=dataset, method=method, round=number)
-            table = read_table(path, "points")
-            yield [(k, reg or layout.INFERRED) for k, reg in table.itertuples(index=False)]
-            known = known + len(table) if len(table) else self.trials
+            new = _round(path, os.stat(path).st_mtime_ns)
+            yield list(new)
+            known = known + len(new) if new else self.trials
 
     def grows(self, method: str) -> bool:
         """Whether the search of a method goes on beyond the points that the config lists."""
@@ -365,6 +367,13 @@ def split_scheme(rule: Mapping[str, Any]) -> str:
     if rule["kind"] == "saved":
         rule = saved_facts(rule["folder"])["rule"]
     return "temporal" if rule["kind"] in ("timeline", "leave-last") else "random"
+
+
+@cache
+def _round(path: str, changed: int) -> tuple[tuple[str, str], ...]:
+    """The points that one round added; Snakemake asks for them hundreds of times in a run."""
+    table = read_table(path, "points")
+    return tuple((k, reg or layout.INFERRED) for k, reg in table.itertuples(index=False))
 
 
 def filled(templates: str | Sequence[str], **lists: Any) -> list[str]:
