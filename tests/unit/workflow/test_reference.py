@@ -147,7 +147,7 @@ def test_todays_error_is_the_published_one(folder, name):
     assert rmse == pytest.approx(errors[name, "u1"], abs=TOLERANCE), told
 
 
-def test_a_study_is_published(tmp_path):
+def test_a_study_is_published(tmp_path, capsys):
     spec = spec_from_file_location("generated_study", ROOT / "tests/unit/report/generated_study.py")
     generated = module_from_spec(spec)
     spec.loader.exec_module(generated)
@@ -160,3 +160,8 @@ def test_a_study_is_published(tmp_path):
     np.testing.assert_allclose(summary["rmse"], means[summary.index], rtol=1e-5)
     compared = summary[summary["low"] != ""]
     assert (compared["low"].astype(float) < compared["high"].astype(float)).all()
+    printed = capsys.readouterr().out
+    for said in study.verdict:
+        if said["key"] == "undecided":
+            ends = [f"{said['numbers'][end]:.4f}".replace("-", "−") for end in ("low", "high")]
+            assert f"interval, {ends[0]} to {ends[1]}, includes zero" in printed
