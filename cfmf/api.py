@@ -111,7 +111,7 @@ def fit(
 
 
 def evaluate(model: Saved, ratings: Given, layout: Layout | None = None) -> pd.DataFrame:
-    """Errors of a model's predictions of ratings that it has not seen.
+    """Errors of a model's predictions of ratings that it has not seen; a warning if it has.
 
     Returns
     -------
@@ -124,6 +124,13 @@ def evaluate(model: Saved, ratings: Given, layout: Layout | None = None) -> pd.D
         If the ratings cannot be read.
     """
     table = ratings_of(ratings, layout).frame()
+    if seen := np.count_nonzero(model.has_seen(table["user"], table["item"])):
+        log.warning(
+            "the model was fitted to %d of these %d pairs of user and item; errors on them are"
+            " lower than on new ratings",
+            seen,
+            len(table),
+        )
     found = model.predict(table["user"], table["item"])
     measures = error_measures(found["prediction"], table["rating"])
     for radii in model.about.intervals:

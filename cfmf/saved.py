@@ -250,6 +250,13 @@ class Saved:
             values[at], is_fallback[at], _ = self.model.predict(users[at], items[at])
         return values, is_fallback
 
+    def has_seen(self, users: Iterable[Any], items: Iterable[Any]) -> NDArray[np.bool_]:
+        """Which pairs of ids have a rating that the model has learned from."""
+        width = self.seen.shape[1]
+        rows, columns = self.names.numbers("user", users), self.names.numbers("item", items)
+        held = row_numbers(self.seen).astype(np.int64) * width + self.seen.indices
+        return (rows >= 0) & (columns >= 0) & np.isin(rows * width + columns, held)
+
     def predict(
         self, users: Iterable[Any], items: Iterable[Any], coverage: float | None = None
     ) -> pd.DataFrame:

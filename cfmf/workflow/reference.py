@@ -15,10 +15,16 @@ from typing import Any
 import pandas as pd
 
 from cfmf.files import atomic_write
+from cfmf.methods import registry
 from cfmf.report import numbers
 from cfmf.report.context import Study, load
+from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, sentence
+from cfmf.report.strings import Catalogue
+from cfmf.terminal import printable
 from cfmf.workflow.layout import Results
 
+PRINTED = {*CONTRASTS, *SMALL_DESIGN, "other_populations", "power"}
+"""Messages of the verdict that are printed: the comparisons, and how far they reach."""
 MACHINE = ("processor", "cores", "memory", "gpu", "python")
 
 
@@ -80,13 +86,26 @@ def publish(study: Study, folder: Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def sentences(study: Study, language: str = "en") -> list[str]:
+    """The comparisons of the verdict in words, as plain text, and how far they reach."""
+    words = Catalogue(language)
+    said = [one for one in study.verdict if one["key"] in PRINTED]
+    return [str(sentence(one, words).striptags()) for one in said]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Publish the results below one folder into another."""
+    """Publish the results below one folder into another, and print what they show."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path, help="results of one data set of a finished study")
     parser.add_argument("folder", type=Path, help="where to write")
     given = parser.parse_args(arguments)
-    publish(load(Results(given.study.parent, given.study.name)), given.folder)
+    study = load(Results(given.study.parent, given.study.name))
+    config = study.provenance.get("config", {})
+    registry.register(config.get("methods") or {})
+    registry.register_predictions(config.get("predictions") or {})
+    publish(study, given.folder)
+    for said in sentences(study):
+        print(printable(said))
 
 
 if __name__ == "__main__":

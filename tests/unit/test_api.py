@@ -72,6 +72,16 @@ def test_intervals_have_their_coverage_on_ratings_that_are_new(frame, model):
     assert all(isinstance(model.radii(one), Radii) for one in api.COVERAGES)
 
 
+def test_ratings_that_the_model_has_learned_from_give_a_warning(frame, caplog):
+    strange = pd.DataFrame({"user": ["nobody"], "item": frame["item"][:1], "rating": [3]})
+    model = api.fit(frame[5:], "baseline")
+    judged = pd.concat([frame[:5], strange])
+    api.evaluate(model, judged)
+    assert "was fitted to" not in caplog.text
+    api.evaluate(model, pd.concat([judged, frame[-2:]]))
+    assert "was fitted to 2 of these 8 pairs" in caplog.text
+
+
 def test_predictions_of_any_tool_are_judged_alike(frame, model, tmp_path):
     found = model.predict(frame["user"], frame["item"])
     found.sample(frac=1, random_state=1).to_csv(tmp_path / "foreign.csv", index=False)

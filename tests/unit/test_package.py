@@ -122,7 +122,7 @@ MAY_NEED = {
     " kernels.products published",
     "jax": "factorization.jax_adamw",
     "statistics": "statistics verdict published report",
-    "report": "report published workflow.config",
+    "report": "report published workflow.config workflow.reference",
     "workflow": "workflow adaptive_search hyperband data.download data.sources published",
 }
 ABSENT = f"""

@@ -4,9 +4,11 @@ A page is worked through in a copy of the repository that holds the results of t
 code block with a caption that names a file is written to it; `PATH, after `LINE`` adds it below
 that line of a file. A comment before a block of commands says what else to do with it:
 `<!-- dry run -->` gives `snakemake` and `make` the option -n, and `<!-- not run: REASON -->`
-leaves it out, for one of the reasons below.
+leaves it out, for one of the reasons below. Lines below a command are what it prints, with `...`
+for any text.
 """
 
+import doctest
 import fnmatch
 import importlib.util
 import os
@@ -53,18 +55,26 @@ def blocks(page):
 
 
 def commands(text):
-    """The commands of a block: lines after a prompt, or all lines where there is none."""
-    lines = text.replace("\\\n", " ").splitlines()
-    typed = [line[2:] for line in lines if line.startswith("$ ")]
-    return typed or [line for line in lines if line.strip()]
+    """The commands of a block, lines after a prompt, each with what it prints as far as shown.
+
+    Where there is no prompt, all lines are commands.
+    """
+    text = text.replace("\\\n", " ")
+    if not text.startswith("$ "):
+        return [(line, "") for line in text.splitlines() if line.strip()]
+    steps = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
+    return [(line, printed) for line, _, printed in (step.partition("\n") for step in steps)]
 
 
 def shown(page):
-    """What a page does: ("file", path, after, text) and ("command", mark, line), in order."""
+    """What a page does, in order.
+
+    ("file", path, after, text) or ("command", mark, line, printed).
+    """
     for info, mark, text in blocks(page):
         if info in COMMANDS:
-            for line in commands(text):
-                yield "command", mark, line
+            for line, printed in commands(text):
+                yield "command", mark, line, printed
         elif info.startswith("{code-block}"):
             first, _, rest = text.partition("\n")
             if told := CAPTION.match(first):
@@ -138,6 +148,9 @@ def test_commands_run(page, copy):
             timeout=300,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        if rest[1]:
+            same = doctest.OutputChecker().check_output(rest[1], done.stdout, doctest.ELLIPSIS)
+            assert same, f"{line}\nprints\n{done.stdout}and the page has\n{rest[1]}"
         ran += 1
     print(ran, "commands of", name_of(page))
 

@@ -147,10 +147,29 @@ def test_todays_error_is_the_published_one(folder, name):
     assert rmse == pytest.approx(errors[name, "u1"], abs=TOLERANCE), told
 
 
-def test_a_study_is_published(tmp_path):
+@pytest.fixture
+def generated():
+    """The module that writes the results of a small study."""
     spec = spec_from_file_location("generated_study", ROOT / "tests/unit/report/generated_study.py")
     generated = module_from_spec(spec)
     spec.loader.exec_module(generated)
+    return generated
+
+
+def test_a_method_of_ones_own_is_published(generated, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_of_config", {})
+    generated.write(tmp_path)
+    home = tmp_path / generated.DATASET
+    for path in home.rglob("*.tsv"):
+        path.write_text(path.read_text("utf-8").replace("\titem-knn\t", "\town\t"), "utf-8")
+    known = json.loads((home / "provenance.json").read_text("utf-8"))
+    known["config"]["methods"] = {"own": {"class": "cfmf.methods.baseline:Baseline"}}
+    (home / "provenance.json").write_text(json.dumps(known), "utf-8")
+    reference.main([str(home), str(tmp_path / "out")])
+    assert table(tmp_path / "out", "summary").set_index("method").loc["own", "family"] == "baseline"
+
+
+def test_a_study_is_published(generated, tmp_path, capsys):
     generated.write(tmp_path)
     reference.main([str(tmp_path / generated.DATASET), str(tmp_path / "out")])
     study = load(Results(tmp_path, generated.DATASET))
@@ -160,3 +179,6 @@ def test_a_study_is_published(tmp_path):
     np.testing.assert_allclose(summary["rmse"], means[summary.index], rtol=1e-5)
     compared = summary[summary["low"] != ""]
     assert (compared["low"].astype(float) < compared["high"].astype(float)).all()
+    [said] = [one["numbers"] for one in study.verdict if one["key"] == "better"]
+    wanted = f"interval {said['low']:.4f} to {said['high']:.4f}, beyond the margin"
+    assert wanted in capsys.readouterr().out
