@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 import numba
 import numpy as np
-from py4j.protocol import Py4JError
 from pyspark import Broadcast, SparkConf, SparkContext
-from pyspark.errors import PySparkException
 from scipy import sparse
 
 from cfmf.factorization.als import ALS, ALSTraining, Side, best_rows
@@ -94,6 +94,7 @@ def started(master: str, size: int) -> Iterator[SparkContext]:
         If Spark does not start.
     """
     options = {
+        "spark.log.level": "ERROR",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.maxResultSize": "0",  # no limit
@@ -107,15 +108,16 @@ def started(master: str, size: int) -> Iterator[SparkContext]:
     environment = {"PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "1"}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
-        context = SparkContext(conf=configuration, environment=environment)
-    except (PySparkException, Py4JError, OSError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        with warnings.catch_warnings():  # of pandas, which nothing here hands to Spark
+            warnings.filterwarnings("ignore", "PySpark does not yet", FutureWarning)
+            context = SparkContext(conf=configuration, environment=environment)
+    except Exception as error:  # whatever Java raises
+        reason = str(getattr(error, "java_exception", error)).partition("\n")[0]
         raise ConnectionError(
             f"Spark does not start with the master {master} ({reason}); it needs Java 17 or newer"
             " on the PATH or in JAVA_HOME, and a master that this machine can reach"
         ) from error
     try:
-        context.setLogLevel("ERROR")
         yield context
     finally:
         context.stop()
@@ -124,9 +126,7 @@ def started(master: str, size: int) -> Iterator[SparkContext]:
 class _Training(ALSTraining):
     """State of one run. The ratings of both sides are in `folder`, from which they are mapped."""
 
-    def __init__(
-        self, settings: SparkALS, context: SparkContext, folder: Path, task: Task
-    ) -> None:
+    def __init__(self, settings: SparkALS, context: SparkContext, folder: Path, task: Task) -> None:
         super().__init__(settings, task)
         self.context, self.folder = context, folder
         self.partitions = settings.partitions or BLOCKS_A_CORE * context.defaultParallelism
@@ -183,7 +183,7 @@ def blocks_of_rows(indptr: np.ndarray, count: int) -> list[tuple[int, int]]:
     """Begin and end of about `count` blocks of rows with about as many ratings each."""
     work = indptr + np.arange(len(indptr))  # a row without ratings takes time too
     edges = np.unique(np.searchsorted(work, np.linspace(0, work[-1], count + 1))).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def solve_block(

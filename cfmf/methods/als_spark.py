@@ -8,7 +8,7 @@ from cfmf.tasks import Solver
 
 
 class ALSSpark(ALS):
-    """As als, computed by Apache Spark on one machine or a cluster; in an environment of its own."""
+    """As als, computed by Apache Spark, on one machine or a cluster; has its own environment."""
 
     name = "als-spark"
     label = "MF by ALS, on Spark"
