@@ -45,7 +45,7 @@ def test_model_is_that_of_als_whatever_the_blocks(partitions):
     ratings = example(70, 50)
     task = Task(ratings.train, 3, ratings.validation, ratings.test)
     [expected] = ALS(k=5, max_epochs=4).fit_tasks([task])
-    [found] = SparkALS(k=5, max_epochs=6, partitions=partitions).fit_tasks([task])
+    [found] = SparkALS(k=5, max_epochs=4, partitions=partitions).fit_tasks([task])
     assert_same(found, expected)
 
 
