@@ -199,5 +199,5 @@ def solve_block(
         rows = best_rows(ratings, *given, serial=True)
     except FloatingPointError as error:
         return precision[:0], np.nan, str(error)
-    error = root_mean_square_error(ratings, rows, other.value, mean)
-    return rows, error**2 * ratings.nnz if ratings.nnz else 0.0, ""
+    rmse = root_mean_square_error(ratings, rows, other.value, mean)
+    return rows, rmse**2 * ratings.nnz if ratings.nnz else 0.0, ""
