@@ -33,6 +33,6 @@ class ALSSpark(ALS):
 
     def solver(self, device: str) -> Solver:
         """Exact solutions of one side at a time, by Spark's workers."""
-        from cfmf.factorization.als_spark import SparkALS
+        from cfmf.factorization.spark_als import SparkALS
 
         return SparkALS(**self.model_dump(exclude_none=True))

@@ -18,7 +18,7 @@ SHORT = {
 }
 
 
-# Those of als-spark, which take minutes, are in tests/unit/factorization/test_als_spark.py.
+# Those of als-spark, which take minutes, are in tests/unit/factorization/test_spark_als.py.
 QUICK = [name for name, one in registry.installed().items() if one.environment != "spark"]
 
 

@@ -121,7 +121,7 @@ MAY_NEED = {
     "torch": "factorization.adamw factorization.autoencoder factorization.penalties kernels.dense"
     " kernels.products published",
     "jax": "factorization.jax_adamw",
-    "spark": "factorization.als_spark",
+    "spark": "factorization.spark_als",
     "statistics": "statistics verdict published report",
     "report": "report published workflow.config",
     "workflow": "workflow adaptive_search hyperband data.download data.sources published",

@@ -19,7 +19,7 @@ from pyspark import SparkContext
 
 from cfmf.factorization import checkpoint
 from cfmf.factorization.als import ALS
-from cfmf.factorization.als_spark import SparkALS, blocks_of_rows
+from cfmf.factorization.spark_als import SparkALS, blocks_of_rows
 from cfmf.imports import ROOT
 from cfmf.methods import registry
 from cfmf.tasks import Task
