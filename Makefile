@@ -1,5 +1,6 @@
 # make study   run the default study, from a fresh clone to the report
 # make jax     install JAX, for `snakemake … --configfile config/jax.yaml` (JAX=cuda: the CUDA build)
+# make spark   install Spark, for `snakemake … --configfile config/spark.yaml` (needs Java 17 or newer)
 # make test    run the checks and tests, except docs, test-slow and test-surroundings
 # make docs    build the documentation site
 # make verify  check every result against its recorded checksum
@@ -23,7 +24,7 @@ pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study jax environments reference verify audit test lint format types unit docs test-slow test-all \
+.PHONY: help study jax spark environments reference verify audit test lint format types unit docs test-slow test-all \
   test-environments test-cluster test-faults test-surroundings check-gpu lock benchmark clean
 
 help:
@@ -46,6 +47,9 @@ study: $(VENV)/study
 
 jax: $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/jax.txt $(jax-$(JAX))
+
+spark: $(VENV)/study
+	$(BIN)/python -m pip install --quiet --requirement requirements/spark.txt
 
 # The studies whose results are in docs/results; a run that was interrupted goes on.
 REFERENCE := frontier

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 EXTRAS = {
     "torch": ["torch"],
     "jax": ["jax"],
+    "spark": ["pyspark"],
     "peers": ["cornac", "lenskit", "myfm", "surprise"],
     "statistics": ["scikit_posthocs", "statsmodels"],
     "report": ["jinja2", "markupsafe", "matplotlib", "plotly", "yaml"],

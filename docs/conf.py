@@ -38,8 +38,8 @@ nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_execution_show_tb = True
 
-# JAX is optional, so the reference is written without it.
-autodoc_mock_imports = ["jax"]
+# JAX and Spark are optional, so the reference is written without them.
+autodoc_mock_imports = ["jax", "pyspark"]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

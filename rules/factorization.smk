@@ -24,7 +24,7 @@ rule train_factorization:
         gpu=gpus,
         mem_mb=resources.training_megabytes(
             plan.folds,
-            lambda method: environment("factorization", method) == "jax",
+            lambda method: environment("factorization", method),
         ),
         runtime=resources.training_minutes(
             plan.folds, len(plan.seeds), plan.seconds_a_run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,12 +75,60 @@ class ALS(Solver):
         FloatingPointError
             If the objective is no longer finite, or a row has no unique solution.
         """
+        return self.fit_from(partial(ALSTraining, self), tasks, checkpoint)
+
+    def fit_from(
+        self, start: Callable[[Task], ALSTraining], tasks: Sequence[Task], checkpoint: Path | None
+    ) -> list[Fitted]:
+        """`fit_tasks`, where `start` makes the state that a task starts from."""
         stopping = Stopping(self.max_epochs, self.tolerance, self.patience, relative=True)
-        start = partial(_Training, self)
         return fit_one_by_one(tasks, start, stopping, self, "raise reg", checkpoint)
 
 
-class _Side:
+def best_rows(
+    ratings: sparse.csr_array,
+    precision: np.ndarray,
+    other: np.ndarray,
+    own_one: int,
+    mean: float,
+    active: int,
+    serial: bool = False,
+) -> np.ndarray:
+    """Factors and biases of some rows that minimize the objective given the other side's.
+
+    Parameters
+    ----------
+    ratings
+        Rows × rows of the other side, CSR.
+    precision
+        Rows × c: what the penalty adds to the diagonal of each row's normal equations.
+    other
+        The other side's array, as `cfmf.factorization.objective` has it.
+    own_one
+        The column of ones in these rows, in which `other` has its biases.
+    mean
+        Mean of the ratings.
+    active, serial
+        As `cfmf.kernels.solve.solve_rows`.
+
+    Returns
+    -------
+    Rows × c, of the dtype of `other`.
+
+    Raises
+    ------
+    FloatingPointError
+        If a row has no unique solution.
+    """
+    design = other.copy()
+    design[:, own_one] = 0  # the other side's bias is an offset, not a regressor
+    offsets, pull = mean + other[:, own_one], np.zeros_like(precision)
+    found = solve_rows(ratings, design, offsets, 1.0, precision, pull, active, serial=serial)
+    found[:, own_one] = 1
+    return found
+
+
+class Side:
     """One side's rows: their ratings, and the penalty's part of their normal equations."""
 
     def __init__(
@@ -92,23 +140,7 @@ class _Side:
         self.precision: np.ndarray = np.ones((len(counts), columns), settings.dtype)
         self.precision[:, : settings.k] = np.where(counts > 0, weights, 1)[:, None]
         self.precision[:, bias] = bias_reg
-        self.pull = np.zeros_like(self.precision)
-        self.bias, self.active = bias, settings.k + 2
-
-    def solve(self, block: np.ndarray, other: np.ndarray, own_one: int, mean: float) -> None:
-        """Replace `block`'s factors and biases by the best ones given the other side."""
-        design = other.copy()
-        design[:, own_one] = 0  # the other side's bias is an offset, not a regressor
-        block[:] = solve_rows(
-            self.ratings,
-            design,
-            mean + other[:, own_one],
-            1.0,
-            self.precision,
-            self.pull,
-            self.active,
-        )
-        block[:, own_one] = 1
+        self.bias = bias
 
     def penalty(self, block: np.ndarray, k: int) -> float:
         """½ Σ precision · parameter² of the rows."""
@@ -118,7 +150,7 @@ class _Side:
         )
 
 
-class _Training(Blocks):
+class ALSTraining(Blocks):
     """State of one run."""
 
     def __init__(self, settings: ALS, task: Task) -> None:
@@ -128,13 +160,17 @@ class _Training(Blocks):
         columns = self.left.shape[1]
         of_users, of_items = bias_regs(task, settings.bias_reg)
         by_item = sparse.csr_array(task.train.T.tocsr())
-        self.users = _Side(task.train, settings, k, of_users, columns)
-        self.items = _Side(by_item, settings, k + 1, of_items, columns)
+        self.users = Side(task.train, settings, k, of_users, columns)
+        self.items = Side(by_item, settings, k + 1, of_items, columns)
 
     def step(self) -> None:
         """A sweep: users, then items."""
-        self.users.solve(self.left, self.right, self.k + 1, self.mean)
-        self.items.solve(self.right, self.left, self.k, self.mean)
+        self.solve(self.users, self.left, self.right, self.k + 1)
+        self.solve(self.items, self.right, self.left, self.k)
+
+    def solve(self, side: Side, block: np.ndarray, other: np.ndarray, own_one: int) -> None:
+        """Replace `block`'s factors and biases by the best ones given the other side."""
+        block[:] = best_rows(side.ratings, side.precision, other, own_one, self.mean, self.k + 2)
 
     def penalty(self) -> float:
         """Of both sides."""

@@ -21,6 +21,7 @@ PACKAGES = [
     "pyarrow",
     "torch",
     "jax",
+    "pyspark",
     "numba",
     "statsmodels",
     "scikit-posthocs",

@@ -60,7 +60,7 @@ def tuning_minutes(folds: Folds, seconds: float) -> Request:
     )
 
 
-def training_megabytes(folds: Folds, jax: Callable[[str], bool]) -> Request:
+def training_megabytes(folds: Folds, environment: Callable[[str], str]) -> Request:
     """Memory of a job that trains one point, all folds of which are loaded.
 
     Measured with one thread, by the size of all matrices of all folds: MovieLens 100K (1.7 MB) took
@@ -73,14 +73,17 @@ def training_megabytes(folds: Folds, jax: Callable[[str], bool]) -> Request:
     ----------
     folds
         Names of the folds of each data set.
-    jax
-        Whether a method computes with JAX.
+    environment
+        Name in envs/ of what a method runs in: `jax` and `spark` take more.
     """
 
     def needed(wildcards: Any, inputs: Any) -> float:
         k = int(wildcards.k)
         known = 700 + inputs.size_mb * (12 + k / 6)
-        if jax(wildcards.method):
+        runs_in = environment(wildcards.method)
+        if runs_in == "spark":
+            known += 700  # Java and the workers
+        if runs_in == "jax":
             known += 200 + 3.6 * k * inputs.size_mb / len(folds[wildcards.dataset])
         return float(known)
 

@@ -18,7 +18,9 @@ from cfmf.tasks import HISTORY, Fitted, Task
 from cfmf.training import Run, train_point
 
 METHODS = registry.installed()
-SEVERAL = sorted(name for name, one in METHODS.items() if one.several_starts and name != "mf-jax")
+SEVERAL = sorted(
+    name for name, one in METHODS.items() if one.several_starts and not one.environment
+)
 MODULES = (adamw, als, sgd)
 
 

@@ -18,8 +18,12 @@ SHORT = {
 }
 
 
+# Those of als-spark, which take minutes, are in tests/unit/factorization/test_spark_als.py.
+QUICK = [name for name, one in registry.installed().items() if one.environment != "spark"]
+
+
 @pytest.mark.parametrize("name", properties())
-@pytest.mark.parametrize("method", registry.installed())
+@pytest.mark.parametrize("method", QUICK)
 def test_method_has_the_property(method, name):
     found = registry.method(method)
     if found.environment and importlib.util.find_spec(found.environment) is None:

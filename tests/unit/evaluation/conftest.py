@@ -124,5 +124,5 @@ def labels(people, films):
 def pytest_generate_tests(metafunc):
     """A test with `name` runs for every method but two that take long, and for a stranger's."""
     if "name" in metafunc.fixturenames:
-        names = [name for name in methods() if name not in ("mf-jax", "mf-sgd")]
+        names = [name for name in methods() if name not in ("als-spark", "mf-jax", "mf-sgd")]
         metafunc.parametrize("name", [*names, "strange"])

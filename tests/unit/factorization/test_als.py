@@ -6,7 +6,7 @@ import torch
 
 from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.adamw import _Training as Descent
-from cfmf.factorization.als import ALS, _Training
+from cfmf.factorization.als import ALS, ALSTraining
 from cfmf.kernels.solve import inner_products, solve_rows
 from cfmf.methods import registry
 from cfmf.tasks import Task
@@ -57,7 +57,7 @@ def test_inner_products_equal_dense_ones(ratings, dense_of):
 def test_objective_never_rises_and_falls_to_a_stationary_point(low_rank, weighting):
     train = low_rank[0]
     settings = ALS(k=5, reg=0.1, weighting=weighting, dtype=np.float64)
-    training = _Training(settings, Task(train))
+    training = ALSTraining(settings, Task(train))
     losses = [training.measure()[0, 0]]
     for _ in range(300):
         training.step()

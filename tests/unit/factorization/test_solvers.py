@@ -46,7 +46,12 @@ def solver_of(name):
 
 
 METHODS = registry.of_family(registry.installed(), "factorization")
-HERE = [name for name in METHODS if name != "mf-jax" or importlib.util.find_spec("jax")]
+HERE = [
+    name
+    for name in METHODS
+    if name != "als-spark"  # is compared with als
+    and (name != "mf-jax" or importlib.util.find_spec("jax"))
+]
 SOLVERS = {name: solver_of(name) for name in HERE}
 LOW_RANK = [name for name in SOLVERS if name not in ("autorec", "sparse-fc")]  # with few parameters
 

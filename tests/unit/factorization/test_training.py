@@ -31,7 +31,9 @@ FAST = {
     "gibbs-full": {"sweeps": 12, "burn_in": 4},
 }
 METHODS = registry.installed()
-NAMES = [name for name in registry.of_family(METHODS, "factorization") if name != "mf-jax"]
+NAMES = [
+    name for name in registry.of_family(METHODS, "factorization") if not METHODS[name].environment
+]
 
 
 def made(name, k=2, reg=0.05, scale=None, **settings):
