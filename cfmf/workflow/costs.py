@@ -183,7 +183,9 @@ class Study:
             "drawn": counts.ratings if config.get("drawn") else 0.0,
             "folds": folds,
             "runs": folds * len(declared["seeds"]),
-            "methods": len(methods) + len(declared["blends"]) + len(declared.get("predictions", ())),
+            "methods": len(methods)
+            + len(declared["blends"])
+            + len(declared.get("predictions", ())),
             "points": sum(map(_settings, methods.values())),
             "passes": 1.0,
             "k": 1.0,
@@ -291,8 +293,9 @@ def measured(home: Path) -> pd.DataFrame:
             continue  # of an earlier version
         method = wildcards.get("method", "") if rule in BY_METHOD else ""
         row = table.iloc[-1]
-        if (method and method not in study.declared["methods"]) or pd.isna(row["max_rss"]):
-            continue  # of another config; or too short to be measured
+        other = bool(method) and method not in study.declared["methods"]
+        if other or pd.isna(row["max_rss"]) or row["s"] < SHORT:
+            continue  # of another config, or over before Snakemake looked again
         rows.append(
             {
                 "study": f"{home.name} {study.counts.ratings:.0f}",
@@ -481,11 +484,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("results", nargs="+", type=Path, help="folders results/ of studies")
     parser.add_argument("--check", action="store_true", help="leave each study out; write nothing")
-    parser.add_argument("--to", type=Path, default=TABLE, help="file to write (default: %(default)s)")
+    parser.add_argument(
+        "--to", type=Path, default=TABLE, help="file to write (default: %(default)s)"
+    )
     given = parser.parse_args(arguments)
     found = [measured(home) for home in homes(given.results)]
     if not found:
-        parser.error("these folders have no results of a study; give those that contain DATASET/plan.json")
+        parser.error(
+            "these folders have no results of a study; give those that contain DATASET/plan.json"
+        )
     jobs = pd.concat(found, ignore_index=True)
     if given.check:
         print(left_out(jobs).to_csv(sep="\t", index=False, float_format="%.3g"), end="")

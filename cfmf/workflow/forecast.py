@@ -294,7 +294,7 @@ def _notes(table: pd.DataFrame, machine: Machine) -> list[str]:
     total = _total(table, machine)
     low, high = (duration(total["wall_seconds"] * by) for by in (1 / SPEED, SPEED))
     notes = [
-        f"Wall clock on {machine.cores} cores: about {duration(total['wall_seconds'])}, between"
+        f"Wall clock with --cores {machine.cores}: about {duration(total['wall_seconds'])}, between"
         f" {low} and {high}: machines differ in speed. Times are those of CPUs, without downloads.",
     ]
     if unknown := sorted({_name(row) for _, row in table.iterrows() if _is_unknown(row)}):
@@ -305,8 +305,8 @@ def _notes(table: pd.DataFrame, machine: Machine) -> list[str]:
     if (table["most_jobs"] > table["jobs"]).any():
         most = total["jobs"] + (table["most_jobs"] - table["jobs"]).sum()
         notes.append(
-            f"Searches grow while their choice is at an edge (tuning.grow): from {total['jobs']:.0f}"
-            f" jobs up to {most:.0f}, which the totals do not include."
+            "Searches grow while their choice is at an edge (tuning.grow):"
+            f" {total['jobs']:.0f} jobs are listed, up to {most:.0f} are possible."
         )
     if (table["extrapolated"] > SPEED).any():
         notes.append(
