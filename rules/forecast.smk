@@ -39,9 +39,9 @@ rule forecast_costs:
         log_of("forecast_costs"),
     benchmark:
         benchmark_of("forecast_costs")
+    localrule: True
     conda:
         "../envs/evaluation.yaml"
-    localrule: True
     resources:
         mem_mb=megabytes(500, 0),
         runtime=minutes(10, 0),

@@ -331,7 +331,7 @@ def _solves(name: str) -> bool:
     if known is None or not known.job_per_point:
         return known is None
     sample = sparse.csr_array(np.ones((8, 8), np.float32))
-    few, many = (known().with_size(k) for k in (64, 128))
+    few, many = (known(scale=None, side=None).with_size(k) for k in (64, 128))
     if few is None or many is None:
         return False
     return many.operations(sample, sample) > 2.5 * few.operations(sample, sample)
@@ -437,7 +437,10 @@ def left_out(jobs: pd.DataFrame) -> pd.DataFrame:
         table = coefficients(jobs[jobs["study"] != study])
         for (rule, method), group in own.groupby(["rule", "method"]):
             for quantity in QUANTITIES:
-                given = [taken(table, rule, method, one)[quantity] for one in group["quantities"]]
+                given = [
+                    taken(table, str(rule), str(method), one)[quantity]
+                    for one in group["quantities"]
+                ]
                 join = max if quantity == "memory_mb" else sum
                 pair = join(group[quantity]), join(given)
                 if pair[0] > 0 and math.isfinite(pair[1]):

@@ -265,6 +265,7 @@ def _total(table: pd.DataFrame, machine: Machine) -> pd.Series:
 
 
 def _printed(table: pd.DataFrame, machine: Machine) -> str:
+    rows: list[tuple[str, ...]]
     rows = [("rule", "method", "jobs", "CPU time", "wall clock", "memory", "disk")]
     rows += [_row(one["rule"], one["method"], one) for _, one in table.iterrows()]
     return _lines([*rows, _row("total", "", _total(table, machine))])
