@@ -485,13 +485,13 @@ def homes(folders: Sequence[Path]) -> Iterator[Path]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure finished studies, and write the table or report how it forecasts each of them."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("results", nargs="+", type=Path, help="folders results/ of studies")
+    parser.add_argument("folders", nargs="+", type=Path, help="folders results/ of studies")
     parser.add_argument("--check", action="store_true", help="leave each study out; write nothing")
     parser.add_argument(
         "--to", type=Path, default=TABLE, help="file to write (default: %(default)s)"
     )
     given = parser.parse_args(arguments)
-    found = [measured(home) for home in homes(given.results)]
+    found = [measured(home) for home in homes(given.folders)]
     if not found:
         parser.error(
             "these folders have no results of a study; give those that contain DATASET/plan.json"

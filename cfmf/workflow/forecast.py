@@ -166,26 +166,23 @@ def forecast(
     jobs, `memory_mb` is that of the largest. `wall_seconds` is the CPU time over the cores, and at
     least that of the longest job on its threads. NaN is unknown.
     """
-    plan = listed(config)
-    every = jobs(config, dataset, blocks)
     drawn = config["datasets"][dataset]["source"] == "synthetic"
-    study = Study(counts, plan.declared(dataset), {**config, "drawn": drawn})
-    growing = Plan(config, plan.round_file)
+    study = Study(counts, listed(config).declared(dataset), {**config, "drawn": drawn})
+    growing = Plan(config, listed(config).round_file)
     rows = []
-    for (rule, method), group in every.groupby(["rule", "method"], sort=False):
+    by = jobs(config, dataset, blocks).groupby(["rule", "method"], sort=False)
+    for (rule, method), group in by:
         known = [_taken(table, study, rule, one, len(blocks)) for one in group["wildcards"]]
         seconds = [one["seconds"] for one in known]
         threads = min(_threads(config, str(rule), str(method)), machine.cores)
-        most = len(group)
-        if rule == "train_factorization" and growing.grows(str(method)):
-            most = max(most, growing.trials)
+        grows = rule == "train_factorization" and growing.grows(str(method))
         rows.append(
             {
                 "dataset": dataset,
                 "rule": rule,
                 "method": method,
                 "jobs": len(group),
-                "most_jobs": most,
+                "most_jobs": max(len(group), growing.trials * grows),
                 "cpu_seconds": sum(seconds),
                 "wall_seconds": max(sum(seconds) / machine.cores, max(seconds) / threads),
                 "memory_mb": max(one["memory_mb"] for one in known),
