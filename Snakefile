@@ -29,6 +29,7 @@ include: "rules/evaluation.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"
 include: "rules/winner.smk"
+include: "rules/machine.smk"
 include: "rules/forecast.smk"
 
 
@@ -108,6 +109,8 @@ rule statistics:
 rule forecast:
     input:
         plan.studied("forecast"),
+    log:
+        log_of("forecast", dataset=ACROSS),
     localrule: True
     run:
         print_forecast(input)

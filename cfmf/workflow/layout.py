@@ -118,6 +118,7 @@ JOBS = {
     "render_report": "",
     "compare_datasets": "",
     "forecast_costs": "",
+    "forecast": "",
 }
 """Rules, and the wildcards by which the jobs of each differ within a data set."""
 

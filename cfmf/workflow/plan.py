@@ -240,7 +240,7 @@ class Plan:
             "tune_adaptively": bool(self.adaptive),
             "compute_similarity": self.compares_users,
             "predict_block": len(blocks) > 1,
-            "forecast_costs": False,
+            **dict.fromkeys(("forecast", "forecast_costs"), False),
             "render_report": False,
             "export_fold": False,
             "compare_datasets": False,
