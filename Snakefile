@@ -29,6 +29,8 @@ include: "rules/evaluation.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"
 include: "rules/winner.smk"
+include: "rules/machine.smk"
+include: "rules/forecast.smk"
 
 
 if config["published"]["enabled"]:
@@ -99,6 +101,19 @@ rule statistics:
     input:
         plan.studied("statistics", table="tests"),
         across_datasets("tests.tsv"),
+
+
+# What the study will take, printed before it is run.
+
+
+rule forecast:
+    input:
+        plan.studied("forecast"),
+    log:
+        log_of("forecast", dataset=ACROSS),
+    localrule: True
+    run:
+        print_forecast(input)
 
 
 # Models to use; the study does without them.

@@ -9,6 +9,7 @@ setup(
     package_dir={ASSETS: "report"},
     package_data={
         "cfmf": ["py.typed"],
+        "cfmf.workflow": ["costs.tsv"],
         "cfmf.published": ["printed.yaml", "quotes.yaml", "strings/*"],
         ASSETS: ["*.tsv", "*.yaml", "vendor/*", "strings/*", "templates/*"],
     },

@@ -35,6 +35,9 @@ COLUMNS = {
         "factors": "dataset fold method factor share end rank title loading",
         "similar_titles": "dataset fold method title rank similar similarity",
         "points": "k reg",
+        "job_costs": "rule method quantity term coefficient jobs fewest_ratings most_ratings",
+        "forecast": "dataset rule method jobs most_jobs cpu_seconds wall_seconds memory_mb disk_mb"
+        " extrapolated",
         "weights": "dataset fold method k reg seed member weight",
         "trials": "dataset fold method trial state setting metric value",
         "tests": "family method estimand design population test function version factor group_a"

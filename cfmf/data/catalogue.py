@@ -47,12 +47,16 @@ class Source:
         Names of files on mirrors, and their original names.
     downloads
         Archives or files; entries with the same name are mirrors of each other.
+    counts
+        Users, items, ratings, and ratings of a separate test part, as its publisher states them;
+        None where it does not.
     """
 
     needs: tuple[tuple[str, ...], ...]
     takes: tuple[str, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     downloads: tuple[Download, ...] = ()
+    counts: tuple[int, int, int, int] | None = None
 
     def place(self, name: str) -> str | None:
         """Path under the raw folder of a file, by its name without folders; None if unwanted."""
@@ -118,6 +122,16 @@ MOVIELENS: dict[str, tuple[tuple[tuple[str, ...], ...], int, str, str]] = {
         "",
     ),
 }
+COUNTS = {
+    "100k": (943, 1682, 100_000, 0),
+    "1m": (6040, 3706, 1_000_209, 0),
+    "10m": (69_878, 10_677, 10_000_054, 0),
+    "20m": (138_493, 26_744, 20_000_263, 0),
+    "25m": (162_541, 59_047, 25_000_095, 0),
+    "32m": (200_948, 84_432, 32_000_204, 0),
+    "latest-small": (610, 9724, 100_836, 0),
+}
+"""Users, items with a rating, ratings, and ratings of a separate test part, of MovieLens."""
 ATTRIBUTES = {"100k": ("u.user", "ml-100k.user"), "1m": ("users.dat",)}
 """Optional files of these sources: attributes of users."""
 SOURCES = {
@@ -126,10 +140,13 @@ SOURCES = {
             needs,
             takes=ATTRIBUTES.get(name, ()),
             downloads=(Download(f"{GROUPLENS}ml-{name}.zip", f"ml-{name}.zip", size, sha256, md5),),
+            counts=COUNTS[name],
         )
         for name, (needs, size, sha256, md5) in MOVIELENS.items()
     },
-    "netflix-subset": Source(needs=tuple((name,) for name in SUBSET)),
+    "netflix-subset": Source(
+        needs=tuple((name,) for name in SUBSET), counts=(10_000, 10_000, 8_617_212, 1_719_466)
+    ),
     "netflix-prize": Source(
         needs=(
             ("movie_titles.txt",),
@@ -145,6 +162,7 @@ SOURCES = {
                 size=697_552_028,
             ),
         ),
+        counts=(480_189, 17_770, 100_480_507, 1_408_395),
     ),
 }
 
@@ -171,6 +189,17 @@ def source_of(dataset: Mapping[str, Any]) -> Source:
                 " only its name in `table`"
             )
     return Source(tuple((glob.escape(decompressed_name(name)),) for name in names if name))
+
+
+def stated_counts(dataset: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    """Users, items, ratings, and ratings of a separate test part, known without the files.
+
+    Of synthetic ratings the config states them, of others their publisher; None where neither does.
+    """
+    if dataset["source"] == "synthetic":
+        drawn = dataset["synthetic"]
+        return drawn["users"], drawn["items"], drawn["train"] + drawn["test"], drawn["test"]
+    return SOURCES[dataset["source"]].counts if dataset["source"] in SOURCES else None
 
 
 def downloads_of(dataset: Mapping[str, Any]) -> dict[str, list[Download]]:

@@ -72,6 +72,7 @@ BELOW_HOME = {
     "report": "report.html",
     "report_static": "report-static.html",
     "attachments": "report",
+    "forecast": "forecast.tsv",
     "provenance": "provenance.json",
     "crate": "ro-crate-metadata.json",
     "log": "logs/{job}.log",
@@ -116,6 +117,8 @@ JOBS = {
     "test_statistics": "",
     "render_report": "",
     "compare_datasets": "",
+    "forecast_costs": "",
+    "forecast": "",
 }
 """Rules, and the wildcards by which the jobs of each differ within a data set."""
 

@@ -74,9 +74,14 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _memory() -> str:
+def memory_bytes() -> int | None:
+    """Memory of this machine; None where the system does not tell."""
     try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
-        return ""
-    return f"{total / 2**30:.1f} GiB"
+        return None
+
+
+def _memory() -> str:
+    total = memory_bytes()
+    return "" if total is None else f"{total / 2**30:.1f} GiB"

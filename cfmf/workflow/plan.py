@@ -240,6 +240,9 @@ class Plan:
             "build_side": bool(self.side(dataset, *self.methods, *self.adaptive)),
             "measure_scaling": self.config["evaluation"]["scaling"]["enabled"],
             "tune_adaptively": bool(self.adaptive),
+            "compute_similarity": self.compares_users,
+            "predict_block": len(blocks) > 1,
+            **dict.fromkeys(("forecast", "forecast_costs"), False),
             "render_report": False,
             "export_fold": False,
             "compare_datasets": False,
@@ -263,6 +266,9 @@ class Plan:
             else:
                 own = {"tune_adaptively": self.adaptive, "blend_methods": [*self.blends]}
                 own |= {"score_predictions": [*self.foreign]}
+                own |= {"select_settings": self.in_area("factorization")}
+                tuned = ("tune_neighbours", "predict_block", "predict_neighbours")
+                own |= dict.fromkeys(tuned, self.in_area("neighbours"))
                 every = own.get(rule, self.methods)
                 found += filled(pattern, fold=self.folds[dataset], method=every, scatteritem=blocks)
         return found

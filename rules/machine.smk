@@ -1,0 +1,29 @@
+"""What forecasts rest on: the machine, and the counts of data sets; and how they are printed."""
+
+from cfmf.tables import read_table
+from cfmf.workflow.layout import ACROSS
+from cfmf.workflow.forecast import Machine, counts_of, head, text
+
+MACHINE = Machine.of_limits(
+    workflow.resource_settings.cores or workflow.resource_settings.nodes,
+    getattr(workflow.global_resources.get("mem_mb"), "value", None),
+)
+
+
+def audit_to_forecast(wildcards):
+    """The audit of a data set that is parsed already, or whose counts nobody states."""
+    path = result("audit", dataset=wildcards.dataset)
+    stated = stated_counts(config["datasets"][wildcards.dataset])
+    return [] if stated and not Path(path).exists() else path
+
+
+def print_forecast(paths):
+    """Print the forecasts of all data sets."""
+    heads = []
+    for dataset in plan.datasets:
+        audit = Path(result("audit", dataset=dataset))
+        parsed = audit if audit.exists() else None
+        heads.append(
+            head(dataset, counts_of(config["datasets"][dataset], parsed), bool(parsed))
+        )
+    print(text([read_table(path, "forecast") for path in paths], heads, MACHINE))
