@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy  # and scipy.optimize, slow to import, only where a table is fitted
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import nnls
 
 from cfmf.methods import registry
 from cfmf.tables import COLUMNS, read_table, write_table
@@ -389,7 +389,7 @@ def _fitted(
     def solved(names: Sequence[str]) -> tuple[NDArray[np.float64], float]:
         matrix = np.column_stack([columns[name] for name in names])
         scales = matrix.max(axis=0)
-        found, rest = nnls(matrix / scales * weights[:, None], target)
+        found, rest = scipy.optimize.nnls(matrix / scales * weights[:, None], target)
         return found / scales, float(rest) ** 2
 
     chosen = [name for name in columns if name in (START, next(iter(columns)))]
