@@ -61,7 +61,8 @@ class AdamW(Solver):
     biases
         Whether the mean and the biases b and c are in the model.
     penalty
-        `l2`: ½ ‖v‖², or `cubic`: ⅓ ‖v‖³ of the factors v of a row, biases having `l2` always; or `decay`: no penalty in J, AdamW shrinks parameters by learning_rate · reg a step.
+        `l2`, ½ ‖v‖², or `cubic`, ⅓ ‖v‖³, of the factors v of a row, biases having `l2` always; or
+        `decay`: no penalty in J, AdamW shrinks parameters by learning_rate · reg a step.
     weighting
         How the penalty of a row grows with its ratings (`row_weights`).
     bias_reg
@@ -147,9 +148,7 @@ class AdamW(Solver):
         if isinstance(task.start, Factorization):
             return blocks_of(task.start, self.biases)
         deviation = self.initial_scale / (self.k**0.5 if self.scale_by_k else 1.0)
-        users, items = start_factors(
-            *task.train.shape, self.k, deviation, task.seed, self.same_key
-        )
+        users, items = start_factors(*task.train.shape, self.k, deviation, task.seed, self.same_key)
         if self.penalty != "decay":
             users, items = silence_unrated(users, items, task.train)
         return side_by_side(users, items, self.biases)
@@ -190,7 +189,9 @@ class _Training:
 
     def __init__(self, settings: AdamW, task: Task) -> None:
         self.settings, self.task = settings, task
-        self.blocks = [block.astype(settings.dtype) for block in settings.first_blocks(task)]
+        self.blocks: list[np.ndarray] = [
+            block.astype(settings.dtype) for block in settings.first_blocks(task)
+        ]
         self.best = [block.copy() for block in self.blocks]
         self.moments = [(np.zeros_like(block), np.zeros_like(block)) for block in self.blocks]
         self.epoch = 0
@@ -205,7 +206,7 @@ class _Training:
             np.empty_like(self.blocks[0]),
             np.empty((parts, *self.blocks[1].shape), settings.dtype),
         ]
-        self.weights = [
+        self.weights: list[np.ndarray] = [
             (settings.reg * weights * (settings.penalty != "decay")).astype(settings.dtype)
             for weights in settings.penalty_weights(task)
         ]
@@ -218,9 +219,9 @@ class _Training:
         """Of each side, 3 × columns: 1 at factors, the root of a bias's penalty, 1 where free."""
         settings, k = self.settings, self.settings.k
         strengths = settings.bias_weights(self.task) * (settings.penalty != "decay")
-        found = []
+        found: list[np.ndarray] = []
         for block, bias, strength in zip(self.blocks, (k, k + 1), strengths, strict=True):
-            columns = np.zeros((3, block.shape[1]), settings.dtype)
+            columns: np.ndarray = np.zeros((3, block.shape[1]), settings.dtype)
             columns[0, :k] = columns[2, :k] = 1
             if settings.biases:
                 columns[1, bias], columns[2, bias] = np.sqrt(strength), 1
@@ -287,10 +288,10 @@ class _Training:
         for side in zip(
             self.blocks, gradients, self.moments, self.weights, self.columns, strict=True
         ):
-            rows = np.linspace(0, len(side[0]), parts + 1).astype(np.int64)
 
-            def work(part: int, rows: np.ndarray = rows, side: tuple[Any, ...] = side) -> None:
-                advance(rows[part], rows[part + 1], *side, self.cubic, rates)
+            def work(part: int, side: tuple[Any, ...] = side) -> None:
+                rows = (len(side[0]) * end // parts for end in (part, part + 1))
+                advance(*rows, *side, self.cubic, rates)
 
             in_threads(work, range(parts))
         if settings.biases and settings.decay:
@@ -305,8 +306,10 @@ class _Training:
     def model(self) -> Factorization:
         """The kept model."""
         settings, task = self.settings, self.task
+        left, right = self.best
         return as_model(
-            *self.best,
+            left,
+            right,
             settings.k,
             settings.offset(task),
             settings.biases,
@@ -345,7 +348,7 @@ class Pairs:
     """
 
     def __init__(self, matrix: sparse.csr_array, dtype: type) -> None:
-        self.arrays = (
+        self.arrays: tuple[np.ndarray, ...] = (
             matrix.indptr.astype(np.int64),
             matrix.indices,
             matrix.data.astype(dtype, copy=False),
@@ -366,8 +369,7 @@ class Pairs:
 
 def in_threads(work: Callable[[int], Any], parts: range) -> list[Any]:
     """Results of `work` for each part, in as many threads as numba may use."""
-    threads = min(numba.get_num_threads(), len(parts))
-    if threads == 1:
+    if len(parts) == 1 or (threads := numba.get_num_threads()) == 1:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))

@@ -22,7 +22,7 @@ from scipy import sparse
 
 from cfmf.devices import DeviceError, DeviceMemoryError
 from cfmf.factorization.adamw import ADVICE, AdamW
-from cfmf.factorization.curve import Stopping, fit_one_by_one
+from cfmf.factorization.curve import fit_one_by_one
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import (
     as_model,

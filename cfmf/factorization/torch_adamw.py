@@ -97,7 +97,9 @@ class _Training:
             self.stacked([row[:, None] for row in side]) for side in zip(*weights, strict=True)
         )
         # Sides × runs × 1
-        self.bias_weights = self.of_runs([settings.bias_weights(task) for task in tasks]).T[..., None]
+        self.bias_weights = self.of_runs([settings.bias_weights(task) for task in tasks]).T[
+            ..., None
+        ]
         self.best = [block.clone() for block in self.blocks]
 
     @property
