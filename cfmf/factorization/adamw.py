@@ -1,23 +1,24 @@
 """Factorization by full-batch AdamW, as the study did it and as it should be done.
 
-One class, whose options are the difference. Gradients are written out, from the sparse products of
-`cfmf.kernels.products`: residuals at the observed pairs, then two products for the gradients.
+One class, whose options are the difference. It computes on the CPU, by the kernels of
+`cfmf.kernels.full_batch`, and does not need torch; `cfmf.factorization.torch_adamw` does the same
+on a GPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
-import torch
-from torch.optim.adamw import adamw
+from scipy import sparse
 
-from cfmf.devices import DeviceMemoryError
-from cfmf.factorization.checkpoint import Checkpoint
-from cfmf.factorization.curve import Curve, Stopping, fitted
+from cfmf.factorization.curve import Stopping, fit_one_by_one
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import (
     as_model,
@@ -28,9 +29,13 @@ from cfmf.factorization.objective import (
     silence_unrated,
     start_factors,
 )
-from cfmf.factorization.penalties import PENALTIES
-from cfmf.kernels.products import ObservedPairs
+from cfmf.kernels.full_batch import add_errors, advance, penalty_of
 from cfmf.tasks import Fitted, Solver, Task
+
+PENALTIES = ["l2", "cubic", "decay"]
+BETAS = 0.9, 0.999
+ADVICE = "lower learning_rate, or reg if it is large"
+PART, PARTS = 10**6, 8
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class AdamW(Solver):
     biases
         Whether the mean and the biases b and c are in the model.
     penalty
-        `l2` or `cubic` (see `cfmf.factorization.penalties`) of the factors, biases having `l2`
-        always; or `decay`: no penalty in J, AdamW shrinks parameters by learning_rate · reg a step.
+        `l2`, ½ ‖v‖², or `cubic`, ⅓ ‖v‖³, of the factors v of a row, biases having `l2` always; or
+        `decay`: no penalty in J, AdamW shrinks parameters by learning_rate · reg a step.
     weighting
         How the penalty of a row grows with its ratings (`row_weights`).
     bias_reg
@@ -75,8 +80,8 @@ class AdamW(Solver):
         where there are as many users as items, both start from the same numbers.
     bounded
         Whether x̂ is squashed between the bounds of each task by a logistic function.
-    device
-        Where to compute.
+    dtype
+        Of the numbers computed with.
 
     Notes
     -----
@@ -100,289 +105,274 @@ class AdamW(Solver):
     loss: str = "mse"
     same_key: bool = False
     bounded: bool = False
-    device: str = "cpu"
-    dtype: torch.dtype = field(default=torch.float32, repr=False)
+    dtype: type = field(default=np.float32, repr=False)
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"k is {self.k}; a factorization needs at least 1 factor")
         if self.reg < 0:
             raise ValueError(f"reg is {self.reg}; it must not be negative")
-        if self.penalty not in {*PENALTIES, "decay"}:
-            known = [*PENALTIES, "decay"]
-            raise ValueError(f"penalty is {self.penalty!r}; it must be one of {known}")
+        if self.penalty not in PENALTIES:
+            raise ValueError(f"penalty is {self.penalty!r}; it must be one of {PENALTIES}")
         if self.loss not in ("mse", "rmse"):
             raise ValueError(f"loss is {self.loss!r}; it must be mse or rmse")
         if self.loss == "rmse" and (self.penalty != "decay" or self.biases):
             raise ValueError("loss is rmse; that needs penalty decay and no biases")
 
     def fit_tasks(self, tasks: Sequence[Task], checkpoint: Path | None = None) -> list[Fitted]:
-        """Train on several matrices of one shape, side by side in one batch.
+        """Train on several matrices, one after another.
 
         Raises
         ------
         FloatingPointError
             If a loss is no longer finite.
-        DeviceMemoryError
-            If the GPU's memory does not suffice.
         """
-        try:
-            training = _Training(self, tasks)
-            curve = Curve(
-                tasks,
-                Stopping(self.max_epochs, self.tolerance, self.patience),
-                self,
-                "lower learning_rate, or reg if it is large",
-            )
-            curve.train(training, Checkpoint(checkpoint))
-        except torch.cuda.OutOfMemoryError as error:
-            pairs = sum(task.train.nnz for task in tasks)
-            raise DeviceMemoryError(
-                f"the GPU has no memory left for k = {self.k}, {len(tasks)} runs side by side and"
-                f" {pairs:,} ratings: lower batch_size or k, or use the CPU"
-            ) from error
-        return fitted(curve, training.models())
-
-
-class _Training:
-    """The state of one batch of runs.
-
-    Parameters have the layout of `cfmf.factorization.objective`, the rows of all runs stacked. The
-    columns of ones are put back after every step; those of zeros have no gradient and stay.
-    """
-
-    def __init__(self, settings: AdamW, tasks: Sequence[Task]) -> None:
-        self.settings = settings
-        self.tasks = tasks
-        self.pairs = self.observed("train")
-        self.watched = {
-            name: self.observed(name)
-            for name, wanted in [("validation", True), ("test", tasks[0].watch_test)]
-            if wanted and getattr(tasks[0], name) is not None
-        }
-        self.bounds = [bounds_of(task) for task in tasks]
-        self.low, self.width = self.of_runs([(low, high - low) for low, high in self.bounds]).T
-        self.offsets = self.of_runs([self.offset(task) for task in tasks])
-        self.targets = {
-            name: pairs.by_run(-self.offsets) + (0 if settings.bounded else pairs.ratings)
-            for name, pairs in [("train", self.pairs), *self.watched.items()]
-        }
-        self.left, self.right = self.start()
-        self.moments = {
-            name: [torch.zeros_like(block) for block in self.blocks]
-            for name in ("exp_avg", "exp_avg_sq")
-        }
-        self.steps = [torch.zeros((), device=settings.device) for _ in self.blocks]
-        self.left_weights, self.right_weights = self.penalty_weights()
-        regs = self.of_runs([bias_regs(task, settings.bias_reg) for task in tasks])
-        # `bias_reg` is in ratings. Of a bias on the scale of the sum, `slope` of it is a rating.
-        slopes = self.of_runs([self.slope(task) for task in tasks])
-        self.bias_weights = (regs * (slopes**2 / self.pairs.totals)[:, None]).T[..., None]
-        self.best = [block.clone() for block in self.blocks]
+        start = partial(_Training, self)
+        return fit_one_by_one(tasks, start, self.stopping, self, ADVICE, checkpoint)
 
     @property
-    def blocks(self) -> list[torch.Tensor]:
-        """The parameters: the users' side and the items'."""
-        return [self.left, self.right]
+    def stopping(self) -> Stopping:
+        """When a training ends."""
+        return Stopping(self.max_epochs, self.tolerance, self.patience)
 
-    def of_runs(self, values: Sequence[Any]) -> torch.Tensor:
-        """Numbers of each run, on the device."""
-        return torch.from_numpy(np.array(values)).to(self.settings.device, self.settings.dtype)
+    @property
+    def decay(self) -> float:
+        """Weight decay of AdamW."""
+        return self.reg if self.penalty == "decay" else 0.0
 
-    def observed(self, part: str) -> ObservedPairs:
-        matrices = [getattr(task, part) for task in self.tasks]
-        return ObservedPairs(matrices, self.settings.device, self.settings.dtype)
-
-    def offset(self, task: Task) -> float:
-        """What is predicted before any parameter: the mean rating, on the scale of the sum."""
-        if not self.settings.biases:
-            return 0.0
-        mean = float(task.train.data.mean(dtype=np.float64))
-        if not self.settings.bounded:
-            return mean
-        share = mean_share(task)
-        return float(np.log(share / (1 - share)))
-
-    def slope(self, task: Task) -> float:
-        """How far a prediction at the mean rating moves with its sum."""
-        if not self.settings.bounded:
-            return 1.0
-        low, high = bounds_of(task)
-        share = mean_share(task)
-        return (high - low) * share * (1 - share)
-
-    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normal factors and zero biases, or the tasks' own start.
+    def first_blocks(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """Left and right array: normal factors and zero biases, or the task's own start.
 
         A row without ratings starts, and so stays, at zero.
         """
-        settings = self.settings
-        deviation = settings.initial_scale / (settings.k**0.5 if settings.scale_by_k else 1.0)
-        lefts, rights = [], []
-        for task in self.tasks:
-            users, items = start_factors(
-                *task.train.shape, settings.k, deviation, task.seed, settings.same_key
-            )
-            if settings.penalty != "decay":
-                users, items = silence_unrated(users, items, task.train)
-            left, right = side_by_side(users, items, settings.biases)
-            if isinstance(task.start, Factorization):
-                left, right = blocks_of(task.start, settings.biases)
-            lefts.append(left)
-            rights.append(right)
-        return self.stacked(lefts), self.stacked(rights)
+        if isinstance(task.start, Factorization):
+            return blocks_of(task.start, self.biases)
+        deviation = self.initial_scale / (self.k**0.5 if self.scale_by_k else 1.0)
+        users, items = start_factors(*task.train.shape, self.k, deviation, task.seed, self.same_key)
+        if self.penalty != "decay":
+            users, items = silence_unrated(users, items, task.train)
+        return side_by_side(users, items, self.biases)
 
-    def penalty_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """w_row / N of every user and every item, as columns."""
-        left: list[np.ndarray] = []
-        right: list[np.ndarray] = []
-        for task in self.tasks:
-            users = np.diff(task.train.indptr)
-            items = np.bincount(task.train.indices, minlength=task.train.shape[1])
-            for counts, weights in ((users, left), (items, right)):
-                row = row_weights(counts, self.settings.weighting) / task.train.nnz
-                weights.append(row[:, None])
-        return self.stacked(left), self.stacked(right)
+    def offset(self, task: Task) -> float:
+        """What is predicted before any parameter: the mean rating, on the scale of the sum."""
+        if not self.biases:
+            return 0.0
+        if not self.bounded:
+            return float(task.train.data.mean(dtype=np.float64))
+        share = mean_share(task)
+        return float(np.log(share / (1 - share)))
 
-    def stacked(self, blocks: Sequence[np.ndarray]) -> torch.Tensor:
-        """The runs' blocks below one another, on the device."""
-        together = torch.from_numpy(np.concatenate(blocks))
-        return together.to(self.settings.device, self.settings.dtype)
+    def penalty_weights(self, task: Task) -> list[np.ndarray]:
+        """w_row / N of every user and of every item, float64."""
+        train = task.train
+        counts = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
+        return [row_weights(side, self.weighting) / train.nnz for side in counts]
 
-    def residuals(self, part: str) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """x̂ - x of every observed pair, and dx̂/dsum where the output is bounded."""
-        pairs = self.pairs if part == "train" else self.watched[part]
-        sums = pairs.inner_products(self.left, self.right, minus=self.targets[part])
-        if not self.settings.bounded:
-            return sums, None
-        low, width = pairs.by_run(self.low), pairs.by_run(self.width)
-        share = torch.sigmoid(sums)
-        return low + width * share - pairs.ratings, width * share * (1 - share)
+    def bias_weights(self, task: Task) -> np.ndarray:
+        """Strengths of the penalties of the users' and of the items' biases in the objective.
 
-    def penalize(self, left_gradient: torch.Tensor, right_gradient: torch.Tensor) -> torch.Tensor:
-        """Add the penalty's gradients to these, and return the penalty of each run."""
-        k, runs = self.settings.k, len(self.tasks)
-        blocks = [block.view(runs, -1, block.shape[1]) for block in self.blocks]
-        gradients = [
-            block.view(runs, -1, block.shape[1]) for block in (left_gradient, right_gradient)
+        `bias_reg` is in ratings; a bias of a bounded output is on the scale of the sum.
+        """
+        slope = 1.0
+        if self.bounded:  # how far a prediction at the mean rating moves with its sum
+            (low, high), share = bounds_of(task), mean_share(task)
+            slope = (high - low) * share * (1 - share)
+        return np.array(bias_regs(task, self.bias_reg)) * slope**2 / task.train.nnz
+
+
+class _Training:
+    """The state of one run, in NumPy arrays that compiled kernels change.
+
+    Parameters have the layout of `cfmf.factorization.objective`. Rows are dealt into parts that
+    depend on the data only, so that results do not depend on the number of threads.
+    """
+
+    def __init__(self, settings: AdamW, task: Task) -> None:
+        self.settings, self.task = settings, task
+        self.blocks: list[np.ndarray] = [
+            block.astype(settings.dtype) for block in settings.first_blocks(task)
         ]
-        weights = [weight.view(runs, -1, 1) for weight in (self.left_weights, self.right_weights)]
-        penalty = PENALTIES[self.settings.penalty]
-        total, *slopes = penalty(*(block[..., :k] for block in blocks), *weights)
-        for gradient, slope in zip(gradients, slopes, strict=True):
-            gradient[..., :k] += self.settings.reg * slope
-        total = self.settings.reg * total
-        if self.settings.biases:
-            columns = zip(blocks, gradients, (k, k + 1), self.bias_weights, strict=True)
-            for block, gradient, bias, strength in columns:
-                gradient[..., bias] += strength * block[..., bias]
-                total = total + 0.5 * (strength * block[..., bias].square()).sum(1)
-        return total
+        self.best = [block.copy() for block in self.blocks]
+        self.moments = [(np.zeros_like(block), np.zeros_like(block)) for block in self.blocks]
+        self.epoch = 0
+        watched = {"train": task.train, "validation": task.validation}
+        watched["test"] = task.test if task.watch_test else None
+        self.pairs = {
+            name: Pairs(part, settings.dtype) for name, part in watched.items() if part is not None
+        }
+        self.cuts = self.pairs["train"].cuts(self.blocks[1].size)
+        parts = len(self.cuts) - 1
+        self.gradients = [
+            np.empty_like(self.blocks[0]),
+            np.empty((parts, *self.blocks[1].shape), settings.dtype),
+        ]
+        self.weights: list[np.ndarray] = [
+            (settings.reg * weights * (settings.penalty != "decay")).astype(settings.dtype)
+            for weights in settings.penalty_weights(task)
+        ]
+        low, high = bounds_of(task)
+        numbers = settings.offset(task), low, high - low
+        self.output = (*map(settings.dtype, numbers), settings.bounded)
+        self.columns = self.roles()
+
+    def roles(self) -> list[np.ndarray]:
+        """Of each side, 3 × columns: 1 at factors, the root of a bias's penalty, 1 where free."""
+        settings, k = self.settings, self.settings.k
+        strengths = settings.bias_weights(self.task) * (settings.penalty != "decay")
+        found: list[np.ndarray] = []
+        for block, bias, strength in zip(self.blocks, (k, k + 1), strengths, strict=True):
+            columns: np.ndarray = np.zeros((3, block.shape[1]), settings.dtype)
+            columns[0, :k] = columns[2, :k] = 1
+            if settings.biases:
+                columns[1, bias], columns[2, bias] = np.sqrt(strength), 1
+            found.append(columns)
+        return found
+
+    @property
+    def cubic(self) -> bool:
+        """Whether a row's penalty is its length to the third power."""
+        return self.settings.penalty == "cubic"
 
     def measure(self) -> np.ndarray:
-        """Set the gradients; return loss, and train, validation and test RMSE, a row a run."""
-        k = self.settings.k
-        residuals, slopes = self.residuals("train")
-        pulls = residuals if slopes is None else residuals * slopes
-        left_gradient, right_gradient = self.pairs.spread(pulls, self.left, self.right)
-        for gradient in (left_gradient, right_gradient):
-            gradient.view(len(self.tasks), -1).div_(self.pairs.totals[:, None])
-        mean_squares = self.pairs.mean_squares(residuals)
-        loss = 0.5 * mean_squares
+        """Set the gradients; return loss, and train, validation and test RMSE."""
+        pairs = self.pairs["train"]
+        by_row, by_column = self.gradients
+        by_column[:] = 0
+
+        def add(part: int) -> float:
+            rows = self.cuts[part], self.cuts[part + 1]
+            gradients = by_row, by_column[part]
+            return float(add_errors(*rows, pairs.arrays, (*self.blocks,), gradients, self.output))
+
+        mean_square = sum(in_threads(add, range(len(by_column)))) / pairs.count
+        for part in range(1, len(by_column)):
+            by_column[0] += by_column[part]
+        self.scale, loss = 1 / pairs.count, 0.5 * mean_square
         if self.settings.loss == "rmse":
-            loss = mean_squares.sqrt()
-            for gradient in (left_gradient, right_gradient):
-                gradient.view(len(self.tasks), -1).div_(loss[:, None])
+            loss = np.sqrt(mean_square)
+            self.scale /= loss
         if self.settings.penalty != "decay":
-            loss = loss + self.penalize(left_gradient, right_gradient)
-        if self.settings.biases:
-            left_gradient[:, k + 1] = 0
-            right_gradient[:, k] = 0
-        self.gradients = [left_gradient, right_gradient]
-        columns = [loss, mean_squares]
-        for part in ("validation", "test"):
-            if part in self.watched:
-                columns.append(self.watched[part].mean_squares(self.residuals(part)[0]))
-            else:
-                columns.append(torch.full_like(mean_squares, torch.nan))
-        measured: np.ndarray = torch.stack(columns, dim=1).cpu().numpy()
-        measured[:, 1:] = np.sqrt(measured[:, 1:])
-        return measured
+            for side in zip(self.blocks, self.weights, self.columns, strict=True):
+                loss += penalty_of(*side, self.cubic)
+        rmse = np.sqrt(mean_square)
+        return np.array([[loss, rmse, self.rmse("validation"), self.rmse("test")]])
+
+    def rmse(self, part: str) -> float:
+        """Of the current parameters; NaN of a part that is not watched."""
+        if part not in self.pairs:
+            return np.nan
+        pairs = self.pairs[part]
+        cuts = pairs.cuts()
+        nothing = tuple(block[:0] for block in self.blocks)
+
+        def squares(at: int) -> float:
+            rows = cuts[at], cuts[at + 1]
+            return float(add_errors(*rows, pairs.arrays, (*self.blocks,), nothing, self.output))
+
+        return float(np.sqrt(sum(in_threads(squares, range(len(cuts) - 1))) / pairs.count))
 
     def step(self) -> None:
-        """One step of AdamW along the gradients that `measure` set.
-
-        By the function that `torch.optim.AdamW` calls: the class itself would import torch's
-        compiler first, which is slow.
-        """
+        """One step of AdamW along the gradients that `measure` set."""
         settings = self.settings
-        adamw(
-            self.blocks,
-            self.gradients,
-            self.moments["exp_avg"],
-            self.moments["exp_avg_sq"],
-            [],
-            self.steps,
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=settings.learning_rate,
-            weight_decay=settings.reg if settings.penalty == "decay" else 0.0,
-            eps=settings.epsilon,
-            maximize=False,
+        self.epoch += 1
+        first, second = (1 - beta**self.epoch for beta in BETAS)
+        keep = 1 - settings.learning_rate * settings.decay
+        length, epsilon = settings.learning_rate / first, settings.epsilon
+        numbers = (
+            *(self.scale, keep, *(1 - beta for beta in BETAS)),
+            *(length * second**0.5, epsilon * second**0.5),
         )
-        if settings.biases:
-            self.left[:, settings.k + 1] = 1
-            self.right[:, settings.k] = 1
+        rates = tuple(map(settings.dtype, numbers))
+        gradients = self.gradients[0], self.gradients[1][0]
+        parts = len(self.cuts) - 1
+        for side in zip(
+            self.blocks, gradients, self.moments, self.weights, self.columns, strict=True
+        ):
+
+            def work(part: int, side: tuple[Any, ...] = side) -> None:
+                rows = (len(side[0]) * end // parts for end in (part, part + 1))
+                advance(*rows, *side, self.cubic, rates)
+
+            in_threads(work, range(parts))
+        if settings.biases and settings.decay:
+            self.blocks[0][:, settings.k + 1] = 1
+            self.blocks[1][:, settings.k] = 1
 
     def keep(self, runs: np.ndarray) -> None:
-        """Copy the parameters of the chosen runs, as the best so far."""
+        """Copy the parameters, as the best so far."""
         for kept, block in zip(self.best, self.blocks, strict=True):
-            shape = (len(self.tasks), -1, kept.shape[1])
-            where = torch.from_numpy(runs).to(kept.device)
-            kept.view(shape)[where] = block.view(shape)[where]
+            kept[:] = block
 
-    def models(self) -> list[Factorization]:
-        """The kept models of the runs."""
-        left, right = (
-            block.view(len(self.tasks), -1, block.shape[1]).cpu().numpy() for block in self.best
+    def model(self) -> Factorization:
+        """The kept model."""
+        settings, task = self.settings, self.task
+        left, right = self.best
+        return as_model(
+            left,
+            right,
+            settings.k,
+            settings.offset(task),
+            settings.biases,
+            bounds_of(task) if settings.bounded else None,
+            rated_rows(task.train),
         )
-        settings = self.settings
-        return [
-            as_model(
-                users,
-                items,
-                settings.k,
-                float(offset),
-                settings.biases,
-                bounds if settings.bounded else None,
-                rated_rows(task.train),
-            )
-            for users, items, offset, bounds, task in zip(
-                left, right, self.offsets, self.bounds, self.tasks, strict=True
-            )
-        ]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that change from epoch to epoch, by name."""
+        found = {}
+        for place, side in enumerate(("left", "right")):
+            found[side], found[f"best_{side}"] = self.blocks[place], self.best[place]
+            found[f"{side}_mean"], found[f"{side}_square"] = self.moments[place]
+        return found
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that determines the rest of the training."""
-        state = {}
-        for place, side in enumerate(("left", "right")):
-            state[side] = self.blocks[place].cpu().numpy()
-            state[f"best_{side}"] = self.best[place].cpu().numpy()
-            state[f"{side}_step"] = self.steps[place].cpu().numpy()
-            for name, moments in self.moments.items():
-                state[f"{side}_{name}"] = moments[place].cpu().numpy()
-        return state
+        return {**self.arrays(), "epoch": np.array(self.epoch)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        for place, side in enumerate(("left", "right")):
-            held = {side: self.blocks[place], f"best_{side}": self.best[place]}
-            held[f"{side}_step"] = self.steps[place]
-            held |= {f"{side}_{name}": moments[place] for name, moments in self.moments.items()}
-            for name, tensor in held.items():
-                tensor.copy_(torch.from_numpy(np.array(state[name])))
+        for name, array in self.arrays().items():
+            array[:] = state[name]
+        self.epoch = int(state["epoch"])
+
+
+class Pairs:
+    """The observed pairs of a matrix as the kernels take them.
+
+    Parameters
+    ----------
+    matrix
+        CSR, users × items; a stored entry is an observed pair, whatever its value.
+    dtype
+        Of the ratings, which are copied if theirs is another.
+    """
+
+    def __init__(self, matrix: sparse.csr_array, dtype: type) -> None:
+        self.arrays: tuple[np.ndarray, ...] = (
+            matrix.indptr.astype(np.int64),
+            matrix.indices,
+            matrix.data.astype(dtype, copy=False),
+        )
+        self.count = int(matrix.nnz)
+
+    def cuts(self, held: int = 0) -> list[int]:
+        """Rows at which parts of about as many pairs begin, and the end.
+
+        There is one part below `PART` pairs and at most `PARTS`, of which each holds as many
+        numbers of its own as `held`, together no more than there are pairs.
+        """
+        parts = min(PARTS, self.count // max(held, 1)) if self.count >= PART else 1
+        indptr = self.arrays[0]
+        ends = np.searchsorted(indptr, np.arange(1, parts) * self.count / max(parts, 1))
+        return [0, *ends.tolist(), len(indptr) - 1]
+
+
+def in_threads(work: Callable[[int], Any], parts: range) -> list[Any]:
+    """Results of `work` for each part, in as many threads as numba may use."""
+    if len(parts) == 1 or (threads := numba.get_num_threads()) == 1:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, parts))
 
 
 def bounds_of(task: Task) -> tuple[float, float]:

@@ -21,8 +21,8 @@ from jax.experimental.sparse import BCSR
 from scipy import sparse
 
 from cfmf.devices import DeviceError, DeviceMemoryError
-from cfmf.factorization.adamw import AdamW
-from cfmf.factorization.curve import Stopping, fit_one_by_one
+from cfmf.factorization.adamw import ADVICE, AdamW
+from cfmf.factorization.curve import fit_one_by_one
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.objective import (
     as_model,
@@ -49,8 +49,11 @@ class JaxAdamW(AdamW):
     ----------
     start
         Factors U and V to start from; None draws them from keys split from the seed's.
+    device
+        Where to compute: `cpu` or `cuda`.
     """
 
+    device: str = "cpu"
     start: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,12 +75,10 @@ class JaxAdamW(AdamW):
         DeviceError
             If JAX has no such device.
         """
-        stopping = Stopping(self.max_epochs, self.tolerance, self.patience)
-        advice = "lower learning_rate, or reg if it is large"
         start = partial(JaxTraining, self)
         try:
             with jax.default_device(device_named(self.device)):
-                return fit_one_by_one(tasks, start, stopping, self, advice, checkpoint)
+                return fit_one_by_one(tasks, start, self.stopping, self, ADVICE, checkpoint)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise

@@ -43,18 +43,22 @@ class MF(PenalizedMethod):
     )
     batch_size: int | None = setting(
         None,
-        "Runs (fold and seed) trained side by side; null trains one after another on a CPU and all"
-        " at once on a GPU. Lower it when a GPU's memory does not suffice.",
+        "Runs (fold and seed) trained side by side on a GPU; null trains all at once. Lower it when"
+        " a GPU's memory does not suffice. On a CPU they are trained one after another.",
         ge=1,
     )
 
     def solver(self, device: str) -> Solver:
-        """AdamW on all observed pairs at once, in torch."""
-        from cfmf.factorization.adamw import AdamW
+        """AdamW on all observed pairs at once: compiled on the CPU, in torch on a GPU."""
+        options = self.model_dump(exclude={"batch_size"}, exclude_none=True) | self.variant
+        if device == "cpu":
+            from cfmf.factorization.adamw import AdamW
 
-        options = self.model_dump(exclude={"batch_size"}, exclude_none=True)
-        return AdamW(**options, **self.variant, device=device)
+            return AdamW(**options)
+        from cfmf.factorization.torch_adamw import TorchAdamW
+
+        return TorchAdamW(**options, device=device)
 
     def tasks_at_once(self, device: str, tasks: int) -> int:
-        """`batch_size`; by default one on a CPU and all on a GPU."""
-        return self.batch_size or (tasks if device.startswith("cuda") else 1)
+        """One on a CPU, `batch_size` on a GPU; by default all."""
+        return 1 if device == "cpu" else self.batch_size or tasks

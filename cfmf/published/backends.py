@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.objective import start_factors
+from cfmf.factorization.torch_adamw import TorchAdamW
 from cfmf.published.generators import jax_is_installed
 from cfmf.published.methods.mf_published import PUBLISHED
 from cfmf.tasks import Fitted, Task
@@ -101,7 +101,7 @@ def compare_backends(
 def _solvers(shape: tuple[int, int], k: int, seed: int) -> dict[str, Any]:
     """The recipe in torch and, where it is installed, in JAX from torch's start."""
     options: dict[str, Any] = {"k": k, "reg": 0.01, "learning_rate": 5e-3, **PUBLISHED}
-    solvers: dict[str, Any] = {"torch": AdamW(**options)}
+    solvers: dict[str, Any] = {"torch": TorchAdamW(**options, device="cpu")}
     if jax_is_installed():
         from cfmf.factorization.jax_adamw import JaxAdamW
 

@@ -118,8 +118,8 @@ def test_notebook_needs_no_snakemake(installed, tmp_path):
 
 # What may need an extra: the rest of the package imports with the core alone.
 MAY_NEED = {
-    "torch": "factorization.adamw factorization.autoencoder factorization.penalties kernels.dense"
-    " kernels.products published",
+    "torch": "factorization.autoencoder factorization.penalties factorization.torch_adamw"
+    " kernels.dense kernels.products published",
     "jax": "factorization.jax_adamw",
     "spark": "factorization.spark_als",
     "statistics": "statistics verdict published report",

@@ -1,4 +1,4 @@
-"""Matrix factorization as published, in torch."""
+"""Matrix factorization as published."""
 
 from __future__ import annotations
 

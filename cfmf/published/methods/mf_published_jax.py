@@ -8,9 +8,9 @@ from cfmf.published.methods.mf_published import PUBLISHED, MFPublished
 
 
 class MFPublishedJax(MFPublished):
-    """As mf-published, with the loss and the start of the study's JAX code; computed by torch."""
+    """As mf-published, with the loss and the start of the study's JAX code."""
 
-    # The study's JAX code minimizes another loss from another start; torch can do both.
+    # The study's JAX code minimizes another loss from another start; JAX is not needed for either.
     name = "mf-published-jax"
     label = "MF, as published with JAX"
     equation = (

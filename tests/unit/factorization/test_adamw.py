@@ -1,14 +1,19 @@
 """AdamW: gradients, steps, the published recipe, stopping, seeds and checkpoints."""
 
-import dataclasses
+import subprocess
+import sys
 
+import numba
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
-from cfmf.factorization.adamw import AdamW, _Training
+from cfmf.factorization import adamw, torch_adamw
+from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.curve import Curve, Stopping
 from cfmf.factorization.objective import start_factors
+from cfmf.factorization.torch_adamw import TorchAdamW
 from cfmf.methods import registry
 from cfmf.observed import pairs, root_mean_square
 from cfmf.published.methods.mf_published import PUBLISHED
@@ -58,15 +63,48 @@ def dense_loss(settings, x, mask, left, right):
     return loss
 
 
-@pytest.fixture(params=OPTIONS)
-def training(request, ratings):
-    settings = AdamW(k=3, reg=0.3, dtype=torch.float64, **OPTIONS[request.param])
-    settings = dataclasses.replace(settings, initial_scale=1.0)
-    found = _Training(settings, [Task(ratings, bounds=BOUNDS)])
-    if settings.biases:  # biases start at zero, where their gradients would say little
-        found.left[:, 3] += torch.linspace(-1, 1, 12)
-        found.right[:, 4] += torch.linspace(-1, 1, 9)
+class OnCPU:
+    """What tests read and change of a training in compiled kernels."""
+
+    def __init__(self, settings, task):
+        self.training = adamw._Training(AdamW(**settings), task)
+        self.blocks = [torch.from_numpy(block) for block in self.training.blocks]
+
+    def gradients(self):
+        """By the first step, after which the mean of the gradients is a tenth of them."""
+        self.training.step()
+        return [torch.from_numpy(mean) / (1 - 0.9) for mean, _ in self.training.moments]
+
+
+class InTorch:
+    """The same of a training in torch."""
+
+    def __init__(self, settings, task):
+        self.training = torch_adamw._Training(TorchAdamW(**settings, device="cpu"), [task])
+        self.blocks = self.training.blocks
+
+    def gradients(self):
+        return [gradient.clone() for gradient in self.training.gradients]
+
+
+def at_work(kind, options, ratings):
+    """A training in float64 from large factors, and biases at which their gradients matter."""
+    settings = {"k": 3, "reg": 0.3, "dtype": np.float64, **options, "initial_scale": 1.0}
+    found = kind(settings, Task(ratings, bounds=BOUNDS))
+    if options.get("biases", True):
+        found.blocks[0][:, 3] += torch.linspace(-1, 1, 12)
+        found.blocks[1][:, 4] += torch.linspace(-1, 1, 9)
     return found
+
+
+@pytest.fixture(params=[OnCPU, InTorch], ids=["compiled", "torch"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(params=OPTIONS)
+def started(request, kind, ratings):
+    return at_work(kind, OPTIONS[request.param], ratings)
 
 
 def free_columns(settings):
@@ -74,42 +112,42 @@ def free_columns(settings):
     return ([*range(k), k], [*range(k), k + 1]) if settings.biases else ([*range(k)],) * 2
 
 
-def test_loss_and_gradient_equal_autograd_of_the_dense_objective(training, ratings, dense_of):
+def test_loss_and_gradient_equal_autograd_of_the_dense_objective(started, ratings, dense_of):
     x, mask = (torch.from_numpy(array) for array in dense_of(ratings))
-    measured = training.measure()
-    left, right = (block.clone().requires_grad_() for block in (training.left, training.right))
-    loss = dense_loss(training.settings, x, mask, left, right)
+    settings = started.training.settings
+    measured = started.training.measure()
+    left, right = (block.clone().requires_grad_() for block in started.blocks)
+    loss = dense_loss(settings, x, mask, left, right)
     loss.backward()
     assert measured[0, 0] == pytest.approx(loss.item(), rel=1e-12)
-    mine, theirs = free_columns(training.settings)
-    torch.testing.assert_close(training.gradients[0][:, mine], left.grad[:, mine])
-    torch.testing.assert_close(training.gradients[1][:, theirs], right.grad[:, theirs])
+    gradients = zip(started.gradients(), (left, right), free_columns(settings), strict=True)
+    for gradient, block, columns in gradients:
+        torch.testing.assert_close(gradient[:, columns], block.grad[:, columns])
 
 
-def test_gradient_equals_finite_differences(training):
-    training.measure()
-    gradients = [gradient.clone() for gradient in training.gradients]
-    blocks = [training.left, training.right]
-    for block, gradient, columns in zip(
-        blocks, gradients, free_columns(training.settings), strict=True
-    ):
-        for row, column in [(0, columns[0]), (4, columns[-1]), (8, columns[1])]:
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_gradient_equals_finite_differences(options, kind, ratings):
+    started, other = (at_work(kind, options, ratings) for _ in range(2))
+    started.training.measure()
+    columns = free_columns(started.training.settings)
+    for block, gradient, chosen in zip(other.blocks, started.gradients(), columns, strict=True):
+        for row, column in [(0, chosen[0]), (4, chosen[-1]), (8, chosen[1])]:
             losses = []
             for step in (1e-5, -1e-5):
                 block[row, column] += step
-                losses.append(training.measure()[0, 0])
+                losses.append(other.training.measure()[0, 0])
                 block[row, column] -= step
             difference = (losses[0] - losses[1]) / 2e-5
             assert gradient[row, column].item() == pytest.approx(difference, abs=1e-8)
 
 
-def test_steps_equal_torch_adamw_on_the_dense_objective(training, ratings, dense_of):
+def test_steps_equal_torch_adamw_on_the_dense_objective(started, ratings, dense_of):
     x, mask = (torch.from_numpy(array) for array in dense_of(ratings))
-    settings = training.settings
+    settings = started.training.settings
     k, columns = settings.k, free_columns(settings)
     blocks = [
         torch.nn.Parameter(block[:, chosen].clone())
-        for block, chosen in zip((training.left, training.right), columns, strict=True)
+        for block, chosen in zip(started.blocks, columns, strict=True)
     ]
     decay = settings.reg if settings.penalty == "decay" else 0.0
     optimizer = torch.optim.AdamW(
@@ -122,12 +160,68 @@ def test_steps_equal_torch_adamw_on_the_dense_objective(training, ratings, dense
             right = torch.cat([right[:, :k], torch.ones(9, 1, dtype=right.dtype), right[:, k:]], 1)
         dense_loss(settings, x, mask, blocks[0], right).backward()
         optimizer.step()
-        training.measure()
-        training.step()
-    for block, chosen, expected in zip(
-        (training.left, training.right), columns, blocks, strict=True
-    ):
+        started.training.measure()
+        started.training.step()
+    for block, chosen, expected in zip(started.blocks, columns, blocks, strict=True):
         torch.testing.assert_close(block[:, chosen], expected.detach(), rtol=1e-9, atol=1e-9)
+
+
+COLUMNS = ["loss", "train_rmse", "validation_rmse", "test_rmse"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [*OPTIONS.values(), PUBLISHED | {"loss": "rmse", "same_key": True}, {"penalty": "decay"}],
+    ids=[*OPTIONS, "published in JAX", "decay of biases"],
+)
+def test_compiled_training_equals_that_in_torch(options, low_rank):
+    """In float64, where the two differ by rounding only, over a whole training."""
+    train, validation, test = low_rank
+    task = Task(train, 3, validation, test, watch_test=True, bounds=(-5.0, 11.0), epochs=60)
+    options = {"k": 5, "reg": 0.05, **options, "dtype": np.float64, "patience": None}
+    [compiled] = AdamW(**options).fit_tasks([task])
+    [in_torch] = TorchAdamW(**options, device="cpu").fit_tasks([task])
+    np.testing.assert_allclose(compiled.history[COLUMNS], in_torch.history[COLUMNS], rtol=1e-7)
+    np.testing.assert_allclose(
+        compiled.predictions["test"], in_torch.predictions["test"], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_compiled_training_reaches_the_rmse_of_that_in_torch(options, low_rank):
+    """In float32, until the validation RMSE no longer falls."""
+    train, validation, test = low_rank
+    task = Task(train, 3, validation, test, watch_test=True, bounds=(-5.0, 11.0))
+    options = {"k": 5, "reg": 0.05, "max_epochs": 300, **options, "patience": 30}
+    [compiled] = AdamW(**options).fit_tasks([task])
+    [in_torch] = TorchAdamW(**options, device="cpu").fit_tasks([task])
+    first = [found.history[COLUMNS].head(10) for found in (compiled, in_torch)]
+    np.testing.assert_allclose(*first, rtol=2e-5)
+    for part in ("train", "validation", "test"):
+        ours, theirs = (
+            root_mean_square(found.predictions[part] - getattr(task, part).data)
+            for found in (compiled, in_torch)
+        )
+        assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_training_on_the_cpu_does_not_import_torch(tmp_path):
+    code = """
+import sys
+import numpy as np
+from scipy import sparse
+from cfmf.methods.mf import MF
+from cfmf.methods.mf_bounded import MFBounded
+from cfmf.methods.mf_cubic import MFCubic
+from cfmf.published.methods.mf_published import MFPublished
+
+ratings = sparse.csr_array(np.arange(1.0, 13, dtype="f4").reshape(4, 3) % 5 + 1)
+for method in (MF, MFBounded, MFCubic, MFPublished):
+    method(k=2, max_epochs=3).fit(ratings, ratings)
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize("method", ["mf-published", "mf-published-jax"])
@@ -199,19 +293,67 @@ def test_a_start_of_few_numbers_is_standard_normal():
     assert abs(numbers.std() - 1) < 0.03
 
 
-def test_same_seed_same_bits_and_threads_do_not_matter(low_rank):
+@pytest.mark.parametrize("solver", [AdamW, TorchAdamW])
+def test_same_seed_same_bits_and_threads_do_not_matter(low_rank, solver, monkeypatch):
+    monkeypatch.setattr(adamw, "PART", 100)
+    monkeypatch.setattr(adamw, "PARTS", 3)
     train, validation, _ = low_rank
+    settings = {"k": 1, "max_epochs": 30}
+    if solver is TorchAdamW:
+        settings["device"] = "cpu"
     runs = []
     for threads in (1, 1, 2):
         torch.set_num_threads(threads)
-        runs.append(AdamW(k=4, max_epochs=30).fit(train, validation, seed=7))
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        runs.append(solver(**settings).fit(train, validation, seed=7))
     first, second, third = runs
     assert first.model.user_factors.tobytes() == second.model.user_factors.tobytes()
     columns = ["loss", "delta_loss", "train_rmse", "validation_rmse"]
     assert first.history[columns].equals(second.history[columns])
     np.testing.assert_allclose(first.model.item_factors, third.model.item_factors, atol=1e-6)
-    other = AdamW(k=4, max_epochs=30).fit(train, validation, seed=8)
+    other = solver(**settings).fit(train, validation, seed=8)
     assert not np.allclose(first.model.user_factors, other.model.user_factors)
+
+
+def test_parts_add_up_to_the_whole_in_any_number_of_threads(low_rank, monkeypatch):
+    train, validation, _ = low_rank
+    options = {"k": 5, "max_epochs": 40, "dtype": np.float64}
+    whole = AdamW(**options).fit(train, validation)
+    monkeypatch.setattr(adamw, "PART", 1)
+    monkeypatch.setattr(adamw, "PARTS", 4)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
+    assert len(adamw.Pairs(train, np.float64).cuts(960)) == 5
+    parts = [AdamW(**options).fit(train, validation) for _ in range(2)]
+    columns = ["loss", "train_rmse", "validation_rmse"]
+    np.testing.assert_allclose(parts[0].history[columns], whole.history[columns], rtol=1e-8)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 1)
+    parts.append(AdamW(**options).fit(train, validation))
+    for one in parts[1:]:
+        assert one.model.item_factors.tobytes() == parts[0].model.item_factors.tobytes()
+        assert one.history[columns].equals(parts[0].history[columns])
+
+
+@pytest.mark.parametrize("held", [0, 10, 10**6])
+def test_parts_cover_all_rows_and_hold_no_more_than_the_ratings(make_matrix, held, monkeypatch):
+    monkeypatch.setattr(adamw, "PART", 50)
+    matrix = make_matrix(np.random.default_rng(0), 40, 30, 0.5)
+    pairs = adamw.Pairs(matrix, np.float32)
+    cuts = pairs.cuts(held)
+    assert (cuts[0], cuts[-1]) == (0, 40)
+    assert cuts == sorted(cuts)
+    assert len(cuts) - 1 == (1 if held > matrix.nnz else adamw.PARTS)
+    assert np.diff(matrix.indptr[cuts]).max() <= matrix.nnz / (len(cuts) - 1) + 30
+    assert adamw.Pairs(matrix[:3], np.float32).cuts(held)[-1] == 3
+
+
+@pytest.mark.parametrize("indices", [np.int32, np.int64])
+def test_width_of_the_indices_changes_nothing(low_rank, indices):
+    train, validation, _ = low_rank
+    wide = sparse.csr_array(train.shape, dtype=np.float32)
+    wide.data, wide.indices = train.data, train.indices.astype(indices)
+    wide.indptr = train.indptr.astype(indices)
+    found, expected = (AdamW(k=3, max_epochs=5).fit(one, validation) for one in (wide, train))
+    assert found.model.item_factors.tobytes() == expected.model.item_factors.tobytes()
 
 
 def test_runs_in_one_batch_equal_runs_alone(low_rank):
@@ -221,7 +363,7 @@ def test_runs_in_one_batch_equal_runs_alone(low_rank):
         Task(train, 2, test, validation),
         Task(train, 1, validation, test, epochs=17),
     ]
-    settings = AdamW(k=4, patience=5)
+    settings = TorchAdamW(k=4, patience=5, device="cpu")
     together = settings.fit_tasks(tasks)
     assert len({len(found.history) for found in together}) > 1
     for task, found in zip(tasks, together, strict=True):

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from cfmf.factorization.adamw import AdamW
-from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS, ALSTraining
+from cfmf.factorization.torch_adamw import TorchAdamW
+from cfmf.factorization.torch_adamw import _Training as Descent
 from cfmf.kernels.solve import inner_products, solve_rows
 from cfmf.methods import registry
 from cfmf.tasks import Task
@@ -56,14 +57,14 @@ def test_inner_products_equal_dense_ones(ratings, dense_of):
 @pytest.mark.parametrize("weighting", [0.0, 0.5, 1.0])
 def test_objective_never_rises_and_falls_to_a_stationary_point(low_rank, weighting):
     train = low_rank[0]
-    settings = ALS(k=5, reg=0.1, weighting=weighting, dtype=np.float64)
-    training = ALSTraining(settings, Task(train))
+    options = {"k": 5, "reg": 0.1, "weighting": weighting, "dtype": np.float64}
+    training = ALSTraining(ALS(**options), Task(train))
     losses = [training.measure()[0, 0]]
     for _ in range(300):
         training.step()
         losses.append(training.measure()[0, 0])
     assert (np.diff(losses) <= 1e-13).all()
-    descent = Descent(AdamW(k=5, reg=0.1, weighting=weighting, dtype=torch.float64), [Task(train)])
+    descent = Descent(TorchAdamW(**options, device="cpu"), [Task(train)])
     descent.left[:] = torch.from_numpy(training.left)
     descent.right[:] = torch.from_numpy(training.right)
     assert descent.measure()[0, 0] == pytest.approx(losses[-1], rel=1e-7)  # the mean is float32

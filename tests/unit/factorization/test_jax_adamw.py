@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from cfmf.devices import DeviceError
-from cfmf.factorization.adamw import AdamW
 from cfmf.factorization.checkpoint import fingerprint
 from cfmf.factorization.jax_adamw import JaxAdamW, mean_square, on_device
 from cfmf.factorization.objective import start_factors
+from cfmf.factorization.torch_adamw import TorchAdamW
 from cfmf.observed import pairs
 from cfmf.published.methods.mf_published import PUBLISHED
 from cfmf.tasks import Task
@@ -25,7 +25,7 @@ def test_torch_and_jax_agree_over_100_steps(low_rank, options):
     deviation = options.get("initial_scale", 0.1) / (3**0.5 if "biases" not in options else 1)
     start = start_factors(*train.shape, 3, deviation, 1)
     task = Task(train, 1, validation, test, watch_test=True)
-    [torch_one] = AdamW(k=3, **options).fit_tasks([task])
+    [torch_one] = TorchAdamW(k=3, **options, device="cpu").fit_tasks([task])
     [jax_one] = JaxAdamW(k=3, start=start, **options).fit_tasks([task])
     columns = ["epoch", "loss", "train_rmse", "validation_rmse", "test_rmse"]
     assert len(jax_one.history) == 101

@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from cfmf.factorization.adamw import AdamW
-from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS
 from cfmf.factorization.sgd import BLOCKS, SGD, _Training
+from cfmf.factorization.torch_adamw import TorchAdamW
+from cfmf.factorization.torch_adamw import _Training as Descent
 from cfmf.tasks import Task
 
 
@@ -22,7 +22,8 @@ def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
     training.left[:, 3] = np.linspace(-1, 1, 12)
     training.right[:, 4] = np.linspace(-1, 1, 9)
     before = training.left.copy(), training.right.copy()
-    descent = Descent(AdamW(k=3, reg=0.4, dtype=torch.float64), [Task(ratings)])
+    reference = TorchAdamW(k=3, reg=0.4, dtype=np.float64, device="cpu")
+    descent = Descent(reference, [Task(ratings)])
     descent.left[:], descent.right[:] = (torch.from_numpy(block) for block in before)
     assert training.measure()[0, 0] == pytest.approx(descent.measure()[0, 0], rel=1e-6)
     rates = training.rates()[0]

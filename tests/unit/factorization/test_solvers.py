@@ -16,6 +16,7 @@ from cfmf.factorization.gibbs import Gibbs, _Sampling
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.posterior import Posterior
 from cfmf.factorization.sgd import SGD
+from cfmf.factorization.torch_adamw import TorchAdamW
 from cfmf.files import sha256
 from cfmf.methods import registry
 from cfmf.observed import pairs, root_mean_square
@@ -154,9 +155,9 @@ def test_a_gpu_without_memory_says_what_to_lower(low_rank, monkeypatch):
     def exhausted(*_):
         raise torch.cuda.OutOfMemoryError
 
-    monkeypatch.setattr("cfmf.factorization.adamw._Training", exhausted)
+    monkeypatch.setattr("cfmf.factorization.torch_adamw._Training", exhausted)
     with pytest.raises(MemoryError, match=r"k = 3, 2 runs .*: lower batch_size or k"):
-        AdamW(k=3).fit_tasks([Task(low_rank[0])] * 2)
+        TorchAdamW(k=3).fit_tasks([Task(low_rank[0])] * 2)
 
 
 def test_checkpoint_of_other_data_or_damaged_is_not_used(low_rank, tmp_path, caplog):
@@ -167,7 +168,8 @@ def test_checkpoint_of_other_data_or_damaged_is_not_used(low_rank, tmp_path, cap
     caplog.set_level("INFO")
     [other] = solver.fit_tasks([Task(validation, 1)], path)
     assert "other settings or data" in caplog.text
-    path.write_bytes(path.read_bytes()[:200])
+    [written] = tmp_path.iterdir()
+    written.write_bytes(written.read_bytes()[:200])
     [again] = solver.fit_tasks([Task(validation, 1)], path)
     assert "is damaged" in caplog.text
     assert again.model.user_factors.tobytes() == other.model.user_factors.tobytes()

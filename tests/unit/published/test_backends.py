@@ -67,7 +67,7 @@ def test_seconds_of_an_epoch_hold_neither_setup_nor_compiling(ratings, monkeypat
         return [Fitted(None, history, 5, {})]
 
     monkeypatch.setattr(backends, "jax_is_installed", lambda: False)
-    monkeypatch.setattr(backends.AdamW, "fit_tasks", fit_tasks)
+    monkeypatch.setattr(backends.TorchAdamW, "fit_tasks", fit_tasks)
     monkeypatch.setattr(backends, "time", SimpleNamespace(perf_counter=lambda: began))
     [row] = backends.compare_backends(ratings, ratings, k=2, epochs=5, repeats=2).to_dict("records")
     assert row["setup_seconds"] == 100
