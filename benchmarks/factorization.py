@@ -60,18 +60,23 @@ OURS = ("cfmf SGD", "cfmf ALS", "cfmf AdamW")
 RACING = ("cfmf SGD", "LIBMF", "cfmf ALS", "LensKit ALS")  # several times, in turns
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "study-10k": {
-        "cfmf SGD": {"reg": 0.035, "learning_rate": 0.07, "decay": 2.0, "max_epochs": 12},
-        "cfmf ALS": {"reg": 0.05, "max_epochs": 6},
-        "cfmf AdamW": {"reg": 0.05, "max_epochs": 100},
-        "LIBMF": {"reg": 0.03, "epochs": (3, 4, 5, 6, 8, 10)},
+        "cfmf SGD": {"reg": 0.02, "learning_rate": 0.065, "decay": 3.0, "epochs": (3, 4, 5, 6, 8)},
+        "cfmf ALS": {"reg": 0.05, "epochs": (2, 3, 4, 5, 6)},
+        "cfmf AdamW": {"reg": 0.05, "epochs": (40, 60, 80, 100)},
+        "LIBMF": {"reg": 0.015, "eta": 0.05, "epochs": (4, 5, 6, 7, 8, 10)},
         "LensKit ALS": {"reg": 0.05, "epochs": (3, 4, 5, 6)},
         "Surprise SVD": {"reg": 0.03, "epochs": (10, 20)},
     },
     "ml-1m": {
-        "cfmf SGD": {"reg": 0.06, "learning_rate": 0.09, "decay": 0.8, "max_epochs": 20},
-        "cfmf ALS": {"reg": 0.085, "max_epochs": 10},
-        "cfmf AdamW": {"reg": 0.085, "max_epochs": 100},
-        "LIBMF": {"reg": 0.05, "epochs": (3, 5, 7, 8, 9, 10, 12, 15, 20)},
+        "cfmf SGD": {
+            "reg": 0.05,
+            "learning_rate": 0.1,
+            "decay": 1.5,
+            "epochs": (4, 5, 6, 7, 8, 9, 10, 12),
+        },
+        "cfmf ALS": {"reg": 0.085, "epochs": (2, 3, 4, 5, 6, 8, 10)},
+        "cfmf AdamW": {"reg": 0.085, "epochs": (40, 60, 80, 100)},
+        "LIBMF": {"reg": 0.04, "eta": 0.08, "epochs": (5, 6, 7, 8, 9, 10, 12)},
         "LensKit ALS": {"reg": 0.08, "epochs": (2, 3, 4, 6, 8)},
         "Surprise SVD": {"reg": 0.05, "epochs": (10, 20, 30, 40)},
     },

@@ -1,8 +1,8 @@
 """Stochastic gradient descent, one observed pair at a time: many small steps in place of few big.
 
 Users and items are dealt at random into `BLOCKS` groups each, so the pairs fall into a square of
-blocks. An epoch takes the square diagonal by diagonal: blocks of a diagonal share neither users
-nor items, so they can be worked on at once, and the result is the same with any number of threads
+blocks. An epoch takes `BLOCKS` of them at a time that share neither users nor items, so they can be
+worked on at once, and the result is the same with any number of threads
 (Gemulla, Nijkamp, Haas & Sismanis 2011, *Large-scale matrix factorization with distributed
 stochastic gradient descent*).
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numba
 import numpy as np
 
 from cfmf.factorization.curve import Stopping, fit_one_by_one
@@ -27,7 +28,7 @@ from cfmf.factorization.parameters import Blocks
 from cfmf.kernels.solve import count_pairs, deal_pairs, descend
 from cfmf.tasks import Fitted, Solver, Task
 
-BLOCKS = 8
+BLOCKS = 8  # a power of 2
 
 
 @dataclass(frozen=True)
@@ -164,11 +165,11 @@ class _Training(Blocks):
     def step(self) -> None:
         """An epoch: every pair once."""
         rng = np.random.default_rng([self.task.seed, self.epoch])
-        first = np.arange(BLOCKS)
-        diagonals = [first * BLOCKS + (first + shift) % BLOCKS for shift in rng.permutation(BLOCKS)]
+        threads = min(numba.get_num_threads(), BLOCKS)
         descend(
             self.starts,
-            np.array(diagonals),
+            rng.integers(BLOCKS),
+            2 ** (threads.bit_length() - 1),
             self.users,
             self.items,
             self.values,

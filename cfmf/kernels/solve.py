@@ -565,16 +565,25 @@ def _prime_to(size, least):  # type: ignore[no-untyped-def]
 
 @_parallel
 def descend(  # type: ignore[no-untyped-def]
-    starts, diagonals, users, items, values, left, right, user_keeps, item_keeps, k, rate
+    starts, mask, parts, users, items, values, left, right, user_keeps, item_keeps, k, rate
 ):
     """One epoch of stochastic gradient descent over blocks of pairs.
+
+    The blocks that come t-th are those of a group u of users and the group u XOR t XOR mask of
+    items, which share neither. The upper bits of u XOR t show that a part of the users' groups
+    meets only one part of the items' for a while, so that parts need to wait for one another only
+    as often as there are parts. Every row meets its blocks in the same order however many there
+    are, and so the result is the same.
 
     Parameters
     ----------
     starts
-        Where each block's pairs start, and the end.
-    diagonals
-        Rows of block numbers that share neither users nor items.
+        Where the pairs of each of the groups × groups blocks start, and the end; the number of
+        groups is a power of 2.
+    mask
+        Below the number of groups: decides the order.
+    parts
+        How many groups of users to work on at once, a power of 2, at most as many as there are.
     users, items, values
         Of each pair, block by block; values are ratings less their mean.
     left, right
@@ -586,24 +595,47 @@ def descend(  # type: ignore[no-untyped-def]
     rate
         Length of a step.
     """
-    for diagonal in range(len(diagonals)):
-        for place in prange(diagonals.shape[1]):
-            block = diagonals[diagonal, place]
-            for j in range(starts[block], starts[block + 1]):
-                soon = min(j + PAIRS_AHEAD, starts[block + 1] - 1)
-                prefetch_row(left, users[soon])
-                prefetch_row(right, items[soon])
-                user, item = users[j], items[j]
-                product = inner_product(left, user, right, item, left.shape[1])
-                move_pair(
-                    left,
-                    user,
-                    right,
-                    item,
-                    k,
-                    rate * (values[j] - product),
-                    user_keeps[user, 0],
-                    user_keeps[user, 1],
-                    item_keeps[item, 0],
-                    item_keeps[item, 1],
-                )
+    groups = int(np.sqrt(len(starts) - 1))
+    size = groups // parts
+    for phase in range(parts):
+        for part in prange(parts):
+            for turn in range(phase * size, phase * size + size):
+                for group in range(part * size, part * size + size):
+                    block = group * groups + (group ^ turn ^ mask)
+                    _descend_block(
+                        starts[block],
+                        starts[block + 1],
+                        users,
+                        items,
+                        values,
+                        left,
+                        right,
+                        user_keeps,
+                        item_keeps,
+                        k,
+                        rate,
+                    )
+
+
+@_compiled
+def _descend_block(  # type: ignore[no-untyped-def]
+    begin, end, users, items, values, left, right, user_keeps, item_keeps, k, rate
+):
+    for j in range(begin, end):
+        soon = min(j + PAIRS_AHEAD, end - 1)
+        prefetch_row(left, users[soon])
+        prefetch_row(right, items[soon])
+        user, item = users[j], items[j]
+        product = inner_product(left, user, right, item, left.shape[1])
+        move_pair(
+            left,
+            user,
+            right,
+            item,
+            k,
+            rate * (values[j] - product),
+            user_keeps[user, 0],
+            user_keeps[user, 1],
+            item_keeps[item, 0],
+            item_keeps[item, 1],
+        )
