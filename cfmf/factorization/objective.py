@@ -17,6 +17,7 @@ from scipy import sparse
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.tasks import Task
 
+LINE = 64  # bytes of a cache line
 NUMBERS = 2**20  # normal numbers made at once, a multiple of 16
 
 
@@ -104,12 +105,20 @@ def side_by_side(
     k = user_factors.shape[1]
     blocks = []
     for factors, one in ((user_factors, k + 1), (item_factors, k)):
-        block = np.zeros((len(factors), padded(k + 2 * biases)), factors.dtype)
+        block = aligned_zeros(len(factors), padded(k + 2 * biases), factors.dtype)
         block[:, :k] = factors
         if biases:
             block[:, one] = 1
         blocks.append(block)
     return blocks[0], blocks[1]
+
+
+def aligned_zeros(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros that start with a cache line, so that no vector of a row lies across two of them."""
+    size = rows * columns * dtype.itemsize
+    room = np.zeros(size + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    return room[begin : begin + size].view(dtype).reshape(rows, columns)
 
 
 def blocks_of(model: Factorization, biases: bool = True) -> tuple[np.ndarray, np.ndarray]:

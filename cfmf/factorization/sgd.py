@@ -1,8 +1,8 @@
 """Stochastic gradient descent, one observed pair at a time: many small steps in place of few big.
 
 Users and items are dealt at random into `BLOCKS` groups each, so the pairs fall into a square of
-blocks. An epoch takes the square diagonal by diagonal: blocks of a diagonal share neither users
-nor items, so they can be worked on at once, and the result is the same with any number of threads
+blocks. An epoch takes `BLOCKS` of them at a time that share neither users nor items, so they can be
+worked on at once, and the result is the same with any number of threads
 (Gemulla, Nijkamp, Haas & Sismanis 2011, *Large-scale matrix factorization with distributed
 stochastic gradient descent*).
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numba
 import numpy as np
 
 from cfmf.factorization.curve import Stopping, fit_one_by_one
@@ -27,7 +28,7 @@ from cfmf.factorization.parameters import Blocks
 from cfmf.kernels.solve import count_pairs, deal_pairs, descend
 from cfmf.tasks import Fitted, Solver, Task
 
-BLOCKS = 8
+BLOCKS = 8  # a power of 2
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,18 @@ class SGD(Solver):
         return fit_one_by_one(tasks, start, stopping, self, "lower learning_rate", checkpoint)
 
 
+def even_groups(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random group of `BLOCKS` for each row, with about as many ratings in every group.
+
+    Of rows with about as many ratings, each group gets one.
+    """
+    dealt = rng.permuted(np.tile(np.arange(BLOCKS), (-(-len(counts) // BLOCKS), 1)), axis=1)
+    groups = np.empty(len(counts), np.int64)
+    order = rng.permutation(len(counts))
+    groups[order[np.argsort(counts[order], kind="stable")]] = dealt.ravel()[: len(counts)]
+    return groups
+
+
 class _Training(Blocks):
     """State of one run."""
 
@@ -112,15 +125,14 @@ class _Training(Blocks):
         return np.column_stack([weights, np.where(counts > 0, bias_reg, 0.0)])
 
     def deal(self) -> None:
-        """Put the pairs into the blocks of a square, each block user by user in random order.
+        """Put the pairs into the blocks of a square, where no user's follow one another.
 
-        A user's parameters then stay next to the processor for all its pairs of a block.
+        A pair need not wait then until the processor is done with the one before.
         """
         rng = np.random.default_rng(self.task.seed)
         train, dtype = self.task.train, self.settings.dtype
-        m, n = train.shape
-        user_groups, item_groups = rng.integers(0, BLOCKS, m), rng.integers(0, BLOCKS, n)
-        order = rng.permutation(m)
+        user_groups, item_groups = (even_groups(counts, rng) for counts in self.counts)
+        order = rng.permutation(len(user_groups))
         members = order[np.argsort(user_groups[order], kind="stable")]
         firsts = np.concatenate([[0], np.cumsum(np.bincount(user_groups, minlength=BLOCKS))])
         dealt = members, firsts, item_groups
@@ -134,30 +146,30 @@ class _Training(Blocks):
             train.data.astype(dtype, copy=False),
             dtype(self.mean),
             *dealt,
-            self.starts[:-1].reshape(sizes.shape),
+            self.starts,
             self.users,
             self.items,
             self.values,
         )
 
-    def rates(self) -> np.ndarray:
-        """Lengths of this epoch's steps, of factors and of biases."""
+    def rate(self) -> float:
+        """Length of this epoch's steps."""
         settings = self.settings
-        return np.full(2, settings.learning_rate / (1 + settings.decay * self.epoch))
+        return settings.learning_rate / (1 + settings.decay * self.epoch)
 
     def keeps_of(self, charges: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Rows × 2: what a step's share of the penalties leaves of a row's factors and bias."""
         shares = charges / np.maximum(counts, 1)[:, None]
-        return (1 / (1 + self.rates() * shares)).astype(self.settings.dtype)
+        return (1 / (1 + self.rate() * shares)).astype(self.settings.dtype)
 
     def step(self) -> None:
         """An epoch: every pair once."""
         rng = np.random.default_rng([self.task.seed, self.epoch])
-        first = np.arange(BLOCKS)
-        diagonals = [first * BLOCKS + (first + shift) % BLOCKS for shift in rng.permutation(BLOCKS)]
+        threads = min(numba.get_num_threads(), BLOCKS)
         descend(
             self.starts,
-            np.array(diagonals),
+            rng.integers(BLOCKS),
+            2 ** (threads.bit_length() - 1),
             self.users,
             self.items,
             self.values,
@@ -165,7 +177,7 @@ class _Training(Blocks):
             self.right,
             *(self.keeps_of(*side) for side in zip(self.charges, self.counts, strict=True)),
             self.settings.k,
-            self.rates().astype(self.settings.dtype),
+            self.settings.dtype(self.rate()),
         )
         self.epoch += 1
 

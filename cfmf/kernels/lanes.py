@@ -292,8 +292,6 @@ def fused_sums(
     wide, narrow = ir.VectorType(number, LANES), ir.VectorType(number, HALF)
     nothing = ir.Constant(wide, [0.0] * LANES)
     sums = [cgutils.alloca_once_value(builder, nothing) for _ in pairs]
-    name = f"llvm.fma.v{LANES}f{kind.bitwidth}"
-    fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(wide, [wide] * 3), name)
     widened = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(LANES)))
     zeros = ir.Constant(narrow, [0.0] * HALF)
 
@@ -306,8 +304,7 @@ def fused_sums(
                 values = builder.shuffle_vector(values, zeros, widened)
             loaded.append(values)
         for total, (left, right) in zip(sums, pairs, strict=True):
-            factors = [loaded[left], loaded[right], builder.load(total)]
-            builder.store(builder.call(fused, factors), total)
+            builder.store(fused(builder, loaded[left], loaded[right], builder.load(total)), total)
 
     whole = builder.and_(length, length.type(-LANES))
     with cgutils.for_range_slice(builder, length.type(0), whole, length.type(LANES)) as (at, _):
@@ -316,6 +313,17 @@ def fused_sums(
     with builder.if_then(rest):
         add(whole, narrow)
     return [added_up(builder, builder.load(total)) for total in sums]
+
+
+def fused(builder: Any, one: Any, other: Any, more: Any) -> Any:
+    """What one · other + more of vectors is, rounded once."""
+    kind = one.type
+    bits = 32 if isinstance(kind.element, ir.FloatType) else 64
+    name = f"llvm.fma.v{kind.count}f{bits}"
+    wanted = ir.FunctionType(kind, [kind] * 3)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, wanted, name), [one, other, more]
+    )
 
 
 def added_up(builder: Any, values: Any) -> Any:

@@ -16,8 +16,11 @@ from scipy import sparse
 
 from cfmf.kernels.compiled import compiled
 from cfmf.kernels.lanes import LANES, inner_product, inner_products_2_4
+from cfmf.kernels.steps import move_pair, prefetch_row
 
 ROWS_AT_A_TIME = 32  # what a thread takes at once: rows differ in length
+PAIRS_AHEAD = 16  # whose rows are asked for while a pair is worked on
+GOLDEN = (5**0.5 - 1) / 2
 PAIRS_AT_A_TIME = 256  # gathered at once, so that they stay in the cache next to the processor
 
 
@@ -176,7 +179,6 @@ def root_mean_square_error(
 
 
 _compiled: Any = compiled(nogil=True)  # other Python threads run beside it
-_inlined: Any = compiled(inline="always")
 _parallel: Any = compiled(parallel=True)
 
 
@@ -519,7 +521,11 @@ def count_pairs(indptr, indices, members, firsts, item_groups):  # type: ignore[
 def deal_pairs(  # type: ignore[no-untyped-def]
     indptr, indices, data, mean, members, firsts, item_groups, starts, users, items, values
 ):
-    """Put the pairs of a CSR matrix into the blocks of `count_pairs`, user by user.
+    """Put the pairs of a CSR matrix into the blocks of `count_pairs`, users apart from themselves.
+
+    The pairs of a block, user by user, take places a step apart, round and round: the step is prime
+    to their number and near its golden section, so that what comes together in the end was far
+    apart.
 
     Parameters
     ----------
@@ -530,32 +536,54 @@ def deal_pairs(  # type: ignore[no-untyped-def]
     members, firsts, item_groups
         As `count_pairs` has them.
     starts
-        Groups × groups: where each block starts.
+        Where each of the groups × groups blocks starts, and the end.
     users, items, values
         Of each pair, block by block; filled.
     """
-    for group in prange(len(firsts) - 1):
-        places = starts[group].copy()
+    groups = len(firsts) - 1
+    for group in prange(groups):
+        begin = starts[group * groups : group * groups + groups]
+        sizes = np.diff(starts[group * groups : group * groups + groups + 1])
+        steps = np.array([_prime_to(size, int(GOLDEN * size)) for size in sizes])
+        places = np.zeros(groups, np.int64)
         for user in members[firsts[group] : firsts[group + 1]]:
             for j in range(indptr[user], indptr[user + 1]):
                 block = item_groups[indices[j]]
-                place = places[block]
-                places[block] += 1
+                place = begin[block] + places[block]
+                places[block] = (places[block] + steps[block]) % sizes[block]
                 users[place], items[place], values[place] = user, indices[j], data[j] - mean
+
+
+@_compiled
+def _prime_to(size, least):  # type: ignore[no-untyped-def]
+    """The first number from `least` on, and from 1, that shares no divisor with `size`."""
+    found = max(least, 1)
+    while np.gcd(found, size) > 1:
+        found += 1
+    return found
 
 
 @_parallel
 def descend(  # type: ignore[no-untyped-def]
-    starts, diagonals, users, items, values, left, right, user_keeps, item_keeps, k, rates
+    starts, mask, parts, users, items, values, left, right, user_keeps, item_keeps, k, rate
 ):
     """One epoch of stochastic gradient descent over blocks of pairs.
+
+    The blocks that come t-th are those of a group u of users and the group u XOR t XOR mask of
+    items, which share neither. The upper bits of u XOR t show that a part of the users' groups
+    meets only one part of the items' for a while, so that parts need to wait for one another only
+    as often as there are parts. Every row meets its blocks in the same order however many there
+    are, and so the result is the same.
 
     Parameters
     ----------
     starts
-        Where each block's pairs start, and the end.
-    diagonals
-        Rows of block numbers that share neither users nor items.
+        Where the pairs of each of the groups × groups blocks start, and the end; the number of
+        groups is a power of 2.
+    mask
+        Below the number of groups: decides the order.
+    parts
+        How many groups of users to work on at once, a power of 2, at most as many as there are.
     users, items, values
         Of each pair, block by block; values are ratings less their mean.
     left, right
@@ -564,34 +592,50 @@ def descend(  # type: ignore[no-untyped-def]
         Rows × 2: the share of a row's factors and of its bias that a pair's penalty leaves.
     k
         Number of factors.
-    rates
-        Lengths of a step, of factors and of biases.
+    rate
+        Length of a step.
     """
-    for diagonal in range(len(diagonals)):
-        for place in prange(diagonals.shape[1]):
-            block = diagonals[diagonal, place]
-            for j in range(starts[block], starts[block + 1]):
-                product = inner_product(left, users[j], right, items[j], left.shape[1])
-                _step_pair(
-                    left[users[j]],
-                    right[items[j]],
-                    values[j] - product,
-                    user_keeps[users[j]],
-                    item_keeps[items[j]],
-                    k,
-                    rates,
-                )
+    groups = int(np.sqrt(len(starts) - 1))
+    size = groups // parts
+    for phase in range(parts):
+        for part in prange(parts):
+            for turn in range(phase * size, phase * size + size):
+                for group in range(part * size, part * size + size):
+                    block = group * groups + (group ^ turn ^ mask)
+                    _descend_block(
+                        starts[block],
+                        starts[block + 1],
+                        users,
+                        items,
+                        values,
+                        left,
+                        right,
+                        user_keeps,
+                        item_keeps,
+                        k,
+                        rate,
+                    )
 
 
-@_inlined
-def _step_pair(p, q, error, user_keep, item_keep, k, rates):  # type: ignore[no-untyped-def]
-    bias_p, bias_q = p[k], q[k + 1]
-    keep_p, keep_q = user_keep[0], item_keep[0]
-    move_p, move_q = keep_p * rates[0] * error, keep_q * rates[0] * error
-    for a in range(len(p)):
-        old_p, old_q = p[a], q[a]
-        p[a] = keep_p * old_p + move_p * old_q
-        q[a] = keep_q * old_q + move_q * old_p
-    move = rates[1] * error
-    p[k], p[k + 1] = user_keep[1] * (bias_p + move), 1
-    q[k + 1], q[k] = item_keep[1] * (bias_q + move), 1
+@_compiled
+def _descend_block(  # type: ignore[no-untyped-def]
+    begin, end, users, items, values, left, right, user_keeps, item_keeps, k, rate
+):
+    for j in range(begin, end):
+        soon = min(j + PAIRS_AHEAD, end - 1)
+        prefetch_row(left, users[soon])
+        prefetch_row(right, items[soon])
+        user, item = users[j], items[j]
+        product = inner_product(left, user, right, item, left.shape[1])
+        move_pair(
+            left,
+            user,
+            right,
+            item,
+            k,
+            rate * (values[j] - product),
+            user_keeps[user, 0],
+            user_keeps[user, 1],
+            item_keeps[item, 0],
+            item_keeps[item, 1],
+        )

@@ -8,34 +8,47 @@ import pytest
 import torch
 from scipy import sparse
 
+<<<<<<< HEAD
 from cfmf.factorization.als import ALS
 from cfmf.factorization.sgd import BLOCKS, SGD, _Training
 from cfmf.factorization.torch_adamw import TorchAdamW
 from cfmf.factorization.torch_adamw import _Training as Descent
+=======
+from cfmf.factorization import sgd
+from cfmf.factorization.adamw import AdamW
+from cfmf.factorization.adamw import _Training as Descent
+from cfmf.factorization.als import ALS
+from cfmf.factorization.sgd import BLOCKS, SGD, _Training, even_groups
+>>>>>>> libmf
 from cfmf.tasks import Task
 
 
-def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings):
+@pytest.mark.parametrize("k", [3, 6, 7, 8, 15])  # where the biases are in vectors of 8 columns
+def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings, k):
     """For rates towards 0, an epoch moves by -rate · N · ∇J, biases and penalties included."""
-    settings = SGD(k=3, reg=0.4, learning_rate=1e-7, initial_scale=1.0, dtype=np.float64)
+    settings = SGD(k=k, reg=0.4, learning_rate=1e-7, initial_scale=1.0, dtype=np.float64)
     training = _Training(settings, Task(ratings))
-    training.left[:, 3] = np.linspace(-1, 1, 12)
-    training.right[:, 4] = np.linspace(-1, 1, 9)
+    training.left[:, k] = np.linspace(-1, 1, 12)
+    training.right[:, k + 1] = np.linspace(-1, 1, 9)
     before = training.left.copy(), training.right.copy()
+<<<<<<< HEAD
     reference = TorchAdamW(k=3, reg=0.4, dtype=np.float64, device="cpu")
     descent = Descent(reference, [Task(ratings)])
+=======
+    descent = Descent(AdamW(k=k, reg=0.4, dtype=torch.float64), [Task(ratings)])
+>>>>>>> libmf
     descent.left[:], descent.right[:] = (torch.from_numpy(block) for block in before)
     assert training.measure()[0, 0] == pytest.approx(descent.measure()[0, 0], rel=1e-6)
-    rates = training.rates()[0]
-    assert rates == pytest.approx(1e-7)
+    rate = training.rate()
+    assert rate == pytest.approx(1e-7)
     training.step()
     after = training.left, training.right
     for old, new, gradient in zip(before, after, descent.gradients, strict=True):
-        moved = (new - old) / (-rates * ratings.nnz)
+        moved = (new - old) / (-rate * ratings.nnz)
         np.testing.assert_allclose(moved, gradient, atol=2e-5)
 
 
-def test_blocks_hold_every_pair_once_and_share_no_user_or_item_in_a_diagonal(low_rank):
+def test_blocks_hold_every_pair_once_and_those_at_once_share_no_user_or_item(low_rank):
     train = low_rank[0]
     training = _Training(SGD(k=2, dtype=np.float64), Task(train, 4))
     dealt = sorted(
@@ -48,8 +61,26 @@ def test_blocks_hold_every_pair_once_and_share_no_user_or_item_in_a_diagonal(low
     blocks = [slice(*ends) for ends in itertools.pairwise(training.starts)]
     for shift in range(BLOCKS):
         for side in (training.users, training.items):
-            held = [set(side[blocks[i * BLOCKS + (i + shift) % BLOCKS]]) for i in range(BLOCKS)]
+            held = [set(side[blocks[i * BLOCKS + (i ^ shift)]]) for i in range(BLOCKS)]
             assert sum(map(len, held)) == len(set.union(*held))
+
+
+def test_pairs_that_follow_one_another_are_of_different_users():
+    train = sparse.random_array((400, 300), density=0.2, rng=np.random.default_rng(2), format="csr")
+    training = _Training(SGD(k=2), Task(train))
+    blocks = [slice(*ends) for ends in itertools.pairwise(training.starts)]
+    same = [np.diff(training.users[block]) == 0 for block in blocks]
+    assert np.concatenate(same).mean() < 0.02  # 0.87 user by user
+
+
+def test_groups_have_about_as_many_ratings():
+    """Also where a few rows have most of them."""
+    counts = np.sort(np.random.default_rng(3).pareto(1.2, 2000) * 10).astype(int)[::-1]
+    groups = even_groups(counts, np.random.default_rng(4))
+    assert np.bincount(groups).tolist() == [250] * BLOCKS
+    held = np.bincount(groups, counts)
+    # Rows of one rank in their group differ by no more than the most rated row has.
+    assert held.max() - held.min() <= counts.max()
 
 
 def test_large_penalties_do_not_throw_parameters_about():
@@ -59,7 +90,9 @@ def test_large_penalties_do_not_throw_parameters_about():
     values = np.random.default_rng(1).integers(1, 6, len(users)).astype(np.float32)
     train = sparse.csr_array((values, (users, items)))
     fitted = SGD(k=4, reg=0.15, weighting=0, max_epochs=10).fit(train)
-    assert fitted.history["loss"].is_monotonic_decreasing
+    loss = fitted.history["loss"]
+    assert loss.max() < 1.01 * loss.iloc[0]  # the noise of an epoch; it may rise by so little
+    assert loss.iloc[-1] < 0.95 * loss.iloc[0]
 
 
 def test_threads_do_not_change_a_bit(low_rank):
@@ -69,6 +102,18 @@ def test_threads_do_not_change_a_bit(low_rank):
         numba.set_num_threads(threads)
         found.append(SGD(k=4).fit(train, validation).model.user_factors.tobytes())
     assert found[0] == found[1]
+
+
+def test_parts_at_once_do_not_change_a_bit(low_rank, monkeypatch):
+    """However many threads there are: what they would do at once is done in turn."""
+    found = []
+    for threads in (1, 2, 5, 8, 100):
+        monkeypatch.setattr(sgd.numba, "get_num_threads", lambda threads=threads: threads)
+        training = _Training(SGD(k=4), Task(low_rank[0]))
+        training.step()
+        training.step()
+        found.append(training.left.tobytes() + training.right.tobytes())
+    assert len(set(found)) == 1
 
 
 def test_small_steps_come_near_the_exact_minimum(low_rank):
