@@ -17,6 +17,7 @@ from cfmf.workflow.hashes import QUARANTINED, record, verify
 from cfmf.workflow.layout import hash_file, prefix
 from cfmf.workflow.machine import machine, versions
 from cfmf.workflow.sealed import scored_once
+from cfmf.workflow.storage import uses_storage
 
 
 @contextmanager
@@ -53,15 +54,18 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     log.info("runs with %s", json.dumps({"versions": versions(), "machine": machine()}))
     _register(snakemake.config, log)
     before = prefix(snakemake.log[0])
+    hashes = not uses_storage()  # another job would not find what is kept beside a result
     try:
-        verify(snakemake.input, before)
+        if hashes:
+            verify(snakemake.input, before)
         with scored_once(snakemake):
             yield log, snakemake.params
-        record(snakemake.output, before)
+        if hashes:
+            record(snakemake.output, before)
     except Exception as error:
         reason = f"{snakemake.rule} failed: {error}"
         damaged = error.path if isinstance(error, DamagedError) else None
-        if damaged and hash_file(damaged, before) and damaged.exists():
+        if hashes and damaged and hash_file(damaged, before) and damaged.exists():
             quarantine(damaged)
             reason += f". {QUARANTINED}"
         log.exception("traceback")
