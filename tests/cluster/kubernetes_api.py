@@ -52,7 +52,9 @@ class Cluster:
         path = self.folder / "kubeconfig"
         named = {"cluster": "here", "user": "me"}
         content = {
-            **{"apiVersion": "v1", "kind": "Config", "current-context": "here"},
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "here",
             "clusters": [{"name": "here", "cluster": {"server": self.address}}],
             "users": [{"name": "me", "user": {}}],
             "contexts": [{"name": "here", "context": named}],
@@ -117,9 +119,9 @@ class Cluster:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_POST = do_DELETE = respond
-
             def log_message(self, *_):
                 pass
 
+        for method in ("GET", "POST", "DELETE"):
+            setattr(Handler, f"do_{method}", Handler.respond)
         return Handler
