@@ -11,8 +11,6 @@ sys.dont_write_bytecode = True
 os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import flag
-from snakemake.path_modifier import PATH_MODIFIER_FLAG
 
 from cfmf.methods.registry import environment, method as method_named
 from cfmf.workflow import devices, resources
@@ -28,7 +26,6 @@ from cfmf.workflow.plan import (
 )
 from cfmf.workflow.provenance import command
 from cfmf.workflow.resources import megabytes, minutes
-from cfmf.workflow.storage import decide_storage
 
 # A method that a config names as module:Class may be in the config's folder or in this one.
 sys.path += [os.getcwd(), *(str(Path(one).parent) for one in workflow.configfiles)]
@@ -42,13 +39,6 @@ if not workflow.modifier.skip_validation:
 for variable, kept in (("MPLCONFIGDIR", "matplotlib"), ("NUMBA_CACHE_DIR", "numba")):
     os.environ.setdefault(variable, str(Path(".snakemake", kept).resolve()))
 
-
-def retrieved(path):
-    """The path of a checkpoint's output, which Snakemake retrieves first if it is in a storage."""
-    with path.open():
-        return path
-
-
 plan = Plan(
     config,
     lambda **wildcards: retrieved(checkpoints.extend_search.get(**wildcards).output[0]),
@@ -59,13 +49,6 @@ for path in plan.braced():
         f"{path} has a brace, which Snakemake takes for the beginning of a wildcard;"
         " rename the folder or file"
     )
-try:
-    decide_storage(
-        workflow.storage_settings.default_storage_provider,
-        [config["datasets"][name] for name in plan.datasets],
-    )
-except ValueError as error:
-    raise WorkflowError(str(error)) from None
 
 
 wildcard_constraints:
@@ -147,16 +130,7 @@ def fetched(wildcards):
     return [] if same == wildcards.dataset else result("raw", dataset=same)
 
 
-# Package files, and files that a config names, are where they are: no prefix belongs to them. The
-# latter are `local`: without a shared file system, jobs that read them run where Snakemake does.
-
-
-def packaged(paths):
-    """Package files, which every job has: Snakemake sends them along, or an image has them.
-
-    With `local`, no job at all would be sent to another machine that shares no file system.
-    """
-    return flag(paths, PATH_MODIFIER_FLAG)
+# Package files, and files that a config names, are where they are: no prefix belongs to them.
 
 
 def code(script, method=""):

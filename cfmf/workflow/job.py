@@ -17,7 +17,6 @@ from cfmf.workflow.hashes import QUARANTINED, record, verify
 from cfmf.workflow.layout import hash_file, prefix
 from cfmf.workflow.machine import machine, versions
 from cfmf.workflow.sealed import scored_once
-from cfmf.workflow.storage import uses_storage
 
 
 @contextmanager
@@ -54,18 +53,15 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     log.info("runs with %s", json.dumps({"versions": versions(), "machine": machine()}))
     _register(snakemake.config, log)
     before = prefix(snakemake.log[0])
-    hashes = not uses_storage()  # another job would not find what is kept beside a result
     try:
-        if hashes:
-            verify(snakemake.input, before)
+        verify(snakemake.input, before)
         with scored_once(snakemake):
             yield log, snakemake.params
-        if hashes:
-            record(snakemake.output, before)
+        record(snakemake.output, before)
     except Exception as error:
         reason = f"{snakemake.rule} failed: {error}"
         damaged = error.path if isinstance(error, DamagedError) else None
-        if hashes and damaged and hash_file(damaged, before) and damaged.exists():
+        if damaged and hash_file(damaged, before) and damaged.exists():
             quarantine(damaged)
             reason += f". {QUARANTINED}"
         log.exception("traceback")

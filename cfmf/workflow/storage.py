@@ -7,33 +7,29 @@ know what else exists, or what was kept beside a result, does not find it there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-from cfmf.workflow.sealed import is_open
 
 VARIABLE = "CFMF_STORAGE"
 """Environment variable that hands the name of the provider down to scripts."""
 
 
-def decide_storage(provider: str | None, datasets: Iterable[Mapping[str, Any]]) -> None:
+def decide_storage(provider: str | None, opened: bool) -> None:
     """Keep for the scripts whether results are in a storage.
 
     Parameters
     ----------
     provider
         `--default-storage-provider`; None where it is not given.
-    datasets
-        The studied data sets, as the config describes them.
+    opened
+        Whether a data set has sealed folds that are opened.
 
     Raises
     ------
     ValueError
-        If one has sealed folds that are opened: the record of what scored them is no declared
-        result, so nothing would stop a second scoring.
+        If results are in a storage and sealed folds are opened: the record of what scored them is
+        no declared result, so nothing would stop a second scoring.
     """
     os.environ[VARIABLE] = provider or ""
-    if provider and any(map(is_open, datasets)):
+    if provider and opened:
         raise ValueError(
             "Sealed folds are opened, and results are in a storage"
             f" (--default-storage-provider {provider}), where no job finds the records of what"

@@ -72,19 +72,6 @@ def test_the_plan_is_that_of_a_workstation_and_asks_no_cluster(kubernetes, confi
     assert kubernetes.cluster.secrets == {}
 
 
-def test_the_profile_states_what_every_job_requests(kubernetes):
-    """Of what the rules request, the plugin reads all but minutes; what it reads besides is set."""
-    status, output = kubernetes.run("-n", *TINY, "--default-resources", "none", cores=1)
-    assert status == 0, output
-    lines = re.findall(r"^    resources: (.*)$", output, re.MULTILINE)
-    requested = {name for line in lines for name in re.findall(r"(\w+)=", line)}
-    stated = set(yaml.safe_load(PROFILE.read_text())["default-resources"])
-    derived = {"tmpdir", "mem", "mem_mib", "disk", "disk_mib"}
-    # `gpu` has no default: a rule without it never trains
-    assert requested - derived - {"gpu"} <= stated
-    assert stated - requested == {"disk_mb", "gpu_manufacturer", "scale"}
-
-
 def test_a_study_of_pods_gives_the_results_of_one_machine(kubernetes, tmp_path):
     brief = (*TINY, "brief.yaml")
     status, output = kubernetes.run(*kubernetes.profile, *brief, cores=None, **kubernetes.options)

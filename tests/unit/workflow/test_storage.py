@@ -10,8 +10,6 @@ from cfmf.workflow.job import job
 from cfmf.workflow.layout import Results
 from cfmf.workflow.storage import VARIABLE, decide_storage, uses_storage
 
-CLOSED = {"sealed": {"folds": ["f1"], "open": False}}
-OPENED = {"sealed": {"folds": ["f1"], "open": True}}
 COPIES = ".snakemake/storage/s3/bucket/"
 
 
@@ -22,9 +20,9 @@ def environment(tmp_path, monkeypatch):
 
 
 def test_the_provider_decides_whatever_another_run_decided(monkeypatch):
-    decide_storage("s3", [CLOSED])
+    decide_storage("s3", opened=False)
     assert uses_storage()
-    decide_storage(None, [OPENED])
+    decide_storage(None, opened=True)
     assert not uses_storage()
     monkeypatch.delenv(VARIABLE)
     assert not uses_storage()
@@ -32,12 +30,12 @@ def test_the_provider_decides_whatever_another_run_decided(monkeypatch):
 
 def test_opened_sealed_folds_are_refused():
     with pytest.raises(ValueError, match="share a file system"):
-        decide_storage("s3", [CLOSED, OPENED])
+        decide_storage("s3", opened=True)
 
 
 @pytest.mark.parametrize("provider", [None, "s3"])
 def test_a_job_keeps_hashes_only_beside_results_that_others_see(provider, tmp_path):
-    decide_storage(provider, [])
+    decide_storage(provider, opened=False)
     output = tmp_path / COPIES / "results/tiny/folds/folds.json"
     log = tmp_path / COPIES / "results/tiny/logs/split_ratings.log"
     for path in (output, log):
@@ -65,7 +63,7 @@ def test_a_job_keeps_hashes_only_beside_results_that_others_see(provider, tmp_pa
 
 @pytest.mark.parametrize(("provider", "changes"), [(None, 0), ("s3", 1)])
 def test_a_plan_that_differs_counts_as_changed_where_scores_are_not_seen(provider, changes):
-    decide_storage(provider, [])
+    decide_storage(provider, opened=False)
     files = Results.of_study("results/tiny", [])
     first = followed(files, "first_plan", {"alpha": 0.05})
     assert not first["written_after_scores"]
