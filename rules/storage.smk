@@ -3,7 +3,7 @@
 from snakemake.io import flag
 from snakemake.path_modifier import PATH_MODIFIER_FLAG
 
-from cfmf.workflow.storage import decide_storage
+from cfmf.workflow.storage import decide_storage, uses_storage
 
 
 def retrieved(path):
@@ -19,6 +19,11 @@ def packaged(paths):
     files that a config names, which no other machine has.
     """
     return flag(paths, PATH_MODIFIER_FLAG)
+
+
+def updated(path):
+    """`update`, except in a storage: Snakemake 9.27 cannot back up a file that is not here."""
+    return path if uses_storage() else update(path)
 
 
 try:

@@ -93,6 +93,12 @@ def test_a_study_of_pods_gives_the_results_of_one_machine(kubernetes, tmp_path):
     assert (expected / "hashes").is_dir()
     assert not (found / "hashes").exists()
     assert not (kubernetes.folder / "results").exists()
+    (kubernetes.folder / "later.yaml").write_text("statistics: {alpha: 0.01}")
+    again = (*brief, "later.yaml", "--", "results/tiny/plan.json")
+    status, output = kubernetes.run(*kubernetes.profile, *again, cores=None, **kubernetes.options)
+    assert status == 0, output
+    [change] = json.loads((found / "plan.json").read_text("utf-8"))["changes"]
+    assert change["changed"]["statistics.alpha"] == [0.05, 0.01]
     # none ran where Snakemake does
     assert sorted(re.findall(r"^localrule (\w+)", printed, re.MULTILINE)) == ["all"]
     containers = [
