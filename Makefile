@@ -96,14 +96,14 @@ docs: $(VENV)/docs
 test-environments: $(VENV)/develop
 	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest --durations 5 tests/environments
 
-test-cluster: $(VENV)/cluster
+test-cluster: $(VENV)/cluster $(VENV)/kubernetes
 	$(BIN)/python -m pytest --durations 5 tests/cluster
 
 test-faults: $(VENV)/develop
 	$(BIN)/python -m pytest --durations 10 tests/faults
 
 # Two at a time: the Slurm tests mostly wait.
-test-surroundings: $(VENV)/cluster
+test-surroundings: $(VENV)/cluster $(VENV)/kubernetes
 	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 \
 	  tests/environments tests/cluster tests/faults
 
@@ -179,6 +179,10 @@ $(VENV)/docs: requirements/docs.txt $(VENV)/study
 
 $(VENV)/cluster: requirements/cluster.txt $(VENV)/develop
 	$(BIN)/python -m pip install --quiet --requirement requirements/cluster.txt
+	@touch $@
+
+$(VENV)/kubernetes: requirements/kubernetes.txt $(VENV)/develop
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements/kubernetes.txt
 	@touch $@
 
 # uv knows the address of the CPU builds; pip then keeps the installed torch.

@@ -17,6 +17,7 @@ include: "rules/common.smk"
 container: config["container"]
 
 
+include: "rules/storage.smk"
 include: "rules/scoring.smk"
 include: "rules/data.smk"
 include: "rules/matrices.smk"

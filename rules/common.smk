@@ -41,7 +41,8 @@ for variable, kept in (("MPLCONFIGDIR", "matplotlib"), ("NUMBA_CACHE_DIR", "numb
     os.environ.setdefault(variable, str(Path(".snakemake", kept).resolve()))
 
 plan = Plan(
-    config, lambda **wildcards: checkpoints.extend_search.get(**wildcards).output[0]
+    config,
+    lambda **wildcards: retrieved(checkpoints.extend_search.get(**wildcards).output[0]),
 )
 result = plan.result
 for path in plan.braced():
@@ -136,13 +137,13 @@ def fetched(wildcards):
 def code(script, method=""):
     """Files that a script is made of, and those of a method or of the job's own one."""
     if method:
-        return lambda job: local(
+        return lambda job: packaged(
             method_files(method.format(method=job.get("method")), script=script)
         )
     files = method_files(script=script)
     if not config["published"]["enabled"]:
         files = [file for file in files if "cfmf/published/" not in file]
-    return local(files)
+    return packaged(files)
 
 
 def local_folder(wildcards):

@@ -120,7 +120,7 @@ rule plan_study:
     input:
         folds=result("folds"),
     output:
-        plan=update(result("first_plan")),
+        plan=updated(result("first_plan")),
     log:
         log_of("plan_study"),
     benchmark:
@@ -144,7 +144,7 @@ rule revise_plan:
         folds=result("folds"),
         code=code("revise_plan"),
     output:
-        plan=update(result("plan")),
+        plan=updated(result("plan")),
     log:
         log_of("revise_plan"),
     benchmark:

@@ -187,7 +187,7 @@ rule measure_scaling:
         plan=scoring_plan,
         side=lambda job: plan.side(job.dataset, *plan.methods),
         code=code("measure_scaling"),
-        methods=local(method_files(*plan.methods)),
+        methods=packaged(method_files(*plan.methods)),
     output:
         timings=result("evaluation", table="timings"),
         scaling=result("evaluation", table="scaling"),

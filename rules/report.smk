@@ -57,7 +57,7 @@ rule render_report:
         adaptive=of_adaptive("trials.tsv", "metrics.tsv", "costs.tsv"),
         published=plan.published(),
         across=across_datasets("errors.tsv", "tests.tsv", "verdict.json"),
-        words=local(
+        words=packaged(
             package_files(
                 "report/templates",
                 "report/strings",

@@ -20,7 +20,9 @@ def of_winner(name, **wildcards):
         for dataset in plan.datasets
         for path in filled(
             result(name, dataset=dataset),
-            method=winner_of(checkpoints.choose_winner.get(dataset=dataset).output[0]),
+            method=winner_of(
+                retrieved(checkpoints.choose_winner.get(dataset=dataset).output[0])
+            ),
             **wildcards,
         )
     ]

@@ -23,6 +23,7 @@ from cfmf.statistics.intervals import inflation
 from cfmf.statistics.names import AGAINST, BLENDS, COMPOSITES, OF_K, PRIMARY
 from cfmf.statistics.power import detectable_effect
 from cfmf.workflow.layout import Results
+from cfmf.workflow.storage import uses_storage
 
 TEST_SCORES = {
     "neighbours": {"file": "metrics.tsv"},
@@ -140,7 +141,9 @@ def followed(files: Results, kind: str, plan: Mapping[str, Any]) -> dict[str, An
     """
     before = read_plan(files.where(kind)) or read_plan(files.where("first_plan"))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return planned(plan, before, scores_on_test(files), now)
+    # Scores in a storage are not seen here: whatever changes counts as changed after them.
+    scored = scores_on_test(files) or (before is not None and uses_storage())
+    return planned(plan, before, scored, now)
 
 
 def write_plan(path: Path, found: Mapping[str, Any]) -> None:

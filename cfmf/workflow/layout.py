@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from cfmf.workflow.storage import uses_storage
+
 ROOT = "results/"
 RUNS = "runs/"
 HOME = "results/{dataset}/"
@@ -179,7 +181,12 @@ def job_of(log: str | Path) -> str:
 
 
 def hash_file(given: str | Path, prefix: str = "") -> Path | None:
-    """Where the SHA-256 of a result is kept, `results/{dataset}/hashes/…`; None for other files."""
+    """Where the SHA-256 of a result is kept, `results/{dataset}/hashes/…`; None for other files.
+
+    Of results in a storage none is kept: another job would not find it.
+    """
+    if uses_storage():
+        return None
     text = Path(given).as_posix()
     below = text.removeprefix(prefix + ROOT)
     parts = Path(below).parts

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cfmf.workflow.storage import uses_storage
+
 Request = Callable[[Any, Any, int], int]
 Folds = Mapping[str, Sequence[str]]
 """Names of the folds of each data set."""
@@ -25,7 +27,9 @@ def input_megabytes(inputs: Any, names: Sequence[str] = ()) -> float:
         return float(inputs.size_mb)
     files = [inputs[name] for name in names]
     flat = [path for one in files for path in ([one] if isinstance(one, str) else one)]
-    return sum(os.path.getsize(path) for path in flat) / 1e6
+    # Snakemake knows the sizes of files in a storage, too.
+    sizes = dict(zip(inputs, inputs.size_files, strict=True))
+    return sum(sizes[path] for path in flat) / 1e6
 
 
 def megabytes(base: float, times: float, *names: str) -> Request:
@@ -140,28 +144,31 @@ def parse_megabytes(datasets: Mapping[str, Mapping[str, Any]]) -> Request:
     def needed(wildcards: Any, inputs: Any) -> float:
         table = datasets[wildcards.dataset].get("table", {})
         times = 14 if table.get("ids") == "text" else 1.5
-        return 500 + times * raw_megabytes(inputs.raw)
+        return 500 + times * raw_megabytes(inputs)
 
     return _memory(needed)
 
 
 def parse_minutes() -> Request:
     """Time to parse raw files; measured on 223 MB: 6 seconds."""
-    return _time(lambda wildcards, inputs: 10 + raw_megabytes(inputs.raw) / 50)
+    return _time(lambda wildcards, inputs: 10 + raw_megabytes(inputs) / 50)
 
 
-def raw_megabytes(folder: str) -> float:
+def raw_megabytes(inputs: Any) -> float:
     """MB of all raw files as text: a folder's own size is not that of its files.
 
-    Parquet has the ratings of text in a half (random ids and times) to a sixth of the bytes.
+    Parquet has the ratings of text in a half (random ids and times) to a sixth of the bytes. Of a
+    folder that is in a storage this is its size there.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder yet; Snakemake calls again once there is.
     """
-    os.listdir(folder)
-    files = (path for path in Path(folder).rglob("*") if path.is_file())
+    if uses_storage():
+        return input_megabytes(inputs, ["raw"])
+    os.listdir(inputs.raw)
+    files = (path for path in Path(inputs.raw).rglob("*") if path.is_file())
     sizes = (
         path.stat().st_size * (6 if path.suffix in (".parquet", ".pq") else 1) for path in files
     )

@@ -1,10 +1,12 @@
 """What jobs request: from the sizes of files, more at each attempt."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from cfmf.workflow import resources
+from cfmf.workflow.storage import VARIABLE
 
 FOLDS = {"tiny": ["f1", "f2"]}
 DRAWN = {"tiny": {"synthetic": {"train": 1_500_000, "test": 500_000}}}
@@ -19,6 +21,15 @@ class Inputs(dict):
     @property
     def raw(self):
         return self["raw"]
+
+    def __iter__(self):
+        """The files, as Snakemake has them: without names."""
+        for one in self.values():
+            yield from [one] if isinstance(one, str) else one
+
+    @property
+    def size_files(self):
+        return [os.path.getsize(path) for path in self]
 
 
 @pytest.fixture
@@ -77,4 +88,14 @@ def test_raw_files_that_are_not_there_yet_are_asked_for_again(inputs):
 def test_parquet_counts_for_more_than_its_bytes(tmp_path):
     for name in ("ratings.parquet", "titles.csv"):
         (tmp_path / name).write_bytes(bytes(1_000_000))
-    assert resources.raw_megabytes(str(tmp_path)) == 7
+    assert resources.raw_megabytes(SimpleNamespace(raw=str(tmp_path))) == 7
+
+
+def test_of_raw_files_in_a_storage_its_own_size_counts(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "s3")
+
+    class Stored(Inputs):
+        size_files = (40_000_000,)
+
+    stored = Stored(raw="a folder that is not here")
+    assert resources.parse_megabytes(DRAWN)(JOB, input=stored, attempt=1) == 560
