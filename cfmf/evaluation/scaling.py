@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy  # and scipy.stats, which is slow to import, only where it is used
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
 
 from cfmf.evaluation.fitting import Setting
 from cfmf.evaluation.footprint import measured
@@ -142,8 +143,8 @@ def exponents(timings: pd.DataFrame) -> pd.DataFrame:
         if points["size"].nunique() < 2:
             continue
         sizes = np.log(points["size"].to_numpy(float))
-        line = stats.linregress(sizes, np.log(points["seconds"].to_numpy(float)))
-        counted = stats.linregress(sizes, np.log(points["operations"].to_numpy(float)))
+        line = scipy.stats.linregress(sizes, np.log(points["seconds"].to_numpy(float)))
+        counted = scipy.stats.linregress(sizes, np.log(points["operations"].to_numpy(float)))
         rows.append(
             {
                 **dict(zip(keys, key, strict=True)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from statistics import median
@@ -36,6 +37,13 @@ def flatten(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
+@cache
+def texts_of(path: Path) -> Mapping[str, str]:
+    """The texts of a catalogue's file, read once: pages of the report ask for theirs often."""
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {key: str(text) for key, text in flatten(tree).items()}
+
+
 class Catalogue:
     """Texts of one language: `catalogue("key", name=value)` gives safe HTML.
 
@@ -65,8 +73,7 @@ class Catalogue:
                     f"there is no string catalogue for language {language!r};"
                     f" choose one of {languages(folder)}"
                 )
-            tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-            self.texts |= {key: str(text) for key, text in flatten(tree).items()}
+            self.texts |= texts_of(path)
 
     def __contains__(self, key: str) -> bool:
         return key in self.texts

@@ -14,7 +14,7 @@ import chromium  # noqa: E402
 
 from cfmf.published.reporting.extension import EXTENSION  # noqa: E402
 from cfmf.report.extension import load_extended  # noqa: E402
-from cfmf.report.render import render  # noqa: E402
+from cfmf.report.render import render_pages  # noqa: E402
 from cfmf.workflow.layout import Results  # noqa: E402
 
 
@@ -47,12 +47,9 @@ def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     study = loaded(folder)
     made = {}
-    for name, language, kind in [
-        ("report", "en", "embedded"),
-        ("static", "en", "svg"),
-        ("chinese", "zh", "embedded"),
-        ("static-chinese", "zh", "svg"),
-    ]:
-        made[name] = folder / f"{name}.html"
-        render(study, made[name], language, plotly=kind, extensions=[EXTENSION])
+    for language, names in (("en", ("report", "static")), ("zh", ("chinese", "static-chinese"))):
+        paths = [folder / f"{name}.html" for name in names]
+        kinds = dict(zip(paths, ("embedded", "svg"), strict=True))
+        render_pages(study, kinds, language, [EXTENSION])
+        made |= dict(zip(names, paths, strict=True))
     return made

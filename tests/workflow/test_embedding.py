@@ -101,13 +101,20 @@ def test_another_directory(checkout, elsewhere):
     check(checkout, elsewhere / "results")
 
 
-def test_named_runs_side_by_side(checkout, elsewhere):
-    """Two settings of one data set have a folder each, and the command tells what differs."""
+def test_a_snakefile_by_its_path_and_named_runs_side_by_side(checkout, elsewhere):
+    """Two settings of one data set have a folder each, and the command tells what differs.
+
+    The path of the Snakefile is relative for one and absolute for the other.
+    """
+    relative = os.path.relpath(checkout.folder / "Snakefile", elsewhere)
+    plain = ("-s", relative, *configs(checkout, "brief.yaml"))
+    snakemake(checkout, elsewhere, *plain)
+    check(checkout, elsewhere / "results")
+    assert "Nothing to be done" in snakemake(checkout, elsewhere, *plain)
     own = {"run": {"name": "fine"}, "methods": {"mf": {"k": [2]}}}
     (elsewhere / "fine.yaml").write_text(yaml.safe_dump(own))
-    place = ("-s", str(checkout.folder / "Snakefile"), *configs(checkout, "brief.yaml"))
-    named = (*place, "fine.yaml")
-    snakemake(checkout, elsewhere, *place)
+    path = str(checkout.folder / "Snakefile")
+    named = ("-s", path, *configs(checkout, "brief.yaml"), "fine.yaml")
     before = sorted((elsewhere / "results").rglob("*"))
     snakemake(checkout, elsewhere, *named)
     check(checkout, elsewhere / "runs/fine/results")
@@ -124,14 +131,6 @@ def test_named_runs_side_by_side(checkout, elsewhere):
     errors = rows[rows["what"] == "rmse"].set_index("name")
     assert errors.loc["baseline", "difference"] == 0
     assert errors.loc["mf", "ci_low"] < errors.loc["mf", "difference"] < errors.loc["mf", "ci_high"]
-
-
-def test_a_snakefile_by_its_path(checkout, elsewhere):
-    path = os.path.relpath(checkout.folder / "Snakefile", elsewhere)
-    snakemake(checkout, elsewhere, "-s", path, *configs(checkout, "brief.yaml"))
-    check(checkout, elsewhere / "results")
-    again = snakemake(checkout, elsewhere, "-s", path, *configs(checkout, "brief.yaml"))
-    assert "Nothing to be done" in again
 
 
 def test_a_module_of_another_workflow(checkout, elsewhere):

@@ -30,8 +30,9 @@ STUDY = {
     },
     "methods": {
         "user-knn": {"similarity": ["pearson"], "neighbours": [5, 10], "shrinkage": [50]},
-        "mf": {"k": [1, 4], "reg": [0.1, 0.2], "max_epochs": 60},
+        "mf": {"k": [4], "reg": [0.2], "max_epochs": 60},
     },
+    "tuning": {"grow": False},
     "published": {"enabled": False},
     "evaluation": {"trimming": {"rounds": 0}, "scaling": {"enabled": False}},
     "statistics": {"bootstrap_repeats": 100},

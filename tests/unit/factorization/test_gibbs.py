@@ -247,9 +247,9 @@ def test_calibrated_on_data_from_its_own_prior(implicit, noise, likelihood, know
         chain = simulate(rng, settings, pattern.copy(), side)
         truth = quantities(chain)
         draws = []
-        for sweep in range(9 * 20):
+        for sweep in range(9 * 10):
             chain.step()
-            if sweep % 20 == 19:
+            if sweep % 10 == 9:
                 draws.append(quantities(chain))
         ranks.append((np.array(draws) < truth).sum(axis=0))
     for found in np.array(ranks).T:
