@@ -315,17 +315,6 @@ def fused_sums(
     return [added_up(builder, builder.load(total)) for total in sums]
 
 
-def fused(builder: Any, one: Any, other: Any, more: Any) -> Any:
-    """What one · other + more of vectors is, rounded once."""
-    kind = one.type
-    bits = 32 if isinstance(kind.element, ir.FloatType) else 64
-    name = f"llvm.fma.v{kind.count}f{bits}"
-    wanted = ir.FunctionType(kind, [kind] * 3)
-    return builder.call(
-        cgutils.get_or_insert_function(builder.module, wanted, name), [one, other, more]
-    )
-
-
 def added_up(builder: Any, values: Any) -> Any:
     """Sum of a vector's entries: its halves are added until one is left."""
     index = ir.IntType(32)

@@ -8,18 +8,11 @@ import pytest
 import torch
 from scipy import sparse
 
-<<<<<<< HEAD
-from cfmf.factorization.als import ALS
-from cfmf.factorization.sgd import BLOCKS, SGD, _Training
-from cfmf.factorization.torch_adamw import TorchAdamW
-from cfmf.factorization.torch_adamw import _Training as Descent
-=======
 from cfmf.factorization import sgd
-from cfmf.factorization.adamw import AdamW
-from cfmf.factorization.adamw import _Training as Descent
 from cfmf.factorization.als import ALS
 from cfmf.factorization.sgd import BLOCKS, SGD, _Training, even_groups
->>>>>>> libmf
+from cfmf.factorization.torch_adamw import TorchAdamW
+from cfmf.factorization.torch_adamw import _Training as Descent
 from cfmf.tasks import Task
 
 
@@ -31,12 +24,8 @@ def test_an_epoch_of_tiny_steps_goes_down_the_gradient(ratings, k):
     training.left[:, k] = np.linspace(-1, 1, 12)
     training.right[:, k + 1] = np.linspace(-1, 1, 9)
     before = training.left.copy(), training.right.copy()
-<<<<<<< HEAD
-    reference = TorchAdamW(k=3, reg=0.4, dtype=np.float64, device="cpu")
+    reference = TorchAdamW(k=k, reg=0.4, dtype=np.float64, device="cpu")
     descent = Descent(reference, [Task(ratings)])
-=======
-    descent = Descent(AdamW(k=k, reg=0.4, dtype=torch.float64), [Task(ratings)])
->>>>>>> libmf
     descent.left[:], descent.right[:] = (torch.from_numpy(block) for block in before)
     assert training.measure()[0, 0] == pytest.approx(descent.measure()[0, 0], rel=1e-6)
     rate = training.rate()
