@@ -1,8 +1,8 @@
 """A stand-in for the API of Kubernetes: a pod is a shell in an empty folder of its own.
 
 As many pods run at once as there are workers. What a pod finds of this machine is the programs; its
-environment is that of the secrets that its job names. The tools that a pod would install are
-installed here, so `pip` does nothing.
+environment is the secrets that its job names, and what decides how this machine computes. The tools
+that a pod would install are installed here, so `pip` does nothing.
 """
 
 import base64
@@ -73,7 +73,10 @@ class Cluster:
 
     def run(self, name):
         [container] = self.jobs[name]["spec"]["template"]["spec"]["containers"]
-        environment = {"PATH": self.path, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+        # On these depend the last digits.
+        kept = ("OPENBLAS_", "OMP_", "NUMBA_NUM")
+        environment = {name: os.environ[name] for name in os.environ if name.startswith(kept)}
+        environment["PATH"] = self.path
         for variable in container["env"]:
             key = variable["valueFrom"]["secretKeyRef"]
             value = base64.b64decode(self.secrets[key["name"]][key["key"]])
