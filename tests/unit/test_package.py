@@ -191,10 +191,11 @@ for name, method in installed().items():
     )
     found = dict(line.split() for line in printed.splitlines())
     core = (
-        "baseline user-cf-published item-knn user-knn item-linear als mf-sgd gibbs gibbs-implicit"
+        "baseline user-cf-published item-knn user-knn item-linear als mf mf-bounded mf-cubic"
+        " mf-published mf-published-jax mf-sgd gibbs gibbs-implicit"
     )
     assert {name for name, needed in found.items() if needed == "fits"} >= set(core.split())
-    assert {name for name, needed in found.items() if needed == "torch"} >= {"mf", "sparse-fc"}
+    assert {name for name, needed in found.items() if needed == "torch"} >= {"autorec", "sparse-fc"}
     assert set(found.values()) == {"fits", "torch", "jax"}
 
 
