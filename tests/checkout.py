@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +23,9 @@ PARTS = [
 TINY = ("--configfile", "config/tiny.yaml")
 # The same rules in as few jobs as will do.
 SMALL = (*TINY, str(ROOT / "tests/small.yaml"))
+FAULT_SEED = int(os.environ.get("CFMF_FAULT_SEED", "1"))
+# For what looks at `digests`, which have nothing of the report.
+BUT_THE_REPORT = ("--omit-from", "render_report")
 
 # What holds times, and pages that tell them.
 TIMED = re.compile(
@@ -68,16 +71,25 @@ def planning():
     return subprocess.Popen(command, text=True, **pipes)
 
 
+COPY = partial(shutil.copytree, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 class Checkout:
-    """A copy of the workflow's files in which `snakemake` can be run and results looked at."""
+    """A copy of the workflow's files in which `snakemake` can be run and results looked at.
+
+    All share the compiled kernels of the package itself: the first that needs one compiles it.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             if not (folder / part).exists():
-                copy(ROOT / part, folder / part)
+                (COPY if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, folder / part)
+        kernels = ROOT / "cfmf/kernels/__pycache__"
+        kernels.mkdir(exist_ok=True)
+        if not (folder / "cfmf/kernels/__pycache__").exists():
+            (folder / "cfmf/kernels/__pycache__").symlink_to(kernels)
 
     def command(self, *arguments, cores=2):
         where = [] if cores is None else ["--cores", str(cores)]

@@ -1,15 +1,17 @@
 """What tests share: where real data lies, and how the workflow is run."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
-from tests.checkout import Checkout
+from tests.checkout import FAULT_SEED, Checkout
 
-# Copies of the workflow take what numba compiled from the package's own __pycache__, where numba
-# keeps it unless told otherwise; each would compile everything anew in a folder of its own.
+# Copies of the workflow share what numba compiled with the package itself (tests/checkout.py): in
+# its __pycache__, where numba keeps it unless told otherwise.
 os.environ.setdefault("NUMBA_CACHE_DIR", "")
 # Two workers' studies share the processors: threads that wait must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -19,12 +21,16 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parent.parent
+SNAKEMAKE = ("cluster", "environments", "workflow", "faults")
 TOLD = pytest.StashKey[list[str]]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share a fixture of their file or folder share a worker, which makes it once."""
+    """Tests that share a fixture of their file or folder share a worker, which makes it once.
+
+    In the order of `begun`, all workers end at nearly the same time.
+    """
     for item in items:
         if item.get_closest_marker("xdist_group"):
             continue
@@ -32,6 +38,17 @@ def pytest_collection_modifyitems(items):
         shared = {one.baseid for one in fixtures if one.scope in ("module", "session")}
         if places := shared - {"", "tests"}:
             item.add_marker(pytest.mark.xdist_group(min(places, key=len)))
+    items.sort(key=begun)
+
+
+def begun(item):
+    """What a test is sorted by: those that run Snakemake come first, single short ones last.
+
+    Slurm's tests mostly wait; those of faults need the study that these and conda's make.
+    """
+    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    place = SNAKEMAKE.index(folder) if folder in SNAKEMAKE else len(SNAKEMAKE)
+    return place, *(not item.get_closest_marker(name) for name in ("slow", "xdist_group"))
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +74,15 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 @pytest.fixture(scope="session")
+def faults(tell):
+    """How many faults of each kind a worker's tests survived; printed at the end."""
+    survived = Counter()
+    yield survived
+    told = "\n".join(f"  {count:4d}  {kind}" for kind, count in sorted(survived.items()))
+    tell(f"faults survived (seed {FAULT_SEED}):\n{told}")
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real ratings; a test that needs it is skipped, saying so, where there is none."""
     folder = os.environ.get("CFMF_REAL_DATA")
@@ -66,19 +92,32 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory) -> Checkout:
+def shared(tmp_path_factory) -> Path:
+    """A folder for what is made once for all workers, under a lock."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def undisturbed(shared) -> Checkout:
     """A checkout with the results of the small study, run without a disturbance; to look at only.
 
     Its home and its folder for temporary files were empty folders, `home` and `temporary`.
     """
-    checkout = Checkout(tmp_path_factory.mktemp("undisturbed"))
-    checkout.home, checkout.temporary = (tmp_path_factory.mktemp(name) for name in ("home", "tmp"))
-    own = {"HOME": str(checkout.home), "TMPDIR": str(checkout.temporary)}
-    # What keeps caches elsewhere on this machine must not hide what the study writes.
-    hidden = ("NUMBA_CACHE_DIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
-    kept = {name: value for name, value in os.environ.items() if name not in hidden}
-    status, output = checkout.small("--resources", "gpu=0", env=kept | own)
-    assert status == 0, output
+    with FileLock(shared / "undisturbed.lock"):
+        checkout = Checkout(shared / "undisturbed/checkout")
+        checkout.home, checkout.temporary = places = [
+            shared / "undisturbed" / name for name in ("home", "temporary")
+        ]
+        for place in places:
+            place.mkdir(exist_ok=True)
+        own = dict(zip(("HOME", "TMPDIR"), map(str, places), strict=True))
+        # What keeps caches elsewhere on this machine must not hide what the study writes.
+        hidden = ("NUMBA_CACHE_DIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+        kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        if "report.html" not in checkout.results():
+            status, output = checkout.small("--resources", "gpu=0", env=kept | own)
+            assert status == 0, output
     return checkout
 
 

@@ -148,10 +148,10 @@ def test_job_beyond_its_memory_comes_back_with_more(squeue, tmp_path):
     assert (checkout.folder / "results/tiny/ratings/audit.json").exists()
 
 
-def test_jobs_run_in_their_environment(squeue, tmp_path, monkeypatch):
-    for name, value in ({} if shutil.which("conda") else stand_in(tmp_path / "conda")).items():
+def test_jobs_run_in_their_environment(squeue, shared, tmp_path, monkeypatch):
+    for name, value in ({} if shutil.which("conda") else stand_in(shared)).items():
         monkeypatch.setenv(name, value)
-    checkout = Checkout(tmp_path / "checkout")
+    checkout = Checkout(tmp_path)
     status, output = checkout.run("folds", *SLURM, "--sdm", "conda", *SMALL, cores=None)
     assert status == 0, output
     for path in checkout.results("logs/*.log").values():

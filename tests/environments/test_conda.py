@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from cfmf.tables import read_table
 from tests.checkout import ROOT, SMALL, Checkout
@@ -40,11 +41,19 @@ def checked(*command, **options):
     return subprocess.run(list(map(str, command)), check=True, text=True, **options)
 
 
-def stand_in(root):
-    """Make `root/bin/conda` and its channel; what conda's users set in the environment."""
+def stand_in(shared):
+    """Make `conda/bin/conda` and its channel, once; what conda's users set in the environment."""
     if (sys.version_info[:2], platform.machine()) != ((3, 11), "x86_64"):
         pytest.skip("no conda here, and its stand-in serves Python 3.11 on Linux x86-64 only")
-    root.mkdir(parents=True, exist_ok=True)
+    root = shared / "conda"
+    with FileLock(shared / "conda.lock"):
+        if not (root / "bin/activate").exists():
+            make_stand_in(root)
+    path = f"{root}/bin{os.pathsep}{os.environ['PATH']}"
+    return {"CONDA_CHANNEL_ALIAS": f"file://{root}/channels", "PATH": path}
+
+
+def make_stand_in(root):
     venv.create(root / "venv", with_pip=True)
     python = root / "venv/bin/python"
     checked(python, "-m", "pip", "install", "--quiet", *BUILDERS)
@@ -53,36 +62,33 @@ def stand_in(root):
         *("--dest", root / "wheels", "pip"),
     )
     checked(python, HERE / "channel.py", root / "channels/conda-forge", *root.glob("wheels/pip-*"))
-    (root / "bin").mkdir()
+    (root / "bin").mkdir(exist_ok=True)
     shutil.copy(HERE / "conda.py", root / "bin/conda.py")
     (root / "bin/conda").write_text(f'#!/bin/sh\nexec {python} {root}/bin/conda.py "$@"\n')
     (root / "bin/conda").chmod(0o755)
     (root / "bin/activate").write_text('export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n')
-    path = f"{root}/bin{os.pathsep}{os.environ['PATH']}"
-    return {"CONDA_CHANNEL_ALIAS": f"file://{root}/channels", "PATH": path}
 
 
 def of_everything(checkout, *arguments, timeout=600):
     configs = (*SMALL, "everything.yaml")
     # What to make comes first: --sdm takes every word that follows.
-    return checkout.run(*arguments, "--sdm", "conda", *configs, timeout=timeout)
+    env = checkout.variables
+    return checkout.run(*arguments, "--sdm", "conda", *configs, timeout=timeout, env=env)
 
 
 @pytest.fixture(scope="session")
-def created(tmp_path_factory, tell):
+def created(tmp_path_factory, shared, tell):
     """A checkout whose environments were created, and the variables that it is run with."""
-    root = tmp_path_factory.mktemp("conda")
-    variables = {} if shutil.which("conda") else stand_in(root)
+    variables = {} if shutil.which("conda") else stand_in(shared)
     tell(f"environments by {'the stand-in for conda' if variables else shutil.which('conda')}")
-    # pip would take longer to compile torch four times than the study takes; its 0 means not to.
-    os.environ.update(variables | {"PIP_NO_COMPILE": "0"})
     checkout = Checkout(tmp_path_factory.mktemp("study"))
+    # pip would take longer to compile torch four times than the study takes; its 0 means not to.
+    checkout.variables = os.environ | variables | {"PIP_NO_COMPILE": "0"}
     (checkout.folder / "everything.yaml").write_text(yaml.safe_dump(EVERYTHING))
     status, output = of_everything(checkout, "--conda-create-envs-only", timeout=1800)
     assert status == 0, output
     yield checkout
     shutil.rmtree(checkout.folder / ".snakemake")
-    shutil.rmtree(root)
 
 
 @pytest.fixture(scope="session")
@@ -112,19 +118,20 @@ def test_environment_holds_exactly_what_its_file_pins(environments, created, sta
     assert all(name.startswith(("nvidia-", "cuda-", "triton")) for name in more), more
 
 
-@pytest.mark.parametrize(("stage", "script"), RUN)
-def test_environment_imports_what_its_script_needs(environments, created, stage, script):
+@pytest.mark.parametrize("stage", MADE)
+def test_environment_imports_what_its_scripts_need(environments, created, stage):
+    files = {path for one, script in RUN if one == stage for path in files_of(stage, script)[1:]}
     modules = sorted(
-        path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        for path in files_of(stage, script)[1:]
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in files
     )
+    assert modules
     # Isolated: neither this folder nor Snakemake's own packages can help.
     code = f"import sys; sys.path.append({str(created.folder)!r}); import {', '.join(modules)}"
     checked(environments[stage] / "bin/python", "-I", "-c", code, cwd="/")
 
 
 def test_study_runs_in_them_and_equals_the_plain_run(created, environments, undisturbed):
-    status, output = created.small("--sdm", "conda")
+    status, output = created.small("--sdm", "conda", env=created.variables)
     assert status == 0, output
     stages = {script: stage for stage, script in RUN if stage != "jax"}
     logs = created.results("logs/**/*.log")
