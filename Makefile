@@ -19,12 +19,14 @@ CORES ?= all
 # Tools that are not in the lock files.
 UV := uv==0.13.9
 AUDIT := pip-audit==2.10.1
+# In the order of tests/conftest.py.
+pytest = $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help study jax environments reference verify audit test lint format types unit docs test-slow test-all \
-  test-environments test-cluster test-faults test-surroundings check-gpu lock benchmark clean
+  test-environments test-cluster test-faults test-surroundings test-everything check-gpu lock benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -36,6 +38,7 @@ help:
 	@echo "make test-slow  run the tests that take about a minute each"
 	@echo "make test-all  test and test-slow together, in less time than one after the other"
 	@echo "make test-environments, test-cluster, test-faults  test conda, Slurm, fault handling; test-surroundings: all three"
+	@echo "make test-everything  all of these, as .ci/run does, in less time than one after the other"
 	@echo "make check-gpu  compare every kernel on this machine's GPU with the CPU, with timings"
 	@echo "make benchmark  compare with other libraries, in an environment of their own"
 	@echo "make clean   remove environments and caches, but not results"
@@ -74,14 +77,14 @@ types: $(VENV)/develop
 	$(BIN)/mypy
 
 unit: $(VENV)/develop
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 10 -m "not slow"
+	$(pytest) --durations 10 -m "not slow"
 
 test-slow: $(VENV)/develop
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 5 -m slow
+	$(pytest) --durations 5 -m slow
 
 # In one run, which makes the tiny study and compiles the kernels once.
 test-all: lint types
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 20
+	$(pytest) --durations 20
 
 docs: $(VENV)/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
@@ -98,10 +101,13 @@ test-cluster: $(VENV)/cluster
 test-faults: $(VENV)/develop
 	$(BIN)/python -m pytest --durations 10 tests/faults
 
-# Two at a time: the Slurm tests mostly wait.
+SURROUNDINGS := tests/environments tests/cluster tests/faults
 test-surroundings: $(VENV)/cluster
-	$(torch-for-conda-$(TORCH)) $(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 \
-	  tests/environments tests/cluster tests/faults
+	$(torch-for-conda-$(TORCH)) $(pytest) --durations 20 $(SURROUNDINGS)
+
+# A third worker, as the Slurm tests mostly wait.
+test-everything: lint types $(VENV)/cluster
+	$(torch-for-conda-$(TORCH)) $(pytest) -n 3 --durations 30 tests $(SURROUNDINGS)
 
 check-gpu: $(VENV)/study
 	$(BIN)/python -m benchmarks.check_gpu

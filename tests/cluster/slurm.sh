@@ -3,11 +3,12 @@
 # packages and no systemd.
 #
 #   slurm.sh start FOLDER    slurm.sh stop FOLDER    slurm.sh database FOLDER (before start: sacct)
+#   slurm.sh packages        installs all that the others need, which do so themselves otherwise
 #
 # Beyond FOLDER it installs packages and links /etc/slurm/{slurm,gres}.conf: a job step forgets
 # SLURM_CONF, so the configuration must be where Slurm was compiled to look. `stop` removes the links.
 set -euo pipefail
-ACTION=$1 FOLDER=$(realpath -m "$2") HOST=$(hostname -s)
+ACTION=$1 FOLDER=$(realpath -m "${2:-.}") HOST=$(hostname -s)
 CPUS=4 GPUS=2 MEMORY=64000 # told to Slurm, not had: jobs wait in the queue rather than here
 
 started() { echo "$1 $2" >>"$FOLDER/pids"; }
@@ -39,8 +40,10 @@ authenticate() {
   started munged "$(cat "$FOLDER/munge/pid")"
 }
 
+packages() { install slurmctld slurmd slurm-client munge slurmdbd mariadb-server; }
+
 database() {
-  install slurmctld slurmd slurm-client munge slurmdbd mariadb-server
+  packages
   mkdir -p "$FOLDER"/{etc,log,database}
   touch "$FOLDER/with-database"
 }
