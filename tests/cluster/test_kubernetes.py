@@ -128,7 +128,7 @@ def test_opened_sealed_folds_are_refused_at_once(kubernetes):
     sealed = kubernetes.folder / "sealed.yaml"
     block = {"folds": ["f1"], "open": True}
     sealed.write_text(json.dumps({"datasets": {"tiny": {"sealed": block}}}))
-    config = (*TINY, "sealed.yaml", "--config", "published={enabled: false}")
+    config = (*TINY, "brief.yaml", "sealed.yaml")
     status, output = kubernetes.run("-n", *kubernetes.profile, *config, cores=None)
     assert status != 0
     assert "Run this study where all jobs share a file system" in output
