@@ -27,7 +27,7 @@ pip-audit = $(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help study jax spark environments reference verify audit test lint format types unit docs test-slow test-all \
-  test-environments test-cluster test-faults test-surroundings test-everything check-gpu lock benchmark clean
+  test-environments test-cluster test-faults test-surroundings test-everything check-gpu lock benchmark benchmark-gpu clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -41,6 +41,7 @@ help:
 	@echo "make test-environments, test-cluster, test-faults  test conda, Slurm, fault handling; test-surroundings: all three"
 	@echo "make test-everything  all of these, as .ci/run does, in less time than one after the other"
 	@echo "make check-gpu  compare every kernel on this machine's GPU with the CPU, with timings"
+	@echo "make benchmark-gpu  the published training on this machine's GPU: iterations a second"
 	@echo "make benchmark  compare with other libraries, in an environment of their own"
 	@echo "make clean   remove environments and caches, but not results"
 
@@ -115,6 +116,9 @@ test-everything: lint types $(VENV)/cluster $(VENV)/kubernetes
 
 check-gpu: $(VENV)/study
 	$(BIN)/python -m benchmarks.check_gpu
+
+benchmark-gpu: $(VENV)/study
+	$(BIN)/python -m benchmarks.gpu
 
 environments: $(VENV)/study
 	$(torch-for-conda-$(TORCH)) $(BIN)/snakemake --sdm conda --conda-create-envs-only --cores $(CORES)

@@ -308,10 +308,10 @@ def dense_epoch(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """The study's step: the whole product, masked; then both RMSEs from it."""
     import torch
 
-    x, x_test = (torch.from_numpy(part.toarray()) for part in (train, test))
+    device = options.get("device", "cpu")
+    x, x_test = (torch.from_numpy(part.toarray()).to(device) for part in (train, test))
     torch.manual_seed(42)
-    U = torch.nn.Parameter(torch.randn(train.shape[0], K))
-    V = torch.nn.Parameter(torch.randn(train.shape[1], K))
+    U, V = (torch.nn.Parameter(torch.randn(rows, K).to(device)) for rows in train.shape)
     optimizer = torch.optim.AdamW([U, V], lr=5e-3, weight_decay=0.01)
 
     def masked_rmse(reconstructed: Any, ratings: Any) -> Any:
