@@ -104,19 +104,6 @@ rule statistics:
         across_datasets("tests.tsv"),
 
 
-# What the study will take, printed before it is run.
-
-
-rule forecast:
-    input:
-        plan.studied("forecast"),
-    log:
-        log_of("forecast", dataset=ACROSS),
-    localrule: True
-    run:
-        print_forecast(input)
-
-
 # Models to use; the study does without them.
 
 

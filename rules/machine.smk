@@ -1,8 +1,7 @@
-"""What forecasts rest on: the machine, and the counts of data sets; and how they are printed."""
+"""What forecasts rest on: the machine, and the counts of data sets."""
 
-from cfmf.tables import read_table
 from cfmf.workflow.layout import ACROSS
-from cfmf.workflow.forecast import Machine, counts_of, head, text
+from cfmf.workflow.forecast import Machine, counts_of, head
 
 MACHINE = Machine.of_limits(
     workflow.resource_settings.cores or workflow.resource_settings.nodes,
@@ -17,13 +16,12 @@ def audit_to_forecast(wildcards):
     return [] if stated and not Path(path).exists() else path
 
 
-def print_forecast(paths):
-    """Print the forecasts of all data sets."""
+def forecast_heads(wildcards):
+    """A line on each data set: its counts, and where these are from."""
     heads = []
     for dataset in plan.datasets:
         audit = Path(result("audit", dataset=dataset))
         parsed = audit if audit.exists() else None
-        heads.append(
-            head(dataset, counts_of(config["datasets"][dataset], parsed), bool(parsed))
-        )
-    print(text([read_table(path, "forecast") for path in paths], heads, MACHINE))
+        counts = counts_of(config["datasets"][dataset], parsed)
+        heads.append(head(dataset, counts, bool(parsed)))
+    return heads

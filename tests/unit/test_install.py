@@ -146,7 +146,7 @@ def test_what_needs_an_extra_names_it(light, tmp_path):
         from scipy import sparse
         from cfmf.methods.registry import method
         try:
-            method("mf")().fit(sparse.csr_array(np.ones((9, 9), np.float32)))
+            method("autorec")().fit(sparse.csr_array(np.ones((9, 9), np.float32)))
         except ImportError as error:
             print(error)
     """

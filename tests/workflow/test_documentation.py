@@ -30,6 +30,7 @@ REASONS = {
     "needs a cluster",
     "needs a clone of its own",
     "needs conda",
+    "needs finished studies",
     "needs further packages",
     "needs Graphviz",
     "needs minutes",

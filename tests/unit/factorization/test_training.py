@@ -231,7 +231,7 @@ def test_torch_and_numba_use_the_threads_they_are_told():
     code = (
         "from cfmf.methods.mf import MF\n"
         "from cfmf.threads import use_threads\n"
-        "MF().solver('cpu')\n"
+        "MF().solver('cuda')\n"  # imports torch; nothing runs on a GPU
         "use_threads(1)\n"
         "import numba, torch\n"
         "print(torch.get_num_threads(), numba.get_num_threads())"
