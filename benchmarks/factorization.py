@@ -344,12 +344,20 @@ def dense_epoch(train: Any, test: Any, options: dict[str, Any]) -> Curve:
 def sparse_epoch(train: Any, test: Any, options: dict[str, Any]) -> Curve:
     """Ours, by the published recipe."""
     from cfmf.factorization.adamw import AdamW
+
+    return published_epochs(AdamW, train, test, options["epochs"])
+
+
+def published_epochs(
+    solver: Callable[..., Any], train: Any, test: Any, epochs: int, **where: str
+) -> Curve:
+    """Seconds and train RMSE of every epoch of a solver, by the published recipe."""
     from cfmf.published.methods.mf_published import PUBLISHED
     from cfmf.tasks import Task
 
-    solver = AdamW(K, reg=0.01, learning_rate=5e-3, **PUBLISHED)
-    task = Task(train, 42, test=test, watch_test=True, epochs=options["epochs"] - 1)
-    [found] = solver.fit_tasks([task])
+    settings = solver(K, reg=0.01, learning_rate=5e-3, **PUBLISHED, **where)
+    task = Task(train, 42, test=test, watch_test=True, epochs=epochs - 1)
+    [found] = settings.fit_tasks([task])
     seconds = np.diff(found.history["seconds"], prepend=0.0)
     return list(zip(seconds.tolist(), found.history["train_rmse"], strict=True))
 

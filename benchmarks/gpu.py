@@ -11,8 +11,8 @@ user-knn
     python -m benchmarks.gpu [--device cuda] [--users 10000 --items 10000 --ratings 6897746]
 
 prints a line a system and writes benchmarks/results/gpu.tsv. The ratings are made up, of the
-published study's size; k is 50, as published. Takes about two minutes of a GPU, most of them to
-draw the ratings; `--device cpu` and small numbers check only this program.
+published study's size; k is 50, as published. `--device cpu` and small numbers check only this
+program.
 """
 
 from __future__ import annotations
@@ -28,26 +28,15 @@ import torch
 import yaml
 
 from benchmarks.common import RESULTS, ROOT, STUDY
-from benchmarks.factorization import Curve, K, dense_epoch, draw
+from benchmarks.factorization import Curve, dense_epoch, draw, published_epochs
 from cfmf.factorization.torch_adamw import TorchAdamW
 from cfmf.methods import registry
 from cfmf.observed import rmse
 from cfmf.published.generators import jax_is_installed
-from cfmf.published.methods.mf_published import PUBLISHED
-from cfmf.tasks import Task
 from cfmf.workflow.devices import check_cuda
 
 EPOCHS = 60
-RECIPE: dict[str, Any] = {"reg": 0.01, "learning_rate": 5e-3, **PUBLISHED}
 PRINTED = yaml.safe_load((ROOT / "cfmf/published/printed.yaml").read_text("utf-8"))
-
-
-def observed(solver: Any, train: Any, test: Any) -> Curve:
-    """Seconds and train RMSE of every epoch."""
-    task = Task(train, 42, test=test, watch_test=True, epochs=EPOCHS)
-    [found] = solver.fit_tasks([task])
-    seconds = np.diff(found.history["seconds"], prepend=0.0)
-    return list(zip(seconds.tolist(), found.history["train_rmse"], strict=True))
 
 
 def dense(train: Any, test: Any, device: str) -> Curve:
@@ -57,14 +46,14 @@ def dense(train: Any, test: Any, device: str) -> Curve:
 
 def in_torch(train: Any, test: Any, device: str) -> Curve:
     """Ours in torch."""
-    return observed(TorchAdamW(K, **RECIPE, device=device), train, test)
+    return published_epochs(TorchAdamW, train, test, EPOCHS, device=device)
 
 
 def in_jax(train: Any, test: Any, device: str) -> Curve:
     """Ours in JAX."""
     from cfmf.factorization.jax_adamw import JaxAdamW
 
-    return observed(JaxAdamW(K, **RECIPE, device=device), train, test)
+    return published_epochs(JaxAdamW, train, test, EPOCHS, device=device)
 
 
 def neighbours(train: Any, test: Any, device: str) -> Curve:

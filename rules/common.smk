@@ -12,7 +12,6 @@ os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 from snakemake.exceptions import WorkflowError
 
-from cfmf.data.catalogue import stated_counts
 from cfmf.methods.registry import environment, method as method_named
 from cfmf.workflow import devices, resources
 from cfmf.workflow.config import ConfigError, check, pick, without

@@ -4,7 +4,7 @@
 rule forecast_costs:
     input:
         audit=audit_to_forecast,
-        costs=local(package_files("cfmf/workflow/costs.tsv")),
+        costs=packaged(package_files("cfmf/workflow/costs.tsv")),
         code=code("forecast_costs"),
     output:
         forecast=result("forecast"),

@@ -1,5 +1,6 @@
 """What forecasts rest on: the machine, and the counts of data sets."""
 
+from cfmf.data.catalogue import stated_counts
 from cfmf.workflow.layout import ACROSS
 from cfmf.workflow.forecast import Machine, counts_of, head
 

@@ -32,7 +32,7 @@ from cfmf.factorization.objective import (
 from cfmf.kernels.full_batch import add_errors, advance, penalty_of
 from cfmf.tasks import Fitted, Solver, Task
 
-PENALTIES = ["l2", "cubic", "decay"]
+PENALTY_NAMES = ["l2", "cubic", "decay"]
 BETAS = 0.9, 0.999
 ADVICE = "lower learning_rate, or reg if it is large"
 PART, PARTS = 10**6, 8
@@ -112,8 +112,8 @@ class AdamW(Solver):
             raise ValueError(f"k is {self.k}; a factorization needs at least 1 factor")
         if self.reg < 0:
             raise ValueError(f"reg is {self.reg}; it must not be negative")
-        if self.penalty not in PENALTIES:
-            raise ValueError(f"penalty is {self.penalty!r}; it must be one of {PENALTIES}")
+        if self.penalty not in PENALTY_NAMES:
+            raise ValueError(f"penalty is {self.penalty!r}; it must be one of {PENALTY_NAMES}")
         if self.loss not in ("mse", "rmse"):
             raise ValueError(f"loss is {self.loss!r}; it must be mse or rmse")
         if self.loss == "rmse" and (self.penalty != "decay" or self.biases):

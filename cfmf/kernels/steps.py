@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.np import arrayobj
 
-from cfmf.kernels.lanes import LANES, fused, generated, row_pointer
+from cfmf.kernels.lanes import LANES, fused, generated, row_pointer, splat
 
 LINE = 64  # bytes that a processor moves at once
 INDEX = ir.IntType(32)
@@ -39,8 +39,8 @@ def move_pair(  # type: ignore[no-untyped-def]
         columns = cgutils.unpack_tuple(builder, held.shape)[1]
         k, move = arguments[4], arguments[5]
         lane = _Lanes(builder, context.get_value_type(left.dtype), pointers)
-        moves = lane.filled(move)
-        keeps = [lane.filled(keep) for keep in arguments[6:]]
+        moves = splat(builder, move)
+        keeps = [splat(builder, keep) for keep in arguments[6:]]
         whole = builder.and_(k, k.type(-LANES))
         zero, step = k.type(0), k.type(LANES)
         with cgutils.for_range_slice(builder, zero, whole, step) as (at, _):
@@ -90,19 +90,10 @@ class _Lanes:
         """A vector of one constant."""
         return ir.Constant(self.kind, [value] * LANES)
 
-    def filled(self, value: Any, kind: Any = None) -> Any:
-        """A vector of one value."""
-        kind = kind or self.kind
-        nothing = ir.Constant(kind, ir.Undefined)
-        first = self.builder.insert_element(nothing, value, INDEX(0))
-        everywhere = ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, nothing, everywhere)
-
     def number(self, at: Any, column: Any) -> Any:
         """Which lane of the vector that starts at column `at` is this column."""
-        kind = ir.VectorType(at.type, LANES)
-        lanes = ir.Constant(kind, list(range(LANES)))
-        wanted = self.filled(self.builder.sub(column, at), kind)
+        lanes = ir.Constant(ir.VectorType(at.type, LANES), list(range(LANES)))
+        wanted = splat(self.builder, self.builder.sub(column, at))
         return self.builder.icmp_signed("==", lanes, wanted)
 
     def places(self, at: Any) -> list[Any]:
