@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from cfmf.metrics import score
 from cfmf.observed import pairs, row_numbers
 from cfmf.selection import ERROR
 from cfmf.tables import COLUMNS, cost_row
-from cfmf.tuning import Setup
+from cfmf.tuning import Lowest, Setup
 
 ERRORS = ["fold", "metric", "user", "squares"]
 
@@ -114,8 +114,15 @@ def chosen_methods(setup: Setup, settings: pd.DataFrame) -> dict[str, Method]:
     return {fold: setup.named(texts[fold]) for fold in setup.folds}
 
 
-def predict_validation(setup: Setup, settings: pd.DataFrame) -> pd.DataFrame:
+def predict_validation(
+    setup: Setup, settings: pd.DataFrame, lowest: Mapping[str, Lowest] | None = None
+) -> pd.DataFrame:
     """Predictions of the validation pairs by the chosen setting of each fold, fitted on `fit`.
+
+    Parameters
+    ----------
+    lowest
+        What tuning predicted with the lowest error: mostly the setting that is chosen.
 
     Returns
     -------
@@ -123,6 +130,11 @@ def predict_validation(setup: Setup, settings: pd.DataFrame) -> pd.DataFrame:
     """
     frames = []
     for fold, candidate in chosen_methods(setup, settings).items():
+        known = (lowest or {}).get(fold, Lowest())
+        if known.setting == candidate.chosen_text() and len(known.predictions):
+            values = known.predictions
+            frames.append(pd.DataFrame({"fold": fold, "seed": "", "prediction": values}))
+            continue
         users, items = pairs(setup.matrix(fold, "validation"))
         model = candidate.fit(setup.matrix(fold, "fit"), threads=setup.threads, device=setup.device)
         values = model.predict(users, items).values

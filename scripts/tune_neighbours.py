@@ -9,7 +9,7 @@ from cfmf.lattice import axes
 from cfmf.prediction import predict_validation
 from cfmf.selection import choose_trial
 from cfmf.tables import write_table
-from cfmf.tuning import tune
+from cfmf.tuning import Tuned, tune
 from cfmf.workflow.devices import of_job
 from cfmf.workflow.job import job
 from cfmf.workflow.setup import setup_of
@@ -17,10 +17,10 @@ from cfmf.workflow.setup import setup_of
 with job(snakemake) as (log, params):
     setup = setup_of(snakemake, "fit", "validation")
 
-    def tuned(device: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def tuned(device: str) -> Tuned:
         return tune(replace(setup, device=device), params.seconds, params.trials)
 
-    trials, costs = of_job(snakemake, tuned)
+    trials, costs, lowest = of_job(snakemake, tuned)
     late = trials[trials["state"] != "COMPLETE"].groupby("fold").size()
     for fold, count in late.items():
         log.warning("fold %s: %d trials were not begun or not finished in time", fold, count)
@@ -29,7 +29,7 @@ with job(snakemake) as (log, params):
     log.info("%d trials, lowest validation RMSE %.4f", len(trials), trials["value"].min())
 
     def predicted(device: str) -> pd.DataFrame:
-        return predict_validation(replace(setup, device=device), chosen)
+        return predict_validation(replace(setup, device=device), chosen, lowest)
 
     validation = of_job(snakemake, predicted)
     write_table(snakemake.output.trials, trials, "trials")

@@ -118,14 +118,21 @@ def trim(train: sparse.csr_array, kept: NDArray[np.int64], seed: int) -> sparse.
     seed
         With one seed, what is left of a user at a lower number is left at a higher one.
     """
-    rows, _ = pairs(train)
-    by_chance = np.lexsort((np.random.default_rng(seed).random(train.nnz), rows))
-    rank = np.empty(train.nnz, np.int64)
-    rank[by_chance] = np.arange(train.nnz) - train.indptr[rows[by_chance]]
-    left = rank < kept[rows]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows[left], minlength=train.shape[0]))])
-    indptr = starts.astype(train.indptr.dtype)
+    drawn = np.random.default_rng(seed).random(train.nnz)
+    counts, rows = np.diff(train.indptr), pairs(train)[0]
+    left = np.ones(train.nnz, bool)
+    cut = np.flatnonzero((kept < counts)[rows])
+    by_chance = cut[np.lexsort((drawn[cut], rows[cut]))]
+    left[by_chance] = _rank_within(rows[by_chance]) < kept[rows[by_chance]]
+    indptr = np.concatenate([[0], np.cumsum(np.minimum(kept, counts))]).astype(train.indptr.dtype)
     return sparse.csr_array((train.data[left], train.indices[left], indptr), shape=train.shape)
+
+
+def _rank_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The place of each entry among those of its group; equal groups stand side by side."""
+    places = np.arange(len(groups))
+    begins = np.flatnonzero(np.diff(groups, prepend=-1))
+    return places - np.repeat(begins, np.diff(begins, append=len(groups)))
 
 
 def rows_of(matrix: sparse.csr_array, users: NDArray[np.int64]) -> sparse.csr_array:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cfmf.deadline import check_deadline
-from cfmf.kernels.similarities import Comparison, combine, shrunk, turned
+from cfmf.kernels.similarities import Comparison, Query, combine, shrunk
 
 BLOCK_ROWS = 512
 GATHERED = 2**24
@@ -35,11 +35,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Columns:
-    """Rows that hold each column, CSC, on the device; `order` leads back to the CSR order."""
+    """Rows that hold each column, CSC, on the device."""
 
     starts: Tensor
     rows: Tensor
-    order: NDArray[np.integer]
 
 
 class Rows:
@@ -51,25 +50,25 @@ class Rows:
         self.device = device
         self.starts = matrix.indptr
         self.columns = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
-        self.values = [torch.from_numpy(values).to(device) for values in comparison.values]
-        needed = 4 * self.shape[0] * self.shape[1] * len(self.values)
-        self.whole: list[Tensor] = []
+        self.values = torch.from_numpy(comparison.values).to(device)
+        needed = 4 * self.shape[0] * self.shape[1] * len(comparison.powers)
+        self.whole: dict[int, Tensor] = {}
         if needed <= DENSE_BYTES:
-            everything = range(len(self.values))
-            self.whole = [self._dense(which, 0, self.shape[0]) for which in everything]
+            powers = comparison.powers
+            self.whole = {power: self._dense(power, 0, self.shape[0]) for power in powers}
 
-    def dense(self, which: int, start: int, stop: int) -> Tensor:
-        """Rows `start` to `stop` of one of the values, absent entries 0."""
+    def dense(self, power: int, start: int, stop: int) -> Tensor:
+        """A power of the values of rows `start` to `stop`, absent entries 0."""
         if self.whole:
-            return self.whole[which][start:stop]
-        return self._dense(which, start, stop)
+            return self.whole[power][start:stop]
+        return self._dense(power, start, stop)
 
-    def _dense(self, which: int, start: int, stop: int) -> Tensor:
+    def _dense(self, power: int, start: int, stop: int) -> Tensor:
         first, last = int(self.starts[start]), int(self.starts[stop])
         counts = torch.from_numpy(np.diff(self.starts[start : stop + 1]).astype(np.int64))
         rows = torch.repeat_interleave(counts).to(self.device)
         block = torch.zeros((stop - start, self.shape[1]), device=self.device)
-        block[rows, self.columns[first:last]] = self.values[which][first:last]
+        block[rows, self.columns[first:last]] = self.values[first:last] ** power
         return block
 
 
@@ -102,14 +101,11 @@ def _root(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float64).sqrt().to(torch.float32)
 
 
-def columns_of(comparison: Comparison, device: torch.device) -> Columns:
+def columns_of(query: Query, device: torch.device) -> Columns:
     """The rows that hold each column, in ascending order."""
-    matrix = comparison.rows
-    columns = turned(matrix)
     return Columns(
-        starts=torch.from_numpy(columns.indptr.astype(np.int64)).to(device),
-        rows=torch.from_numpy(columns.indices.astype(np.int64)).to(device),
-        order=columns.data,
+        starts=torch.from_numpy(query.starts.astype(np.int64)).to(device),
+        rows=torch.from_numpy(query.held.astype(np.int64)).to(device),
     )
 
 
@@ -161,9 +157,7 @@ def blocks_of(
 
 def nearest_sums(
     comparison: Comparison,
-    targets: list[Floats],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
+    query: Query,
     shrinkages: list[float],
     neighbours: list[int],
     device: str,
@@ -172,15 +166,15 @@ def nearest_sums(
     """As `scatter.nearest_sums`, on a torch device."""
     where = torch.device(device)
     laid = Rows(comparison, where)
-    held = columns_of(comparison, where)
-    summed = [torch.from_numpy(target[held.order]).to(where) for target in targets]
-    shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(rows))
+    held = columns_of(query, where)
+    summed = [torch.from_numpy(target).to(where) for target in query.targets]
+    shape = (len(shrinkages), len(summed) + 1, len(neighbours), len(query.rows))
     result = np.zeros(shape, dtype=np.float32)
-    for start, places, local in blocks_of(rows, where):
+    for start, places, local in blocks_of(query.rows, where):
         check_deadline(until)
         stop = min(start + BLOCK_ROWS, laid.shape[0])
         sums = block_sums(laid, comparison, start, stop)
-        queried = torch.from_numpy(columns[places]).to(where)
+        queried = torch.from_numpy(query.columns[places]).to(where)
         for which, shrinkage in enumerate(shrinkages):
             similarities = similarities_of(comparison, sums, start, shrinkage)
             for chunk in chunks(held, queried):
@@ -209,25 +203,19 @@ def _nearest_totals(
     return running[:, :, ends].permute(0, 2, 1).to(torch.float32)
 
 
-def all_sums(
-    comparison: Comparison,
-    target: Floats,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    device: str,
-) -> tuple[Floats, Floats]:
+def all_sums(comparison: Comparison, query: Query, device: str) -> tuple[Floats, Floats]:
     """As `scatter.all_sums`, on a torch device."""
     where = torch.device(device)
     laid = Rows(comparison, where)
-    held = columns_of(comparison, where)
-    summed = torch.from_numpy(target[held.order]).to(where)
-    totals = np.zeros(len(rows), dtype=np.float32)
-    weights = np.zeros(len(rows), dtype=np.float32)
-    for start, places, local in blocks_of(rows, where):
+    held = columns_of(query, where)
+    summed = torch.from_numpy(query.targets[0]).to(where)
+    totals = np.zeros(len(query.rows), dtype=np.float32)
+    weights = np.zeros(len(query.rows), dtype=np.float32)
+    for start, places, local in blocks_of(query.rows, where):
         stop = min(start + BLOCK_ROWS, laid.shape[0])
         sums = block_sums(laid, comparison, start, stop)
         similarities = similarities_of(comparison, sums, start, 0.0)
-        queried = torch.from_numpy(columns[places]).to(where)
+        queried = torch.from_numpy(query.columns[places]).to(where)
         for chunk in chunks(held, queried):
             found, entries = candidates(held, queried[chunk], similarities, local[chunk])
             at = places[chunk.cpu().numpy()]

@@ -1,11 +1,11 @@
 """Neighbour predictions on the CPU: similarities of a block of rows, used while still in cache.
 
 For a block of rows, the similarities with all rows are summed up, the queried predictions are made
-from them, and the block is discarded: memory is O(block × rows). The whole matrix is kept only
-where it takes no more than `WHOLE_BYTES` and most of its rows are queried, because symmetry then
-halves the sums. Blocks are independent and run in threads; each sum is always taken in the same
-order, so results do not depend on the number of threads, on how a job was split into blocks, or on
-whether symmetry was used.
+from them, and the block is discarded: memory is O(block × rows). Where the whole matrix is small
+and most of its rows are queried, symmetry halves the sums, and who keeps the matrix predicts again
+without any (`whole_pays`). Blocks are independent and run in threads; each sum is always taken in
+the same order, so results do not depend on the number of threads, on how a job was split into
+blocks, or on whether symmetry was used.
 
 The nearest rows that have a rating in a column are found in one of two ways. All rows are ranked
 once per row, and the ranking is searched from the most similar row on: with K wanted of d that have
@@ -39,7 +39,7 @@ from threadpoolctl import ThreadpoolController
 
 from cfmf.deadline import check_deadline
 from cfmf.kernels.compiled import compiled
-from cfmf.kernels.similarities import Comparison, combine, shrunk
+from cfmf.kernels.similarities import Comparison, Query, combine, shrunk
 from cfmf.progress import progress
 
 DENSE = 0.16
@@ -48,6 +48,7 @@ BLOCK_BYTES = 16 * 2**20
 RATING_BYTES = 256
 MARK_BYTES = 256 * 2**20
 WHOLE_BYTES = 512 * 2**20
+WHOLE_BYTES_A_RATING = 16
 FEW_VALUES = 16
 # Similarities are ranked in steps of 2^-20, so that equal ones do not change places with the
 # order of summation; below half a step a row is no neighbour at all.
@@ -66,23 +67,21 @@ class Layout:
     Attributes
     ----------
     row_starts, row_columns, row_values
-        The sparse columns of each row, CSR; one array of `row_values` for each of `values`.
+        The sparse columns of each row, CSR.
     column_starts, column_rows, column_values
         All columns, CSC.
     dense
-        Rows × dense columns, float32, one for each of `values`; absent entries are 0.
-    order
-        Place in the CSR order of the comparison of each entry in the order of the columns.
+        Rows × dense columns, float32: each power of the values that a sum needs, by its exponent;
+        absent entries are 0.
     """
 
     row_starts: NDArray[np.uint64]
     row_columns: NDArray[np.uint32]
-    row_values: list[Floats]
+    row_values: Floats
     column_starts: NDArray[np.uint64]
     column_rows: NDArray[np.uint32]
-    column_values: list[Floats]
-    dense: list[Floats]
-    order: NDArray[np.integer]
+    column_values: Floats
+    dense: dict[int, Floats]
 
 
 def block_rows(rows: int, ratings: int) -> int:
@@ -98,55 +97,52 @@ def block_rows(rows: int, ratings: int) -> int:
 
 def arrange(comparison: Comparison) -> Layout:
     """Sort the columns of a comparison into dense and sparse ones, and lay both out."""
-    matrix = comparison.rows
+    matrix, powers = comparison.rows, comparison.powers
     row_count, column_count = matrix.shape
     held = np.bincount(matrix.indices, minlength=column_count)
     by_density = np.argsort(-held, kind="stable")
-    allowed = DENSE_BYTES // (4 * row_count * len(comparison.values))
+    allowed = DENSE_BYTES // (4 * row_count * len(powers))
     chosen = by_density[: min(allowed, int(np.sum(held > DENSE * row_count)))]
     place = np.full(column_count, -1, dtype=np.int32)
     place[np.sort(chosen)] = np.arange(len(chosen))
 
     column_starts = np.concatenate([[0], np.cumsum(held)]).astype(np.uint64)
     scattered = matrix.nnz - int(held[chosen].sum())
-    value_count = len(comparison.values)
-    row_starts = np.zeros(row_count + 1, dtype=np.uint64)
-    row_columns = np.empty(scattered, dtype=np.uint32)
-    row_values = np.empty((value_count, scattered), dtype=np.float32)
-    column_rows = np.empty(matrix.nnz, dtype=np.uint32)
-    column_values = np.empty((value_count, matrix.nnz), dtype=np.float32)
-    dense = np.zeros((value_count, row_count, len(chosen)), dtype=np.float32)
-    order: NDArray[Any] = np.empty(matrix.nnz, dtype=np.int32 if matrix.nnz < 2**31 else np.int64)
+    layout = Layout(
+        row_starts=np.zeros(row_count + 1, dtype=np.uint64),
+        row_columns=np.empty(scattered, dtype=np.uint32),
+        row_values=np.empty(scattered, dtype=np.float32),
+        column_starts=column_starts,
+        column_rows=np.empty(matrix.nnz, dtype=np.uint32),
+        column_values=np.empty(matrix.nnz, dtype=np.float32),
+        dense={power: np.zeros((row_count, len(chosen)), dtype=np.float32) for power in powers},
+    )
     _lay_out(
         matrix.indptr,
         matrix.indices,
-        np.stack(comparison.values),
+        comparison.values,
         place,
         column_starts[:-1].copy(),
-        row_starts,
-        row_columns,
-        row_values,
-        column_rows,
-        column_values,
-        dense,
-        order,
+        layout.row_starts,
+        layout.row_columns,
+        layout.row_values,
+        layout.column_rows,
+        layout.column_values,
+        layout.dense[1],
     )
-    return Layout(
-        row_starts=row_starts,
-        row_columns=row_columns,
-        row_values=list(row_values),
-        column_starts=column_starts,
-        column_rows=column_rows,
-        column_values=list(column_values),
-        dense=list(dense),
-        order=order,
-    )
+    if 2 in powers:
+        np.square(layout.dense[1], out=layout.dense[2])
+    if 0 in powers:
+        for column, number in enumerate(np.sort(chosen)):
+            start, stop = column_starts[number : number + 2]
+            layout.dense[0][layout.column_rows[start:stop], column] = 1
+    return layout
 
 
 @compiled(nogil=True)
 def _lay_out(  # type: ignore[no-untyped-def]
     starts, columns, values, place, ends,
-    row_starts, row_columns, row_values, column_rows, column_values, dense, order
+    row_starts, row_columns, row_values, column_rows, column_values, dense
 ):  # fmt: skip
     """Fill the arrays of a `Layout` in one pass over the entries.
 
@@ -160,17 +156,13 @@ def _lay_out(  # type: ignore[no-untyped-def]
             at = ends[column]
             ends[column] = at + np.uint64(1)
             column_rows[at] = row
-            order[at] = entry
-            for which in range(values.shape[0]):
-                column_values[which, at] = values[which, entry]
+            column_values[at] = values[entry]
             if place[column] < 0:
                 row_columns[scattered] = column
-                for which in range(values.shape[0]):
-                    row_values[which, scattered] = values[which, entry]
+                row_values[scattered] = values[entry]
                 scattered += np.uint64(1)
             else:
-                for which in range(values.shape[0]):
-                    dense[which, row, place[column]] = values[which, entry]
+                dense[row, place[column]] = values[entry]
         row_starts[row + np.uint64(1)] = scattered
 
 
@@ -178,14 +170,38 @@ def _lay_out(  # type: ignore[no-untyped-def]
 def _scatter(  # type: ignore[no-untyped-def]
     row_starts, row_columns, left, column_starts, column_stops, column_rows, right, sums
 ):
+    """Add the products over the sparse columns to `sums`, products × block × rows.
+
+    All products of two rows are neighbours in memory while they are summed up, and every entry is
+    read once. Their number tells which they are; see `PRODUCTS`.
+    """
     # Unsigned indices spare the check for negative ones, which costs more than the sum itself.
-    for row in range(sums.shape[0]):
-        line = sums[row]
+    products = sums.shape[0]
+    line = np.empty((sums.shape[2], products), dtype=np.float32)
+    one = np.float32(1)
+    for row in range(sums.shape[1]):
+        for product in range(products):
+            line[:, product] = sums[product, row]
         for entry in range(row_starts[row], row_starts[row + 1]):
             column = row_columns[entry]
             value = left[entry]
-            for other in range(column_starts[column], column_stops[column]):
-                line[column_rows[other]] += value * right[other]
+            square = value * value
+            for at in range(column_starts[column], column_stops[column]):
+                other = column_rows[at]
+                line[other, 0] += value * right[at]
+                if products == 2:
+                    line[other, 1] += one
+                elif products > 2:
+                    line[other, 1] += square
+                    line[other, 2] += right[at] * right[at]
+                    if products == 4:
+                        line[other, 3] += one
+                    else:
+                        line[other, 3] += value
+                        line[other, 4] += right[at]
+                        line[other, 5] += one
+        for product in range(products):
+            sums[product, row] = line[:, product]
 
 
 @compiled(nogil=True)
@@ -447,23 +463,22 @@ def block_sums(
     column_starts = layout.column_starts[:-1]
     if upper:
         column_starts = _first_from(layout.column_starts, layout.column_rows, start)
-    size = block_rows(comparison.rows.shape[0], comparison.rows.nnz)
-    sums = []
-    for a, b in comparison.products:
-        block = np.zeros((stop - start, len(layout.dense[b])), dtype=np.float32)
+    row_count = comparison.rows.shape[0]
+    size = block_rows(row_count, comparison.rows.nnz)
+    sums = np.zeros((len(comparison.products), stop - start, row_count), dtype=np.float32)
+    for block, (a, b) in zip(sums, comparison.products, strict=True):
         _dense_products(layout.dense[a], layout.dense[b], start, stop, upper, block, size)
-        _scatter(
-            layout.row_starts[start : stop + 1],
-            layout.row_columns,
-            layout.row_values[a],
-            column_starts,
-            layout.column_starts[1:],
-            layout.column_rows,
-            layout.column_values[b],
-            block,
-        )
-        sums.append(block)
-    return sums
+    _scatter(
+        layout.row_starts[start : stop + 1],
+        layout.row_columns,
+        layout.row_values,
+        column_starts,
+        layout.column_starts[1:],
+        layout.column_rows,
+        layout.column_values,
+        sums,
+    )
+    return list(sums)
 
 
 def _dense_products(
@@ -531,7 +546,7 @@ def in_threads(
 
 
 @dataclass(frozen=True)
-class Queries:
+class Sorted:
     """Queried pairs sorted by row: their order, and where each row of the matrix starts in it."""
 
     order: NDArray[np.int64]
@@ -543,19 +558,42 @@ class Queries:
         queried = np.flatnonzero(np.diff(self.starts.astype(np.int64)))
         return [int(block) * size for block in np.unique(queried // size)]
 
+    def pairs(self, start: int, stop: int) -> slice:
+        """Places in `order` of the pairs of rows `start` to `stop`."""
+        return slice(int(self.starts[start]), int(self.starts[stop]))
 
-def queries_of(rows: NDArray[np.int64], columns: NDArray[np.int64], row_count: int) -> Queries:
+
+def sort_pairs(query: Query, row_count: int) -> Sorted:
     """Sort queried pairs by row."""
-    order = np.argsort(rows, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=row_count))])
-    return Queries(order, starts.astype(np.uint64), columns[order].astype(np.uint32))
+    order = np.argsort(query.rows, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(query.rows, minlength=row_count))])
+    return Sorted(order, starts.astype(np.uint64), query.columns[order].astype(np.uint32))
+
+
+Similar = Comparison | Floats
+"""Rows whose similarities are to be computed, or these, rows × rows."""
+Blocks = Callable[[int, int], Iterable[Floats]]
+
+
+def blocks_of(similar: Similar, shrinkages: list[float]) -> tuple[Blocks, int, int]:
+    """Similarities of rows `start` to `stop` for each shrinkage, rows of a block, and all rows."""
+    if not isinstance(similar, Comparison):
+        whole = similar
+        size = block_rows(len(whole), len(whole) ** 2)
+        return lambda start, stop: [whole[start:stop]], size, len(whole)
+    comparison, layout = similar, arrange(similar)
+
+    def computed(start: int, stop: int) -> Iterable[Floats]:
+        sums = block_sums(layout, comparison, start, stop)
+        return (similarities_of(comparison, sums, start, beta) for beta in shrinkages)
+
+    row_count = comparison.rows.shape[0]
+    return computed, block_rows(row_count, comparison.rows.nnz), row_count
 
 
 def nearest_sums(
-    comparison: Comparison,
-    targets: list[Floats],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
+    similar: Similar,
+    query: Query,
     shrinkages: list[float],
     neighbours: list[int],
     threads: int = 1,
@@ -565,12 +603,9 @@ def nearest_sums(
 
     Parameters
     ----------
-    targets
-        Values to sum up, each in the CSR order of `comparison.rows`.
-    rows, columns
-        Queried pairs.
     shrinkages
-        Each β gives its own similarities, all from the same sums.
+        Each β gives its own similarities, all from the same sums; one where the similarities are
+        given.
     neighbours
         Each K ≥ 1, ascending: how many of the rows with similarity above 0 that hold the column
         count. Of equally similar rows (in steps of 2⁻²⁰) the first ones are taken.
@@ -587,45 +622,34 @@ def nearest_sums(
     OutOfTimeError
         If it is not done by `until`.
     """
-    layout = arrange(comparison)
-    row_count = comparison.rows.shape[0]
-    size = block_rows(row_count, comparison.rows.nnz)
-    queried = queries_of(rows, columns, row_count)
-    summed = np.stack([target[layout.order] for target in targets])
+    blocks, size, row_count = blocks_of(similar, shrinkages)
+    queried = sort_pairs(query, row_count)
+    targets = query.targets
+    summed = np.stack(targets) if len(targets) > 1 else targets[0][None]
     limits = np.minimum(np.asarray(neighbours, dtype=np.int64), row_count)
-    shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(rows))
+    shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(query.rows))
     sums = np.empty(shape, dtype=np.float32)
-    marks = mark(layout, row_count, int(limits[-1]))
-    blocks = queried.blocks(size)
-    whole = None
-    if len(shrinkages) == 1 and _symmetry_pays(row_count, size * len(blocks)):
-        whole = full_similarity(comparison, shrinkages[0], threads, layout, until)
+    held = query.starts, query.held
+    marks = mark(*held, row_count, int(limits[-1]))
 
     def work(start: int) -> None:
         stop = min(start + size, row_count)
-        compared = [] if whole is not None else block_sums(layout, comparison, start, stop)
-        first, last = int(queried.starts[start]), int(queried.starts[stop])
-        for which, shrinkage in enumerate(shrinkages):
-            found = np.empty((*shape[1:3], last - first), dtype=np.float32)
-            similarities = (
-                similarities_of(comparison, compared, start, shrinkage)
-                if whole is None
-                else whole[start:stop]
-            )
+        own = queried.pairs(start, stop)
+        for which, similarities in enumerate(blocks(start, stop)):
+            found = np.empty((*shape[1:3], own.stop - own.start), dtype=np.float32)
             _nearest_sums(
                 similarities,
                 queried.starts[start : stop + 1] - queried.starts[start],
-                queried.columns[first:last],
-                layout.column_starts,
-                layout.column_rows,
+                queried.columns[own],
+                *held,
                 *marks,
                 summed,
                 limits,
                 found,
             )
-            sums[which][:, :, queried.order[first:last]] = found
+            sums[which][:, :, queried.order[own]] = found
 
-    in_threads(work, blocks, threads, f"{comparison.kind} neighbours", until)
+    in_threads(work, queried.blocks(size), threads, "nearest neighbours", until)
     return sums
 
 
@@ -636,7 +660,7 @@ def _walking_pays(limit, ranked, raters):  # type: ignore[no-untyped-def]
 
 
 def mark(
-    layout: Layout, row_count: int, limit: int
+    column_starts: NDArray[np.uint64], column_rows: NDArray[np.uint32], row_count: int, limit: int
 ) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.uint32]]:
     """Bit sets of who holds a column, for the columns where it pays; at most `MARK_BYTES`.
 
@@ -645,7 +669,7 @@ def mark(
     Number of each column's bit set, −1 where it has none; bit sets, columns × words; how many bits
     are set before each word.
     """
-    starts = layout.column_starts.astype(np.int64)
+    starts = column_starts.astype(np.int64)
     raters = starts[1:] - starts[:-1]
     words = row_count // 64 + 1
     chosen = np.argsort(-raters, kind="stable")[: MARK_BYTES // (12 * words)]
@@ -655,67 +679,57 @@ def mark(
     marked[chosen] = np.arange(len(chosen))
     held = np.zeros((len(chosen), words), dtype=np.uint64)
     before = np.zeros((len(chosen), words), dtype=np.uint32)
-    _marks(layout.column_starts, layout.column_rows, chosen.astype(np.uint64), held, before)
+    _marks(column_starts, column_rows, chosen.astype(np.uint64), held, before)
     return marked, held, before
 
 
-def _symmetry_pays(row_count: int, wanted: int) -> bool:
-    """Whether the whole matrix is small enough to keep, and most of its rows are wanted."""
-    return 4 * row_count**2 <= WHOLE_BYTES and 2 * wanted > row_count
+def whole_pays(row_count: int, ratings: int, rows: NDArray[np.int64]) -> bool:
+    """Whether all similarities are few enough to keep, and blocks with most rows are queried.
+
+    Few enough: as large as `WHOLE_BYTES`, or as a few copies of the ratings. Symmetry then halves
+    the sums.
+    """
+    size = block_rows(row_count, ratings)
+    wanted = size * len(np.unique(rows // size))
+    allowed = max(WHOLE_BYTES, WHOLE_BYTES_A_RATING * ratings)
+    return bool(4 * row_count**2 <= allowed and 2 * wanted > row_count)
 
 
-def all_sums(
-    comparison: Comparison,
-    target: Floats,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    threads: int = 1,
-) -> tuple[Floats, Floats]:
+def all_sums(similar: Similar, query: Query, threads: int = 1) -> tuple[Floats, Floats]:
     """Σ_v s_uv t_vi and Σ_v s_uv of each queried pair, over all other rows v that hold its column.
 
-    Where the target has few values, as ratings have, the rows of a column are sorted by it: a
-    similarity is then added once, not twice, and not multiplied.
+    Where the target, the first one, has few values, as ratings have, the rows of a column are
+    sorted by it: a similarity is then added once, not twice, and not multiplied.
     """
-    layout = arrange(comparison)
-    row_count = comparison.rows.shape[0]
-    size = block_rows(row_count, comparison.rows.nnz)
-    queried = queries_of(rows, columns, row_count)
-    averaged = target[layout.order]
+    blocks, size, row_count = blocks_of(similar, [0.0])
+    queried = sort_pairs(query, row_count)
+    held, averaged = (query.starts, query.held), query.targets[0]
     sum_up: Callable[..., None] = _all_sums
-    arrays: tuple[NDArray[Any], ...] = (layout.column_starts, layout.column_rows, averaged)
+    arrays: tuple[NDArray[Any], ...] = (*held, averaged)
     values = np.sort(_distinct(averaged, FEW_VALUES))
     if len(values):
-        groups = np.empty((len(layout.column_starts) - 1) * len(values) + 1, dtype=np.uint64)
+        groups = np.empty((len(held[0]) - 1) * len(values) + 1, dtype=np.uint64)
         grouped = np.empty(len(averaged), dtype=np.uint16 if row_count <= 2**16 else np.uint32)
-        _group(layout.column_starts, layout.column_rows, averaged, values, groups, grouped)
+        _group(*held, averaged, values, groups, grouped)
         sum_up, arrays = _all_sums_by_value, (groups, grouped, values)
-    totals = np.empty(len(rows), dtype=np.float32)
-    weights = np.empty(len(rows), dtype=np.float32)
-    blocks = queried.blocks(size)
-    whole = None
-    if _symmetry_pays(row_count, size * len(blocks)):
-        whole = full_similarity(comparison, 0.0, threads, layout)
+    totals = np.empty(len(query.rows), dtype=np.float32)
+    weights = np.empty(len(query.rows), dtype=np.float32)
 
     def work(start: int) -> None:
         stop = min(start + size, row_count)
-        if whole is None:
-            sums = block_sums(layout, comparison, start, stop)
-            similarities = similarities_of(comparison, sums, start, 0.0)
-        else:
-            similarities = whole[start:stop]
-        first, last = int(queried.starts[start]), int(queried.starts[stop])
-        found = np.empty((2, last - first), dtype=np.float32)
+        own = queried.pairs(start, stop)
+        found = np.empty((2, own.stop - own.start), dtype=np.float32)
         sum_up(
-            similarities,
+            *blocks(start, stop),
             queried.starts[start : stop + 1] - queried.starts[start],
-            queried.columns[first:last],
+            queried.columns[own],
             *arrays,
             found[0],
             found[1],
         )
-        totals[queried.order[first:last]], weights[queried.order[first:last]] = found
+        totals[queried.order[own]], weights[queried.order[own]] = found
 
-    in_threads(work, blocks, threads, "all neighbours")
+    in_threads(work, queried.blocks(size), threads, "all neighbours")
     return totals, weights
 
 
@@ -723,16 +737,19 @@ def full_similarity(
     comparison: Comparison,
     shrinkage: float,
     threads: int = 1,
-    layout: Layout | None = None,
     until: float | None = None,
 ) -> Floats:
     """Similarity of every two rows, rows × rows, float32, exactly symmetric, 0 on the diagonal.
 
     Only the upper half is computed; every value is, to the last bit, what `similarities_of` gives
-    for the block of its row. `layout` is that of the comparison, if it already exists; `until` is
-    for `in_threads`.
+    for the block of its row.
+
+    Raises
+    ------
+    OutOfTimeError
+        If it is not done by `until`.
     """
-    layout = layout or arrange(comparison)
+    layout = arrange(comparison)
     row_count = comparison.rows.shape[0]
     size = block_rows(row_count, comparison.rows.nnz)
     matrix = np.zeros((row_count, row_count), dtype=np.float32)

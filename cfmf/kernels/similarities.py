@@ -1,9 +1,9 @@
 """How alike two rows of a matrix are, as sums over shared columns.
 
-Every similarity here is made of sums of products over the columns that both rows hold. A
-`Comparison` lists those sums; `combine` turns them into similarities. Whoever computes the sums
-(`scatter` on a CPU, `dense` by dense products in torch) needs no more than that, so a new
-similarity is an entry in `cfmf.neighbours.compare` and one in `combine`.
+Every similarity here is made of sums of products over the columns that both rows hold. `PRODUCTS`
+lists those sums; `combine` turns them into similarities. Whoever computes the sums (`scatter` on a
+CPU, `dense` by dense products in torch) needs no more than a `Comparison` and these, and whoever
+averages no more than a `Query`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,15 @@ SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
 Floats = NDArray[np.float32]
 
 
+PRODUCTS = {
+    "cosine": ((1, 1), (0, 0)),
+    "adjusted-cosine": ((1, 1), (0, 0)),
+    "pearson": ((1, 1), (2, 0), (0, 2), (1, 0), (0, 1), (0, 0)),
+    "pearson-baseline": ((1, 1), (2, 0), (0, 2), (0, 0)),
+}
+"""Sums of each similarity, as powers (a, b) of Σ xᵃ yᵇ; the numerator first, the count last."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Rows to compare, and the sums over shared columns that their similarity needs.
@@ -32,19 +41,67 @@ class Comparison:
     rows
         Rows × columns, CSR with sorted indices: the observed pairs. Its data are the ratings.
     values
-        Float32 arrays in the CSR order of `rows`.
-    products
-        Pairs (a, b): sum over the shared columns of `values[a]` of the one row times `values[b]`
-        of the other. The first product is always the one of the similarity's numerator.
+        What is compared, float32, in the CSR order of `rows`.
     counted
-        Whether the last product counts the shared columns.
+        Whether the number of shared columns is wanted, for shrinkage; correlations need it anyway.
     """
 
     kind: str
     rows: sparse.csr_array
-    values: list[Floats]
-    products: list[tuple[int, int]]
-    counted: bool
+    values: Floats
+    counted: bool = True
+
+    @property
+    def products(self) -> tuple[tuple[int, int], ...]:
+        """The sums that are needed: powers (a, b) of Σ xᵃ yᵇ over the shared columns."""
+        found = PRODUCTS[self.kind]
+        return found if self.counted or len(found) > 2 else found[:1]
+
+    @property
+    def powers(self) -> list[int]:
+        """The powers of `values` in these sums, ascending."""
+        return sorted({power for product in self.products for power in product})
+
+
+@dataclass(frozen=True)
+class Query:
+    """Pairs to predict, and what is averaged for them.
+
+    Attributes
+    ----------
+    rows, columns
+        Of every pair, int64; rows are those that are compared.
+    starts, held
+        Which of these rows have a rating in a column, ascending: `held[starts[c] : starts[c + 1]]`;
+        uint64 and uint32.
+    targets
+        Values to sum up, float32, each in the order of `held`.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    starts: NDArray[np.uint64]
+    held: NDArray[np.uint32]
+    targets: list[Floats]
+
+    @classmethod
+    def of(
+        cls,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        by_column: sparse.csr_array,
+        targets: list[Floats],
+    ) -> Query:
+        """Those of a columns × rows matrix, CSR; targets are in its order."""
+        indices: Any = by_column.indices
+        # The same bytes where that is possible: indices are never negative.
+        small = indices.dtype == np.int32
+        held = indices.view(np.uint32) if small else indices.astype(np.uint32)
+        return cls(rows, columns, by_column.indptr.astype(np.uint64), held, targets)
+
+    def of_column(self, column: int) -> slice:
+        """Places of a column in `held`."""
+        return slice(int(self.starts[column]), int(self.starts[column + 1]))
 
 
 class Features(NamedTuple):
@@ -65,18 +122,12 @@ class Features(NamedTuple):
     values: Floats
 
 
-def turned(matrix: sparse.csr_array) -> sparse.csr_array:
-    """The transposed matrix as CSR, its data the places of the entries in the order of `matrix`."""
-    order: Any = np.arange(matrix.nnz, dtype=np.int32 if matrix.nnz < 2**31 else np.int64)
-    return sparse.csr_array((order, matrix.indices, matrix.indptr), shape=matrix.shape).T.tocsr()
-
-
 def transposed(matrix: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.integer]]:
     """The transposed matrix as CSR, and the place in `matrix` of each of its entries."""
-    found = turned(matrix)
-    order = found.data
-    shape = (matrix.shape[1], matrix.shape[0])
-    return sparse.csr_array((matrix.data[order], found.indices, found.indptr), shape=shape), order
+    order: Any = np.arange(matrix.nnz, dtype=np.int32 if matrix.nnz < 2**31 else np.int64)
+    found = sparse.csr_array((order, matrix.indices, matrix.indptr), shape=matrix.shape).T.tocsr()
+    order, found.data = found.data, matrix.data[found.data]
+    return found, order
 
 
 def combine(kind: str, sums: list[Any], root: Callable[[Any], Any] = np.sqrt) -> Any:

@@ -12,7 +12,8 @@ from scipy import sparse
 from cfmf.methods.base import Method, Model, Prediction, Progress, setting
 from cfmf.neighbours.biases import REGS, fit_biases, tuned_regs
 from cfmf.neighbours.compare import comparison_operations
-from cfmf.neighbours.knn import Averaging, NearestNeighbours, Where, predict_settings
+from cfmf.neighbours.kept import Where
+from cfmf.neighbours.knn import Averaging, NearestNeighbours, predict_settings
 from cfmf.observed import checked
 
 
@@ -126,7 +127,7 @@ class KNN(Method):
         return comparison_operations(self._side(), train, queried)
 
     def parameter_count(self, shape: tuple[int, int], ratings: int, model: Model) -> int:
-        """The ratings and a bias for each user and item; similarities are not kept."""
+        """The ratings and a bias for each user and item; similarities follow from them."""
         return ratings + sum(shape)
 
     def with_size(self, k: int) -> Method:

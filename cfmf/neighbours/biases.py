@@ -22,6 +22,8 @@ PARTS, ENOUGH = 10, 10_000
 """It holds out a tenth of the ratings, and another one until there are about so many."""
 TUNING_SWEEPS = 6
 Weights = float | NDArray[np.float64]
+CHUNK = 2**22
+"""Ratings whose residuals are computed at once."""
 GAIN = 1e-5  # share of the RMSE that a step of its search must gain
 
 
@@ -39,10 +41,16 @@ class Biases:
         """b_ui of every pair, float32."""
         return (self.mean + self.user[users] + self.item[items]).astype(np.float32)
 
-    def residuals(self, ratings: sparse.csr_array) -> NDArray[np.float32]:
-        """Stored ratings minus b_ui, in CSR order, float32; subtracted in float64."""
-        found = ratings.data - (self.mean + self.user[row_numbers(ratings)])
-        return (found - self.item[ratings.indices]).astype(np.float32)
+    def residuals(self, ratings: sparse.csr_array, first: int = 0) -> NDArray[np.float32]:
+        """Stored ratings minus b_ui, in CSR order, float32; rows are users from `first` on."""
+        users = row_numbers(ratings)
+        found = np.empty(ratings.nnz, np.float32)
+        # Subtracted in float64, of which there is no room for that of all ratings.
+        for start in range(0, ratings.nnz, CHUNK):
+            part = slice(start, start + CHUNK)
+            left = ratings.data[part] - (self.mean + self.user[first + users[part]])
+            found[part] = left - self.item[ratings.indices[part]]
+        return found
 
     def with_users(self, ratings: sparse.csr_array, reg_user: float) -> Biases:
         """With those of new users, a row of `ratings` each: the minimum given the items' biases."""

@@ -52,8 +52,7 @@ def compare(
         raise ValueError(f"neighbours are {' or '.join(AXES)}, not {by!r}")
     if kind not in SIMILARITIES:
         raise ValueError(f"no similarity is named {kind!r}; there are {', '.join(SIMILARITIES)}")
-    compared = compared_values(train, kind, biases)
-    rows = train
+    rows, compared = train, compared_values(train, kind, biases)
     if by == "items":
         rows, order = transposed(train)
         compared = compared[order]
@@ -61,23 +60,9 @@ def compare(
         compared = compared - np.repeat(row_medians(rows, compared), np.diff(rows.indptr))
     if kind in ("pearson", "pearson-baseline"):
         compared = balanced(rows, compared)
-    return Comparison(kind, rows, *_sums(kind, rows, compared, counted))
-
-
-def _sums(
-    kind: str, rows: sparse.csr_array, compared: Floats, counted: bool
-) -> tuple[list[Floats], list[tuple[int, int]], bool]:
-    """Values, products and counted of a `Comparison`."""
-    ones = np.ones_like(compared)
     if kind in ("cosine", "adjusted-cosine"):
-        norms: Floats = np.sqrt(row_sums(rows, compared**2)).astype(np.float32)
-        norms[norms == 0] = 1
-        unit = compared / norms[row_numbers(rows)]
-        return ([unit, ones], [(0, 0), (1, 1)], True) if counted else ([unit], [(0, 0)], False)
-    products = [(0, 0), (2, 1), (1, 2), (1, 1)]
-    if kind == "pearson":
-        products = [(0, 0), (2, 1), (1, 2), (0, 1), (1, 0), (1, 1)]
-    return [compared, ones, compared**2], products, True
+        compared = unit(rows, compared)
+    return Comparison(kind, rows, compared, counted)
 
 
 def compared_values(train: sparse.csr_array, kind: str, biases: Biases | None) -> Floats:
@@ -91,6 +76,13 @@ def compared_values(train: sparse.csr_array, kind: str, biases: Biases | None) -
     if biases is None:
         raise ValueError("pearson-baseline compares residuals of the baseline: give it the biases")
     return biases.residuals(train)
+
+
+def unit(matrix: sparse.csr_array, values: Floats) -> Floats:
+    """Values in the CSR order of `matrix` with each row divided by its norm; 0 where that is 0."""
+    norms: Floats = np.sqrt(row_sums(matrix, values**2)).astype(np.float32)
+    norms[norms == 0] = 1
+    return values / norms[row_numbers(matrix)]
 
 
 def row_medians(matrix: sparse.csr_array, values: Floats) -> Floats:

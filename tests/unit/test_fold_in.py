@@ -9,7 +9,8 @@ from cfmf.factorization import gibbs_new
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.new_rows import RowPenalty, solved_row, squashed
 from cfmf.methods import registry
-from cfmf.neighbours.knn import Where, predict_settings
+from cfmf.neighbours.kept import Where
+from cfmf.neighbours.knn import predict_settings
 from cfmf.neighbours.newcomers import stacked
 from cfmf.testing import example
 

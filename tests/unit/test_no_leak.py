@@ -90,7 +90,7 @@ def test_factorization(parts, method):
 @pytest.mark.parametrize("method", NEIGHBOURS)
 def test_neighbours(parts, method):
     setup = Setup(registry.method(method), NEIGHBOURS[method], {"f1": parts}, scale=(1.0, 5.0))
-    trials, _ = tune(setup)
+    trials = tune(setup).trials
     settings = choose_trial(trials)
 
     def predicted(test):

@@ -113,7 +113,7 @@ def test_a_method_is_given_the_side_by_every_way_that_fits_it():
     with pytest.raises(ValueError, match="has no dates"):
         tune(setup)
     setup = Setup(Dated, {}, setup.folds, side=side)
-    trials, _ = tune(setup)
+    trials = tune(setup).trials
     assert len(trials) == len(Dated.seen) == len(Dated.candidates({}))
     chosen = {"method": "dated", "fold": "1", "setting": trials["setting"][0], "dataset": "d"}
     chosen |= {"k": "", "reg": "", "seed": "", "start": 0, "out_of_time": False, "epochs": np.nan}

@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from cfmf.extras import explained
+from cfmf.kernels.similarities import Comparison, Query, transposed
 from cfmf.methods.base import Explanation, Method, Model, Prediction, Progress
 from cfmf.neighbours.compare import compare, comparison_operations
-from cfmf.neighbours.explain import holders, neighbour_parts
+from cfmf.neighbours.explain import neighbour_parts
+from cfmf.neighbours.kept import Kept, Where
 from cfmf.observed import checked, checked_pairs, means, pairs, stored_matrix
 
 Floats = NDArray[np.float32]
@@ -79,6 +81,7 @@ class AllNeighbours(Model):
     train: sparse.csr_array = field(repr=False)
     threads: int = 1
     device: str = "cpu"
+    kept: Kept = field(default_factory=Kept, repr=False)
 
     def predict(self, users: ArrayLike, items: ArrayLike) -> Prediction:
         """Predicted rating of every pair, the user left out; see `Model.predict`."""
@@ -99,20 +102,18 @@ class AllNeighbours(Model):
 
     def explain(self, user: int, item: int) -> Explanation:
         """All other users who rated the item; no parts for a fallback."""
-        from cfmf.kernels.scatter import similarity_row
-
         predicted = self.predict([user], [item])
         value = float(predicted.values[0])
         if predicted.is_fallback[0]:
             return Explanation(value, value, ())
-        comparison = compare(self.train, "users", "cosine", counted=False)
-        similarities = similarity_row(comparison, user, 0.0)
-        held = holders(comparison, item)
+        query = self._query(np.array([user]), np.array([item]))
+        similarities = self.kept.row(self._compared, 0.0, user)
+        places = np.arange(query.held.size)[query.of_column(item)]
         # Everyone counts who rated the item, those of similarity 0 and below too.
-        others = held[held != user]
-        chosen = others[np.argsort(-np.abs(similarities[others]), kind="stable")]
-        given = (comparison, item, chosen, similarities, self.train.data)
-        return Explanation(0.0, value, neighbour_parts("neighbour_user", *given))
+        others = places[query.held[places] != user]
+        chosen = others[np.argsort(-np.abs(similarities[query.held[others]]), kind="stable")]
+        parts = neighbour_parts("neighbour_user", query, chosen, similarities)
+        return Explanation(0.0, value, parts)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The training ratings."""
@@ -130,17 +131,24 @@ class AllNeighbours(Model):
         stored = arrays["ratings"], arrays["indices"], arrays["indptr"]
         return cls(stored_matrix(stored, shape))
 
+    def _compared(self) -> Comparison:
+        return compare(self.train, "users", "cosine", counted=False)
+
+    def _query(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> Query:
+        held, _ = transposed(self.train)
+        return Query.of(users, items, held, [held.data])
+
     def _sums(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        comparison = compare(self.train, "users", "cosine", counted=False)
-        given = (comparison, self.train.data, users, items)
-        if self.device == "cpu":
+        query = self._query(users, items)
+        similar = self.kept.similar(self._compared, 0.0, users, Where(self.threads, self.device))
+        if self.device == "cpu" or isinstance(similar, np.ndarray):
             from cfmf.kernels import scatter
 
-            return scatter.all_sums(*given, self.threads)
+            return scatter.all_sums(similar, query, self.threads)
         with explained():
             from cfmf.kernels import dense
 
-        return dense.all_sums(*given, self.device)
+        return dense.all_sums(similar, query, self.device)
 
     def _quotient(self, items: NDArray[np.integer], totals: Floats, weights: Floats) -> Prediction:
         low, high = float(self.train.data.min()), float(self.train.data.max())

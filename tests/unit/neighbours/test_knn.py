@@ -7,7 +7,7 @@ import pytest
 from neighbour_references import Dense, matrix_of, pairs_of, ratings_of
 
 from cfmf.kernels import dense, scatter
-from cfmf.kernels.similarities import SIMILARITIES
+from cfmf.kernels.similarities import SIMILARITIES, Query, transposed
 from cfmf.methods import registry
 from cfmf.methods.item_knn import ItemKNN
 from cfmf.methods.user_knn import UserKNN
@@ -109,14 +109,17 @@ def test_symmetry_changes_no_bit(monkeypatch, by, similarity):
     # Some columns go through BLAS, some are scattered; the last block is a narrow one.
     ratings = ratings_of(seed=15, users=550, items=530, density=0.15)
     users, items = pairs_of(ratings_of(seed=16, users=550, items=530, density=0.02))
-    comparison = compare(ratings, by, similarity, fit_biases(ratings, 15, 10), counted=True)
-    target = ratings.data
-    rows, columns = (users, items) if by == "users" else (items, users)
+    method = CLASSES[by](similarity=similarity, shrinkage=5.0, neighbours=7)
     found = []
     for limit in (scatter.WHOLE_BYTES, 0):
         monkeypatch.setattr(scatter, "WHOLE_BYTES", limit)
-        found.append(scatter.nearest_sums(comparison, [target], rows, columns, [5.0], [3, 40]))
-    np.testing.assert_array_equal(*found)
+        monkeypatch.setattr(scatter, "WHOLE_BYTES_A_RATING", 0)
+        model = method.fit(ratings)
+        # Twice: computed, then from what was kept.
+        found += [model.predict(users, items).values for _ in range(2)]
+        assert (model.kept.matrix is None) == (limit == 0)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 @pytest.mark.parametrize("marks", [scatter.MARK_BYTES, 0], ids=["marked", "looked-up"])
@@ -128,7 +131,9 @@ def test_nearest_of_many_raters_are_found(monkeypatch, neighbours, marks):
     ratings = ratings_of(seed=14, users=1500, items=12, density=0.9)
     users, items = rng.integers(1500, size=300), rng.integers(12, size=300)
     comparison = compare(ratings, "users", "pearson")
-    found = scatter.nearest_sums(comparison, [ratings.data], users, items, [0.0], neighbours)
+    by_item, _ = transposed(ratings)
+    query = Query.of(users, items, by_item, [by_item.data])
+    found = scatter.nearest_sums(comparison, query, [0.0], neighbours)
     similarity = scatter.full_similarity(comparison, 0.0)
     dense = ratings.toarray()
     for pair, (user, item) in enumerate(zip(users, items, strict=True)):

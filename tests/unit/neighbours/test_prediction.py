@@ -55,7 +55,7 @@ def folds():
 @pytest.mark.parametrize("method", METHODS)
 def test_tables_have_their_columns_and_survive_their_files(tmp_path, folds, method):
     setup = setup_of(method, folds, dataset="tiny")
-    trials, costs = tune(setup)
+    trials, costs, lowest = tune(setup)
     write_table(tmp_path / "costs.tsv", costs, "costs")
     for kind, table in {"trials": trials, "selection": choose_trial(trials)}.items():
         write_table(tmp_path / f"{kind}.tsv", table, kind)
@@ -67,6 +67,7 @@ def test_tables_have_their_columns_and_survive_their_files(tmp_path, folds, meth
     metrics = outcome.metrics.set_index(["fold", "split", "metric"])["value"]
     kept = predict_validation(setup, choose_trial(trials))
     assert kept.columns.tolist() == ["fold", "seed", "prediction"]
+    pd.testing.assert_frame_equal(predict_validation(setup, choose_trial(trials), lowest), kept)
     for fold, parts in folds.items():
         predicted = outcome.predictions.query("fold == @fold")["prediction"].to_numpy()
         errors = predicted.astype(float) - parts["test"].data

@@ -66,7 +66,7 @@ def test_grid_that_makes_no_sense_is_refused(block, complaint):
 
 def test_trials_hold_the_validation_rmse_of_every_setting(parts):
     fit, validation = parts["u1"].values()
-    trials = search(Setup(UserKNN, LISTS, parts, "d"), "u1")
+    trials, _ = search(Setup(UserKNN, LISTS, parts, "d"), "u1")
     candidates = UserKNN.candidates(LISTS)
     assert trials["setting"].tolist() == [one.chosen_text() for one in candidates]
     assert trials["trial"].tolist() == list(range(8))
@@ -77,7 +77,7 @@ def test_trials_hold_the_validation_rmse_of_every_setting(parts):
 
 
 def test_without_time_no_trial_has_a_value(parts):
-    trials = search(Setup(UserKNN, LISTS, parts), "u1", 0)
+    trials, _ = search(Setup(UserKNN, LISTS, parts), "u1", 0)
     assert set(trials["state"]) == {"OUT_OF_TIME"}
     assert trials["value"].isna().all()
 
@@ -92,12 +92,12 @@ def test_a_pass_is_given_up_within_a_block(monkeypatch, caplog, parts, device):
     monkeypatch.setattr("cfmf.kernels.dense.BLOCK_ROWS", 32)
     monkeypatch.setattr("cfmf.kernels.scatter.BLOCK_BYTES", 4 * 50 * 32)
     setup = Setup(UserKNN, LISTS, parts, device=device)
-    trials = search(setup, "u1", 4.5)
+    trials, _ = search(setup, "u1", 4.5)
     assert trials["state"].tolist() == ["COMPLETE"] * 4 + ["OUT_OF_TIME"] * 4
     assert trials["value"].notna().tolist() == [True] * 4 + [False] * 4
     assert not caplog.records
     assert next(ticks) < 7
-    assert set(search(setup, "u1", 1000)["state"]) == {"COMPLETE"}
+    assert set(search(setup, "u1", 1000)[0]["state"]) == {"COMPLETE"}
 
 
 def test_overrun_of_the_first_pass_is_logged(monkeypatch, caplog, parts):
@@ -105,7 +105,7 @@ def test_overrun_of_the_first_pass_is_logged(monkeypatch, caplog, parts):
     monkeypatch.setattr("cfmf.tuning.time", SimpleNamespace(monotonic=lambda: next(clock)))
     later = iter([1.0, 10.0])
     monkeypatch.setattr("cfmf.deadline.time", SimpleNamespace(monotonic=lambda: next(later)))
-    trials = search(Setup(UserKNN, LISTS, parts), "u1", 5)
+    trials, _ = search(Setup(UserKNN, LISTS, parts), "u1", 5)
     assert trials["state"].tolist() == ["COMPLETE"] * 4 + ["OUT_OF_TIME"] * 4
     assert "user-knn exceeded the 5 s of its search by 4.0 s" in caplog.text
 
@@ -114,10 +114,8 @@ def test_settings_of_one_similarity_share_its_computation(monkeypatch, parts):
     from cfmf.kernels import scatter
 
     computed = []
-    real = scatter.nearest_sums
-    monkeypatch.setattr(
-        scatter, "nearest_sums", lambda *given: computed.append(given[0].kind) or real(*given)
-    )
+    real = scatter.arrange
+    monkeypatch.setattr(scatter, "arrange", lambda one: computed.append(one.kind) or real(one))
     block = LISTS | {"prediction": ["raw", "centred", "baseline"]}
     search(Setup(ItemKNN, block, parts), "u1")
     assert computed == ["pearson", "cosine"]
@@ -157,7 +155,7 @@ def test_candidates_of_any_method_are_tried_one_after_the_other(monkeypatch, par
     monkeypatch.setattr("cfmf.tuning.time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
     late = SimpleNamespace(monotonic=lambda: float(next(ticks)))
     monkeypatch.setattr("cfmf.deadline.time", late)
-    trials = search(Setup(Constant, {}, parts), "u1", 3.5)
+    trials, _ = search(Setup(Constant, {}, parts), "u1", 3.5)
     assert trials["setting"].tolist() == ["value=1", "value=2", "value=3"]
     assert trials["state"].tolist() == ["COMPLETE", "OUT_OF_TIME", "OUT_OF_TIME"]
     data = parts["u1"]["validation"].data
