@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
@@ -144,7 +145,8 @@ def row_keys(train: sparse.csr_array) -> tuple[NDArray[np.uint64], NDArray[np.ui
     Leman (1968). Two rows have one number if they cannot be told apart so, as users with the same
     ratings.
     """
-    ranks = np.unique(train.data, return_inverse=True)[1]
+    # Of a hundred million ratings with few values, far sooner than by sorting all of them.
+    ranks = np.searchsorted(np.sort(pd.unique(train.data)), train.data)
     codes = mixed(ranks.astype(np.uint64)) | np.uint64(1)
     coded = sparse.csr_array((codes, train.indices, train.indptr), train.shape)
     users, items = (np.zeros(size, np.uint64) for size in train.shape)

@@ -5,7 +5,8 @@ import pytest
 from neighbour_references import matrix_of, pairs_of, ratings_of
 
 from cfmf.methods.baseline import Baseline
-from cfmf.neighbours.biases import fit_biases
+from cfmf.neighbours import biases
+from cfmf.neighbours.biases import fit_biases, tuned_regs
 
 
 def solved(matrix, reg_user, reg_item):
@@ -86,6 +87,37 @@ def test_new_users_get_the_bias_that_the_item_biases_imply(ratings):
     np.testing.assert_allclose(folded.biases.user, [*model.biases.user, *expected])
     known = folded.predict([0, 19], [3, 4])
     np.testing.assert_array_equal(known.values, model.predict([0, 19], [3, 4]).values)
+
+
+def drawn_with_biases(users, items, user_sd, item_sd, noise, seed=5):
+    """Twenty ratings of a user, of biases and noise with known standard deviations."""
+    rng = np.random.default_rng(seed)
+    rated = np.flatnonzero(rng.random(users * items) < 20 / items)
+    who, what = np.divmod(rated, items)
+    values = rng.normal(0, user_sd, users)[who] + rng.normal(0, item_sd, items)[what]
+    return matrix_of(who, what, values + rng.normal(0, noise, len(rated)), (users, items))
+
+
+@pytest.mark.parametrize("most", [10**9, 40_000], ids=["all-users", "some-users"])
+def test_tuned_weights_are_the_ratios_of_the_variances(monkeypatch, most):
+    """The best weight is σ²/σ_b², whether all users are looked at or a third of them."""
+    monkeypatch.setattr(biases, "MOST", most)
+    matrix = drawn_with_biases(users=6000, items=6000, user_sd=0.5, item_sd=0.25, noise=1.0)
+    user, item = tuned_regs(matrix)
+    assert 2 < user < 8  # 4
+    assert 8 < item < 32  # 16
+
+
+def test_looking_at_some_users_takes_theirs_whole_in_any_order(monkeypatch):
+    matrix = drawn_with_biases(users=600, items=80, user_sd=0.5, item_sd=0.5, noise=1.0)
+    monkeypatch.setattr(biases, "MOST", matrix.nnz // 4)
+    some = biases._some_users(matrix)
+    assert matrix.nnz / 6 < some.nnz < matrix.nnz / 3
+    counts = set(np.diff(some.indptr))
+    assert counts <= set(np.diff(matrix.indptr))
+    order = np.random.default_rng(1).permutation(600)
+    again = biases._some_users(matrix[order])
+    assert sorted(again.data) == sorted(some.data)
 
 
 def test_explanation_is_the_two_biases(ratings):
