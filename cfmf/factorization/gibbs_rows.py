@@ -179,19 +179,11 @@ class Rows:
     ) -> np.ndarray:
         """The rows drawn given one other kind, whose observations weigh the square of `root`."""
         precision, pull, noise = prior
-        design = other.block * root[:, None]
+        design = other.block.copy()
         design[:, self.own_one] = 0  # the other side's bias is an offset, not a regressor
-        offsets = (mean + other.block[:, self.own_one]) * root
-        ratings = sparse.csr_array(
-            (
-                self.ratings.data * root[self.ratings.indices],
-                self.ratings.indices,
-                self.ratings.indptr,
-            ),
-            shape=self.ratings.shape,
-        )
+        offsets = mean + other.block[:, self.own_one]
         return solve_rows(
-            ratings, design, offsets, 1.0, precision, pull, self.active, noise, serial
+            self.ratings, design, offsets, root, precision, pull, self.active, noise, serial
         )
 
     def draw_reliability(self, squares: np.ndarray, rng: np.random.Generator) -> None:

@@ -44,24 +44,113 @@ def inner_product(typing, left, row, right, other, length):  # type: ignore[no-u
     return left.dtype(left, types.intp, right, types.intp, types.intp), generate
 
 
-@generated
-def inner_products_2_4(typing, rows, a, b, length):  # type: ignore[no-untyped-def]
-    """Inner products of rows a and a + 1 with rows b … b + 3: what registers hold at once.
+def _tile(height: int, vectors: int, negative: bool) -> Any:
+    """A function that adds to, or takes from, `height` × 8 `vectors` entries: what registers hold.
 
-    The four of row a come first. `length` and `rows` are as in `inner_product`.
+    To found[a + i, b + j] it adds Σ_r rows[r, a + i] · rows[r, b + j] for r below `count`, in their
+    order. Both arrays are C-contiguous and 2-dimensional, of one float type.
     """
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        array, first, second, stop = arguments
-        places = [builder.add(first, first.type(step)) for step in range(2)]
-        places += [builder.add(second, second.type(step)) for step in range(4)]
-        pointers = [row_pointer(context, builder, rows, array, place) for place in places]
-        pairs = [(left, right) for left in (0, 1) for right in range(2, 6)]
-        sums = fused_sums(context, builder, rows.dtype, pointers, pairs, stop)
-        return context.make_tuple(builder, signature.return_type, sums)
+    @generated
+    def add(typing, rows, count, a, b, found):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            array, stop, first, second, into = arguments
+            index = first.type
+            lanes = ir.VectorType(context.get_value_type(rows.dtype), LANES)
 
-    result = types.UniTuple(rows.dtype, 8)
-    return result(rows, types.intp, types.intp, types.intp), generate
+            def vector(row: Any, part: int) -> Any:
+                place = builder.gep(row, [builder.add(second, index(part * LANES))])
+                return builder.bitcast(place, lanes.as_pointer())
+
+            align = rows.dtype.bitwidth // 8
+            tile = []
+            for i in range(height):
+                at = builder.add(first, index(i))
+                row = row_pointer(context, builder, signature.args[4], into, at)
+                tile += [vector(row, part) for part in range(vectors)]
+            totals = [
+                cgutils.alloca_once_value(builder, builder.load(place, align=align))
+                for place in tile
+            ]
+            with cgutils.for_range(builder, stop) as loop:
+                row = row_pointer(context, builder, signature.args[0], array, loop.index)
+                right = [builder.load(vector(row, part), align=align) for part in range(vectors)]
+                for i in range(height):
+                    factor = builder.load(builder.gep(row, [builder.add(first, index(i))]))
+                    spread = splat(builder, builder.fneg(factor) if negative else factor)
+                    for part in range(vectors):
+                        total = totals[i * vectors + part]
+                        builder.store(
+                            fused(builder, spread, right[part], builder.load(total)), total
+                        )
+            for place, total in zip(tile, totals, strict=True):
+                builder.store(builder.load(total), place, align=align)
+            return context.get_dummy_value()
+
+        return types.void(rows, types.intp, types.intp, types.intp, found), generate
+
+    return add
+
+
+add_tile_8_1, add_tile_4_2 = _tile(8, 1, False), _tile(4, 2, False)
+take_tile_8_1, take_tile_4_2 = _tile(8, 1, True), _tile(4, 2, True)
+
+
+@generated
+def scale_row(typing, rows, row, factor, first):  # type: ignore[no-untyped-def]
+    """Multiply rows[row, first:] by a factor; `first` and the columns are multiples of `LANES`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        mine = row_pointer(context, builder, rows, arguments[0], arguments[1])
+        spread = splat(builder, arguments[2])
+
+        def scale(load, store):  # type: ignore[no-untyped-def]
+            store(builder.fmul(spread, load(mine)), mine)
+
+        columns = _column_count(context, builder, rows, arguments[0])
+        each_lanes(context, builder, rows.dtype, columns, scale, arguments[3])
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, rows.dtype, types.intp), generate
+
+
+@generated
+def add_multiple(typing, rows, row, factor, other, first):  # type: ignore[no-untyped-def]
+    """Add factor · rows[other, first:] to rows[row, first:], fused; as `scale_row` otherwise."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        mine, its = (
+            row_pointer(context, builder, rows, arguments[0], arguments[at]) for at in (1, 3)
+        )
+        spread = splat(builder, arguments[2])
+
+        def add(load, store):  # type: ignore[no-untyped-def]
+            store(fused(builder, spread, load(its), load(mine)), mine)
+
+        columns = _column_count(context, builder, rows, arguments[0])
+        each_lanes(context, builder, rows.dtype, columns, add, arguments[4])
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, rows.dtype, types.intp, types.intp), generate
+
+
+@generated
+def copy_row(typing, source, row, factor, into, other):  # type: ignore[no-untyped-def]
+    """Put factor · source[row] at the start of into[other]; `source` has columns as `scale_row`."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        given = row_pointer(context, builder, source, arguments[0], arguments[1])
+        mine = row_pointer(context, builder, into, arguments[3], arguments[4])
+        spread = splat(builder, arguments[2])
+
+        def copy(load, store):  # type: ignore[no-untyped-def]
+            store(builder.fmul(spread, load(given)), mine)
+
+        columns = _column_count(context, builder, source, arguments[0])
+        each_lanes(context, builder, source.dtype, columns, copy)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, source.dtype, into, types.intp), generate
 
 
 @generated
@@ -168,13 +257,16 @@ def logistic(typing, values, length):  # type: ignore[no-untyped-def]
     return types.void(values, types.intp), generate
 
 
-def each_lanes(context: Any, builder: Any, kind: Any, length: Any, body: Any) -> None:
+def each_lanes(
+    context: Any, builder: Any, kind: Any, length: Any, body: Any, first: Any = None
+) -> None:
     """Generate a loop over `length` entries of rows of floats of a kind, `LANES` at a time.
 
-    `body` is given two functions: one loads a vector from a pointer to a row, the other stores one.
+    It starts with entry `first`, or 0. `body` is given two functions: one loads a vector from a pointer to a row, the other stores one.
     """
     wide = ir.VectorType(context.get_value_type(kind), LANES)
-    with cgutils.for_range_slice(builder, length.type(0), length, length.type(LANES)) as (at, _):
+    first = length.type(0) if first is None else first
+    with cgutils.for_range_slice(builder, first, length, length.type(LANES)) as (at, _):
 
         def place(pointer: Any) -> Any:
             return builder.bitcast(builder.gep(pointer, [at]), wide.as_pointer())
