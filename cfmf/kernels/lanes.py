@@ -22,6 +22,7 @@ from numba.np import arrayobj
 LANES = 8
 HALF = LANES // 2
 TAYLOR = 13
+INDEX = ir.IntType(32)
 
 generated: Any = intrinsic  # numba calls what it makes without its first argument
 
@@ -96,47 +97,75 @@ add_tile_8_1, add_tile_4_2 = _tile(8, 1, False), _tile(4, 2, False)
 take_tile_8_1, take_tile_4_2 = _tile(8, 1, True), _tile(4, 2, True)
 
 
-@generated
-def scale_row(typing, rows, row, factor, first):  # type: ignore[no-untyped-def]
-    """Multiply rows[row, first:] by a factor; `first` and the columns are multiples of `LANES`."""
+def _elimination(height: int) -> Any:
+    """A function that factorizes `height` rows of [A | h] in registers, from the diagonal on.
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        mine = row_pointer(context, builder, rows, arguments[0], arguments[1])
-        spread = splat(builder, arguments[2])
+    The rows start with row a, from which what rows before them contribute is taken already. Of a
+    pivot that is not positive it takes 1, and it returns how many of the first `count` are not.
+    The diagonal becomes that of 1 / U.
+    """
 
-        def scale(load, store):  # type: ignore[no-untyped-def]
-            store(builder.fmul(spread, load(mine)), mine)
+    @generated
+    def eliminate(typing, matrix, a, count):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            array, first, count = arguments
+            number = context.get_value_type(matrix.dtype)
+            one = splat(builder, ir.Constant(number, 1.0))
+            nothing = splat(builder, ir.Constant(number, 0.0))
+            starts = [
+                row_pointer(context, builder, matrix, array, builder.add(first, first.type(i)))
+                for i in range(height)
+            ]
+            align = matrix.dtype.bitwidth // 8
 
-        columns = _column_count(context, builder, rows, arguments[0])
-        each_lanes(context, builder, rows.dtype, columns, scale, arguments[3])
-        return context.get_dummy_value()
+            def places(at: Any) -> list[Any]:
+                return [
+                    builder.bitcast(builder.gep(start, [at]), one.type.as_pointer())
+                    for start in starts
+                ]
 
-    return types.void(rows, types.intp, rows.dtype, types.intp), generate
+            rows = [builder.load(place, align=align) for place in places(first)]
+            pivots, failed, factors = one, first.type(0), {}
+            for i in range(height):
+                pivot = _spread_lane(builder, rows[i], i)
+                positive = builder.fcmp_ordered(">", pivot, nothing)
+                bad = builder.not_(builder.extract_element(positive, INDEX(0)))
+                bad = builder.and_(bad, builder.icmp_signed(">", count, first.type(i)))
+                failed = builder.add(failed, builder.zext(bad, first.type))
+                pivot = builder.select(positive, pivot, one)
+                taken = builder.extract_element(pivot, INDEX(0))
+                pivots = builder.insert_element(pivots, taken, INDEX(i))
+                inverse = builder.fneg(builder.fdiv(one, pivot))
+                for j in range(i + 1, height):
+                    factors[i, j] = builder.fmul(_spread_lane(builder, rows[i], j), inverse)
+                    rows[j] = fused(builder, factors[i, j], rows[i], rows[j])
+            inverses = builder.fdiv(one, _called(builder, "sqrt", pivots))
+            scales = [_spread_lane(builder, inverses, i) for i in range(height)]
+            for i, place in enumerate(places(first)):
+                row = builder.fmul(rows[i], scales[i])
+                own = builder.extract_element(inverses, INDEX(i))
+                builder.store(builder.insert_element(row, own, INDEX(i)), place, align=align)
+            columns, step = _column_count(context, builder, matrix, array), first.type(LANES)
+            start = builder.add(first, step)
+            with cgutils.for_range_slice(builder, start, columns, step) as (at, _):
+                rows = [builder.load(place, align=align) for place in places(at)]
+                for (i, j), factor in factors.items():
+                    rows[j] = fused(builder, factor, rows[i], rows[j])
+                for row, scale, place in zip(rows, scales, places(at), strict=True):
+                    builder.store(builder.fmul(row, scale), place, align=align)
+            return failed
+
+        return types.intp(matrix, types.intp, types.intp), generate
+
+    return eliminate
 
 
-@generated
-def add_multiple(typing, rows, row, factor, other, first):  # type: ignore[no-untyped-def]
-    """Add factor · rows[other, first:] to rows[row, first:], fused; as `scale_row` otherwise."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        mine, its = (
-            row_pointer(context, builder, rows, arguments[0], arguments[at]) for at in (1, 3)
-        )
-        spread = splat(builder, arguments[2])
-
-        def add(load, store):  # type: ignore[no-untyped-def]
-            store(fused(builder, spread, load(its), load(mine)), mine)
-
-        columns = _column_count(context, builder, rows, arguments[0])
-        each_lanes(context, builder, rows.dtype, columns, add, arguments[4])
-        return context.get_dummy_value()
-
-    return types.void(rows, types.intp, rows.dtype, types.intp, types.intp), generate
+eliminate_2, eliminate_8 = _elimination(2), _elimination(8)
 
 
 @generated
 def copy_row(typing, source, row, factor, into, other):  # type: ignore[no-untyped-def]
-    """Put factor · source[row] at the start of into[other]; `source` has columns as `scale_row`."""
+    """Put factor · source[row] at the start of into[other]; `source` has a multiple of 8 columns."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         given = row_pointer(context, builder, source, arguments[0], arguments[1])
@@ -257,16 +286,13 @@ def logistic(typing, values, length):  # type: ignore[no-untyped-def]
     return types.void(values, types.intp), generate
 
 
-def each_lanes(
-    context: Any, builder: Any, kind: Any, length: Any, body: Any, first: Any = None
-) -> None:
+def each_lanes(context: Any, builder: Any, kind: Any, length: Any, body: Any) -> None:
     """Generate a loop over `length` entries of rows of floats of a kind, `LANES` at a time.
 
-    It starts with entry `first`, or 0. `body` is given two functions: one loads a vector from a pointer to a row, the other stores one.
+    `body` is given two functions: one loads a vector from a pointer to a row, the other stores one.
     """
     wide = ir.VectorType(context.get_value_type(kind), LANES)
-    first = length.type(0) if first is None else first
-    with cgutils.for_range_slice(builder, first, length, length.type(LANES)) as (at, _):
+    with cgutils.for_range_slice(builder, length.type(0), length, length.type(LANES)) as (at, _):
 
         def place(pointer: Any) -> Any:
             return builder.bitcast(builder.gep(pointer, [at]), wide.as_pointer())
@@ -288,8 +314,13 @@ def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
 def splat(builder: Any, value: Any) -> Any:
     """A vector of `LANES` times a number."""
     nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
-    one = builder.insert_element(nothing, value, ir.IntType(32)(0))
-    return builder.shuffle_vector(one, nothing, _places([0] * LANES))
+    return _spread_lane(builder, builder.insert_element(nothing, value, INDEX(0)), 0)
+
+
+def _spread_lane(builder: Any, vector: Any, lane: int) -> Any:
+    """A vector of `LANES` times an entry of another one."""
+    nothing = ir.Constant(vector.type, ir.Undefined)
+    return builder.shuffle_vector(vector, nothing, _places([lane] * LANES))
 
 
 def _called(builder: Any, name: str, *arguments: Any) -> Any:
@@ -302,7 +333,7 @@ def _called(builder: Any, name: str, *arguments: Any) -> Any:
 
 
 def _places(numbers: list[int]) -> Any:
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+    return ir.Constant(ir.VectorType(INDEX, len(numbers)), numbers)
 
 
 def _column_count(context: Any, builder: Any, kind: Any, array: Any) -> Any:

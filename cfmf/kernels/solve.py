@@ -17,12 +17,12 @@ from scipy import sparse
 from cfmf.kernels.compiled import compiled
 from cfmf.kernels.lanes import (
     LANES,
-    add_multiple,
     add_tile_4_2,
     add_tile_8_1,
     copy_row,
+    eliminate_2,
+    eliminate_8,
     inner_product,
-    scale_row,
     take_tile_4_2,
     take_tile_8_1,
 )
@@ -342,11 +342,18 @@ def _solve_row(matrix, vector, precision, pull, noise, active, row, found):  # t
         matrix[a, a] += precision[row, a]
     failed = _factorize(matrix, active)
     vector[:] = 0
-    for a in range(active - 1, -1, -1):
-        total = matrix[a, active] - inner_product(matrix, a, vector, 0, matrix.shape[1])
-        if len(noise):
-            total += noise[row, a]
-        vector[0, a] = total * matrix[a, a]
+    for first in range((active - 1) // LANES * LANES, -1, -LANES):
+        last = min(first + LANES, active)
+        for a in range(first, last):
+            total = inner_product(matrix, a, vector, 0, matrix.shape[1])
+            matrix[a, active] -= total
+            if len(noise):
+                matrix[a, active] += noise[row, a]
+        for a in range(last - 1, first - 1, -1):
+            value = matrix[a, active] * matrix[a, a]
+            vector[0, a] = value
+            for b in range(first, a):
+                matrix[b, active] -= matrix[b, a] * value
     for a in range(found.shape[1]):
         found[row, a] = vector[0, a] if a < active else 0
     return failed
@@ -383,15 +390,8 @@ def _factorize(matrix, active):  # type: ignore[no-untyped-def]
                     take_tile_4_2(matrix, a, a, b, matrix)
                     if a + 4 < active:
                         take_tile_4_2(matrix, a, a + 4, b, matrix)
-        for i in range(a, min(a + LANES, active)):
-            if not matrix[i, i] > 0:
-                matrix[i, i] = 1
-                failed = 1
-            inverse = 1 / np.sqrt(matrix[i, i])
-            scale_row(matrix, i, inverse, a)
-            for j in range(i + 1, min(a + LANES, active)):
-                add_multiple(matrix, j, -matrix[i, j], i, a)
-            matrix[i, i] = inverse
+        count = active - a
+        failed += eliminate_2(matrix, a, count) if count <= 2 else eliminate_8(matrix, a, count)
     return failed
 
 
