@@ -165,7 +165,7 @@ eliminate_2, eliminate_8 = _elimination(2), _elimination(8)
 
 @generated
 def copy_row(typing, source, row, factor, into, other):  # type: ignore[no-untyped-def]
-    """Put factor · source[row] at the start of into[other]; `source` has a multiple of 8 columns."""
+    """Put factor · source[row], a multiple of 8 columns, at the start of into[other]."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         given = row_pointer(context, builder, source, arguments[0], arguments[1])
