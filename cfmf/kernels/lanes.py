@@ -14,6 +14,7 @@ import math
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -23,6 +24,8 @@ LANES = 8
 HALF = LANES // 2
 TAYLOR = 13
 INDEX = ir.IntType(32)
+TALL = 8 if get_host_cpu_features().get("avx512f") else 4
+"""Rows of a tile of 16 columns that the registers hold; sums are the same whatever it is."""
 
 generated: Any = intrinsic  # numba calls what it makes without its first argument
 
@@ -45,8 +48,8 @@ def inner_product(typing, left, row, right, other, length):  # type: ignore[no-u
     return left.dtype(left, types.intp, right, types.intp, types.intp), generate
 
 
-def _tile(height: int, vectors: int, negative: bool) -> Any:
-    """A function that adds to, or takes from, `height` × 8 `vectors` entries: what registers hold.
+def _tile(height: int, width: int, negative: bool = False) -> Any:
+    """A function that adds to, or takes from, `height` × `width` entries what registers sum.
 
     To found[a + i, b + j] it adds Σ_r rows[r, a + i] · rows[r, b + j] for r below `count`, in their
     order. Both arrays are C-contiguous and 2-dimensional, of one float type.
@@ -56,36 +59,34 @@ def _tile(height: int, vectors: int, negative: bool) -> Any:
     def add(typing, rows, count, a, b, found):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             array, stop, first, second, into = arguments
-            index = first.type
-            lanes = ir.VectorType(context.get_value_type(rows.dtype), LANES)
+            index, align = first.type, rows.dtype.bitwidth // 8
+            lanes = ir.VectorType(context.get_value_type(rows.dtype), width)
 
-            def vector(row: Any, part: int) -> Any:
-                place = builder.gep(row, [builder.add(second, index(part * LANES))])
-                return builder.bitcast(place, lanes.as_pointer())
+            def vector(row: Any) -> Any:
+                return builder.bitcast(builder.gep(row, [second]), lanes.as_pointer())
 
-            align = rows.dtype.bitwidth // 8
-            tile = []
-            for i in range(height):
-                at = builder.add(first, index(i))
-                row = row_pointer(context, builder, signature.args[4], into, at)
-                tile += [vector(row, part) for part in range(vectors)]
-            totals = [
-                cgutils.alloca_once_value(builder, builder.load(place, align=align))
-                for place in tile
-            ]
-            with cgutils.for_range(builder, stop) as loop:
-                row = row_pointer(context, builder, signature.args[0], array, loop.index)
-                right = [builder.load(vector(row, part), align=align) for part in range(vectors)]
-                for i in range(height):
-                    factor = builder.load(builder.gep(row, [builder.add(first, index(i))]))
-                    spread = splat(builder, builder.fneg(factor) if negative else factor)
-                    for part in range(vectors):
-                        total = totals[i * vectors + part]
-                        builder.store(
-                            fused(builder, spread, right[part], builder.load(total)), total
-                        )
-            for place, total in zip(tile, totals, strict=True):
-                builder.store(builder.load(total), place, align=align)
+            step = TALL * 16 // width
+            for start in range(0, height, step):
+                columns = [
+                    builder.add(first, index(i)) for i in range(start, min(start + step, height))
+                ]
+                places = [
+                    vector(row_pointer(context, builder, signature.args[4], into, column))
+                    for column in columns
+                ]
+                totals = [
+                    cgutils.alloca_once_value(builder, builder.load(place, align=align))
+                    for place in places
+                ]
+                with cgutils.for_range(builder, stop) as loop:
+                    row = row_pointer(context, builder, signature.args[0], array, loop.index)
+                    right = builder.load(vector(row), align=align)
+                    for column, total in zip(columns, totals, strict=True):
+                        factor = builder.load(builder.gep(row, [column]))
+                        spread = splat(builder, builder.fneg(factor) if negative else factor, width)
+                        builder.store(fused(builder, spread, right, builder.load(total)), total)
+                for place, total in zip(places, totals, strict=True):
+                    builder.store(builder.load(total), place, align=align)
             return context.get_dummy_value()
 
         return types.void(rows, types.intp, types.intp, types.intp, found), generate
@@ -93,8 +94,12 @@ def _tile(height: int, vectors: int, negative: bool) -> Any:
     return add
 
 
-add_tile_8_1, add_tile_4_2 = _tile(8, 1, False), _tile(4, 2, False)
-take_tile_8_1, take_tile_4_2 = _tile(8, 1, True), _tile(4, 2, True)
+add_tile_8_8, add_tile_8_16, add_tile_4_16 = _tile(8, 8), _tile(8, 16), _tile(4, 16)
+take_tile_8_8, take_tile_8_16, take_tile_4_16 = (
+    _tile(8, 8, True),
+    _tile(8, 16, True),
+    _tile(4, 16, True),
+)
 
 
 def _elimination(height: int) -> Any:
@@ -311,16 +316,16 @@ def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return _called(builder, "fma", a, b, c)
 
 
-def splat(builder: Any, value: Any) -> Any:
-    """A vector of `LANES` times a number."""
-    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+def splat(builder: Any, value: Any, count: int = LANES) -> Any:
+    """A vector of `count` times a number."""
+    nothing = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     return _spread_lane(builder, builder.insert_element(nothing, value, INDEX(0)), 0)
 
 
 def _spread_lane(builder: Any, vector: Any, lane: int) -> Any:
-    """A vector of `LANES` times an entry of another one."""
+    """A vector whose every entry is that of one lane of another."""
     nothing = ir.Constant(vector.type, ir.Undefined)
-    return builder.shuffle_vector(vector, nothing, _places([lane] * LANES))
+    return builder.shuffle_vector(vector, nothing, _places([lane] * vector.type.count))
 
 
 def _called(builder: Any, name: str, *arguments: Any) -> Any:

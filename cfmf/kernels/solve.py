@@ -17,14 +17,16 @@ from scipy import sparse
 from cfmf.kernels.compiled import compiled
 from cfmf.kernels.lanes import (
     LANES,
-    add_tile_4_2,
-    add_tile_8_1,
+    add_tile_4_16,
+    add_tile_8_8,
+    add_tile_8_16,
     copy_row,
     eliminate_2,
     eliminate_8,
     inner_product,
-    take_tile_4_2,
-    take_tile_8_1,
+    take_tile_4_16,
+    take_tile_8_8,
+    take_tile_8_16,
 )
 from cfmf.kernels.steps import move_pair, prefetch_row
 
@@ -366,11 +368,11 @@ def _add_products(rows, count, active, matrix):  # type: ignore[no-untyped-def]
     for a in range(0, active, LANES):
         for b in range(a, c, 2 * LANES):
             if b + LANES == c:
-                add_tile_8_1(rows, count, a, b, matrix)
+                add_tile_8_8(rows, count, a, b, matrix)
+            elif a + 4 < active:
+                add_tile_8_16(rows, count, a, b, matrix)
             else:
-                add_tile_4_2(rows, count, a, b, matrix)
-                if a + 4 < active:
-                    add_tile_4_2(rows, count, a + 4, b, matrix)
+                add_tile_4_16(rows, count, a, b, matrix)
 
 
 @_compiled
@@ -382,14 +384,13 @@ def _factorize(matrix, active):  # type: ignore[no-untyped-def]
     failed = 0
     c = matrix.shape[1]
     for a in range(0, active, LANES):
-        if a:
-            for b in range(a, c, 2 * LANES):
-                if b + LANES == c:
-                    take_tile_8_1(matrix, a, a, b, matrix)
-                else:
-                    take_tile_4_2(matrix, a, a, b, matrix)
-                    if a + 4 < active:
-                        take_tile_4_2(matrix, a, a + 4, b, matrix)
+        for b in range(a, c if a else 0, 2 * LANES):
+            if b + LANES == c:
+                take_tile_8_8(matrix, a, a, b, matrix)
+            elif a + 4 < active:
+                take_tile_8_16(matrix, a, a, b, matrix)
+            else:
+                take_tile_4_16(matrix, a, a, b, matrix)
         count = active - a
         failed += eliminate_2(matrix, a, count) if count <= 2 else eliminate_8(matrix, a, count)
     return failed
