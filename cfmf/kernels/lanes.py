@@ -188,6 +188,59 @@ def copy_row(typing, source, row, factor, into, other):  # type: ignore[no-untyp
 
 
 @generated
+def add_row(typing, source, row, factor, into, other):  # type: ignore[no-untyped-def]
+    """Add factor · source[row] to into[other], fused; as `copy_row` otherwise."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        given = row_pointer(context, builder, source, arguments[0], arguments[1])
+        mine = row_pointer(context, builder, into, arguments[3], arguments[4])
+        spread = splat(builder, arguments[2])
+
+        def add(load, store):  # type: ignore[no-untyped-def]
+            store(fused(builder, spread, load(given), load(mine)), mine)
+
+        columns = _column_count(context, builder, source, arguments[0])
+        each_lanes(context, builder, source.dtype, columns, add)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, source.dtype, into, types.intp), generate
+
+
+@generated
+def weigh_rows(typing, source, others, weights, begin, end, column, found):  # type: ignore[no-untyped-def]
+    """Put Σ_j weights[j] · source[others[j]], for j from `begin` to `end`, into found[0].
+
+    In the order of j and fused, of the 8 columns from `column` on.
+    """
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kinds, array, begin, end, column = signature.args, *(arguments[at] for at in (0, 3, 4, 5))
+        named, shares = (
+            arrayobj.make_array(kinds[at])(context, builder, arguments[at]).data for at in (1, 2)
+        )
+        wide = ir.VectorType(context.get_value_type(source.dtype), LANES)
+        align = source.dtype.bitwidth // 8
+        total = cgutils.alloca_once_value(builder, ir.Constant(wide, [0.0] * LANES))
+
+        def place(kind: Any, rows: Any, row: Any) -> Any:
+            start = row_pointer(context, builder, kind, rows, row)
+            return builder.bitcast(builder.gep(start, [column]), wide.as_pointer())
+
+        with cgutils.for_range(builder, end, begin) as loop:
+            row = builder.load(builder.gep(named, [loop.index]))
+            row = context.cast(builder, row, others.dtype, types.intp)
+            share = splat(builder, builder.load(builder.gep(shares, [loop.index])))
+            held = builder.load(place(kinds[0], array, row), align=align)
+            builder.store(fused(builder, share, held, builder.load(total)), total)
+        first = context.get_constant(types.intp, 0)
+        builder.store(builder.load(total), place(kinds[6], arguments[6], first), align=align)
+        return context.get_dummy_value()
+
+    places = (types.intp,) * 3
+    return types.void(source, others, weights, *places, found), generate
+
+
+@generated
 def four_products(typing, left, row, right, others, at, found):  # type: ignore[no-untyped-def]
     """Store left[row] · right[others[at + i]] in found[0, at + i], for i below 4.
 

@@ -17,6 +17,7 @@ from scipy import sparse
 from cfmf.kernels.compiled import compiled
 from cfmf.kernels.lanes import (
     LANES,
+    add_row,
     add_tile_4_16,
     add_tile_8_8,
     add_tile_8_16,
@@ -27,6 +28,7 @@ from cfmf.kernels.lanes import (
     take_tile_4_16,
     take_tile_8_8,
     take_tile_8_16,
+    weigh_rows,
 )
 from cfmf.kernels.steps import move_pair, prefetch_row
 
@@ -454,7 +456,7 @@ def draw_links(  # type: ignore[no-untyped-def]
     weights
         Its values, one for each stored entry.
     residuals
-        Rows × c; kept equal to what the links leave unexplained.
+        Rows × c, with c a multiple of 8; kept equal to what the links leave unexplained.
     links
         Links × c, replaced by the draws.
     precision, prior
@@ -464,25 +466,22 @@ def draw_links(  # type: ignore[no-untyped-def]
     """
     c = residuals.shape[1]
     one = residuals.dtype.type(1)
+    total = np.zeros((1, c), residuals.dtype)
     for j in range(len(indptr) - 1):
+        begin, end = indptr[j], indptr[j + 1]
         squares = weights.dtype.type(0)
-        total = np.zeros(c, residuals.dtype)
-        for place in range(indptr[j], indptr[j + 1]):
-            row = indices[place]
-            weight = weights[place]
-            squares += weight * weight
-            for a in range(c):
-                total[a] += weight * residuals[row, a]
+        for place in range(begin, end):
+            squares += weights[place] * weights[place]
+        for a in range(0, c, LANES):
+            weigh_rows(residuals, indices, weights, begin, end, a, total)
         for a in range(c):
             inverse = one / (prior[a] + precision[a] * squares)
-            mean = precision[a] * (total[a] + squares * links[j, a]) * inverse
+            mean = precision[a] * (total[0, a] + squares * links[j, a]) * inverse
             drawn = mean + np.sqrt(inverse) * noise[j, a]
-            total[a] = drawn - links[j, a]
+            total[0, a] = drawn - links[j, a]
             links[j, a] = drawn
-        for place in range(indptr[j], indptr[j + 1]):
-            row = indices[place]
-            for a in range(c):
-                residuals[row, a] -= weights[place] * total[a]
+        for place in range(begin, end):
+            add_row(total, 0, -weights[place], residuals, indices[place])
 
 
 @_parallel
