@@ -123,7 +123,8 @@ def best_rows(
     design = other.copy()
     design[:, own_one] = 0  # the other side's bias is an offset, not a regressor
     offsets, pull = mean + other[:, own_one], np.zeros_like(precision)
-    found = solve_rows(ratings, design, offsets, 1.0, precision, pull, active, serial=serial)
+    ones = np.ones(len(other), other.dtype)
+    found = solve_rows(ratings, design, offsets, ones, precision, pull, active, serial=serial)
     found[:, own_one] = 1
     return found
 

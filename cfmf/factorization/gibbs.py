@@ -48,11 +48,10 @@ import numpy as np
 import pandas as pd
 
 from cfmf.factorization.checkpoint import Checkpoint, fingerprint
-from cfmf.factorization.gibbs_chain import Chain, Draw, Settings, beginning_with
+from cfmf.factorization.gibbs_chain import Chain, Settings, beginning_with
 from cfmf.factorization.gibbs_known import Known
 from cfmf.factorization.model import Factorization, rated_rows
 from cfmf.factorization.posterior import NOISE, Posterior
-from cfmf.observed import root_mean_square
 from cfmf.progress import progress
 from cfmf.tasks import HISTORY, WATCHED, Fitted, Solver, Task
 
@@ -158,7 +157,7 @@ class _Sampling:
             return False
         return self.history[-1][6] >= self.task.seconds
 
-    def steps(self, pool: ThreadPoolExecutor) -> Iterator[dict[str, Draw]]:
+    def steps(self, pool: ThreadPoolExecutor) -> Iterator[dict[str, np.ndarray]]:
         """A step of every chain, in their order; of several chains, each has one core at a time."""
         if len(self.chains) == 1:
             yield self.chains[0].step()
@@ -172,22 +171,20 @@ class _Sampling:
     def record(self, sweep: int, began: float, pool: ThreadPoolExecutor) -> None:
         """Sweep every chain, add the draws to the sums once the burn-in is over, and measure."""
         task, counted = self.task, sweep - self.settings.burn_in + 1
-        totals = self.totals
-        if counted <= 0:
-            totals = {name: np.zeros_like(total) for name, total in totals.items()}
-        loss = 0.0
-        for step in self.steps(pool):
-            loss += 0.5 * float(np.square(step["train"].mean - task.train.data).mean())
-            for name, draw in step.items():
-                totals[name] += draw.mean
-                if counted > 0:
-                    self.squares[name] += draw.mean**2 + draw.variance
+        if counted <= 1:  # until the burn-in is over, the sums are of one sweep
+            for sums in (*self.totals.values(), *self.squares.values()):
+                sums[:] = 0
+        loss, rmse = 0.0, {}
+        count = max(counted, 1) * len(self.chains)
+        for chain, step in zip(self.chains, self.steps(pool), strict=True):
+            for name, part in task.parts().items():
+                given = step[name], self.totals[name], self.squares[name], count
+                errors, of_mean = chain.add(part, *given)
+                rmse[name] = np.sqrt(of_mean / part.nnz) if part.nnz else np.nan
+                loss += 0.5 * errors / part.nnz if name == "train" else 0.0
         loss /= len(self.chains)
-        rmse = {
-            name: root_mean_square(totals[name] / (max(counted, 1) * len(self.chains)) - part.data)
-            for name, part in task.parts().items()
-            if name != "test" or task.watch_test
-        }
+        if not task.watch_test:
+            rmse.pop("test", None)
         if sweep in self.kept:
             self.draws += [chain.model(self.rated) for chain in self.chains]
             self.noise += [chain.noise() for chain in self.chains]

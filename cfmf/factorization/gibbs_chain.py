@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +17,7 @@ from cfmf.factorization.gibbs_rows import RATE, SHAPE, Cells, Rows
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.objective import as_model, side_by_side, start_factors
 from cfmf.factorization.ordinal import MOST_LEVELS, Cutpoints, rating_moments
+from cfmf.kernels.draws import add_moments, column_squares, row_squares
 from cfmf.kernels.solve import add_third, inner_products
 
 
@@ -69,13 +69,6 @@ class Settings:
             raise ValueError(f"likelihood is {self.likelihood!r}; it must be gaussian or ordinal")
 
 
-class Draw(NamedTuple):
-    """What one draw predicts of a part, float64: means, and variances that include the noise."""
-
-    mean: np.ndarray
-    variance: np.ndarray
-
-
 class Chain:
     """State of one chain.
 
@@ -114,11 +107,11 @@ class Chain:
         levels = np.unique(train.data).astype(np.float64)
         if settings.likelihood == "ordinal" and 2 <= len(levels) <= MOST_LEVELS:
             self.cutpoints, self.mean = Cutpoints(levels, train.data), 0.0
-            start = self.predict("train", serial=True), np.sqrt(self.precision(train))
+            start = self.latent_means(), np.sqrt(self.precision(train))
             self.cutpoints.values = self.cutpoints.mode(*start)[0]
 
-    def step(self, serial: bool = False) -> dict[str, Draw]:
-        """Draw everything once; predictions of every part of the task by the new draw.
+    def step(self, serial: bool = False) -> dict[str, np.ndarray]:
+        """Draw everything once; what the new rows and cells add up to for every part of the task.
 
         `serial` as `cfmf.kernels.solve.solve_rows` has it.
 
@@ -129,24 +122,40 @@ class Chain:
         """
         train = self.task.train
         if self.cutpoints is not None:
-            given = self.predict("train", serial), np.sqrt(self.precision(train)), self.rng
+            given = self.latent_means(serial), np.sqrt(self.precision(train)), self.rng
             self.cutpoints.draw(*given)
             self.target = self.cutpoints.latent(*given[:2], self.rng.random(train.nnz))
         if self.cutpoints is not None or self.cells:
             self.observe(self.target - self.of_cells("train"))
         self.sweep(serial)
-        parts = self.task.parts()
-        means = {name: self.predict(name, serial) for name in parts}
-        self.draw_noise(means["train"] - self.target)
-        return {name: self.draw_of(means[name], part) for name, part in parts.items()}
+        sums = {name: self.predict(name, serial) for name in self.task.parts()}
+        self.draw_noise(sums["train"], serial)
+        return sums
 
-    def draw_of(self, mean: np.ndarray, part: sparse.csr_array) -> Draw:
-        """What a draw with these sums of the rows predicts of a part."""
-        precision = self.precision(part)
+    def latent_means(self, serial: bool = True) -> np.ndarray:
+        """Of the training ratings' latent numbers, float64."""
+        return self.predict("train", serial).astype(np.float64)
+
+    def add(
+        self,
+        part: sparse.csr_array,
+        sums: np.ndarray,
+        totals: np.ndarray,
+        squares: np.ndarray,
+        count: int,
+    ) -> tuple[float, float]:
+        """Add what the current draw predicts of a part, whose `sums` it has; see `add_moments`."""
         if self.cutpoints is None:
-            return Draw(mean, 1 / precision)
-        cutpoints, root = self.cutpoints, np.sqrt(precision)
-        return Draw(*rating_moments(cutpoints.levels, cutpoints.values, mean, root))
+            variances = 1 / (self.alpha * self.users.reliability), 1 / self.items.reliability
+            return add_moments(part, sums, variances, totals, squares, count)
+        cutpoints, root = self.cutpoints, np.sqrt(self.precision(part))
+        eta = sums.astype(np.float64)
+        mean, variance = rating_moments(cutpoints.levels, cutpoints.values, eta, root)
+        totals += mean
+        squares += mean**2 + variance
+        errors = mean - part.data, totals / count - part.data
+        own, together = (float(np.square(one).sum()) for one in errors)
+        return own, together
 
     def sweep(self, serial: bool = False) -> None:
         """Draw the vectors of users, items and days and their priors, given everything else."""
@@ -190,42 +199,41 @@ class Chain:
             rows.observe(values)
 
     def predict(self, part: str, serial: bool = False) -> np.ndarray:
-        """What the current draw predicts for a part of the task, float64."""
+        """What the current draw's rows and cells add up to for a part of the task."""
         pattern = self.task.parts()[part]
         left, right = self.users.block, self.items.block
-        products = inner_products(pattern, left, right, serial)
+        sums = inner_products(pattern, left, right, serial)
         if "days" in self.kinds:
             days, at, k = self.kinds["days"].block, self.at("days", part), self.settings.k
-            add_third(pattern.indptr, pattern.indices, at, left, right, days, k, products)
-            products += days[at, k]
-        if not self.cells:
-            return (self.mean + products).astype(np.float64)
-        return np.asarray(self.mean + products + self.of_cells(part))
+            add_third(pattern.indptr, pattern.indices, at, left, right, days, k, sums)
+            sums += days[at, k]
+        sums += self.mean
+        return sums + self.of_cells(part) if self.cells else sums
 
     def precision(self, part: sparse.csr_array) -> np.ndarray:
         """Of the noise of every pair, by the current draw."""
         of_user = np.repeat(self.users.reliability, np.diff(part.indptr))
         return self.alpha * of_user * self.items.reliability[part.indices]
 
-    def draw_noise(self, error: np.ndarray) -> None:
-        """Draw w and v, if they are free, and α, given the errors of the training ratings.
+    def draw_noise(self, sums: np.ndarray, serial: bool = False) -> None:
+        """Draw w and v, if they are free, and α, given what rows and cells add up to in training.
 
-        Of an ordinal likelihood, those of the latent numbers; α stays 1 then.
+        Of an ordinal likelihood, by the errors of the latent numbers; α stays 1 then.
         """
-        train = self.task.train
-        squares = sparse.csr_array((error**2, train.indices, train.indptr), shape=train.shape)
-        total = float(squares.data.sum())
+        train, users, items = self.task.train, self.users, self.items
+        given = train, sums, self.target
+        squares = row_squares(*given, items.reliability, serial)
+        total = float(squares.sum())
         if not np.isfinite(total):
             raise FloatingPointError(f"the residuals are {total}")
         if self.settings.noise == "own":
-            for side, other, matrix in (
-                (self.users, self.items, squares),
-                (self.items, self.users, squares.T),
-            ):
-                side.draw_reliability(self.alpha * (matrix @ other.reliability), self.rng)
+            users.draw_reliability(self.alpha * squares, self.rng)
+            by_item = column_squares(*given, users.reliability)
+            items.draw_reliability(self.alpha * by_item, self.rng)
+            squares = row_squares(*given, items.reliability, serial)
         if self.cutpoints is not None:
             return
-        total = self.users.reliability @ (squares @ self.items.reliability)
+        total = users.reliability @ squares
         self.alpha = self.rng.gamma(SHAPE + train.nnz / 2, 1 / (RATE + 0.5 * total))
 
     def model(self, rated: tuple[np.ndarray, np.ndarray]) -> Factorization:

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.special import gammaln, softmax
+from scipy.special import gammaln
 
 from cfmf.kernels.solve import draw_links, solve_pairs, solve_rows
 
 SHAPE = RATE = 1.0  # of every Gamma prior
 SHRINK = 1.0  # prior observations of a mean μ_f
 SPREADS = 2.0 ** np.arange(2, 11)  # from noise that differs tenfold to nearly equal noise
+SPREAD_CONSTANTS = SPREADS / 2 * np.log(SPREADS / 2) - gammaln(SPREADS / 2)  # of their densities
 
 
 class Links:
@@ -98,6 +99,7 @@ class Rows:
 
     def __init__(self, observed: Observed, block: np.ndarray, k: int, bias: int) -> None:
         self.ratings, self.third, self.order = observed.ratings, observed.third, observed.order
+        self.counts = np.diff(observed.ratings.indptr)
         self.block, self.bias = block, bias
         self.links = [Links(one, block) for one in observed.links]
         self.own_one = 2 * k + 1 - bias  # k + 1 for users, k for items
@@ -179,26 +181,17 @@ class Rows:
     ) -> np.ndarray:
         """The rows drawn given one other kind, whose observations weigh the square of `root`."""
         precision, pull, noise = prior
-        design = other.block * root[:, None]
+        design = other.block.copy()
         design[:, self.own_one] = 0  # the other side's bias is an offset, not a regressor
-        offsets = (mean + other.block[:, self.own_one]) * root
-        ratings = sparse.csr_array(
-            (
-                self.ratings.data * root[self.ratings.indices],
-                self.ratings.indices,
-                self.ratings.indptr,
-            ),
-            shape=self.ratings.shape,
-        )
+        offsets = mean + other.block[:, self.own_one]
         return solve_rows(
-            ratings, design, offsets, 1.0, precision, pull, self.active, noise, serial
+            self.ratings, design, offsets, root, precision, pull, self.active, noise, serial
         )
 
     def draw_reliability(self, squares: np.ndarray, rng: np.random.Generator) -> None:
         """Draw w of every row given Σ_i α v_i error² over its ratings, then ν given w."""
-        counts = np.diff(self.ratings.indptr)
         half = self.spread / 2
-        self.reliability = rng.gamma(half + counts / 2, 1 / (half + squares / 2))
+        self.reliability = rng.gamma(half + self.counts / 2, 1 / (half + squares / 2))
         self.spread = draw_spread(self.reliability, rng)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -277,5 +270,6 @@ def draw_spread(reliability: np.ndarray, rng: np.random.Generator) -> float:
     """ν, one of `SPREADS`, from its posterior given weights that are Gamma(ν/2, ν/2)."""
     half = SPREADS / 2
     evidence = (half - 1) * np.log(reliability).sum() - half * reliability.sum()
-    evidence += len(reliability) * (half * np.log(half) - gammaln(half))
-    return float(rng.choice(SPREADS, p=softmax(evidence)))
+    evidence += len(reliability) * SPREAD_CONSTANTS
+    chances = np.cumsum(np.exp(evidence - evidence.max()))
+    return float(SPREADS[np.searchsorted(chances / chances[-1], rng.random(), side="right")])

@@ -14,6 +14,7 @@ import math
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -22,6 +23,9 @@ from numba.np import arrayobj
 LANES = 8
 HALF = LANES // 2
 TAYLOR = 13
+INDEX = ir.IntType(32)
+TALL = 8 if get_host_cpu_features().get("avx512f") else 4
+"""Rows of a tile of 16 columns that the registers hold; sums are the same whatever it is."""
 
 generated: Any = intrinsic  # numba calls what it makes without its first argument
 
@@ -44,24 +48,196 @@ def inner_product(typing, left, row, right, other, length):  # type: ignore[no-u
     return left.dtype(left, types.intp, right, types.intp, types.intp), generate
 
 
-@generated
-def inner_products_2_4(typing, rows, a, b, length):  # type: ignore[no-untyped-def]
-    """Inner products of rows a and a + 1 with rows b … b + 3: what registers hold at once.
+def _tile(height: int, width: int, negative: bool = False) -> Any:
+    """A function that adds to, or takes from, `height` × `width` entries what registers sum.
 
-    The four of row a come first. `length` and `rows` are as in `inner_product`.
+    To found[a + i, b + j] it adds Σ_r rows[r, a + i] · rows[r, b + j] for r below `count`, in their
+    order. Both arrays are C-contiguous and 2-dimensional, of one float type.
+    """
+
+    @generated
+    def add(typing, rows, count, a, b, found):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            array, stop, first, second, into = arguments
+            index, align = first.type, rows.dtype.bitwidth // 8
+            lanes = ir.VectorType(context.get_value_type(rows.dtype), width)
+
+            def vector(row: Any) -> Any:
+                return builder.bitcast(builder.gep(row, [second]), lanes.as_pointer())
+
+            step = TALL * 16 // width
+            for start in range(0, height, step):
+                columns = [
+                    builder.add(first, index(i)) for i in range(start, min(start + step, height))
+                ]
+                places = [
+                    vector(row_pointer(context, builder, signature.args[4], into, column))
+                    for column in columns
+                ]
+                totals = [
+                    cgutils.alloca_once_value(builder, builder.load(place, align=align))
+                    for place in places
+                ]
+                with cgutils.for_range(builder, stop) as loop:
+                    row = row_pointer(context, builder, signature.args[0], array, loop.index)
+                    right = builder.load(vector(row), align=align)
+                    for column, total in zip(columns, totals, strict=True):
+                        factor = builder.load(builder.gep(row, [column]))
+                        spread = splat(builder, builder.fneg(factor) if negative else factor, width)
+                        builder.store(fused(builder, spread, right, builder.load(total)), total)
+                for place, total in zip(places, totals, strict=True):
+                    builder.store(builder.load(total), place, align=align)
+            return context.get_dummy_value()
+
+        return types.void(rows, types.intp, types.intp, types.intp, found), generate
+
+    return add
+
+
+add_tile_8_8, add_tile_8_16, add_tile_4_16 = _tile(8, 8), _tile(8, 16), _tile(4, 16)
+take_tile_8_8, take_tile_8_16, take_tile_4_16 = (
+    _tile(8, 8, True),
+    _tile(8, 16, True),
+    _tile(4, 16, True),
+)
+
+
+def _elimination(height: int) -> Any:
+    """A function that factorizes `height` rows of [A | h] in registers, from the diagonal on.
+
+    The rows start with row a, from which what rows before them contribute is taken already. Of a
+    pivot that is not positive it takes 1, and it returns how many of the first `count` are not.
+    The diagonal becomes that of 1 / U.
+    """
+
+    @generated
+    def eliminate(typing, matrix, a, count):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            array, first, count = arguments
+            number = context.get_value_type(matrix.dtype)
+            one = splat(builder, ir.Constant(number, 1.0))
+            nothing = splat(builder, ir.Constant(number, 0.0))
+            starts = [
+                row_pointer(context, builder, matrix, array, builder.add(first, first.type(i)))
+                for i in range(height)
+            ]
+            align = matrix.dtype.bitwidth // 8
+
+            def places(at: Any) -> list[Any]:
+                return [
+                    builder.bitcast(builder.gep(start, [at]), one.type.as_pointer())
+                    for start in starts
+                ]
+
+            rows = [builder.load(place, align=align) for place in places(first)]
+            pivots, failed, factors = one, first.type(0), {}
+            for i in range(height):
+                pivot = _spread_lane(builder, rows[i], i)
+                positive = builder.fcmp_ordered(">", pivot, nothing)
+                bad = builder.not_(builder.extract_element(positive, INDEX(0)))
+                bad = builder.and_(bad, builder.icmp_signed(">", count, first.type(i)))
+                failed = builder.add(failed, builder.zext(bad, first.type))
+                pivot = builder.select(positive, pivot, one)
+                taken = builder.extract_element(pivot, INDEX(0))
+                pivots = builder.insert_element(pivots, taken, INDEX(i))
+                inverse = builder.fneg(builder.fdiv(one, pivot))
+                for j in range(i + 1, height):
+                    factors[i, j] = builder.fmul(_spread_lane(builder, rows[i], j), inverse)
+                    rows[j] = fused(builder, factors[i, j], rows[i], rows[j])
+            inverses = builder.fdiv(one, _called(builder, "sqrt", pivots))
+            scales = [_spread_lane(builder, inverses, i) for i in range(height)]
+            for i, place in enumerate(places(first)):
+                row = builder.fmul(rows[i], scales[i])
+                own = builder.extract_element(inverses, INDEX(i))
+                builder.store(builder.insert_element(row, own, INDEX(i)), place, align=align)
+            columns, step = _column_count(context, builder, matrix, array), first.type(LANES)
+            start = builder.add(first, step)
+            with cgutils.for_range_slice(builder, start, columns, step) as (at, _):
+                rows = [builder.load(place, align=align) for place in places(at)]
+                for (i, j), factor in factors.items():
+                    rows[j] = fused(builder, factor, rows[i], rows[j])
+                for row, scale, place in zip(rows, scales, places(at), strict=True):
+                    builder.store(builder.fmul(row, scale), place, align=align)
+            return failed
+
+        return types.intp(matrix, types.intp, types.intp), generate
+
+    return eliminate
+
+
+eliminate_2, eliminate_8 = _elimination(2), _elimination(8)
+
+
+@generated
+def copy_row(typing, source, row, factor, into, other):  # type: ignore[no-untyped-def]
+    """Put factor · source[row], a multiple of 8 columns, at the start of into[other]."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        given = row_pointer(context, builder, source, arguments[0], arguments[1])
+        mine = row_pointer(context, builder, into, arguments[3], arguments[4])
+        spread = splat(builder, arguments[2])
+
+        def copy(load, store):  # type: ignore[no-untyped-def]
+            store(builder.fmul(spread, load(given)), mine)
+
+        columns = _column_count(context, builder, source, arguments[0])
+        each_lanes(context, builder, source.dtype, columns, copy)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, source.dtype, into, types.intp), generate
+
+
+@generated
+def add_row(typing, source, row, factor, into, other):  # type: ignore[no-untyped-def]
+    """Add factor · source[row] to into[other], fused; as `copy_row` otherwise."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        given = row_pointer(context, builder, source, arguments[0], arguments[1])
+        mine = row_pointer(context, builder, into, arguments[3], arguments[4])
+        spread = splat(builder, arguments[2])
+
+        def add(load, store):  # type: ignore[no-untyped-def]
+            store(fused(builder, spread, load(given), load(mine)), mine)
+
+        columns = _column_count(context, builder, source, arguments[0])
+        each_lanes(context, builder, source.dtype, columns, add)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, source.dtype, into, types.intp), generate
+
+
+@generated
+def weigh_rows(typing, source, others, weights, begin, end, column, found):  # type: ignore[no-untyped-def]
+    """Put Σ_j weights[j] · source[others[j]], for j from `begin` to `end`, into found[0].
+
+    In the order of j and fused, of the 8 columns from `column` on.
     """
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        array, first, second, stop = arguments
-        places = [builder.add(first, first.type(step)) for step in range(2)]
-        places += [builder.add(second, second.type(step)) for step in range(4)]
-        pointers = [row_pointer(context, builder, rows, array, place) for place in places]
-        pairs = [(left, right) for left in (0, 1) for right in range(2, 6)]
-        sums = fused_sums(context, builder, rows.dtype, pointers, pairs, stop)
-        return context.make_tuple(builder, signature.return_type, sums)
+        kinds, array, begin, end, column = signature.args, *(arguments[at] for at in (0, 3, 4, 5))
+        named, shares = (
+            arrayobj.make_array(kinds[at])(context, builder, arguments[at]).data for at in (1, 2)
+        )
+        wide = ir.VectorType(context.get_value_type(source.dtype), LANES)
+        align = source.dtype.bitwidth // 8
+        total = cgutils.alloca_once_value(builder, ir.Constant(wide, [0.0] * LANES))
 
-    result = types.UniTuple(rows.dtype, 8)
-    return result(rows, types.intp, types.intp, types.intp), generate
+        def place(kind: Any, rows: Any, row: Any) -> Any:
+            start = row_pointer(context, builder, kind, rows, row)
+            return builder.bitcast(builder.gep(start, [column]), wide.as_pointer())
+
+        with cgutils.for_range(builder, end, begin) as loop:
+            row = builder.load(builder.gep(named, [loop.index]))
+            row = context.cast(builder, row, others.dtype, types.intp)
+            share = splat(builder, builder.load(builder.gep(shares, [loop.index])))
+            held = builder.load(place(kinds[0], array, row), align=align)
+            builder.store(fused(builder, share, held, builder.load(total)), total)
+        first = context.get_constant(types.intp, 0)
+        builder.store(builder.load(total), place(kinds[6], arguments[6], first), align=align)
+        return context.get_dummy_value()
+
+    places = (types.intp,) * 3
+    return types.void(source, others, weights, *places, found), generate
 
 
 @generated
@@ -193,11 +369,16 @@ def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return _called(builder, "fma", a, b, c)
 
 
-def splat(builder: Any, value: Any) -> Any:
-    """A vector of `LANES` times a number."""
-    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
-    one = builder.insert_element(nothing, value, ir.IntType(32)(0))
-    return builder.shuffle_vector(one, nothing, _places([0] * LANES))
+def splat(builder: Any, value: Any, count: int = LANES) -> Any:
+    """A vector of `count` times a number."""
+    nothing = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    return _spread_lane(builder, builder.insert_element(nothing, value, INDEX(0)), 0)
+
+
+def _spread_lane(builder: Any, vector: Any, lane: int) -> Any:
+    """A vector whose every entry is that of one lane of another."""
+    nothing = ir.Constant(vector.type, ir.Undefined)
+    return builder.shuffle_vector(vector, nothing, _places([lane] * vector.type.count))
 
 
 def _called(builder: Any, name: str, *arguments: Any) -> Any:
@@ -210,7 +391,7 @@ def _called(builder: Any, name: str, *arguments: Any) -> Any:
 
 
 def _places(numbers: list[int]) -> Any:
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+    return ir.Constant(ir.VectorType(INDEX, len(numbers)), numbers)
 
 
 def _column_count(context: Any, builder: Any, kind: Any, array: Any) -> Any:

@@ -15,20 +15,34 @@ from numba import prange
 from scipy import sparse
 
 from cfmf.kernels.compiled import compiled
-from cfmf.kernels.lanes import LANES, inner_product, inner_products_2_4
+from cfmf.kernels.lanes import (
+    LANES,
+    add_row,
+    add_tile_4_16,
+    add_tile_8_8,
+    add_tile_8_16,
+    copy_row,
+    eliminate_2,
+    eliminate_8,
+    inner_product,
+    take_tile_4_16,
+    take_tile_8_8,
+    take_tile_8_16,
+    weigh_rows,
+)
 from cfmf.kernels.steps import move_pair, prefetch_row
 
 ROWS_AT_A_TIME = 32  # what a thread takes at once: rows differ in length
 PAIRS_AHEAD = 16  # whose rows are asked for while a pair is worked on
 GOLDEN = (5**0.5 - 1) / 2
-PAIRS_AT_A_TIME = 256  # gathered at once, so that they stay in the cache next to the processor
+PAIRS_AT_A_TIME = 128  # gathered at once, so that they stay in the cache next to the processor
 
 
 def solve_rows(
     ratings: sparse.csr_array,
     design: np.ndarray,
     offsets: np.ndarray,
-    alpha: float,
+    roots: np.ndarray,
     precision: np.ndarray,
     pull: np.ndarray,
     active: int,
@@ -38,7 +52,7 @@ def solve_rows(
     """Regress every row's ratings on the rows of `design` that it rated: the exact solution.
 
     For a row with ratings x_j of columns j it solves A p = h, where
-    A = diag(precision) + alpha Σ_j d_j d_jᵀ and h = pull + alpha Σ_j d_j (x_j - offset_j).
+    A = diag(precision) + Σ_j r_j² d_j d_jᵀ and h = pull + Σ_j r_j² d_j (x_j - offset_j).
 
     Parameters
     ----------
@@ -48,8 +62,8 @@ def solve_rows(
         Columns × c; c is a multiple of 8.
     offsets
         One a column: what is subtracted from its ratings.
-    alpha
-        Weight of an observed pair.
+    roots
+        r, one a column: the roots of the weights of its ratings.
     precision, pull
         Rows × c; the penalty's or prior's part of A and h. `precision` is positive.
     active
@@ -76,7 +90,7 @@ def solve_rows(
         ratings.data.astype(design.dtype, copy=False),
         design,
         offsets.astype(design.dtype, copy=False),
-        design.dtype.type(alpha),
+        roots.astype(design.dtype, copy=False),
         *(precision, pull, noise, active, found),
     )
     with numba.parallel_chunksize(1):
@@ -184,7 +198,7 @@ _parallel: Any = compiled(parallel=True)
 
 @_parallel
 def _solve_rows(  # type: ignore[no-untyped-def]
-    indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
+    indptr, indices, data, design, offsets, roots, precision, pull, noise, active, found
 ):
     failed = 0
     for group in prange(-(-len(found) // ROWS_AT_A_TIME)):
@@ -197,7 +211,7 @@ def _solve_rows(  # type: ignore[no-untyped-def]
             data,
             design,
             offsets,
-            alpha,
+            roots,
             precision,
             pull,
             noise,
@@ -209,28 +223,20 @@ def _solve_rows(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _solve_rows_from(  # type: ignore[no-untyped-def]
-    begin, end, indptr, indices, data, design, offsets, alpha, precision, pull, noise, active, found
+    begin, end, indptr, indices, data, design, offsets, roots, precision, pull, noise, active, found
 ):
-    c = found.shape[1]
     failed = 0
-    matrix = np.empty((c, c), design.dtype)
-    vector = np.empty((1, c), design.dtype)
-    gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), design.dtype)  # + 8: rows share no cache set
-    targets = np.zeros((1, PAIRS_AT_A_TIME), design.dtype)
+    rows, matrix, vector = _workspace(active, design)
     for row in range(begin, end):
-        matrix[:], vector[:] = 0, 0
+        matrix[:] = 0
         for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
             pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
             for j in range(pairs):
                 column = indices[start + j]
-                targets[0, j] = data[start + j] - offsets[column]
-                for a in range(active):
-                    gathered[a, j] = design[column, a]
-            padded = -(-pairs // LANES) * LANES
-            targets[0, pairs:padded] = 0
-            gathered[:, pairs:padded] = 0
-            _accumulate(gathered, targets, padded, active, matrix, vector)
-        failed += _solve_row(matrix, vector, alpha, precision, pull, noise, active, row, found)
+                copy_row(design, column, roots[column], rows, j)
+                rows[j, active] = (data[start + j] - offsets[column]) * roots[column]
+            _add_products(rows, pairs, active, matrix)
+        failed += _solve_row(matrix, vector, precision, pull, noise, active, row, found)
     return failed
 
 
@@ -297,15 +303,11 @@ def _solve_pairs_from(  # type: ignore[no-untyped-def]
     noise,
     found,
 ):
-    c = found.shape[1]
     k, bias, active = columns
     failed = 0
-    matrix = np.empty((c, c), f.dtype)
-    vector = np.empty((1, c), f.dtype)
-    gathered = np.zeros((c, PAIRS_AT_A_TIME + 8), f.dtype)
-    targets = np.zeros((1, PAIRS_AT_A_TIME), f.dtype)
+    rows, matrix, vector = _workspace(active, f)
     for row in range(begin, end):
-        matrix[:], vector[:] = 0, 0
+        matrix[:] = 0
         for start in range(indptr[row], indptr[row + 1], PAIRS_AT_A_TIME):
             pairs = min(PAIRS_AT_A_TIME, indptr[row + 1] - start)
             for j in range(pairs):
@@ -313,37 +315,86 @@ def _solve_pairs_from(  # type: ignore[no-untyped-def]
                 root = root_f[x] * root_s[y]
                 offset = of_f[x] + of_s[y]
                 for a in range(k):
-                    gathered[a, j] = (f[x, a] + s[y, a]) * root
+                    rows[j, a] = (f[x, a] + s[y, a]) * root
                     offset += f[x, a] * s[y, a]
-                gathered[bias, j] = root
-                targets[0, j] = (values[start + j] - offset) * root
-            padded = -(-pairs // LANES) * LANES
-            targets[0, pairs:padded] = 0
-            gathered[:, pairs:padded] = 0
-            _accumulate(gathered, targets, padded, active, matrix, vector)
-        one = f.dtype.type(1)
-        failed += _solve_row(matrix, vector, one, precision, pull, noise, active, row, found)
+                rows[j, bias] = root
+                rows[j, active] = (values[start + j] - offset) * root
+            _add_products(rows, pairs, active, matrix)
+        failed += _solve_row(matrix, vector, precision, pull, noise, active, row, found)
     return failed
 
 
 @_compiled
-def _solve_row(  # type: ignore[no-untyped-def]
-    matrix, vector, alpha, precision, pull, noise, active, row, found
-):
-    """Fill a row of `found` from Σ d dᵀ and Σ d target; 1 if the matrix is not definite."""
+def _workspace(active, design):  # type: ignore[no-untyped-def]
+    """Room for weighted rows of the design, a row's matrix and its solution.
+
+    Column `active` is for the targets, and becomes h; those after stay 0.
+    """
+    c = max((active // LANES + 1) * LANES, design.shape[1])
+    rows = np.zeros((PAIRS_AT_A_TIME, c), design.dtype)
+    return rows, np.empty((c, c), design.dtype), np.zeros((1, c), design.dtype)
+
+
+@_compiled
+def _solve_row(matrix, vector, precision, pull, noise, active, row, found):  # type: ignore[no-untyped-def]
+    """Fill a row of `found` from Σ d dᵀ and, in column `active`, Σ d target.
+
+    Returns 1 if the matrix is not positive definite.
+    """
     for a in range(active):
-        vector[0, a] = alpha * vector[0, a] + pull[row, a]
-        for b in range(a + 1):
-            matrix[a, b] *= alpha
+        matrix[a, active] += pull[row, a]
         matrix[a, a] += precision[row, a]
     failed = _factorize(matrix, active)
-    _solve_lower(matrix, vector, active)
-    if len(noise):
-        for a in range(active):
-            vector[0, a] += noise[row, a]
-    _solve_upper(matrix, vector, active)
+    vector[:] = 0
+    for first in range((active - 1) // LANES * LANES, -1, -LANES):
+        last = min(first + LANES, active)
+        for a in range(first, last):
+            total = inner_product(matrix, a, vector, 0, matrix.shape[1])
+            matrix[a, active] -= total
+            if len(noise):
+                matrix[a, active] += noise[row, a]
+        for a in range(last - 1, first - 1, -1):
+            value = matrix[a, active] * matrix[a, a]
+            vector[0, a] = value
+            for b in range(first, a):
+                matrix[b, active] -= matrix[b, a] * value
     for a in range(found.shape[1]):
         found[row, a] = vector[0, a] if a < active else 0
+    return failed
+
+
+@_compiled
+def _add_products(rows, count, active, matrix):  # type: ignore[no-untyped-def]
+    """Add to the upper triangle, and to the columns after it, what the first `count` rows give."""
+    c = matrix.shape[1]
+    for a in range(0, active, LANES):
+        for b in range(a, c, 2 * LANES):
+            if b + LANES == c:
+                add_tile_8_8(rows, count, a, b, matrix)
+            elif a + 4 < active:
+                add_tile_8_16(rows, count, a, b, matrix)
+            else:
+                add_tile_4_16(rows, count, a, b, matrix)
+
+
+@_compiled
+def _factorize(matrix, active):  # type: ignore[no-untyped-def]
+    """Replace [A | h] by [U | U⁻ᵀ h], with A = Uᵀ U, whose diagonal is then that of 1 / U.
+
+    Returns 1 if A is not positive definite.
+    """
+    failed = 0
+    c = matrix.shape[1]
+    for a in range(0, active, LANES):
+        for b in range(a, c if a else 0, 2 * LANES):
+            if b + LANES == c:
+                take_tile_8_8(matrix, a, a, b, matrix)
+            elif a + 4 < active:
+                take_tile_8_16(matrix, a, a, b, matrix)
+            else:
+                take_tile_4_16(matrix, a, a, b, matrix)
+        count = active - a
+        failed += eliminate_2(matrix, a, count) if count <= 2 else eliminate_8(matrix, a, count)
     return failed
 
 
@@ -364,63 +415,6 @@ def add_third(indptr, first, second, left, right, third, k, found):  # type: ign
             for a in range(k):
                 total += (left[row, a] + right[first[j], a]) * third[second[j], a]
             found[j] += total
-
-
-@_compiled
-def _accumulate(gathered, targets, pairs, active, matrix, vector):  # type: ignore[no-untyped-def]
-    """Add to the lower triangle Σ d dᵀ, and Σ d target; `gathered` has a row a column of design."""
-    for a in range(0, active, 2):
-        for b in range(0, a + 2, 4):
-            sums = inner_products_2_4(gathered, a, b, pairs)
-            for i in range(4):
-                matrix[a, b + i] += sums[i]
-                matrix[a + 1, b + i] += sums[4 + i]
-    for a in range(active):
-        vector[0, a] += inner_product(gathered, a, targets, 0, pairs)
-
-
-@_compiled
-def _factorize(matrix, active):  # type: ignore[no-untyped-def]
-    """Cholesky factor in the lower triangle; 1 if the matrix is not positive definite."""
-    failed = 0
-    for b in range(0, active, 4):
-        for a in range(b, active, 2):
-            sums = inner_products_2_4(matrix, a, b, b)
-            for i in range(4):
-                matrix[a, b + i] -= sums[i]
-                matrix[a + 1, b + i] -= sums[4 + i]
-        for i in range(b, min(b + 4, active)):
-            for j in range(b, i):
-                matrix[i, i] -= matrix[i, j] * matrix[i, j]
-            if not matrix[i, i] > 0:
-                matrix[i, i] = 1
-                failed = 1
-            root = np.sqrt(matrix[i, i])
-            matrix[i, i] = root
-            for a in range(i + 1, active):
-                total = matrix[a, i]
-                for j in range(b, i):
-                    total -= matrix[a, j] * matrix[i, j]
-                matrix[a, i] = total / root
-    return failed
-
-
-@_compiled
-def _solve_lower(factor, vector, active):  # type: ignore[no-untyped-def]
-    for a in range(active):
-        first = a // 4 * 4
-        total = vector[0, a] - inner_product(factor, a, vector, 0, first)
-        for i in range(first, a):
-            total -= factor[a, i] * vector[0, i]
-        vector[0, a] = total / factor[a, a]
-
-
-@_compiled
-def _solve_upper(factor, vector, active):  # type: ignore[no-untyped-def]
-    for a in range(active - 1, -1, -1):
-        vector[0, a] /= factor[a, a]
-        for i in range(a):
-            vector[0, i] -= factor[a, i] * vector[0, a]
 
 
 @_parallel
@@ -462,7 +456,7 @@ def draw_links(  # type: ignore[no-untyped-def]
     weights
         Its values, one for each stored entry.
     residuals
-        Rows × c; kept equal to what the links leave unexplained.
+        Rows × c, with c a multiple of 8; kept equal to what the links leave unexplained.
     links
         Links × c, replaced by the draws.
     precision, prior
@@ -472,25 +466,22 @@ def draw_links(  # type: ignore[no-untyped-def]
     """
     c = residuals.shape[1]
     one = residuals.dtype.type(1)
+    total = np.zeros((1, c), residuals.dtype)
     for j in range(len(indptr) - 1):
+        begin, end = indptr[j], indptr[j + 1]
         squares = weights.dtype.type(0)
-        total = np.zeros(c, residuals.dtype)
-        for place in range(indptr[j], indptr[j + 1]):
-            row = indices[place]
-            weight = weights[place]
-            squares += weight * weight
-            for a in range(c):
-                total[a] += weight * residuals[row, a]
+        for place in range(begin, end):
+            squares += weights[place] * weights[place]
+        for a in range(0, c, LANES):
+            weigh_rows(residuals, indices, weights, begin, end, a, total)
         for a in range(c):
             inverse = one / (prior[a] + precision[a] * squares)
-            mean = precision[a] * (total[a] + squares * links[j, a]) * inverse
+            mean = precision[a] * (total[0, a] + squares * links[j, a]) * inverse
             drawn = mean + np.sqrt(inverse) * noise[j, a]
-            total[a] = drawn - links[j, a]
+            total[0, a] = drawn - links[j, a]
             links[j, a] = drawn
-        for place in range(indptr[j], indptr[j + 1]):
-            row = indices[place]
-            for a in range(c):
-                residuals[row, a] -= weights[place] * total[a]
+        for place in range(begin, end):
+            add_row(total, 0, -weights[place], residuals, indices[place])
 
 
 @_parallel

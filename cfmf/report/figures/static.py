@@ -95,9 +95,15 @@ def to_svg(drawn: go.Figure, name: str, labelled_by: str) -> str:
         for panel, axis in zip(panels, ("yaxis", "yaxis2"), strict=False):
             _axis(panel.yaxis, drawn.layout[axis])
         _legend(page, list(panels), drawn)
+        layout = page.get_layout_engine()
+        assert layout is not None
+        layout.execute(page)
+        page.set_layout_engine("none")
+        for patch in (page.patch, *(panel.patch for panel in panels)):
+            patch.set(facecolor="none", edgecolor="none")
         text = StringIO()
-        page.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        canvas.figure = page
+        # Not `savefig`, which draws every figure twice, the first time for its layout alone.
+        canvas.print_svg(text, metadata={"Date": None, "Creator": None})
     return _inline(text.getvalue(), name, labelled_by)
 
 

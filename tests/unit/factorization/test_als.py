@@ -17,13 +17,15 @@ def test_rows_solve_their_normal_equations(ratings):
     rng = np.random.default_rng(0)
     design, offsets = rng.normal(size=(9, 8)), rng.normal(size=9)
     precision, pull = rng.uniform(0.5, 2, (12, 8)), rng.normal(size=(12, 8))
-    found = solve_rows(ratings, design, offsets, 1.7, precision, pull, 6)
+    roots = rng.uniform(0.5, 2, 9)
+    found = solve_rows(ratings, design, offsets, roots, precision, pull, 6)
     for row in range(12):
         items = ratings.indices[ratings.indptr[row] : ratings.indptr[row + 1]]
         values = ratings.data[ratings.indptr[row] : ratings.indptr[row + 1]] - offsets[items]
         chosen = design[items, :6]
-        matrix = np.diag(precision[row, :6]) + 1.7 * chosen.T @ chosen
-        expected = np.linalg.solve(matrix, pull[row, :6] + 1.7 * chosen.T @ values)
+        weighted = chosen.T * roots[items] ** 2
+        matrix = np.diag(precision[row, :6]) + weighted @ chosen
+        expected = np.linalg.solve(matrix, pull[row, :6] + weighted @ values)
         np.testing.assert_allclose(found[row, :6], expected, rtol=1e-10)
         assert not found[row, 6:].any()
 
@@ -32,7 +34,7 @@ def test_noise_has_the_inverse_matrix_as_covariance(ratings):
     """p - mean = L⁻ᵀ z, so unit vectors for z give the columns of a root of A⁻¹."""
     rng = np.random.default_rng(0)
     design, zeros = rng.normal(size=(9, 8)), np.zeros((12, 8))
-    settings = (ratings, design, np.zeros(9), 2.0, np.ones((12, 8)), zeros, 8)
+    settings = (ratings, design, np.zeros(9), np.full(9, 2**0.5), np.ones((12, 8)), zeros, 8)
     root = np.stack([solve_rows(*settings, np.tile(z, (12, 1))) for z in np.eye(8)], axis=2)
     root -= solve_rows(*settings)[:, :, None]
     for row in range(12):
@@ -44,7 +46,7 @@ def test_noise_has_the_inverse_matrix_as_covariance(ratings):
 def test_rows_without_a_unique_solution_are_refused(ratings):
     zeros = np.zeros((12, 8), np.float32)
     with pytest.raises(FloatingPointError, match="rows have no unique solution"):
-        solve_rows(ratings, np.zeros((9, 8), np.float32), np.zeros(9), 1.0, zeros, zeros, 8)
+        solve_rows(ratings, np.zeros((9, 8), np.float32), np.zeros(9), np.ones(9), zeros, zeros, 8)
 
 
 def test_inner_products_equal_dense_ones(ratings, dense_of):

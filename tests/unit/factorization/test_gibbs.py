@@ -51,8 +51,8 @@ def test_links_converge_to_their_joint_posterior():
     covariance = np.linalg.inv(prior * np.eye(4) + precision * design.T @ design)
     mean = covariance @ (precision * design.T @ target)
     reached = sparse.csr_array(design.T)
-    links = np.zeros((4, 1))
-    residuals = target[:, None].copy()
+    links = np.zeros((4, 8))
+    residuals = np.repeat(target[:, None], 8, axis=1)
     found = []
     for _ in range(20_000):
         draw_links(
@@ -61,9 +61,9 @@ def test_links_converge_to_their_joint_posterior():
             reached.data,
             residuals,
             links,
-            np.array([precision]),
-            np.array([prior]),
-            rng.standard_normal((4, 1)),
+            np.full(8, precision),
+            np.full(8, prior),
+            rng.standard_normal((4, 8)),
         )
         found.append(links[:, 0].copy())
     np.testing.assert_allclose(residuals[:, 0], target - design @ links[:, 0], atol=1e-9)

@@ -7,9 +7,10 @@ import sys
 import numba
 import numpy as np
 import pytest
-from scipy import special
+from scipy import linalg, special
 
-from cfmf.kernels.lanes import add_four, four_products, inner_product, inner_products_2_4, logistic
+from cfmf.kernels import lanes
+from cfmf.kernels.lanes import add_four, four_products, inner_product, logistic
 from cfmf.kernels.solve import inner_products
 
 SUMS = """
@@ -42,11 +43,6 @@ def one(left, row, right, other, length):
     return inner_product(left, row, right, other, length)
 
 
-@numba.njit
-def eight(rows, a, b, length):
-    return inner_products_2_4(rows, a, b, length)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("length", [0, 4, 8, 20, 56])
 def test_equals_float64(dtype, length):
@@ -54,7 +50,72 @@ def test_equals_float64(dtype, length):
     exact = rows[:, :length].astype(np.float64) @ rows[:, :length].T.astype(np.float64)
     near = {"rtol": 0, "atol": 2e-5 if dtype == np.float32 else 1e-13}
     np.testing.assert_allclose(one(rows, 1, rows, 5, length), exact[1, 5], **near)
-    np.testing.assert_allclose(eight(rows, 0, 2, length), [*exact[0, 2:6], *exact[1, 2:6]], **near)
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 16), (4, 16)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tiles_are_products_of_columns(monkeypatch, dtype, height, width, negative):
+    """And the same to the last digit whatever number of rows the registers hold."""
+    rng = np.random.default_rng(height + width)
+    rows, before = rng.standard_normal((50, 32)).astype(dtype), np.ones((16, 32), dtype)
+    given = rows[:43].astype(np.float64)
+    expected = before.astype(np.float64)
+    part = slice(4, 4 + height), slice(8, 8 + width)
+    expected[part] += (given.T @ given)[part] * (-1 if negative else 1)
+    found = []
+    for tall in (4, 8):
+        monkeypatch.setattr(lanes, "TALL", tall)
+        tile, after = lanes._tile(height, width, negative), before.copy()
+        add_to(tile)(rows, 43, 4, 8, after)
+        found.append(after)
+    near = {"rtol": 0, "atol": 5e-5 if dtype == np.float32 else 1e-13}
+    np.testing.assert_allclose(found[0], expected, **near)
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+def add_to(tile):
+    @numba.njit
+    def run(rows, count, a, b, found):
+        tile(rows, count, a, b, found)
+
+    return run
+
+
+@numba.njit
+def eliminated(matrix, a, count):
+    if count <= 2:
+        return lanes.eliminate_2(matrix, a, count)
+    return lanes.eliminate_8(matrix, a, count)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [2, 5, 8])
+def test_elimination_is_that_of_cholesky(dtype, count):
+    rng = np.random.default_rng(count)
+    root = rng.standard_normal((30, 8))
+    matrix = np.zeros((16, 32), dtype)
+    matrix[:8, 8:16] = root.T @ root
+    matrix[:8, 16:] = rng.standard_normal((8, 16))
+    shifted = np.zeros((24, 32), dtype)
+    shifted[8:] = matrix
+    assert eliminated(shifted, 8, count) == 0
+    exact = matrix[:count].astype(np.float64)
+    upper = linalg.cholesky(exact[:, 8 : 8 + count])
+    near = {"rtol": 0, "atol": 1e-4 if dtype == np.float32 else 1e-12}
+    found = shifted[8 : 8 + count]
+    np.testing.assert_allclose(np.diag(found[:, 8:]), 1 / np.diag(upper), **near)
+    above = np.triu_indices(count, 1)
+    np.testing.assert_allclose(found[:, 8 : 8 + count][above], upper[above], **near)
+    solved = linalg.solve_triangular(upper, exact[:, 16:], trans="T")
+    np.testing.assert_allclose(found[:, 16:], solved, **near)
+
+
+def test_elimination_counts_pivots_that_are_not_positive():
+    matrix = np.zeros((8, 8))
+    matrix[np.diag_indices(8)] = [4, -1, 9, np.nan, 0, 1, 1, 0]
+    assert eliminated(matrix, 0, 7) == 3
+    np.testing.assert_array_equal(np.diag(matrix)[[0, 1, 2, 4]], [0.5, 1, 1 / 3, 1])
 
 
 @numba.njit
