@@ -195,6 +195,8 @@ rule measure_scaling:
         log_of("measure_scaling"),
     benchmark:
         benchmark_of("measure_scaling")
+    # It takes long on one core: better beside what is measured last than after it.
+    priority: 10
     conda:
         f"../envs/{environment('evaluation', *plan.methods)}.yaml"
     resources:
