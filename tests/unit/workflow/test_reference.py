@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import subprocess
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
@@ -262,6 +263,66 @@ def test_todays_error_is_the_published_one(folder, name):
     rmse = np.sqrt(np.mean((found.astype(float) - test.data) ** 2))
     told = f"{name} differs; packages that changed since: {drifted(folder)}"
     assert rmse == pytest.approx(errors[name, fold], abs=TOLERANCE), told
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make reference` with programs that only print what they are called with."""
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    for name in ("python", "snakemake"):
+        program = environment / "bin" / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@"\ncase "$*" in *ml-1m*) exit 3; esac\n')
+        program.chmod(0o755)
+    for made in ("torch-default", "study"):
+        (environment / made).touch()
+
+    def reference(*studies):
+        given = [f"STUDIES={' '.join(studies)}"] if studies else []
+        command = ["make", "--silent", "reference", f"VENV={environment}", "CORES=2", *given]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines()
+
+    return reference
+
+
+def test_make_runs_and_publishes_the_named_studies(make):
+    def ran(study, config):
+        return (
+            f"snakemake --cores 2 --resources gpu=1 --configfile {config} --config run={{name:"
+            f" {study}}}"
+        )
+
+    def published(study, dataset, folder):
+        results = f"runs/{study}/results/{dataset}"
+        return f"python -m cfmf.workflow.reference {results} docs/results/{folder}"
+
+    assert make("claims", "quick") == (
+        0,
+        [
+            ran("claims", "config/claims.yaml"),
+            published("claims", "ml-100k-repeated", "ml-100k-claims"),
+            published("claims", "ml-100k-official", "ml-100k-claims-official"),
+            ran("quick", "config.yaml"),
+            published("quick", "ml-100k", "ml-100k"),
+        ],
+    )
+
+
+def test_make_stops_at_a_study_that_fails_or_is_unknown(make):
+    status, printed = make("ml-1m", "quick")
+    assert status > 0
+    assert len(printed) == 1
+    status, printed = make("nothing")
+    assert status > 0
+    assert printed == ["docs/results/studies.tsv has no study 'nothing'"]
+
+
+def test_make_repeats_what_is_published_unless_told(make):
+    status, printed = make()
+    assert status == 0
+    folders = {line.rpartition("/")[2] for line in printed if line.startswith("python ")}
+    assert folders == {path.name for path in PUBLISHED}
 
 
 @pytest.fixture
