@@ -34,7 +34,7 @@ help:
 	@echo "make format  format the code"
 	@echo "make lock    regenerate the lock files, envs/*.yaml and config/README.md from their sources"
 	@echo "make environments  create the conda environments for --sdm conda (needs conda; respects TORCH)"
-	@echo "make reference  make the results in docs/results anew (about an hour)"
+	@echo "make reference  run the studies in docs/results again (STUDIES=\"ml-1m claims\": these of docs/results/studies.tsv)"
 	@echo "make audit   check all locked packages for known vulnerabilities (needs the package index's advisories)"
 	@echo "make test-slow  run the tests that take about a minute each"
 	@echo "make test-all  test and test-slow together, in less time than one after the other"
@@ -55,14 +55,20 @@ jax: $(VENV)/study
 spark: $(VENV)/study
 	$(BIN)/python -m pip install --quiet --requirement requirements/spark.txt
 
-# The studies whose results are in docs/results; a run that was interrupted goes on.
-REFERENCE := frontier
+# The studies in docs/results/studies.tsv: by default those whose results are published. A run that was
+# interrupted goes on.
+published := docs/results/studies.tsv
+STUDIES ?= $(shell while read study config dataset folder; do \
+  test ! -d docs/results/$$folder || echo $$study; done < $(published))
+of-study = awk -F '\t' -v study=$$study '$$1 == study $(1)' $(published)
 reference: $(VENV)/study
-	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
-	$(BIN)/python -m cfmf.workflow.reference results/ml-100k docs/results/ml-100k
-	set -e; for study in $(REFERENCE); do \
-	  $(BIN)/snakemake --cores $(CORES) --resources gpu=1 --configfile config/$$study.yaml --config run="{name: $$study}"; \
-	  $(BIN)/python -m cfmf.workflow.reference runs/$$study/results/ml-100k docs/results/ml-100k-$$study; \
+	set -e; for study in $(STUDIES); do \
+	  config=$$($(call of-study,{print $$2; exit})); \
+	  test -n "$$config" || { echo "$(published) has no study '$$study'"; exit 1; }; \
+	  $(BIN)/snakemake --cores $(CORES) --resources gpu=1 --configfile $$config --config run="{name: $$study}"; \
+	  $(call of-study,{print $$3 FS $$4}) | while read dataset folder; do \
+	    $(BIN)/python -m cfmf.workflow.reference runs/$$study/results/$$dataset docs/results/$$folder; \
+	  done; \
 	done
 
 verify: $(VENV)/study

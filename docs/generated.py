@@ -10,34 +10,22 @@ from __future__ import annotations
 
 import ast
 import importlib
-import json
 import logging
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 from columns import facts, kind_of
+from published import across, reference
 from sphinx.util.docutils import SphinxDirective
+from tables import code, table
 
 ROOT = Path(__file__).resolve().parent.parent
 # The study whose jobs tell what each rule reads: it has every stage, with a method that uses dates.
 STUDY = ROOT / "config/tiny.yaml"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown."""
-    lines = [list(head), ["---"] * len(list(head)), *rows]
-    cells = [[str(cell).replace("|", r"\|").replace("\n", " ") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
-
-
-def code(text: object) -> str:
-    """A text in code letters."""
-    return f"`{text}`"
 
 
 # Rules, as Snakemake itself reads them.
@@ -306,48 +294,6 @@ def literature() -> str:
     return "\n".join(parts)
 
 
-# What studies found, as `python -m cfmf.workflow.reference` wrote it.
-
-
-def reference(name: str) -> str:
-    """The table of a study in docs/results, and what it was made with."""
-    folder = ROOT / "docs/results" / name
-    words = yaml.safe_load((ROOT / "report/strings/en.yaml").read_text("utf-8"))
-    known = json.loads((folder / "study.json").read_text("utf-8"))
-    found = pd.read_csv(folder / "summary.tsv", sep="\t", keep_default_na=False)
-    rows = [described_method(row, words) for row in found.to_dict("records")]
-    control = code(known["control"])
-    head = ["method", "also knows", "test RMSE", "sd over folds"]
-    head += [f"minus {control}, 95% interval", "verdict", "seconds a fold"]
-    versions = ", ".join(f"{name} {version}" for name, version in known["versions"].items())
-    made = (
-        f"Made by `{known['command']}` on {known['started'][:10]}, commit"
-        f" {code(known['git']['commit'][:12])}: {found['folds'].iloc[0]} folds, seeds"
-        f" {', '.join(map(str, known['seeds']))}; {known['machine']['cores']} cores"
-        f" ({known['machine']['processor']}), Python {known['machine']['python']}; {versions}."
-    )
-    return table(head, rows) + "\n" + made + "\n"
-
-
-def described_method(row: dict[str, Any], words: dict[str, Any]) -> list[str]:
-    """The cells of one method."""
-    also = [words["term"]["uses"][use] for use in row["uses"].split(", ") if use]
-    cells = [code(row["method"]), ", ".join(also), f"{float(row['rmse']):.4f}"]
-    cells.append(f"{float(row['sd']):.4f}")
-    if row["low"] == "":
-        return [*cells, "", "", seconds(row["seconds"])]
-    ends = f"{float(row['low']):+.4f} to {float(row['high']):+.4f}".replace("-", "−")
-    verdict = words["term"]["verdict"][row["verdict"]]
-    if float(row["low"]) > 0:
-        verdict = verdict.replace("better", "worse")
-    return [*cells, ends, verdict, seconds(row["seconds"])]
-
-
-def seconds(value: str) -> str:
-    """A time at three digits."""
-    return f"{float(value):.3g}" if value else ""
-
-
 # The package.
 
 
@@ -385,6 +331,7 @@ PARTS = {
         methods,
         literature,
         reference,
+        across,
         modules,
     )
 }

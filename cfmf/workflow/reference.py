@@ -2,6 +2,10 @@
 
 Small tables and facts, with no rating and no prediction in them, to be kept where results are
 published, and compared with what a later version finds.
+
+docs/results/studies.tsv lists the studies whose results are published with the package, one row a
+data set: columns study (also the name of its run), config, dataset and folder. `make reference`
+repeats them.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from cfmf.report import numbers
 from cfmf.report.context import Study, load
 from cfmf.report.sections.summary import CONTRASTS, SMALL_DESIGN, sentence
 from cfmf.report.strings import Catalogue
+from cfmf.statistics import blocks
 from cfmf.terminal import printable
 from cfmf.workflow.layout import Results
 
@@ -45,10 +50,11 @@ def summary(study: Study) -> pd.DataFrame:
 
     Columns method, family, uses (what it knows beside the ratings), folds, rmse, sd (over folds),
     low and high (simultaneous interval of the RMSE minus that of the control), verdict, seconds (to
-    fit on one fold and predict its test part).
+    fit on one fold and predict its test part), search (seconds of everything that method did in the
+    study).
     """
     table = numbers.summary(study).set_index("method").join(numbers.against_control(study))
-    columns = "family uses folds rmse sd low high verdict seconds".split()
+    columns = "family uses folds rmse sd low high verdict seconds search".split()
     return table[columns].reset_index()
 
 
@@ -57,11 +63,37 @@ def settings(study: Study) -> pd.DataFrame:
     return study.table("selection")[["method", "fold", "setting"]]
 
 
+def described(study: Study) -> dict[str, Any]:
+    """The ratings: their label, scale, numbers and split."""
+    counts = {name: study.audit.get(name) for name in ("ratings", "users", "items", "scale")}
+    rule = study.provenance.get("config", {}).get("datasets", {}).get(study.dataset, {})
+    split = {
+        name: rule.get("split", {}).get(name) for name in ("kind", "folds", "repeats", "validation")
+    }
+    return {"label": study.label(), **counts, "split": split}
+
+
+def best_per_family(study: Study) -> dict[str, dict[str, str]]:
+    """The method with the lowest validation RMSE by family and fold, as the verdict compares them.
+
+    Methods that know more than the ratings are left out.
+    """
+    selected = study.tables["selected"]
+    whole = blocks.table(blocks.of_methods(selected), "method").columns
+    taken = blocks.composites(selected[selected["method"].isin(whole)])
+    return {
+        str(name): dict(zip(rows["fold"], rows["taken"], strict=True))
+        for name, rows in taken.groupby("method")
+    }
+
+
 def facts(study: Study) -> dict[str, Any]:
     """Where the numbers come from, and what the verdict says of them."""
     known = study.provenance
     return {
         "dataset": study.dataset,
+        "data": described(study),
+        "best_per_family": best_per_family(study),
         "control": numbers.control_of(study),
         "command": known.get("command"),
         "git": known.get("git"),

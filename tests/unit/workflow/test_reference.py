@@ -1,26 +1,38 @@
 """The results in docs/results agree with each other, with README, and with what is found today."""
 
+import importlib
 import json
 import os
 import re
+import subprocess
+from functools import cache
+from hashlib import sha256
 from importlib import metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from scipy import sparse, stats
+from scipy import stats
+from snakemake.utils import update_config
 
 from cfmf import __version__
+from cfmf.data.formats import parse
+from cfmf.data.matrices import fold_matrices
+from cfmf.data.sources import retrieve
+from cfmf.data.splits import split
 from cfmf.methods import registry
 from cfmf.report.context import load
 from cfmf.workflow import reference
+from cfmf.workflow.config import completed
 from cfmf.workflow.layout import Results
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = sorted(path.parent for path in (ROOT / "docs/results").glob("*/study.json"))
+STUDIES = pd.read_csv(ROOT / "docs/results/studies.tsv", sep="\t").set_index("folder")
 CHEAP = ["baseline", "user-knn", "item-knn", "item-linear"]
 TOLERANCE = 2e-5
 """Of methods without random numbers: float32, whatever the order of the sums."""
@@ -59,8 +71,91 @@ def test_nothing_else_is_published(folder):
     known = json.loads((folder / "study.json").read_text("utf-8"))
     assert not known["git"]["dirty"]
     assert " /" not in known["command"]
-    pages = "".join(path.read_text("utf-8") for path in folder.parent.glob("*.md"))
-    assert f"```{{generated}} reference {folder.name}\n" in pages
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    """The module that writes what pages show of the published tables."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    return importlib.import_module("published")
+
+
+def test_every_study_has_its_page_and_its_config(pages):
+    assert {path.name for path in PUBLISHED} <= set(STUDIES.index)
+    assert set(pages.pages()) == set(STUDIES.index)
+    for folder, study in STUDIES.iterrows():
+        config = yaml.safe_load((ROOT / study["config"]).read_text("utf-8"))
+        named = config["study"].get("datasets", ["ml-100k"])
+        assert study["dataset"] in named, folder
+        assert set(named) == set(STUDIES[STUDIES["study"] == study["study"]]["dataset"])
+
+
+def test_a_study_that_is_not_published_is_listed(pages, monkeypatch, tmp_path):
+    (tmp_path / "studies.tsv").write_bytes((ROOT / "docs/results/studies.tsv").read_bytes())
+    monkeypatch.setattr(pages, "RESULTS", tmp_path)
+    assert 'STUDIES="claims"' in pages.reference("ml-100k-claims")
+    assert all(f"`{name}`" in pages.across() for name in STUDIES.index)
+
+
+def cells(text):
+    """The rows of a table in Markdown, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def ends(text):
+    return [float(one.replace("−", "-")) for one in re.findall(r"[−+]\d+\.\d+", text)]
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_a_page_shows_the_published_table(folder, pages):
+    rows = cells(pages.reference(folder.name))
+    summary = table(folder, "summary")
+    assert [row[0].strip("`") for row in rows] == summary["method"].tolist()
+    for row, wanted in zip(rows, summary.to_dict("records"), strict=True):
+        assert f"{wanted['rmse']:.4f}" in row[1:3]
+        interval = next((ends(cell) for cell in row if " to " in cell), [])
+        known = [float(wanted[end]) for end in ("low", "high") if wanted[end] != ""]
+        assert interval == pytest.approx(known, abs=6e-5)
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_the_best_of_the_families_differ_as_published(folder, pages):
+    """What is compared is what validation chose, and the difference is that of the errors."""
+    known = json.loads((folder / "study.json").read_text("utf-8"))
+    [counted] = [one["numbers"] for one in known["verdict"] if one["key"] == "best_per_family"]
+    errors = table(folder, "errors").set_index(["fold", "method"])["rmse"]
+    means = {}
+    for family, taken in known["best_per_family"].items():
+        folds = pd.Series(taken)
+        assert folds.value_counts().to_dict() == dict(counted[family])
+        means[family] = np.mean([errors[one] for one in folds.items()])
+    difference = means["best_factorization"] - means["best_neighbours"]
+    [row] = [row for row in cells(pages.across()) if row[0].startswith(f"[{folder.name}]")]
+    users, items, ratings = (known["data"][name] for name in ("users", "items", "ratings"))
+    assert row[1:5] == [
+        f"{ratings:,}",
+        f"{users:,}",
+        f"{items:,}",
+        f"{ratings / users / items:.2%}",
+    ]
+    assert row[9] == f"{means['best_neighbours']:.4f}"
+    assert row[12] == f"{means['best_factorization']:.4f}"
+    if row[14]:
+        shown, low, high = ends(row[14])
+        assert shown == pytest.approx(difference, abs=6e-5)
+        assert low < shown < high
+        better = "factorization" if difference < 0 else "neighbour"
+        assert ("is better" in row[16]) <= (better in row[16] and low * high > 0)
+
+
+@pytest.mark.parametrize("name", [path.name for path in (ROOT / "docs/results").glob("*.md")])
+def test_a_page_says_what_the_tables_show(name, pages):
+    text = (ROOT / "docs/results" / name).read_text("utf-8")
+    shown = pages.across() + "".join(pages.reference(path.name) for path in PUBLISHED)
+    said = re.findall(r"\d+\.\d{3,}", text)
+    assert said or name != "cf-or-mf.md"
+    assert set(said) <= set(re.findall(r"\d+\.\d+", shown))
 
 
 def test_readme_has_the_published_numbers():
@@ -122,29 +217,112 @@ def test_the_price_of_peeking_is_the_published_one(method):
     assert f"| `{method}` | {' | '.join(means)} [{', '.join(ends)}] |" in text
 
 
-def part(name):
-    """One of the files of the official folds, users × items."""
-    path = Path(os.environ["CFMF_REAL_DATA"]) / "ml-100k" / name
-    user, item, rating, _ = np.loadtxt(path, dtype=np.int64).T
-    found = sparse.coo_array((rating.astype("f4"), (user - 1, item - 1)), shape=(943, 1682)).tocsr()
-    found.sort_indices()
-    return found
+def at_hand(folder):
+    """The folder with the raw files of a published study, byte for byte; else the test skips."""
+    files = json.loads((folder / "study.json").read_text("utf-8"))["files"]
+    for place in sorted(Path(os.environ["CFMF_REAL_DATA"]).iterdir()):
+        if all((place / name).is_file() for name in files):
+            hashes = {name: sha256((place / name).read_bytes()).hexdigest() for name in files}
+            if hashes == files:
+                return place
+    pytest.skip(f"CFMF_REAL_DATA does not have {', '.join(files)} as the study read them")
 
 
-@pytest.mark.skipif("CFMF_REAL_DATA" not in os.environ, reason="needs MovieLens 100K")
+@cache
+def first_fold(folder):
+    """Train, test and scale of the first fold of a published study, and its blocks of methods."""
+    study = STUDIES.loc[folder.name]
+    config = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))
+    update_config(config, yaml.safe_load((ROOT / study["config"]).read_text("utf-8")))
+    block = {**config["datasets"][study["dataset"]], "folder": str(at_hand(folder))}
+    described = completed(block)
+    with TemporaryDirectory() as scratch:
+        raw, parsed = Path(scratch, "raw"), Path(scratch, "parsed")
+        retrieve(described, raw)
+        audit = parse(raw, described, parsed)
+        ratings = pd.read_parquet(parsed / "ratings.parquet")
+    fold = next(iter(split(ratings, described["split"]).values()))
+    parts = dict(fold_matrices(ratings, fold, audit["users"], audit["items"]))
+    scale = described["scale"]["minimum"], described["scale"]["maximum"]
+    return parts["train"], parts["test"], scale, config["methods"]
+
+
+@pytest.mark.skipif("CFMF_REAL_DATA" not in os.environ, reason="needs real ratings")
 @pytest.mark.parametrize("name", CHEAP)
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
 def test_todays_error_is_the_published_one(folder, name):
     errors = table(folder, "errors").set_index(["method", "fold"])["rmse"]
+    if name not in errors:
+        pytest.skip(f"the study has no {name}")
+    train, test, scale, methods = first_fold(folder)
+    fold = errors[name].index[0]
     chosen = table(folder, "settings").set_index(["method", "fold"])["setting"]
-    block = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))["methods"].get(name, {})
-    method = registry.method(name).named(block, chosen[name, "u1"], (1, 5))
-    train, test = part("u1.base"), part("u1.test")
-    users = np.repeat(np.arange(943), np.diff(test.indptr))
+    method = registry.method(name).named(methods.get(name, {}), chosen[name, fold], scale)
+    users = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
     found = method.fit(train).predict(users, test.indices).values
     rmse = np.sqrt(np.mean((found.astype(float) - test.data) ** 2))
     told = f"{name} differs; packages that changed since: {drifted(folder)}"
-    assert rmse == pytest.approx(errors[name, "u1"], abs=TOLERANCE), told
+    assert rmse == pytest.approx(errors[name, fold], abs=TOLERANCE), told
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make reference` with programs that only print what they are called with."""
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    for name in ("python", "snakemake"):
+        program = environment / "bin" / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@"\ncase "$*" in *ml-1m*) exit 3; esac\n')
+        program.chmod(0o755)
+    for made in ("torch-default", "study"):
+        (environment / made).touch()
+
+    def reference(*studies):
+        given = [f"STUDIES={' '.join(studies)}"] if studies else []
+        command = ["make", "--silent", "reference", f"VENV={environment}", "CORES=2", *given]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines()
+
+    return reference
+
+
+def test_make_runs_and_publishes_the_named_studies(make):
+    def ran(study, config):
+        return (
+            f"snakemake --cores 2 --resources gpu=1 --configfile {config} --config run={{name:"
+            f" {study}}}"
+        )
+
+    def published(study, dataset, folder):
+        results = f"runs/{study}/results/{dataset}"
+        return f"python -m cfmf.workflow.reference {results} docs/results/{folder}"
+
+    assert make("claims", "quick") == (
+        0,
+        [
+            ran("claims", "config/claims.yaml"),
+            published("claims", "ml-100k-repeated", "ml-100k-claims"),
+            published("claims", "ml-100k-official", "ml-100k-claims-official"),
+            ran("quick", "config.yaml"),
+            published("quick", "ml-100k", "ml-100k"),
+        ],
+    )
+
+
+def test_make_stops_at_a_study_that_fails_or_is_unknown(make):
+    status, printed = make("ml-1m", "quick")
+    assert status > 0
+    assert len(printed) == 1
+    status, printed = make("nothing")
+    assert status > 0
+    assert printed == ["docs/results/studies.tsv has no study 'nothing'"]
+
+
+def test_make_repeats_what_is_published_unless_told(make):
+    status, printed = make()
+    assert status == 0
+    folders = {line.rpartition("/")[2] for line in printed if line.startswith("python ")}
+    assert folders == {path.name for path in PUBLISHED}
 
 
 @pytest.fixture
