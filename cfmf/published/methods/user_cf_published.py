@@ -58,7 +58,7 @@ class UserCF(Method):
         return comparison_operations("users", train, queried)
 
     def parameter_count(self, shape: tuple[int, int], ratings: int, model: Model) -> int:
-        """The ratings; the users × users matrix of the published study is not kept."""
+        """The ratings; similarities follow from them."""
         return ratings
 
 
