@@ -38,7 +38,10 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from cfmf.deadline import check_deadline
+from cfmf.kernels import few
 from cfmf.kernels.compiled import compiled
+from cfmf.kernels.few import few_pay
+from cfmf.kernels.row_products import add_row
 from cfmf.kernels.similarities import Comparison, Query, combine, shrunk
 from cfmf.progress import progress
 
@@ -170,37 +173,14 @@ def _lay_out(  # type: ignore[no-untyped-def]
 def _scatter(  # type: ignore[no-untyped-def]
     row_starts, row_columns, left, column_starts, column_stops, column_rows, right, sums
 ):
-    """Add the products over the sparse columns to `sums`, products × block × rows.
-
-    All products of two rows are neighbours in memory while they are summed up, and every entry is
-    read once. Their number tells which they are; see `PRODUCTS`.
-    """
-    # Unsigned indices spare the check for negative ones, which costs more than the sum itself.
-    products = sums.shape[0]
-    line = np.empty((sums.shape[2], products), dtype=np.float32)
-    one = np.float32(1)
-    for row in range(sums.shape[1]):
-        for product in range(products):
+    """Add the products over the sparse columns to `sums`, products × block × rows."""
+    line = np.empty((sums.shape[2], sums.shape[0]), dtype=np.float32)
+    of_columns = column_starts, column_stops, column_rows, right
+    for row in range(np.uint64(sums.shape[1])):
+        for product in range(sums.shape[0]):
             line[:, product] = sums[product, row]
-        for entry in range(row_starts[row], row_starts[row + 1]):
-            column = row_columns[entry]
-            value = left[entry]
-            square = value * value
-            for at in range(column_starts[column], column_stops[column]):
-                other = column_rows[at]
-                line[other, 0] += value * right[at]
-                if products == 2:
-                    line[other, 1] += one
-                elif products > 2:
-                    line[other, 1] += square
-                    line[other, 2] += right[at] * right[at]
-                    if products == 4:
-                        line[other, 3] += one
-                    else:
-                        line[other, 3] += value
-                        line[other, 4] += right[at]
-                        line[other, 5] += one
-        for product in range(products):
+        add_row(row_starts, row_columns, left, *of_columns, row, line)
+        for product in range(sums.shape[0]):
             sums[product, row] = line[:, product]
 
 
@@ -622,6 +602,8 @@ def nearest_sums(
     OutOfTimeError
         If it is not done by `until`.
     """
+    if isinstance(similar, Comparison) and few_pay(similar, query, DENSE):
+        return _of_few(similar, query, shrinkages, neighbours, threads, until)
     blocks, size, row_count = blocks_of(similar, shrinkages)
     queried = sort_pairs(query, row_count)
     targets = query.targets
@@ -650,6 +632,30 @@ def nearest_sums(
             sums[which][:, :, queried.order[own]] = found
 
     in_threads(work, queried.blocks(size), threads, "nearest neighbours", until)
+    return sums
+
+
+def _of_few(
+    comparison: Comparison,
+    query: Query,
+    shrinkages: list[float],
+    neighbours: list[int],
+    threads: int,
+    until: float | None,
+) -> Floats:
+    """`nearest_sums` where just the rows that hold the queried columns are looked at."""
+    order = np.argsort(query.rows, kind="stable")
+    blocks = few.blocks_of(query.rows[order], few.candidates_of(query)[order])
+    limits, targets = np.asarray(neighbours, dtype=np.int64), np.stack(query.targets)
+    settings = shrinkages, limits, targets
+    sums_of = few.nearest_of_block(arrange(comparison), comparison, query, settings)
+    shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(query.rows))
+    sums = np.empty(shape, dtype=np.float32)
+
+    def work(number: int) -> None:
+        sums[..., order[blocks[number]]] = sums_of(blocks[number], order)
+
+    in_threads(work, range(len(blocks)), threads, "nearest neighbours", until)
     return sums
 
 
@@ -683,16 +689,19 @@ def mark(
     return marked, held, before
 
 
-def whole_pays(row_count: int, ratings: int, rows: NDArray[np.int64]) -> bool:
+def whole_pays(comparison: Comparison, query: Query) -> bool:
     """Whether all similarities are few enough to keep, and blocks with most rows are queried.
 
     Few enough: as large as `WHOLE_BYTES`, or as a few copies of the ratings. Symmetry then halves
     the sums.
     """
+    row_count, ratings = comparison.rows.shape[0], comparison.rows.nnz
     size = block_rows(row_count, ratings)
-    wanted = size * len(np.unique(rows // size))
+    wanted = size * len(np.unique(query.rows // size))
     allowed = max(WHOLE_BYTES, WHOLE_BYTES_A_RATING * ratings)
-    return bool(4 * row_count**2 <= allowed and 2 * wanted > row_count)
+    if 4 * row_count**2 > allowed or 2 * wanted <= row_count:
+        return False
+    return not few_pay(comparison, query, DENSE)
 
 
 def all_sums(similar: Similar, query: Query, threads: int = 1) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cfmf.kernels.similarities import Comparison
+from cfmf.kernels.similarities import Comparison, Query
 
 Floats = NDArray[np.float32]
 Compared = Callable[[], Comparison]
@@ -44,9 +44,9 @@ class Kept:
     matrix: Floats | None = field(default=None, repr=False)
 
     def similar(
-        self, compared: Compared, shrinkage: float, rows: NDArray[np.int64], where: Where
+        self, compared: Compared, shrinkage: float, query: Query, where: Where
     ) -> Comparison | Floats:
-        """Similarities for queried `rows` as the kernels take them: all, or what to compare.
+        """Similarities for queried pairs as the kernels take them: all, or what to compare.
 
         `compared` is called only where nothing is kept.
         """
@@ -57,7 +57,7 @@ class Kept:
             return comparison
         from cfmf.kernels import scatter
 
-        if not scatter.whole_pays(comparison.rows.shape[0], comparison.rows.nnz, rows):
+        if not scatter.whole_pays(comparison, query):
             return comparison
         given = where.threads, where.until
         self.matrix = scatter.full_similarity(comparison, shrinkage, *given)

@@ -209,7 +209,7 @@ class Neighbours(NamedTuple):
 
         similar: Comparison | Floats
         if len(shrinkages) == 1:
-            similar = self.kept.similar(compared, shrinkages[0], query.rows, where)
+            similar = self.kept.similar(compared, shrinkages[0], query, where)
         else:
             similar = compared()
         sums = _summed(similar, query, shrinkages, sizes, where)

@@ -140,7 +140,7 @@ class AllNeighbours(Model):
 
     def _sums(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Floats, Floats]:
         query = self._query(users, items)
-        similar = self.kept.similar(self._compared, 0.0, users, Where(self.threads, self.device))
+        similar = self.kept.similar(self._compared, 0.0, query, Where(self.threads, self.device))
         if self.device == "cpu" or isinstance(similar, np.ndarray):
             from cfmf.kernels import scatter
 

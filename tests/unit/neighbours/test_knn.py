@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from neighbour_references import Dense, matrix_of, pairs_of, ratings_of
 
-from cfmf.kernels import dense, scatter
+from cfmf.kernels import dense, few, scatter
 from cfmf.kernels.similarities import SIMILARITIES, Query, transposed
 from cfmf.methods import registry
 from cfmf.methods.item_knn import ItemKNN
@@ -120,6 +120,47 @@ def test_symmetry_changes_no_bit(monkeypatch, by, similarity):
         assert (model.kept.matrix is None) == (limit == 0)
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("by", AXES)
+def test_looking_at_the_holders_alone_changes_no_bit(monkeypatch, by, similarity):
+    # Sparse enough that no column is dense; blocks of a few candidates, and pairs asked twice.
+    monkeypatch.setattr(few, "CANDIDATES", 50)
+    ratings = ratings_of(seed=21, users=300, items=260, density=0.05)
+    users, items = pairs_of(ratings_of(seed=22, users=300, items=260, density=0.02))
+    users, items = np.append(users, users[:9]), np.append(items, items[:9])
+    new = ratings_of(seed=23, users=20, items=260, density=0.05)
+    new_users, new_items = pairs_of(ratings_of(seed=24, users=20, items=260, density=0.1))
+    new_users = new_users + len(np.diff(ratings.indptr))
+    candidates = [
+        CLASSES[by](similarity=similarity, shrinkage=shrinkage, neighbours=neighbours)
+        for shrinkage, neighbours in product((0, 9), (2, 30))
+    ]
+    used, found = [], []
+    real = few.nearest_of_block
+    monkeypatch.setattr(few, "nearest_of_block", lambda *given: used.append(1) or real(*given))
+    for spared in (0, 10**9):
+        monkeypatch.setattr(few, "SPARED", spared)
+        before = len(used)
+        grid = CLASSES[by].predict_grid(candidates, ratings, users, items, threads=2)
+        folded = candidates[0].fit(ratings).fold_in(new).predict(new_users, new_items)
+        found.append([*(one.values for one in grid), folded.values, folded.is_fallback])
+        assert (len(used) > before) == (spared == 0)
+    assert not found[0][-1].all()
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_where_columns_are_long_all_rows_are_looked_at():
+    ratings = ratings_of(seed=25, users=100, items=90, density=0.2)
+    users, items = pairs_of(ratings)
+    by_item, _ = transposed(ratings)
+    query = Query.of(users, items, by_item, [by_item.data])
+    comparison = compare(ratings, "users", "cosine")
+    assert not few.few_pay(comparison, query, 1.0)
+    # Whatever is queried, a dense column goes through BLAS.
+    assert not few.few_pay(comparison, query, 0.1)
 
 
 @pytest.mark.parametrize("marks", [scatter.MARK_BYTES, 0], ids=["marked", "looked-up"])
