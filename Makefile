@@ -59,7 +59,7 @@ spark: $(VENV)/study
 # interrupted goes on.
 published := docs/results/studies.tsv
 STUDIES ?= $(shell while read study config dataset folder; do \
-  test ! -d docs/results/$$folder || echo $$study; done < $(published))
+  test ! -d docs/results/$$folder || echo $$study; done < $(published) | uniq)
 of-study = awk -F '\t' -v study=$$study '$$1 == study $(1)' $(published)
 reference: $(VENV)/study
 	set -e; for study in $(STUDIES); do \

@@ -65,19 +65,6 @@ def measure(
     -------
     The tables that `cfmf.tables.MEASURED` names.
     """
-    # The model is gone before the fits to truncated histories.
-    found = _of_one_fit(setting, on, options, resampling, scale)
-    return {"cold_start": _cold_start(setting, on, options, resampling)} | found
-
-
-def _of_one_fit(
-    setting: Setting,
-    on: Measured,
-    options: Mapping[str, Any],
-    resampling: Resampling,
-    scale: tuple[float, float],
-) -> dict[str, pd.DataFrame]:
-    """All tables but that of the truncated histories."""
     train, test = on.train, on.test
     labels, wanted, shown = _wanted(on, options)
     top, seed = options["ranking"]["top"], options["seed"]
@@ -94,7 +81,7 @@ def _of_one_fit(
     by_user = ranking.rank_users(queried, predictions, train, test, threshold, top)
     recommended, why = recommendations.recommend(setting, found, wanted, train, test, labels)
     similar = recommendations.similar_titles(setting, model, train, shown, labels)
-    return {
+    tables = {
         "ranking": ranking.ranking_rows(by_user, top, resampling, **setting.keys),
         "recommendations": recommended,
         "explanations": why,
@@ -102,6 +89,8 @@ def _of_one_fit(
         "similar_titles": similar,
         "fit_costs": cost_rows(setting, model, train, {"fit": fitting, "predict": predicting}),
     }
+    del found, model  # before the fits to truncated histories need the memory
+    return {"cold_start": _cold_start(setting, on, options, resampling)} | tables
 
 
 def _warm(

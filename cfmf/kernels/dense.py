@@ -23,12 +23,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cfmf.deadline import check_deadline
-from cfmf.kernels.similarities import Comparison, Query, combine, shrunk
+from cfmf.kernels.similarities import STEPS, Comparison, Query, combine, shrunk
 
 BLOCK_ROWS = 512
 GATHERED = 2**24
 DENSE_BYTES = 8 * 2**30
-STEPS = 2**20
 
 Floats = NDArray[np.float32]
 
@@ -190,7 +189,7 @@ def _nearest_totals(
     """Targets and weights × neighbours × pairs: sums over the nearest of each pair."""
     width = similarities.shape[1]
     # Rank above, complement of the position below: as in `scatter._ranked`.
-    ranks = (similarities.clip(min=0) * STEPS + 0.5).to(torch.int64)
+    ranks = (similarities.clip(min=0) * float(STEPS) + 0.5).to(torch.int64)
     position = torch.arange(width, device=ranks.device)
     best = torch.topk(ranks * 2**32 + (2**32 - 1 - position), min(neighbours[-1], width), dim=1)
     chosen = 2**32 - 1 - best.values % 2**32

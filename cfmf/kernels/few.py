@@ -9,15 +9,17 @@ these, not with all rows. Every similarity, choice and sum is, to the last bit, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cfmf.kernels import scatter
 from cfmf.kernels.compiled import compiled
 from cfmf.kernels.row_products import add_row
-from cfmf.kernels.similarities import Comparison, Query, combine, shrunk
+from cfmf.kernels.scatter import add_nearest
+from cfmf.kernels.similarities import STEPS, Comparison, Query, combine, shrunk
 
 Floats = NDArray[np.float32]
 
@@ -29,78 +31,82 @@ HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
 
 
-def few_pay(comparison: Comparison, query: Query, dense: float) -> bool:
-    """Whether just the rows that hold the queried columns are few; never with dense columns.
-
-    Parameters
-    ----------
-    dense
-        Proportion of the rows from which on a column is dense.
-    """
+def pays(comparison: Comparison, query: Query) -> bool:
+    """Whether just the rows that hold the queried columns are few; never with dense columns."""
     row_count, column_count = comparison.rows.shape
     longest = np.bincount(comparison.rows.indices, minlength=max(column_count, 1)).max()
-    looked_at = int(candidates_of(query).sum())
+    looked_at = int(_candidates(query).sum())
     queried = len(np.unique(query.rows))
-    return bool(longest <= dense * row_count and SPARED * looked_at < row_count * queried)
+    return bool(longest <= scatter.DENSE * row_count and SPARED * looked_at < row_count * queried)
 
 
-def candidates_of(query: Query) -> NDArray[np.int64]:
+def nearest_sums(
+    comparison: Comparison,
+    query: Query,
+    shrinkages: list[float],
+    neighbours: list[int],
+    threads: int = 1,
+    until: float | None = None,
+) -> Floats:
+    """As `scatter.nearest_sums`; of a comparison and a query for which it `pays`."""
+    order = np.argsort(query.rows, kind="stable")
+    blocks = _blocks(query.rows[order], _candidates(query)[order])
+    limits, targets = np.asarray(neighbours, dtype=np.int64), np.stack(query.targets)
+    layout = scatter.arrange(comparison)
+    shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(query.rows))
+    sums = np.empty(shape, dtype=np.float32)
+
+    def work(number: int) -> None:
+        own = order[blocks[number]]
+        rows, columns = query.rows[own].astype(np.uint64), query.columns[own].astype(np.uint64)
+        begins = np.concatenate([[0], np.cumsum(_candidates(query)[own])]).astype(np.uint64)
+        pairs = rows, columns, query.starts, query.held, begins
+        found = _sums_with_candidates(layout, comparison, pairs)
+        alike = combine(comparison.kind, list(found))
+        for which, shrinkage in enumerate(shrinkages):
+            nearest = np.empty((*shape[1:3], len(own)), dtype=np.float32)
+            similarities = shrunk(alike, found[-1], shrinkage)
+            _nearest(similarities, *pairs, targets, limits, nearest)
+            sums[which][:, :, own] = nearest
+
+    scatter.in_threads(work, range(len(blocks)), threads, "nearest neighbours", until)
+    return sums
+
+
+def _candidates(query: Query) -> NDArray[np.int64]:
     """How many rows hold the column of each pair."""
     held: NDArray[np.int64] = (query.starts[1:] - query.starts[:-1]).astype(np.int64)
     return held[query.columns]
 
 
-def blocks_of(
-    rows: NDArray[np.int64], candidates: NDArray[np.int64], limit: int = CANDIDATES
-) -> list[slice]:
-    """Pairs, sorted by row, in blocks of whole rows with about `limit` candidates."""
+def _blocks(rows: NDArray[np.int64], candidates: NDArray[np.int64]) -> list[slice]:
+    """Pairs, sorted by row, in blocks of whole rows with about `CANDIDATES` candidates."""
     begins = np.flatnonzero(np.diff(rows, prepend=-1))
     before = np.concatenate([[0], np.cumsum(candidates)])
-    number = before[begins] // limit
-    cuts = begins[np.flatnonzero(np.diff(number, prepend=-1))]
-    ends = [*cuts[1:].tolist(), len(rows)]
-    return [slice(int(start), int(end)) for start, end in zip(cuts, ends, strict=True)]
+    number = before[begins] // CANDIDATES
+    cuts = begins[np.flatnonzero(np.diff(number, prepend=-1))].tolist()
+    return [slice(*ends) for ends in pairwise([*cuts, len(rows)])]
 
 
-def nearest_of_block(
-    layout: Any,
-    comparison: Comparison,
-    query: Query,
-    settings: tuple[list[float], NDArray[np.int64], Floats],
-) -> Callable[[slice, NDArray[np.int64]], Floats]:
-    """A function of a block and the order of the pairs by row: sums of the block's pairs.
-
-    Parameters
-    ----------
-    layout
-        That of the comparison, as `scatter.arrange` makes it; without dense columns.
-    settings
-        Shrinkages; numbers of neighbours, ascending; targets × places of `query.held`.
-    """
-    shrinkages, neighbours, targets = settings
-    row_count, product_count = comparison.rows.shape[0], len(comparison.products)
-
-    def work(block: slice, order: NDArray[np.int64]) -> Floats:
-        rows = query.rows[order[block]].astype(np.uint64)
-        columns = query.columns[order[block]].astype(np.uint64)
-        ends = np.cumsum(query.starts[columns + np.uint64(1)] - query.starts[columns])
-        begins = np.concatenate([[0], ends]).astype(np.uint64)
-        sums = np.empty((product_count, int(begins[-1])), dtype=np.float32)
-        given = layout.row_starts, layout.row_columns, layout.row_values
-        starts, stops = layout.column_starts[:-1], layout.column_starts[1:]
-        by_column = starts, stops, layout.column_rows, layout.column_values
-        line = np.zeros((row_count, product_count), dtype=np.float32)
-        _gather(*given, *by_column, rows, columns, query.starts, query.held, begins, line, sums)
-        shape = len(shrinkages), len(targets) + 1, len(neighbours), len(rows)
-        found = np.empty(shape, dtype=np.float32)
-        alike = combine(comparison.kind, list(sums))
-        for which, shrinkage in enumerate(shrinkages):
-            similarities = shrunk(alike, sums[-1], shrinkage)
-            pairs = rows, columns, query.starts, query.held, begins
-            _nearest(similarities, *pairs, targets, neighbours, found[which])
-        return found
-
-    return work
+def _sums_with_candidates(
+    layout: scatter.Layout, comparison: Comparison, pairs: tuple[NDArray[Any], ...]
+) -> Floats:
+    """The products of each pair's row with every row that holds its column, side by side."""
+    sums = np.empty((len(comparison.products), int(pairs[-1][-1])), dtype=np.float32)
+    line = np.zeros((comparison.rows.shape[0], len(sums)), dtype=np.float32)
+    _gather(
+        layout.row_starts,
+        layout.row_columns,
+        layout.row_values,
+        layout.column_starts[:-1],
+        layout.column_starts[1:],
+        layout.column_rows,
+        layout.column_values,
+        *pairs,
+        line,
+        sums,
+    )
+    return sums
 
 
 @compiled(nogil=True)
@@ -133,8 +139,7 @@ def _nearest(  # type: ignore[no-untyped-def]
     similarities, rows, columns, held_starts, held, begins, targets, neighbours, found
 ):
     """Sums over the nearest of each pair, whose similarities are side by side."""
-    steps, half = np.float32(2**20), np.float32(0.5)
-    totals = np.empty(targets.shape[0] + 1, dtype=np.float64)
+    half = np.float32(0.5)
     for pair in range(rows.size):
         first, size = begins[pair], np.int64(begins[pair + 1] - begins[pair])
         start = held_starts[columns[pair]]
@@ -142,20 +147,14 @@ def _nearest(  # type: ignore[no-untyped-def]
         keys = np.empty(size, dtype=np.uint64)
         count = 0
         for entry in range(size):
-            rank = np.uint64(max(similarities[first + entry], np.float32(0)) * steps + half)
+            rank = np.uint64(max(similarities[first + entry], np.float32(0)) * STEPS + half)
             if rank > 0 and held[start + np.uint64(entry)] != rows[pair]:
                 keys[count] = ((LOW - rank) << HALF) | np.uint64(entry)
                 count += 1
         keys[:count].sort()
-        totals[:] = 0
-        taken = 0
-        for which in range(neighbours.size):
-            while taken < min(neighbours[which], count):
-                entry = keys[taken] & LOW
-                weight = np.float64(similarities[first + entry])
-                for target in range(targets.shape[0]):
-                    totals[target] += weight * targets[target, start + entry]
-                totals[-1] += weight
-                taken += 1
-            for total in range(totals.size):
-                found[total, which, pair] = totals[total]
+        keys &= LOW
+        weights = np.empty(count, dtype=np.float64)
+        for which in range(count):
+            weights[which] = similarities[first + keys[which]]
+            keys[which] += start
+        add_nearest(weights, keys, targets, neighbours, found[:, :, pair])

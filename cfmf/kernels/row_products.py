@@ -17,17 +17,21 @@ def add_row(  # type: ignore[no-untyped-def]
     read once. Their number tells which they are; see `cfmf.kernels.similarities.PRODUCTS`.
     """
     # Unsigned indices spare the check for negative ones, which costs more than the sum itself.
-    products, one = line.shape[1], np.float32(1)
+    products, one, only = line.shape[1], np.float32(1), line.ravel()
     for entry in range(row_starts[row], row_starts[row + np.uint64(1)]):
         column = row_columns[entry]
         value = left[entry]
         square = value * value
+        if products == 1:  # places without a multiplication
+            for at in range(column_starts[column], column_stops[column]):
+                only[column_rows[at]] += value * right[at]
+            continue
         for at in range(column_starts[column], column_stops[column]):
             other = column_rows[at]
             line[other, 0] += value * right[at]
             if products == 2:
                 line[other, 1] += one
-            elif products > 2:
+            else:
                 line[other, 1] += square
                 line[other, 2] += right[at] * right[at]
                 if products == 4:

@@ -15,13 +15,11 @@ looked up in the ranking.
 Similarity sums treat columns by their density. A column that d of m rows have costs d² scattered
 multiply-adds (Σ d² in all) or m² dense ones, and BLAS does about forty dense ones in the time of a
 scattered one: columns that more than `DENSE` of the rows have go through BLAS, the rest is
-scattered over the sparse columns. `benchmarks.neighbours --only products` measures where the two
-break even: at 0.16 of the rows on the machine where `DENSE` was set.
+scattered over the sparse columns. `benchmarks.neighbours --only products` measures, for a single
+product, where the two break even: at 0.16 of the rows on the machine where `DENSE` was set.
 
 On a CPU these kernels are used at every density and size: the dense products of `dense` cost m²n
-multiply-adds, 10¹² at 10,000 × 10,000, where one core did 44 thousand million per second (23 s);
-the mixed sums of this file took 5.4 s on one core there, 3 s with symmetry. With all columns alike,
-dense products would be faster from a density of 0.16 on. For CUDA, `dense` computes the same by
+multiply-adds whatever the density. For CUDA, `dense` computes the same by
 dense products alone, which suit GPUs; `make check-gpu` compares and times both.
 """
 
@@ -38,11 +36,9 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from cfmf.deadline import check_deadline
-from cfmf.kernels import few
 from cfmf.kernels.compiled import compiled
-from cfmf.kernels.few import few_pay
 from cfmf.kernels.row_products import add_row
-from cfmf.kernels.similarities import Comparison, Query, combine, shrunk
+from cfmf.kernels.similarities import STEPS, Comparison, Query, combine, shrunk
 from cfmf.progress import progress
 
 DENSE = 0.16
@@ -53,9 +49,6 @@ MARK_BYTES = 256 * 2**20
 WHOLE_BYTES = 512 * 2**20
 WHOLE_BYTES_A_RATING = 16
 FEW_VALUES = 16
-# Similarities are ranked in steps of 2^-20, so that equal ones do not change places with the
-# order of summation; below half a step a row is no neighbour at all.
-STEPS = np.float32(2**20)
 HIGHEST = np.uint32(2**22 - 1)
 BITS, DIGIT = np.uint32(11), np.uint32(2**11 - 1)
 WORD, HALF, ONE = np.uint64(64), np.uint64(32), np.uint64(1)
@@ -302,7 +295,7 @@ def _nearest_sums(  # type: ignore[no-untyped-def]
     position_of = np.empty(row_count, dtype=np.uint32)
     positions = np.empty(row_count, dtype=np.uint32)
     entries = np.empty(row_count, dtype=np.uint64)
-    totals = np.empty(targets.shape[0] + 1, dtype=np.float64)
+    weights = np.empty(row_count, dtype=np.float64)
     for row in range(similarities.shape[0]):
         if pair_starts[row] == pair_starts[row + 1]:
             continue
@@ -321,17 +314,28 @@ def _nearest_sums(  # type: ignore[no-untyped-def]
                 count = _walk(rows[0], size, held[mark], before[mark], limit, positions, entries)
             else:
                 count = _look_up(position_of, size, raters, limit, positions, entries)
-            totals[:] = 0
-            taken = 0
-            for which in range(neighbours.size):
-                while taken < min(neighbours[which], count):
-                    weight = np.float64(line[rows[0, positions[taken]]])
-                    for target in range(targets.shape[0]):
-                        totals[target] += weight * targets[target, start + entries[taken]]
-                    totals[-1] += weight
-                    taken += 1
-                for total in range(totals.size):
-                    sums[total, which, pair] = totals[total]
+            for which in range(count):
+                weights[which] = line[rows[0, positions[which]]]
+                entries[which] += start
+            add_nearest(weights[:count], entries, targets, neighbours, sums[:, :, pair])
+
+
+@compiled(nogil=True)
+def add_nearest(weights, places, targets, neighbours, sums):  # type: ignore[no-untyped-def]
+    """Running sums of the weighted targets, and of the weights, after each number of neighbours.
+
+    `weights`, float64, and the `places` of their targets are in the order of similarity.
+    """
+    totals = np.zeros(targets.shape[0] + 1, dtype=np.float64)
+    taken = 0
+    for which in range(neighbours.size):
+        while taken < min(neighbours[which], weights.size):
+            for target in range(targets.shape[0]):
+                totals[target] += weights[taken] * targets[target, places[taken]]
+            totals[-1] += weights[taken]
+            taken += 1
+        for total in range(totals.size):
+            sums[total, which] = totals[total]
 
 
 @compiled(nogil=True)
@@ -602,8 +606,6 @@ def nearest_sums(
     OutOfTimeError
         If it is not done by `until`.
     """
-    if isinstance(similar, Comparison) and few_pay(similar, query, DENSE):
-        return _of_few(similar, query, shrinkages, neighbours, threads, until)
     blocks, size, row_count = blocks_of(similar, shrinkages)
     queried = sort_pairs(query, row_count)
     targets = query.targets
@@ -632,30 +634,6 @@ def nearest_sums(
             sums[which][:, :, queried.order[own]] = found
 
     in_threads(work, queried.blocks(size), threads, "nearest neighbours", until)
-    return sums
-
-
-def _of_few(
-    comparison: Comparison,
-    query: Query,
-    shrinkages: list[float],
-    neighbours: list[int],
-    threads: int,
-    until: float | None,
-) -> Floats:
-    """`nearest_sums` where just the rows that hold the queried columns are looked at."""
-    order = np.argsort(query.rows, kind="stable")
-    blocks = few.blocks_of(query.rows[order], few.candidates_of(query)[order])
-    limits, targets = np.asarray(neighbours, dtype=np.int64), np.stack(query.targets)
-    settings = shrinkages, limits, targets
-    sums_of = few.nearest_of_block(arrange(comparison), comparison, query, settings)
-    shape = (len(shrinkages), len(targets) + 1, len(neighbours), len(query.rows))
-    sums = np.empty(shape, dtype=np.float32)
-
-    def work(number: int) -> None:
-        sums[..., order[blocks[number]]] = sums_of(blocks[number], order)
-
-    in_threads(work, range(len(blocks)), threads, "nearest neighbours", until)
     return sums
 
 
@@ -699,9 +677,7 @@ def whole_pays(comparison: Comparison, query: Query) -> bool:
     size = block_rows(row_count, ratings)
     wanted = size * len(np.unique(query.rows // size))
     allowed = max(WHOLE_BYTES, WHOLE_BYTES_A_RATING * ratings)
-    if 4 * row_count**2 > allowed or 2 * wanted <= row_count:
-        return False
-    return not few_pay(comparison, query, DENSE)
+    return bool(4 * row_count**2 <= allowed and 2 * wanted > row_count)
 
 
 def all_sums(similar: Similar, query: Query, threads: int = 1) -> tuple[Floats, Floats]:

@@ -18,6 +18,9 @@ from scipy import sparse
 
 SMALLEST = 2.0**-120  # positive in float32 with all its digits
 SIMILARITIES = ("cosine", "adjusted-cosine", "pearson", "pearson-baseline")
+STEPS = np.float32(2**20)
+"""Similarities are ranked in steps of 2⁻²⁰, so that equal ones do not change places with the order
+of summation; below half a step a row is no neighbour at all."""
 Floats = NDArray[np.float32]
 
 

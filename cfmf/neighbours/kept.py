@@ -55,9 +55,9 @@ class Kept:
         comparison = compared()
         if where.device != "cpu":
             return comparison
-        from cfmf.kernels import scatter
+        from cfmf.kernels import few, scatter
 
-        if not scatter.whole_pays(comparison, query):
+        if few.pays(comparison, query) or not scatter.whole_pays(comparison, query):
             return comparison
         given = where.threads, where.until
         self.matrix = scatter.full_similarity(comparison, shrinkage, *given)

@@ -251,10 +251,12 @@ def _summed(
     """`nearest_sums` of the kernels for a device."""
     # Imported here so that a study without neighbours on a GPU never loads torch.
     if where.device == "cpu" or isinstance(similar, np.ndarray):
-        from cfmf.kernels import scatter
+        from cfmf.kernels import few, scatter
 
-        given = shrinkages, neighbours, where.threads, where.until
-        return scatter.nearest_sums(similar, query, *given)
+        given = query, shrinkages, neighbours, where.threads, where.until
+        if isinstance(similar, Comparison) and few.pays(similar, query):
+            return few.nearest_sums(similar, *given)
+        return scatter.nearest_sums(similar, *given)
     with explained():
         from cfmf.kernels import dense
 

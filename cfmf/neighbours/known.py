@@ -8,7 +8,9 @@ as alike as they were, and the neighbours are among the items that the new user 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,8 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 Side = Literal["users", "items"]
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Known:
     """Ratings and biases that predictions are made from.
 
     Attributes
@@ -47,7 +50,7 @@ class Known(NamedTuple):
 
     def comparison(self, kind: str, counted: bool = True) -> Comparison:
         """The rows whose similarities are wanted; see `compare`."""
-        rows = self._everyone() if self.by == "users" else self.train
+        rows = self._everyone if self.by == "users" else self.train
         return compare(rows, self.by, kind, self.biases, counted)
 
     def query(self, pairs: Pairs, predictions: Sequence[str]) -> Query:
@@ -69,7 +72,7 @@ class Known(NamedTuple):
         if prediction == "raw":
             return np.zeros(len(users), dtype=np.float32)
         if prediction == "centred":
-            return self._means()[users if self.by == "users" else items].astype(np.float32)
+            return self._means[users if self.by == "users" else items].astype(np.float32)
         return self.biases.predict(users, items)
 
     def _deviations(self, prediction: str, ratings: sparse.csr_array, first: int = 0) -> Floats:
@@ -78,15 +81,17 @@ class Known(NamedTuple):
             return ratings.data
         if prediction == "centred":
             groups = row_numbers(ratings) if self.by == "users" else ratings.indices
-            return (ratings.data - self._means()[groups]).astype(np.float32)
+            return (ratings.data - self._means[groups]).astype(np.float32)
         return self.biases.residuals(ratings, first)
 
+    @cached_property
     def _means(self) -> NDArray[np.float64]:
         """Mean rating of each user or, by the training ratings, of each item."""
         if self.by == "items":
             return means(self.train.indices, self.train.data, self.train.shape[1])
-        everyone = self._everyone()
+        everyone = self._everyone
         return means(row_numbers(everyone), everyone.data, everyone.shape[0])
 
+    @cached_property
     def _everyone(self) -> sparse.csr_array:
         return self.train if self.new is None else stacked(self.train, self.new)

@@ -138,8 +138,8 @@ def test_looking_at_the_holders_alone_changes_no_bit(monkeypatch, by, similarity
         for shrinkage, neighbours in product((0, 9), (2, 30))
     ]
     used, found = [], []
-    real = few.nearest_of_block
-    monkeypatch.setattr(few, "nearest_of_block", lambda *given: used.append(1) or real(*given))
+    real = few.nearest_sums
+    monkeypatch.setattr(few, "nearest_sums", lambda *given: used.append(1) or real(*given))
     for spared in (0, 10**9):
         monkeypatch.setattr(few, "SPARED", spared)
         before = len(used)
@@ -152,15 +152,20 @@ def test_looking_at_the_holders_alone_changes_no_bit(monkeypatch, by, similarity
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_where_columns_are_long_all_rows_are_looked_at():
-    ratings = ratings_of(seed=25, users=100, items=90, density=0.2)
-    users, items = pairs_of(ratings)
+def test_all_rows_are_looked_at_where_many_are_queried_or_a_column_is_dense(monkeypatch):
+    ratings = ratings_of(seed=25, users=1000, items=90, density=0.02)
     by_item, _ = transposed(ratings)
-    query = Query.of(users, items, by_item, [by_item.data])
+    users, items = np.indices(ratings.shape).reshape(2, -1)
+    one, all_pairs, repeated = (
+        Query.of(users[chosen], items[chosen], by_item, [by_item.data])
+        for chosen in (slice(1), slice(None), np.zeros(90, int))
+    )
     comparison = compare(ratings, "users", "cosine")
-    assert not few.few_pay(comparison, query, 1.0)
-    # Whatever is queried, a dense column goes through BLAS.
-    assert not few.few_pay(comparison, query, 0.1)
+    assert few.pays(comparison, one)
+    assert not few.pays(comparison, all_pairs)
+    assert not few.pays(comparison, repeated)
+    monkeypatch.setattr(scatter, "DENSE", 0.01)
+    assert not few.pays(comparison, one)
 
 
 @pytest.mark.parametrize("marks", [scatter.MARK_BYTES, 0], ids=["marked", "looked-up"])
