@@ -70,6 +70,7 @@ reference: $(VENV)/study
 	    $(BIN)/python -m cfmf.workflow.reference runs/$$study/results/$$dataset docs/results/$$folder; \
 	  done; \
 	done
+	$(BIN)/python docs/cited.py
 
 verify: $(VENV)/study
 	$(BIN)/python -m cfmf.workflow.verify

@@ -64,13 +64,14 @@ def settings(study: Study) -> pd.DataFrame:
 
 
 def described(study: Study) -> dict[str, Any]:
-    """The ratings: their label, scale, numbers and split."""
+    """The ratings: their label, scale, numbers and split, and how they were read."""
     counts = {name: study.audit.get(name) for name in ("ratings", "users", "items", "scale")}
     rule = study.provenance.get("config", {}).get("datasets", {}).get(study.dataset, {})
     split = {
         name: rule.get("split", {}).get(name) for name in ("kind", "folds", "repeats", "validation")
     }
-    return {"label": study.label(), **counts, "split": split}
+    read = {name: rule[name] for name in ("source", "table") if name in rule}
+    return {"label": study.label(), **counts, "split": split, "read": read}
 
 
 def best_per_family(study: Study) -> dict[str, dict[str, str]]:

@@ -1,0 +1,73 @@
+"""Write the tables of README, and compare what pages cite with the published tables.
+
+    python docs/cited.py          # write the tables of README
+    python docs/cited.py --check  # print what was compared; fail where something differs
+
+Each number with a decimal point on a page of docs/results, and each with three decimals or more in
+README, must be in the tables, sentences and figures that are made from docs/results.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from published import across, described_method, reference, studies  # noqa: E402
+from tables import code, table  # noqa: E402
+
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(<!-- table (\S+), made by docs/cited.py -->\n).*?(<!-- end -->)", re.DOTALL)
+NUMBER = re.compile(r"(?<![\d./])\d+\.\d+(?![\d/%])")  # nor a share, an address or a DOI
+
+
+def short(folder: str) -> str:
+    """The table of a study for README, without verdicts."""
+    found = next(one for one in studies() if one.folder.name == folder)
+    head = ["method", "test RMSE", "sd over folds"]
+    head += [f"minus {code(found.facts['control'])}, 95% interval", "seconds a fold"]
+    rows = [described_method(row) for row in found.summary.to_dict("records")]
+    return table(head, ([row[0], *row[2:5], row[6]] for row in rows))
+
+
+def filled(text: str) -> str:
+    """README with its tables made anew."""
+    return BLOCK.sub(lambda block: f"{block[1]}\n{short(block[2])}\n{block[3]}", text)
+
+
+def shown() -> set[str]:
+    """All numbers in what is made from the published tables."""
+    made = [across(), *(reference(one.folder.name) for one in studies() if one.there)]
+    return {number for text in made for number in re.findall(r"\d+\.\d+", text)}
+
+
+def compare() -> int:
+    """Print how many numbers each page cites, and those that nothing shows; how many these are."""
+    known, wrong = shown(), 0
+    for page in (README, *sorted((ROOT / "docs/results").glob("*.md"))):
+        cited = NUMBER.findall(page.read_text("utf-8"))
+        if page == README:  # its other numbers are versions, and what a run takes
+            cited = [number for number in cited if len(number.partition(".")[2]) > 2]
+        differ = [number for number in cited if number not in known]
+        print(f"{page.relative_to(ROOT)}: {len(cited)} numbers, {len(differ)} differ", *differ)
+        wrong += len(differ)
+    return wrong
+
+
+def main() -> int:
+    """Write README's tables, or report what differs."""
+    text = README.read_text("utf-8")
+    made = filled(text)
+    if "--check" not in sys.argv:
+        README.write_text(made, "utf-8")
+        return 0
+    if made != text:
+        print("README.md: its tables differ from docs/results; run `python docs/cited.py`")
+    return int(bool(compare()) or made != text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
