@@ -112,6 +112,13 @@ def row_numbers(matrix: sparse.csr_array) -> NDArray[np.int32]:
     return np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
 
 
+def numbered(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The matrix with the place of every stored entry, in CSR order, as its value."""
+    kind = np.int32 if matrix.nnz <= np.iinfo(np.int32).max else np.int64
+    places = np.arange(matrix.nnz, dtype=kind)
+    return sparse.csr_array((places, matrix.indices, matrix.indptr), matrix.shape)
+
+
 def pairs(matrix: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Users and items of the stored entries, in CSR order."""
     return row_numbers(matrix), matrix.indices
@@ -146,8 +153,9 @@ def row_keys(train: sparse.csr_array) -> tuple[NDArray[np.uint64], NDArray[np.ui
     ratings.
     """
     # Of a hundred million ratings with few values, far sooner than by sorting all of them.
-    ranks = np.searchsorted(np.sort(pd.unique(train.data)), train.data)
-    codes = mixed(ranks.astype(np.uint64)) | np.uint64(1)
+    values = np.sort(pd.unique(train.data))
+    of_values = mixed(np.arange(len(values), dtype=np.uint64)) | np.uint64(1)
+    codes = of_values[np.searchsorted(values, train.data)]
     coded = sparse.csr_array((codes, train.indices, train.indptr), train.shape)
     users, items = (np.zeros(size, np.uint64) for size in train.shape)
     for _ in range(ROUNDS):

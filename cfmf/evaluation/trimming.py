@@ -18,7 +18,7 @@ the ratings of all other users, and what the sampled users keep is folded in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -187,23 +187,39 @@ def _predicted(
     setting: Setting, train: sparse.csr_array, queried: sparse.csr_array, plan: Design
 ) -> tuple[list[Predicted], list[Predicted], list[Predicted]]:
     """Predictions of each round: of the method, of the item mean, and folded in where it can."""
+    after_fold = _folded_predictions(setting, train, queried, plan)
     after: list[Predicted] = []
     after_mean: list[Predicted] = []
-    after_fold: list[Predicted] = []
-    others = _without(setting, train, plan.users)
+    for place, left in _rounds(train, plan):
+        after.append((place, setting.fit(left, queried).predictions))
+        after_mean.append((place, item_means(left)[queried.indices]))
+    return after, after_mean, after_fold
+
+
+def _rounds(
+    train: sparse.csr_array, plan: Design
+) -> Iterator[tuple[NDArray[np.intp], sparse.csr_array]]:
+    """Of each round, the place of every user in the lengths, and what is left of the ratings."""
     for assigned in plan.assigned:
         kept = np.full(train.shape[0], KEEP_ALL)
         kept[plan.users] = np.array(plan.lengths)[assigned]
         place = np.full(train.shape[0], -1)
         place[plan.users] = assigned
-        left = trim(train, kept, plan.seed)
-        after.append((place, setting.fit(left, queried).predictions))
-        after_mean.append((place, item_means(left)[queried.indices]))
-        if others is not None:
-            new = others.fold_in(left[plan.users])
-            numbers = train.shape[0] + np.searchsorted(plan.users, pairs(queried)[0])
-            after_fold.append((place, new.predict(numbers, queried.indices).values))
-    return after, after_mean, after_fold
+        yield place, trim(train, kept, plan.seed)
+
+
+def _folded_predictions(
+    setting: Setting, train: sparse.csr_array, queried: sparse.csr_array, plan: Design
+) -> list[Predicted]:
+    """Predictions of each round by the model of all others; empty where it cannot fold in."""
+    others = _without(setting, train, plan.users)
+    if others is None:
+        return []
+    numbers = train.shape[0] + np.searchsorted(plan.users, pairs(queried)[0])
+    return [
+        (place, others.fold_in(left[plan.users]).predict(numbers, queried.indices).values)
+        for place, left in _rounds(train, plan)
+    ]
 
 
 def _without(setting: Setting, train: sparse.csr_array, users: NDArray[np.int64]) -> Model | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +68,11 @@ class Checkpoint:
         """Whether it is time to save."""
         return self.path is not None and time.monotonic() - self.saved >= self.every
 
-    def save(self, run: str, state: Mapping[str, np.ndarray]) -> None:
+    def save(self, run: str, state: Callable[[], Mapping[str, np.ndarray]]) -> None:
         """Keep the state of the run with this fingerprint, whole or not at all."""
         if self.path is not None:
             with atomic_write(self.path) as temporary:
-                np.savez(temporary, allow_pickle=False, run=np.array(run), **state)
+                np.savez(temporary, allow_pickle=False, run=np.array(run), **state())
             self.saved = time.monotonic()
 
     def load(self, run: str) -> dict[str, np.ndarray] | None:

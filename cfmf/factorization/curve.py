@@ -131,8 +131,8 @@ class Curve:
                     f"{names}: {error} at epoch {epoch} ({self.settings}); {self.advice}"
                 ) from error
             if checkpoint.due():
-                checkpoint.save(run, {**training.state(), **self.state()})
-        checkpoint.save(run, {**training.state(), **self.state()})
+                checkpoint.save(run, lambda: {**training.state(), **self.state()})
+        checkpoint.save(run, lambda: {**training.state(), **self.state()})
 
     def epochs(self) -> Iterator[int]:
         """Epochs still to measure: none after the end."""

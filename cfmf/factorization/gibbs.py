@@ -114,7 +114,8 @@ class _Sampling:
 
     def __init__(self, settings: Gibbs, task: Task) -> None:
         self.settings, self.task = settings, task
-        known = Known.of(task, settings.implicit, settings.day_factors, settings.dtype)
+        own, ordinal = settings.dtype, settings.likelihood == "ordinal"
+        known = Known.of(task, settings.implicit, settings.day_factors, own, ordinal)
         self.chains = [Chain(settings, known, number) for number in range(settings.chains)]
         self.totals = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
         self.squares = {name: np.zeros(part.nnz) for name, part in task.parts().items()}
@@ -147,8 +148,8 @@ class _Sampling:
                         f"{self.task.name}: {error} at sweep {sweep} ({settings}); {ADVICE}"
                     ) from error
                 if checkpoint.due():
-                    checkpoint.save(run, self.state())
-        checkpoint.save(run, self.state())
+                    checkpoint.save(run, self.state)
+        checkpoint.save(run, self.state)
 
     def out_of_time(self) -> bool:
         """Whether the limit of time ends the sampling; never before a sweep has counted."""
@@ -198,14 +199,20 @@ class _Sampling:
             task.report(sweep, named)
 
     def fitted(self) -> Fitted:
-        """Predictive means and standard deviations, over the counted sweeps of all chains."""
+        """Predictive means and standard deviations, over the counted sweeps of all chains.
+
+        The sums become them in place, part by part, as all of them together would fill the memory.
+        """
         counted = (len(self.history) - self.settings.burn_in) * len(self.chains)
-        means = {name: total / counted for name, total in self.totals.items()}
-        predictions = {name: mean.astype(np.float32) for name, mean in means.items()}
-        deviations = {
-            name: np.sqrt(np.maximum(self.squares[name] / counted - mean**2, 0)).astype(np.float32)
-            for name, mean in means.items()
-        }
+        predictions, deviations = {}, {}
+        for name in self.task.parts():
+            mean, square = self.totals.pop(name), self.squares.pop(name)
+            mean /= counted
+            square /= counted
+            predictions[name] = mean.astype(np.float32)
+            square -= np.square(mean, out=mean)
+            np.sqrt(np.maximum(square, 0, out=square), out=square)
+            deviations[name] = square.astype(np.float32)
         history = pd.DataFrame(self.history, columns=HISTORY).astype({"epoch": np.int32})
         return Fitted(
             self.posterior(),

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from cfmf.factorization.gibbs_rows import Observed, implicit
 from cfmf.neighbours.biases import Biases, fit_biases, tuned_regs
-from cfmf.observed import pairs, row_numbers
+from cfmf.observed import numbered, pairs, row_numbers
 from cfmf.side import Side, pair_days, stored, usual_days
 from cfmf.tasks import Task
 
@@ -77,13 +77,12 @@ class Known(NamedTuple):
     dates: Dates | None = None
 
     @classmethod
-    def of(cls, task: Task, sides: str, day_factors: bool, dtype: type) -> Known:
+    def of(cls, task: Task, sides: str, day_factors: bool, dtype: type, ordinal: bool) -> Known:
         """What chains share, with implicit feedback of these sides, and factors of days or none."""
         train, side = task.train, task.side or Side()
-        places = sparse.csr_array((np.arange(train.nnz), train.indices, train.indptr), train.shape)
-        by_item = sparse.csr_array(places.T.tocsr())
-        order = by_item.data
-        by_item.data = train.data[order]
+        by_item, order = sparse.csr_array(train.T.tocsr()), None
+        if side.days is not None or ordinal:  # then what is observed changes with every sweep
+            order = numbered(train).T.tocsr().data
         # From biases of zero, whose precision is then drawn as in the thousands, a chain on sparse
         # ratings takes hundreds of sweeps to those that the ratings support.
         biases = fit_biases(train, *tuned_regs(train))

@@ -74,7 +74,8 @@ class Observed(NamedTuple):
         Where each rating is also of a row of a third kind: that row, int32, in the order of
         `ratings`.
     order
-        Place of each rating in the training ratings by user; None where these are they.
+        Place of each rating in the training ratings by user; None where these are they, or where
+        what is observed stays the same.
     """
 
     ratings: sparse.csr_array

@@ -132,6 +132,10 @@ class Factorization(Model):
             rated=self.rated and (self.rated[0][users], self.rated[1][items]),
         )
 
+    def moved(self, unit: float, centre: float, users: Indices, items: Indices) -> Factorization:
+        """`rescaled`, then `reordered`."""
+        return self.rescaled(unit, centre).reordered(users, items)
+
     def fold_in(self, ratings: sparse.csr_array) -> Factorization:
         """See `Model.fold_in`: the objective's minimum for every new user, the items held fixed."""
         if self.penalty is None:

@@ -124,29 +124,27 @@ class Posterior(Model):
             below[:, 1:-1] += ndtr((ends - values[:, None]) * np.sqrt(precision)[:, None])
         return np.diff(below, axis=1) / len(self.models)
 
-    def rescaled(self, unit: float, centre: float) -> Posterior:
-        """As `Factorization.rescaled`; latent numbers have no unit."""
-        if self.levels is not None:
-            return replace(self, levels=self.levels * unit + centre)
-        by = np.full(self.prior_mean.shape[1], np.sqrt(unit), np.float32)
-        by[-1] = unit
-        return replace(
-            self,
-            models=tuple(model.rescaled(unit, centre) for model in self.models),
-            precision=self.precision / unit**2,
-            prior_mean=self.prior_mean * by,
-            prior_precision=self.prior_precision / by**2,
-            prior_links=self.prior_links * by,
-        )
+    def moved(self, unit: float, centre: float, users: Indices, items: Indices) -> Posterior:
+        """As `Factorization.moved`; latent numbers have no unit.
 
-    def reordered(self, users: Indices, items: Indices) -> Posterior:
-        """As `Factorization.reordered`."""
+        Draw by draw, as one more copy of all of them would fill the memory.
+        """
+        levels, inner = self.levels, (unit, centre)
+        if levels is not None:
+            levels, inner = levels * unit + centre, (1.0, 0.0)
+        by = np.full(self.prior_mean.shape[1], np.sqrt(inner[0]), np.float32)
+        by[-1] = inner[0]
+        links = self.prior_links * by
         return replace(
             self,
-            models=tuple(model.reordered(users, items) for model in self.models),
+            models=tuple(model.moved(*inner, users, items) for model in self.models),
+            precision=self.precision / inner[0] ** 2,
             user_precision=self.user_precision[:, users],
             item_precision=self.item_precision[:, items],
-            prior_links=self.prior_links[:, items] if self.prior_links.size else self.prior_links,
+            prior_mean=self.prior_mean * by,
+            prior_precision=self.prior_precision / by**2,
+            prior_links=links[:, items] if links.size else links,
+            levels=levels,
         )
 
     def fold_in(self, ratings: sparse.csr_array) -> Posterior:

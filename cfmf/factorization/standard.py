@@ -18,10 +18,10 @@ from scipy import sparse
 
 from cfmf.factorization.model import Factorization
 from cfmf.factorization.posterior import Posterior
-from cfmf.observed import row_keys
+from cfmf.observed import numbered, row_keys
 from cfmf.tasks import LOSSES, WATCHED, Fitted, Task
 
-Order = NDArray[np.int64]
+Order = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Standard:
 
     def task(self, task: Task) -> Task:
         """The task in standard ratings; its report is given those of the rating scale."""
-        moved: dict[str, Any] = {name: self.matrix(part)[0] for name, part in task.parts().items()}
+        moved: dict[str, Any] = {name: self.matrix(part) for name, part in task.parts().items()}
         moved["bounds"] = task.bounds and tuple(
             (end - self.centre) / self.unit for end in task.bounds
         )
@@ -63,16 +63,21 @@ class Standard:
             start = start.rescaled(1 / self.unit, -self.centre / self.unit)
         return replace(task, **moved, report=report, start=start)
 
-    def matrix(self, part: sparse.csr_array) -> tuple[sparse.csr_array, Order]:
-        """A part in standard ratings, float32, and the place in `part` of each of its entries."""
-        places = sparse.csr_array((np.arange(part.nnz), part.indices, part.indptr), part.shape)
-        moved = places[self.users][:, self.items]
-        moved.sort_indices()
-        order = moved.data
-        values = (part.data[order].astype(np.float64) - self.centre) / self.unit
+    def matrix(self, part: sparse.csr_array) -> sparse.csr_array:
+        """A part in standard ratings, float32."""
+        moved = self.moved(part)
+        values = part.data[moved.data].astype(np.float64)
+        values -= self.centre
+        values /= self.unit
         indices = moved.indices.astype(part.indices.dtype, copy=False)
         indptr = moved.indptr.astype(part.indptr.dtype, copy=False)
-        return sparse.csr_array((values.astype(np.float32), indices, indptr), part.shape), order
+        return sparse.csr_array((values.astype(np.float32), indices, indptr), part.shape)
+
+    def moved(self, part: sparse.csr_array) -> sparse.csr_array:
+        """The places of a part's entries, in the order of rows and columns that the solver has."""
+        moved = numbered(part)[self.users][:, self.items]
+        moved.sort_indices()
+        return moved
 
     def reporting(self, report: Callable[[int, Mapping[str, float]], None]) -> Any:
         """A report of standard measures that hands those of the rating scale to `report`."""
@@ -92,21 +97,26 @@ class Standard:
         model = fitted.model
         assert isinstance(model, Factorization | Posterior)
         places = np.argsort(self.users), np.argsort(self.items)
-        orders = {name: self.matrix(part)[1] for name, part in task.parts().items()}
-
-        def in_order(name: str, values: np.ndarray, centre: float) -> np.ndarray:
-            found = np.empty(len(values), np.float32)
-            found[orders[name]] = values.astype(np.float64) * self.unit + centre
-            return found
-
-        values, deviations, history = fitted.predictions, fitted.deviations, fitted.history
+        history, predictions, deviations = fitted.history, {}, {}
+        for name, part in task.parts().items():
+            order = self.moved(part).data
+            predictions[name] = self.values(fitted.predictions[name], order, self.centre)
+            if fitted.deviations is not None:
+                deviations[name] = self.values(fitted.deviations[name], order, 0.0)
         return replace(
             fitted,
-            model=model.rescaled(self.unit, self.centre).reordered(*places),
+            model=model.moved(self.unit, self.centre, *places),
             history=history.assign(
                 **{name: history[name] * by for name, by in self.factors().items()}
             ),
-            predictions={name: in_order(name, one, self.centre) for name, one in values.items()},
-            deviations=deviations
-            and {name: in_order(name, one, 0.0) for name, one in deviations.items()},
+            predictions=predictions,
+            deviations=None if fitted.deviations is None else deviations,
         )
+
+    def values(self, standard: np.ndarray, order: Order, centre: float) -> np.ndarray:
+        """Standard values of a part in the order and unit of its ratings, float32."""
+        found = np.empty(len(standard), np.float32)
+        scaled = np.multiply(standard, self.unit, dtype=np.float64)
+        scaled += centre
+        found[order] = scaled
+        return found

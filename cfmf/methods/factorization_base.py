@@ -82,8 +82,8 @@ class FactorizationMethod(Method):
                 found += solver.fit_tasks(batch, path)
                 continue
             standards = [Standard.of(task.train) for task in batch]
-            seen = [one.task(task) for one, task in zip(standards, batch, strict=True)]
-            fitted = zip(standards, solver.fit_tasks(seen, path), batch, strict=True)
+            seen = (one.task(task) for one, task in zip(standards, batch, strict=True))
+            fitted = zip(standards, solver.fit_tasks([*seen], path), batch, strict=True)
             found += [one.restored(result, task) for one, result, task in fitted]
         return found
 

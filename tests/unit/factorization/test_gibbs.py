@@ -35,7 +35,13 @@ def test_mean_and_precision_come_from_their_posterior():
 
 
 def known_of(settings, task):
-    return Known.of(task, settings.implicit, settings.day_factors, settings.dtype)
+    return Known.of(
+        task,
+        settings.implicit,
+        settings.day_factors,
+        settings.dtype,
+        settings.likelihood == "ordinal",
+    )
 
 
 def chain_of(settings, ratings, seed=0, side=None):
