@@ -212,8 +212,8 @@ def test_the_lesson_has_the_published_numbers():
     reach = stats.t.ppf(0.975, 4) * tuned.std() * (1 / 5 + 1 / 4) ** 0.5
     for said in (
         f"It prints −{-published.mean():.4f}",
-        f"changes the error of collaborative filtering by {care.mean():.4f}",
-        f"the published difference of {-published.mean():.4f}",
+        f"lower the RMSE of collaborative filtering by {care.mean():.4f}",
+        f"the difference of {-published.mean():.4f} between the published methods",
         f"than the published factorization by {gap('mf-published', 'user-knn').mean():.4f}",
         f"better than `user-knn` by {-tuned.mean():.4f}, and the corrected",
         f"interval (± {reach:.4f})",
