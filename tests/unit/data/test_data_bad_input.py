@@ -853,9 +853,11 @@ This page lists what happens to input with errors. Every line below is a test ca
 generated from the tests by `PYTHONPATH=. python tests/unit/data/test_data_bad_input.py`.
 
 By default a defect with a policy stops the run, and the message shows the file, the line and its
-bytes. With `audit.CHECK: drop` such rows are left out, counted in `audit.json` under that check,
-and listed in `refused.tsv`. Rows read = rows kept + rows refused, always. All other bad input stops
-the run, whatever the policies. No output is left incomplete.
+bytes; only ratings of items without a title (`unknown_item`) and test ratings of users or items
+that the train part does not have (`test_only`) are kept. With `audit.CHECK: drop` such rows are
+left out, counted in `audit.json` under that check, and listed in `refused.tsv`. The number of rows
+read is always the sum of those kept and those refused. All other bad input stops the run, whatever
+the policies. No output is left incomplete.
 """
 
 
