@@ -52,7 +52,7 @@ COLUMNS = {
         "user_differences": "group_a group_b users better worse share_better ci_low ci_high"
         " ci_level q05 q25 q50 q75 q95",
         "medians": "arm method k n median mean interquartile_mean minimum maximum",
-        "first_row": "dataset fold item wrong right",
+        "first_user": "dataset fold item over_all_users over_raters",
         "backends": "backend device dtype epochs repeats setup_seconds compile_seconds"
         " epoch_seconds epoch_seconds_min epoch_seconds_max loss test_rmse loss_difference",
         "generators": "seed n sample against statistic p_raw p_adj",

@@ -5,17 +5,17 @@ from cfmf.published import SEARCHED
 JAX_COMPARED = ["mf-jax"] if config["published"]["backends"]["enabled"] else []
 
 
-rule predict_first_row:
+rule predict_first_user:
     input:
         train=of_first_fold("matrix", part="train"),
-        code=code("predict_first_row"),
+        code=code("predict_first_user"),
     output:
-        row=result("published", file="first_row.tsv"),
+        row=result("published", file="first_user.tsv"),
         costs=result("published", file="loop_costs.tsv"),
     log:
-        log_of("predict_first_row"),
+        log_of("predict_first_user"),
     benchmark:
-        benchmark_of("predict_first_row")
+        benchmark_of("predict_first_user")
     conda:
         "../envs/neighbours.yaml"
     resources:
@@ -24,7 +24,7 @@ rule predict_first_row:
     params:
         fold=lambda job: plan.folds[job.dataset][0],
     script:
-        "../scripts/predict_first_row.py"
+        "../scripts/predict_first_user.py"
 
 
 rule search_published:

@@ -1,4 +1,4 @@
-"""What the study computed on its way to user CF: a loop, a wrong quotient, and the right one."""
+"""What the study computed on its way to user CF: a loop, its quotient, and the correct one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ BLOCK = 1 << 21
 """Entries of the dense block that the loop is timed on."""
 
 
-def first_row(train: sparse.csr_array, items: int = 3) -> pd.DataFrame:
-    """Predictions of the first user's first items, by the wrong quotient and by the right one.
+def first_user(train: sparse.csr_array, items: int = 3) -> pd.DataFrame:
+    """Predictions of the first user's first items, by the study's quotient and by the correct one.
 
     With S the cosine of raw rating rows, the user's own similarity 1 among them: (S X) / (S 1),
     which divides by users who did not rate the item, and (S X) / (S [X ≠ 0]).
@@ -27,16 +27,16 @@ def first_row(train: sparse.csr_array, items: int = 3) -> pd.DataFrame:
 
     Returns
     -------
-    Columns item (its place), wrong, right, float64; NaN where no similar user rated it.
+    Columns item (its place), over_all_users, over_raters, float64; NaN where no similar user rated it.
     """
     weights = similarities(train, 0)
     columns = train[:, :items].tocsc().astype(np.float64)
     rated = columns.copy()
     rated.data[:] = 1
     totals, among = columns.T @ weights, rated.T @ weights
-    right = np.divide(totals, among, out=np.full(len(among), np.nan), where=among > 0)
+    over_raters = np.divide(totals, among, out=np.full(len(among), np.nan), where=among > 0)
     return pd.DataFrame(
-        {"item": np.arange(len(totals)), "wrong": totals / weights.sum(), "right": right}
+        {"item": np.arange(len(totals)), "over_all_users": totals / weights.sum(), "over_raters": over_raters}
     )
 
 

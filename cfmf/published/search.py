@@ -25,7 +25,7 @@ Train = Callable[[int, float, Report], None]
 
 NEEDED = (
     *("k", "reg_low", "reg_high", "trials", "seed", "study_name", "min_resource", "max_resource"),
-    *("reduction_factor", "doubly_rooted"),
+    *("reduction_factor", "square_root_twice"),
 )
 LAYOUT = ("number", "value", "params", "user_attrs", "system_attrs", "state")
 
@@ -63,7 +63,7 @@ def search(train: Train, block: Mapping[str, Any], storage: Path | None = None) 
         `train` must let pass.
     block
         The `search` block of the config: k, reg_low, reg_high, trials, seed, study_name,
-        min_resource, max_resource, reduction_factor, doubly_rooted.
+        min_resource, max_resource, reduction_factor, square_root_twice.
     storage
         SQLite file for the finished study, which tools such as optuna-dashboard open; written
         whole at the end. None keeps none.
@@ -102,7 +102,7 @@ def _objective(trial: optuna.Trial, train: Train, block: Mapping[str, Any]) -> f
     last: dict[str, float] = {}
 
     def report(epoch: int, measured: Mapping[str, float]) -> None:
-        twice = block["doubly_rooted"]
+        twice = block["square_root_twice"]
         for name, value in measured.items():
             if math.isnan(value):
                 continue
@@ -157,7 +157,7 @@ def trials_table(
     was rooted twice; `epochs` counts the reports; `loss`, `delta_loss` and `train_rmse` (the true
     one) are of the last of them.
     """
-    squared = 2 if block["doubly_rooted"] else 1
+    squared = 2 if block["square_root_twice"] else 1
     epochs = found.intermediate.groupby("trial").size()
     rows = []
     for trial in found.frame.to_dict("records"):

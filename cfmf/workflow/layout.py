@@ -104,7 +104,7 @@ JOBS = {
     "search_published": "",
     "compare_backends": "",
     "compare_generators": "",
-    "predict_first_row": "",
+    "predict_first_user": "",
     "blend_methods": "{method}",
     "score_predictions": "{method}",
     "evaluate_methods": "",

@@ -202,7 +202,7 @@ class Plan:
         block = self.config["published"]
         if not block["enabled"]:
             return []
-        files = ["first_row.tsv", "loop_costs.tsv"]
+        files = ["first_user.tsv", "loop_costs.tsv"]
         found = [self.result("backends", table="generators")]
         if block["backends"]["enabled"]:
             found.append(self.result("backends", table="backends"))
@@ -236,7 +236,7 @@ class Plan:
             "search_published": published["enabled"] and published["search"]["enabled"],
             "compare_backends": published["enabled"] and published["backends"]["enabled"],
             "compare_generators": published["enabled"],
-            "predict_first_row": published["enabled"],
+            "predict_first_user": published["enabled"],
             "build_side": bool(self.side(dataset, *self.methods, *self.adaptive)),
             "measure_scaling": self.config["evaluation"]["scaling"]["enabled"],
             "tune_adaptively": bool(self.adaptive),

@@ -293,7 +293,7 @@ ALTERED = [
      "ratings/audit.json"],
     ["all", "evaluation/selection.tsv", "evaluation/user_errors.parquet",
      "evaluation/measured/mf/ranking.tsv", "adaptive/mf/f1/trials.tsv",
-     "published/first_row.tsv"],
+     "published/first_user.tsv"],
     ["all", "statistics/verdict.json", "evaluation/selected.tsv"],
     ["ratings matrices", "ratings/ratings.parquet"],
     ["ratings matrices", "ratings/users.parquet", "ratings/items.parquet"],

@@ -38,7 +38,7 @@ STUDY = {
     "statistics": {"bootstrap_repeats": 100},
 }
 OF_THE_PUBLISHED = {
-    "search_published", "compare_generators", "compare_backends", "predict_first_row"
+    "search_published", "compare_generators", "compare_backends", "predict_first_user"
 }  # fmt: skip
 
 

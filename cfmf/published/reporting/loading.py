@@ -13,7 +13,7 @@ TABLES = {
     "trials": ("statistics", {"table": "trials"}, "trials"),
     "backends": ("backends", {"table": "backends"}, "backends"),
     "generators": ("backends", {"table": "generators"}, "generators"),
-    "first_row": ("published", {"file": "first_row.tsv"}, "first_row"),
+    "first_user": ("published", {"file": "first_user.tsv"}, "first_user"),
     "loop": ("published", {"file": "loop_costs.tsv"}, "costs"),
 }
 """By the name here: the result, which of them, and the kind of table."""

@@ -27,7 +27,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
     if frame.empty:
         return []
     runs = trials(study)
-    value = "axis.value" if doubly_rooted(runs) else "axis.rmse"
+    value = "axis.value" if square_root_twice(runs) else "axis.rmse"
     drawn = drawings.search_history(frame, words.plain, value)
     return [
         Text(_text(runs, words)),
@@ -64,7 +64,7 @@ def trials(study: Study) -> pd.DataFrame:
     return rows.reindex(columns=["state", "k", "reg", "value", *MEASURES]).reset_index()
 
 
-def doubly_rooted(runs: pd.DataFrame) -> bool:
+def square_root_twice(runs: pd.DataFrame) -> bool:
     """Whether the values of the trials are roots of their RMSE, as published."""
     both = runs.dropna(subset=["value", "test_rmse"])
     return not len(both) or not np.allclose(both["value"], both["test_rmse"])
@@ -77,7 +77,7 @@ def _text(runs: pd.DataFrame, words: Catalogue) -> Markup:
         return words("search.text_none", **values)
     best = numbers.least(complete, "value")
     return words(
-        "search.text" if doubly_rooted(runs) else "search.text_plain",
+        "search.text" if square_root_twice(runs) else "search.text_plain",
         **values,
         **amounts("rmse", best=best["value"], true=best["test_rmse"]),
         k=number(int(best["k"])),

@@ -10,6 +10,7 @@ from cfmf.report.strings import Catalogue, amounts, code
 from cfmf.tables import where
 
 PUBLISHED = "user-cf-published"
+QUOTIENTS = ("over_all_users", "over_raters")
 
 
 def leaked(study: Study) -> float | None:
@@ -44,7 +45,7 @@ def blocks(study: Study, words: Catalogue) -> list[Block]:
 
 def _quotients(study: Study, words: Catalogue) -> list[Block]:
     """First predictions by the study's quotients, and what its loop would take."""
-    found, predicted = study.similarity, study.table("first_row")
+    found, predicted = study.similarity, study.table("first_user")
     if found is None or predicted.empty or study.items is None:
         return []
     items = study.items.set_index("item")
@@ -52,15 +53,16 @@ def _quotients(study: Study, words: Catalogue) -> list[Block]:
     rows = [
         {
             "item": items["item_id"].get(row.item, row.item),
-            **{name: getattr(row, name) for name in ("wrong", "right")},
-            **{f"{name}_published": known[f"row_{name}"][place] for name in ("wrong", "right")},
+            **{name: getattr(row, name) for name in QUOTIENTS},
+            **{f"{name}_published": known[f"first_user_{name}"][place] for name in QUOTIENTS},
         }
         for place, row in enumerate(predicted.head(3).itertuples())
     ]
-    columns = "item=item_id wrong:rmse right:rmse wrong_published:rmse right_published:rmse"
-    title = words("neighbours.first_row", fold=code(found.fold))
+    shown = [f"{name}{suffix}:rmse" for suffix in ("", "_published") for name in QUOTIENTS]
+    columns = " ".join(["item=item_id", *shown])
+    title = words("neighbours.first_user", fold=code(found.fold))
     blocks: list[Block] = [
-        tabulated(words, "first-row", title, rows, columns),
+        tabulated(words, "first-user", title, rows, columns),
         Note("erratum", words("neighbours.quotients")),
     ]
     loop = study.table("loop")

@@ -8,15 +8,15 @@ from scipy.spatial.distance import cdist
 from cfmf.published import first_predictions as published
 
 
-def test_first_row_equals_the_formulas_on_dense_arrays():
+def test_first_user_equals_the_formulas_on_dense_arrays():
     ratings = ratings_of(seed=21, users=60, items=50, density=0.3)
     table = ratings.toarray().astype(np.float64)
     weights = 1 - cdist(table, table, "cosine")[0]
-    row = published.first_row(ratings)
+    row = published.first_user(ratings)
     assert row["item"].tolist() == [0, 1, 2]
-    totals = weights @ table[:, :3]
-    np.testing.assert_allclose(row["wrong"], totals / weights.sum(), rtol=1e-12)
-    np.testing.assert_allclose(row["right"], totals / (weights @ (table[:, :3] != 0)), rtol=1e-12)
+    totals, among = weights @ table[:, :3], weights @ (table[:, :3] != 0)
+    np.testing.assert_allclose(row["over_all_users"], totals / weights.sum(), rtol=1e-12)
+    np.testing.assert_allclose(row["over_raters"], totals / among, rtol=1e-12)
 
 
 def test_loop_is_judged_by_one_turn_times_users_and_blocks_of_items(monkeypatch):

@@ -71,11 +71,11 @@ def test_pruned_trials_turn_the_order_round(found):
 
 def test_single_root_is_the_switch(block):
     few = {**block, "trials": 1, "k": [4]}
-    twice, once = (search(train, {**few, "doubly_rooted": on}) for on in (True, False))
+    twice, once = (search(train, {**few, "square_root_twice": on}) for on in (True, False))
     assert twice.frame["value"][0] == pytest.approx(math.sqrt(once.frame["value"][0]))
     tables = [
         trials_table(
-            one, {**few, "doubly_rooted": on}, dataset="d", fold="u1", method="mf-published-jax"
+            one, {**few, "square_root_twice": on}, dataset="d", fold="u1", method="mf-published-jax"
         )
         for one, on in ((twice, True), (once, False))
     ]

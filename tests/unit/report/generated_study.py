@@ -506,9 +506,9 @@ def similarity(home: Path, **how: int) -> None:
     places = (ratings["user"], ratings["item"])
     found = user_similarity(sparse.csr_array((ratings["rating"], places)), **how)
     save_similarity(home / "similarity/u1.npz", found)
-    row = pd.DataFrame({"item": [0, 1, 2], "wrong": [0.04, 0.002, 0.1], "right": [3.5, 1.8, 3.4]})
+    row = pd.DataFrame({"item": [0, 1, 2], "over_all_users": [0.04, 0.002, 0.1], "over_raters": [3.5, 1.8, 3.4]})
     row = row.assign(dataset=DATASET, fold="u1")
-    write_table(home / "published/first_row.tsv", row, "first_row")
+    write_table(home / "published/first_user.tsv", row, "first_user")
     for stage, value, path in (
         ("similarity", 0.02, "similarity/u1/costs.tsv"),
         ("loop", 60.0, "published/loop_costs.tsv"),
@@ -546,7 +546,7 @@ def _search(home: Path, rng: np.random.Generator, rooted: bool = True) -> None:
     frame = frame.assign(user_attrs_loss=0.9, user_attrs_delta_loss=1e-4, user_attrs_train_rmse=0.9)
     found = Search(frame, pd.concat(reports), shares)
     keys = {"dataset": DATASET, "fold": "u1", "method": "mf-published-jax"}
-    table = trials_table(found, {"doubly_rooted": rooted}, **keys)
+    table = trials_table(found, {"square_root_twice": rooted}, **keys)
     write_table(home / "statistics/trials.tsv", table, "trials")
     epochs = np.arange(400)
     rmse = 0.7 + 3 * np.exp(-epochs / 50)

@@ -322,14 +322,14 @@ def test_order_of_k_is_laid_to_the_recipe_or_to_pruning_by_the_complete_runs(stu
 
 def test_values_rooted_once_are_not_called_roots(study, results):
     runs = search_as_run.trials(study)
-    assert search_as_run.doubly_rooted(runs)
+    assert search_as_run.square_root_twice(runs)
     np.testing.assert_allclose(runs["test_rmse"], runs["value"] ** 2, rtol=1e-8)
     table = study.added["trials"].copy()
     both = table.pivot_table(index="trial", columns="metric", values="value")
     rooted = table["metric"] == "test_rmse"
     table.loc[rooted, "value"] = table.loc[rooted, "trial"].map(both["value"])
     once = dataclasses.replace(study, added={**study.added, "trials": table})
-    assert not search_as_run.doubly_rooted(search_as_run.trials(once))
+    assert not search_as_run.square_root_twice(search_as_run.trials(once))
     text = str(search_as_run._text(search_as_run.trials(once), WORDS))
     assert "square root taken once" in text
     assert "is the square root" not in text

@@ -203,7 +203,7 @@ def test_jobs_are_those_of_what_is_enabled(plan):
     less = plan.jobs("log", "tiny", ["1-of-1"])
     gone = {path.split("/")[3].removesuffix(".log") for path in set(logs) - set(less)}
     assert gone == {
-        "search_published", "compare_generators", "predict_first_row", "tune_adaptively",
+        "search_published", "compare_generators", "predict_first_user", "tune_adaptively",
         "compute_similarity",
     }  # fmt: skip
 
