@@ -89,7 +89,7 @@ Curve = list[tuple[float, float]]  # seconds, test RMSE
 
 
 def draw(users: int, items: int, train: int, test: int, seed: int = 1) -> list[sparse.csr_array]:
-    """Train and test matrices of a made-up study: biases, rank 10 and noise, rounded to 1 … 5."""
+    """Train and test matrices of a synthetic study: biases, rank 10 and noise, rounded to 1 … 5."""
     rng = np.random.default_rng(seed)
     activity = np.cumsum(rng.lognormal(0, 0.7, users))
     popularity = np.cumsum(rng.lognormal(0, 0.7, items))

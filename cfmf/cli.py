@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         (_fit, "fit a method to ratings and save the model", FIT + of_methods, _fit_options),
         (_predict, "predict the ratings of pairs of users and items", NEW, _predict_options),
         (_recommend, "list the items with the highest predictions", NEW, _recommend_options),
-        (_explain, "say why a rating is predicted", "", _explain_options),
+        (_explain, "explain a prediction", "", _explain_options),
         (_evaluate, "measure errors on ratings", "", _evaluate_options),
         (_compare, "compare methods by cross-validation, or two runs", RUNS, _compare_options),
     ):
@@ -180,7 +180,7 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting of the method, or a list to choose from; others are tried as in a study",
+        help="a setting of the method, or a list to choose from; the others have their default lists",
     )
 
 
@@ -220,7 +220,11 @@ def _recommend_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", nargs="+", metavar="USER", help="ids; every user if left out")
     parser.add_argument("--top", type=int, default=10, help="items for each user (default: 10)")
     parser.add_argument(
-        "--explain", type=int, default=0, metavar="PARTS", help="name so many reasons of each"
+        "--explain",
+        type=int,
+        default=0,
+        metavar="PARTS",
+        help="parts of the explanation to show for each",
     )
     _coverage_option(parser)
     _output_option(parser)

@@ -258,7 +258,7 @@ def methods() -> str:
                 "draws random numbers": "yes" if found.stochastic else "no",
                 "trained in": found.iterates or "one pass",
                 "one job": "for each k and reg" if found.job_per_point else "for the whole grid",
-                "knows beside the ratings": ", ".join(sorted(found.uses)).replace("_", " ")
+                "uses beside the ratings": ", ".join(sorted(found.uses)).replace("_", " ")
                 or "nothing",
                 "its models also": ", ".join(sorted(found.can)) or "nothing further",
             }
@@ -288,7 +288,7 @@ def literature() -> str:
             rows.append((one["method"], f"{one['rmse']:.4f}", also, chosen, source))
             if "quote" in one:
                 quotes.append(f"- {one['method']}: `{one['quote']}` ({one['quoted_from']})\n")
-        parts.append(table(["method", "RMSE", "also knows", "chosen by", "source"], rows))
+        parts.append(table(["method", "RMSE", "also uses", "chosen by", "source"], rows))
         if quotes:
             parts.append("Lines that show it:\n\n" + "".join(quotes))
     return "\n".join(parts)

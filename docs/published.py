@@ -149,7 +149,7 @@ def changes(said: dict[str, Any] | None) -> str:
 
 def summary_table(found: Published) -> str:
     """One row a method."""
-    head = ["method", "also knows", "test RMSE", "sd over folds"]
+    head = ["method", "also uses", "test RMSE", "sd over folds"]
     head += [f"minus {code(found.facts['control'])}, 95% interval", "verdict"]
     head += ["seconds a fold", "seconds in the study"]
     rows = [described_method(row) for row in found.summary.to_dict("records")]

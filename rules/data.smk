@@ -1,4 +1,4 @@
-"""From where the ratings lie to audited tables and folds, and to the plan of what is tested."""
+"""From the raw files to audited tables and folds, and to the plan of what is tested."""
 
 
 rule retrieve_ratings:

@@ -37,7 +37,7 @@ class ALS(Solver):
         Stop when the validation RMSE has not fallen below its minimum for as many sweeps, and keep
         the minimum.
     initial_scale
-        Standard deviation of the start of the factors, times √k.
+        The initial factors are normal with standard deviation initial_scale / √k.
     device
         Not used: where to compute, which is the CPU.
 

@@ -40,7 +40,7 @@ class Settings:
         is what the rows add up to and whose s² = w_u v_i; α is 1 then. Ratings of more than
         `MOST_LEVELS` values, or of one, are taken for `gaussian`.
     initial_scale
-        Standard deviation of the start of the factors, times √k.
+        The initial factors are normal with standard deviation initial_scale / √k.
     dtype
         Of the vectors.
 

@@ -48,7 +48,7 @@ class SGD(Solver):
     max_epochs, patience
         As `cfmf.factorization.adamw.AdamW`.
     initial_scale
-        Standard deviation of the start of the factors, times √k.
+        The initial factors are normal with standard deviation initial_scale / √k.
     device
         Not used: where to compute, which is the CPU.
 

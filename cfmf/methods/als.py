@@ -41,12 +41,12 @@ class ALS(PenalizedMethod):
     )
     patience: int = setting(
         3,
-        "Stops when the validation RMSE has not improved for so many sweeps, and the best sweep is"
-        " kept.",
+        "Stops when the validation RMSE has not improved for this many sweeps, and the best sweep"
+        " is kept.",
         ge=1,
     )
     initial_scale: float = setting(
-        0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
+        0.5, "The initial factors are normal with standard deviation initial_scale / √k.", gt=0
     )
 
     def solver(self, device: str) -> Solver:

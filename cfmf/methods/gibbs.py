@@ -61,7 +61,7 @@ class Gibbs(FactorizationMethod):
         ge=1,
     )
     initial_scale: float = setting(
-        0.5, "Standard deviation of the normal start of the factors, times √k.", gt=0
+        0.5, "The initial factors are normal with standard deviation initial_scale / √k.", gt=0
     )
 
     @model_validator(mode="after")

@@ -34,12 +34,12 @@ class MF(PenalizedMethod):
     max_epochs: int = setting(1000, "Epochs at most.", ge=1)
     patience: int = setting(
         30,
-        "Training stops when the validation RMSE has not improved for so many epochs, and the best"
-        " epoch is kept.",
+        "Training stops when the validation RMSE has not improved for this many epochs, and the"
+        " best epoch is kept.",
         ge=1,
     )
     initial_scale: float = setting(
-        0.1, "Standard deviation of the normal start of the factors, divided by √k.", gt=0
+        0.1, "The initial factors are normal with standard deviation initial_scale / √k.", gt=0
     )
     batch_size: int | None = setting(
         None,

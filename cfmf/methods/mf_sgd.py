@@ -34,12 +34,12 @@ class MFSGD(PenalizedMethod):
     max_epochs: int = setting(100, "Epochs at most.", ge=1)
     patience: int = setting(
         20,
-        "Stops when the validation RMSE has not improved for so many epochs, and the best epoch is"
-        " kept.",
+        "Stops when the validation RMSE has not improved for this many epochs, and the best epoch"
+        " is kept.",
         ge=1,
     )
     initial_scale: float = setting(
-        0.1, "Standard deviation of the normal start of the factors, times √k.", gt=0
+        0.1, "The initial factors are normal with standard deviation initial_scale / √k.", gt=0
     )
 
     def solver(self, device: str) -> Solver:

@@ -40,8 +40,8 @@ class SparseFC(FactorizationMethod):
     max_epochs: int = setting(1000, "Epochs at most; each is one step on all ratings.", ge=1)
     patience: int = setting(
         50,
-        "Training stops when the validation RMSE has not improved for so many epochs, and the best"
-        " epoch is kept.",
+        "Training stops when the validation RMSE has not improved for this many epochs, and the"
+        " best epoch is kept.",
         ge=1,
     )
 

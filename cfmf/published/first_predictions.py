@@ -27,7 +27,8 @@ def first_user(train: sparse.csr_array, items: int = 3) -> pd.DataFrame:
 
     Returns
     -------
-    Columns item (its place), over_all_users, over_raters, float64; NaN where no similar user rated it.
+    Columns item (its place), over_all_users and over_raters, float64; NaN where no similar user
+        rated it.
     """
     weights = similarities(train, 0)
     columns = train[:, :items].tocsc().astype(np.float64)
@@ -36,7 +37,11 @@ def first_user(train: sparse.csr_array, items: int = 3) -> pd.DataFrame:
     totals, among = columns.T @ weights, rated.T @ weights
     over_raters = np.divide(totals, among, out=np.full(len(among), np.nan), where=among > 0)
     return pd.DataFrame(
-        {"item": np.arange(len(totals)), "over_all_users": totals / weights.sum(), "over_raters": over_raters}
+        {
+            "item": np.arange(len(totals)),
+            "over_all_users": totals / weights.sum(),
+            "over_raters": over_raters,
+        }
     )
 
 

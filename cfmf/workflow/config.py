@@ -29,6 +29,7 @@ RENAMED = {
     "search": "published.search",
     "backends": "published.backends",
     "tuning.search": "tuning.adaptive",
+    "published.search.doubly_rooted": "published.search.square_root_twice",
 }
 """New names of renamed keys, by the old ones: dotted paths, in which `*` is any name."""
 REMOVED = {

@@ -23,7 +23,7 @@ OUTLIER = (7, 5, -0.004, 0.002, 0.002, 0.05)
 
 
 def differences(name: str) -> np.ndarray:
-    """Made-up differences of a design, or of `OUTLIER`: data sets × folds."""
+    """Synthetic differences of a design, or of `OUTLIER`: data sets × folds."""
     sets, folds, mean, between, within, shift = DESIGNS.get(name, OUTLIER)
     rng = np.random.default_rng(len(name) * 7 + sets)
     means = mean + between * rng.standard_normal(sets)

@@ -14,7 +14,7 @@ NEAREST = 4
 
 
 def main() -> None:
-    """Made-up ratings, every tenth pair without one, and what Surprise predicts for it."""
+    """Synthetic ratings, every tenth pair without one, and what Surprise predicts for it."""
     import pandas as pd
     import surprise
 

@@ -1,4 +1,4 @@
-"""Made-up ratings: their format to the byte, their shape, and what is said to be reachable."""
+"""Synthetic ratings: their format to the byte, their shape, and what is said to be reachable."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The published search on a made-up trainer whose end is known."""
+"""The published search on a synthetic trainer whose end is known."""
 
 import math
 from pathlib import Path

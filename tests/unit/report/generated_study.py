@@ -506,7 +506,9 @@ def similarity(home: Path, **how: int) -> None:
     places = (ratings["user"], ratings["item"])
     found = user_similarity(sparse.csr_array((ratings["rating"], places)), **how)
     save_similarity(home / "similarity/u1.npz", found)
-    row = pd.DataFrame({"item": [0, 1, 2], "over_all_users": [0.04, 0.002, 0.1], "over_raters": [3.5, 1.8, 3.4]})
+    row = pd.DataFrame(
+        {"item": [0, 1, 2], "over_all_users": [0.04, 0.002, 0.1], "over_raters": [3.5, 1.8, 3.4]}
+    )
     row = row.assign(dataset=DATASET, fold="u1")
     write_table(home / "published/first_user.tsv", row, "first_user")
     for stage, value, path in (

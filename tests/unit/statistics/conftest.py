@@ -1,4 +1,4 @@
-"""A made-up study: RMSE of methods on folds, with what is better known beforehand."""
+"""A synthetic study: RMSE of methods on folds, with what is better known beforehand."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The whole analysis on made-up studies whose truth is known."""
+"""The whole analysis on synthetic studies whose truth is known."""
 
 import json
 from types import SimpleNamespace

@@ -21,7 +21,7 @@ def quantities(users, items, ratings, k=1.0):
 
 
 def made(rule, method, seconds, names=SIZES, grid=(1.0,)):
-    """Jobs of made-up studies that take exactly what a function says."""
+    """Jobs of synthetic studies that take exactly what a function says."""
     rows = []
     for name in names:
         for k in grid:
