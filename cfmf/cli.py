@@ -180,7 +180,7 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting of the method, or a list to choose from; the others have their default lists",
+        help="a setting of the method, or a list to choose from; others have default lists",
     )
 
 
