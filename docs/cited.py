@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
-from published import across, described_method, reference, studies  # noqa: E402
+from published import across, costs, described_method, reference, studies  # noqa: E402
 from tables import code, table  # noqa: E402
 
 README = ROOT / "README.md"
@@ -40,7 +40,7 @@ def filled(text: str) -> str:
 
 def shown() -> set[str]:
     """All numbers in what is made from the published tables."""
-    made = [across(), *(reference(one.folder.name) for one in studies() if one.there)]
+    made = [across(), costs(), *(reference(one.folder.name) for one in studies() if one.there)]
     return {number for text in made for number in re.findall(r"\d+\.\d+", text)}
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 from columns import facts, kind_of
-from published import across, reference
+from published import across, costs, reference
 from sphinx.util.docutils import SphinxDirective
 from tables import code, table
 
@@ -332,6 +332,7 @@ PARTS = {
         literature,
         reference,
         across,
+        costs,
         modules,
     )
 }

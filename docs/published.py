@@ -258,6 +258,22 @@ def judged(said: dict[str, Any]) -> list[str]:
     return [f"{difference} ({ends(low, high)})", f"{known['margin']:.4g}", verdict]
 
 
+# What every method costs, in all studies.
+
+
+def costs() -> str:
+    """One row a method, one column a published study: seconds to fit and predict one fold."""
+    found = [one for one in studies() if one.there]
+    head = ["method"]
+    for one in found:
+        data = one.facts["data"]
+        head.append(f"[{one.folder.name}]({pages()[one.folder.name]}), {data['ratings']:,} ratings")
+    known = [one.summary.set_index("method")["seconds"] for one in found]
+    names = dict.fromkeys(name for one in known for name in one.index)
+    rows = [[code(name), *(seconds(one.get(name, "")) for one in known)] for name in names]
+    return table(head, rows)
+
+
 def pages() -> dict[str, str]:
     """The page that shows each study, by the name of its folder."""
     return {

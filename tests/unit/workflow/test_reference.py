@@ -150,6 +150,16 @@ def test_the_best_of_the_families_differ_as_published(folder, pages):
         assert ("is better" in row[16]) <= (better in row[16] and low * high > 0)
 
 
+def test_the_table_of_costs_has_every_method_of_every_study(pages):
+    shown = {row[0].strip("`"): row[1:] for row in cells(pages.costs())}
+    folders = [name for name in STUDIES.index if (ROOT / "docs/results" / name) in PUBLISHED]
+    for place, folder in enumerate(folders):
+        seconds = table(ROOT / "docs/results" / folder, "summary").set_index("method")["seconds"]
+        for name, row in shown.items():
+            wanted = seconds.get(name, "")
+            assert row[place] == (f"{float(wanted):.3g}" if wanted != "" else "")
+
+
 @pytest.fixture
 def cited(pages):
     """The module that writes README's tables and compares what pages cite."""
