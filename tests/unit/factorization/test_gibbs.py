@@ -1,5 +1,6 @@
 """Gibbs sampling: conditional distributions, calibration by simulation, intervals and seeds."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numba
@@ -16,6 +17,7 @@ from cfmf.factorization.gibbs_rows import SPREADS, draw_normal_gamma, draw_sprea
 from cfmf.factorization.model import rated_rows
 from cfmf.factorization.ordinal import WIDTH, Cutpoints, rating_moments
 from cfmf.kernels.solve import draw_links, solve_pairs
+from cfmf.methods import registry
 from cfmf.observed import pairs, root_mean_square
 from cfmf.side import Side
 from cfmf.tasks import Task
@@ -441,3 +443,17 @@ def test_chains_resume_where_they_stopped(low_rank, tmp_path):
 def test_bad_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Gibbs(**options)
+
+
+def test_a_fit_holds_few_bytes_a_rating():
+    """At a hundred million ratings, ten bytes are a gigabyte: the limit is 8 GB with the inputs."""
+    rng = np.random.default_rng(1)
+    table = rng.integers(1, 6, (400, 400)) * (rng.random((400, 400)) < 0.7)
+    task = Task(sparse.csr_array(table.astype(np.float32)), epochs=4)
+    method = registry.method("gibbs")(k=2, sweeps=4, burn_in=1, draws=2)
+    method.fit_tasks([task])  # compiles
+    tracemalloc.start()
+    method.fit_tasks([task])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 70 * task.train.nnz
