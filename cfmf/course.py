@@ -77,8 +77,7 @@ class Outcome:
 def seal(ratings: str | Path, folder: str | Path, test: float = 0.2, seed: int = 1) -> Path:
     """Seal a random part of the ratings, and write the others for the students.
 
-    There is one fold only: the test ratings of one fold of a cross-validation are in the training
-    part of the others, so that in several folds nothing would be sealed.
+    There is only one fold: in a cross-validation, the test ratings of each are open in the others.
 
     Parameters
     ----------
@@ -103,10 +102,8 @@ def seal(ratings: str | Path, folder: str | Path, test: float = 0.2, seed: int =
     """
     folder = Path(folder)
     if not SHARES[0] <= test <= SHARES[1]:
-        raise ValueError(
-            f"the share of the ratings to seal is {test:g}; choose one from {SHARES[0]} to"
-            f" {SHARES[1]}"
-        )
+        low, high = SHARES
+        raise ValueError(f"the share to seal is {test:g}; choose one from {low} to {high}")
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; choose another folder")
     given = read_ratings(ratings)
@@ -116,14 +113,14 @@ def seal(ratings: str | Path, folder: str | Path, test: float = 0.2, seed: int =
     rule = {"kind": "kfold", "folds": round(1 / test), "validation": 0.1, "seed": seed}
     if len(table) < (fewest := fewest_ratings(rule)):
         raise ValueError(
-            f"{ratings} has {len(table)} ratings, and {fewest} are needed to seal 1/{rule['folds']}"
-            " of them; use more ratings, or seal a larger share"
+            f"{ratings} has {len(table)} ratings, and {fewest} are needed to seal a share of"
+            f" {test:g}; use more ratings, or seal a larger share"
         )
     name, fold = next(iter(split(table, rule).items()))
     ids = pd.Series(given.names.users), pd.Series(given.names.items)
     public = fold_table(table, *ids, fold, name).drop(columns="fold")
-    truth = table["rating"].to_numpy()[fold.test]
-    write_fold(folder / SEALED, public[public["part"] == "test"].assign(rating=truth))
+    truth = public[public["part"] == "test"].assign(rating=table["rating"].to_numpy()[fold.test])
+    write_fold(folder / SEALED, truth)
     write_fold(folder / OPEN, public)
     return folder / OPEN
 
