@@ -1,25 +1,26 @@
-"""A class and its submissions: folds with sealed test ratings, and one table of all who predict.
+"""A class and its submissions: ratings to predict that are sealed, and one table of all who do.
 
     python -m cfmf.course seal RATINGS CLASS
     python -m cfmf.course judge CLASS SUBMISSIONS -o table.csv
 
-`CLASS/folds` is for the students; `CLASS/sealed` has the test ratings and is for who judges. Every
-submission runs in a process of its own with limits of time and memory, so that one that is wrong,
-crashes or never ends costs the others nothing. It is code of others that runs with the rights of
-who starts the command: use an account or a container without anything to lose.
+`CLASS/open.csv` is for the students; `CLASS/sealed.csv` has the test ratings and is for who judges.
+Every submission runs in a process of its own with limits of time and memory, so that one that is
+wrong, crashes or never ends costs the others nothing. It is code of others that runs with the
+rights of who starts the command: use an account or a container without anything to lose.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cfmf.data.export import fold_table, write_fold
-from cfmf.data.splits import split
+from cfmf.data.splits import fewest_ratings, split
 from cfmf.evaluation.bootstrap import Resampling, drawn_ratios, interval
 from cfmf.imports import ROOT
 from cfmf.inputs import read_ratings
@@ -42,6 +43,11 @@ from cfmf.terminal import printable
 
 KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "LD_LIBRARY_PATH", "NUMBA_CACHE_DIR")
 """Variables of the environment that submissions see."""
+OPEN, SEALED = "open.csv", "sealed.csv"
+SHARES = (0.01, 0.5)
+"""Lowest and highest share of the ratings that can be sealed."""
+ENTRY = re.compile(r"(.+?)(\.py|\.txt|\.parquet|\.[ct]sv(\.gz)?)", re.IGNORECASE)
+"""Name and end of a file that is a submission."""
 SAID = 300
 """Characters of a reason that are kept."""
 REFERENCE = "(mean and biases)"
@@ -60,66 +66,89 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a submission gave: predictions by fold, or the reason why there are none."""
+    """What a submission gave: a prediction of each sealed rating, or the reason why not."""
 
     name: str
-    predictions: Mapping[str, NDArray[np.float32]]
     seconds: float
+    predictions: NDArray[np.float32] | None = None
     reason: str = ""
 
 
-def seal(ratings: str | Path, folder: str | Path, folds: int = 3, seed: int = 1) -> list[Path]:
-    """Divide ratings into folds, and write each without and with its test ratings.
+def seal(ratings: str | Path, folder: str | Path, test: float = 0.2, seed: int = 1) -> Path:
+    """Seal a random part of the ratings, and write the others for the students.
+
+    There is only one fold: in a cross-validation, the test ratings of each are open in the others.
 
     Parameters
     ----------
     ratings
         A file of ratings, or a folder of MovieLens, as `cfmf.inputs.read_ratings` takes it.
     folder
-        Of the class; `folds/` and `sealed/` are written in it.
+        Of the class; `open.csv` and `sealed.csv` are written in it.
+    test
+        Share to seal, from 0.01 to 0.5: one of n equal parts, where n is 1 / `test`, rounded.
+    seed
+        Of the random part.
 
     Returns
     -------
-    The files for the students.
+    The file for the students.
 
     Raises
     ------
     ValueError
-        If the ratings cannot be read or divided, or the folder has folds already.
+        If the share is out of bounds, the ratings cannot be read or are too few, or the folder is
+        not empty.
     """
     folder = Path(folder)
-    if (folder / "sealed").exists():
-        raise ValueError(f"{folder} has sealed folds already; choose another folder")
+    if not SHARES[0] <= test <= SHARES[1]:
+        low, high = SHARES
+        raise ValueError(f"the share to seal is {test:g}; choose one from {low} to {high}")
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; choose another folder")
     given = read_ratings(ratings)
     user, item = pairs(given.matrix)
     table = pd.DataFrame({"user": user, "item": item, "rating": given.matrix.data})
     table["date"], table["part"] = pd.NaT, ""
-    ids = pd.Series(given.names.users), pd.Series(given.names.items)
-    rule = {"kind": "kfold", "folds": folds, "repeats": 1, "validation": 0.1, "seed": seed}
-    written = []
-    for name, fold in split(table, rule).items():
-        public = fold_table(table, *ids, fold, name)
-        sealed = public[public["part"] == "test"].assign(
-            rating=table["rating"].to_numpy()[fold.test]
+    rule = {"kind": "kfold", "folds": round(1 / test), "validation": 0.1, "seed": seed}
+    if len(table) < (fewest := fewest_ratings(rule)):
+        raise ValueError(
+            f"{ratings} has {len(table)} ratings, and {fewest} are needed to seal a share of"
+            f" {test:g}; use more ratings, or seal a larger share"
         )
-        write_fold(folder / "sealed" / f"{name}.csv", sealed)
-        write_fold(folder / "folds" / f"{name}.csv", public)
-        written.append(folder / "folds" / f"{name}.csv")
-    return written
+    name, fold = next(iter(split(table, rule).items()))
+    ids = pd.Series(given.names.users), pd.Series(given.names.items)
+    public = fold_table(table, *ids, fold, name).drop(columns="fold")
+    truth = public[public["part"] == "test"].assign(rating=table["rating"].to_numpy()[fold.test])
+    write_fold(folder / SEALED, truth)
+    write_fold(folder / OPEN, public)
+    return folder / OPEN
 
 
 def found_in(folder: Path) -> dict[str, Path]:
-    """The submissions of a folder by name: folders, Python files, and texts with `module:Class`.
+    """The submissions of a folder by name: predictions, Python files, texts, folders with code.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or two have the same name.
     """
-    entries = [one for one in sorted(folder.glob("*")) if not one.name.startswith((".", "_"))]
-    found = {one.stem: one for one in entries if one.is_dir() or one.suffix in (".py", ".txt")}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*")):
+        entry = ENTRY.fullmatch(path.name)
+        if path.name.startswith((".", "_")) or not (path.is_dir() or entry):
+            continue
+        name = entry[1] if entry and not path.is_dir() else path.name
+        if name in found:
+            raise ValueError(
+                f"{folder} has two submissions named {name}, {found[name].name} and {path.name};"
+                " remove or rename one"
+            )
+        found[name] = path
     if not found:
-        raise ValueError(f"{folder} has no submission: no folder, .py or .txt file")
+        raise ValueError(
+            f"{folder} has no submission: no .csv, .tsv, .parquet, .py or .txt file, and no folder"
+        )
     return found
 
 
@@ -133,7 +162,7 @@ def judge(
     folder
         What `seal` wrote.
     submissions
-        A folder with a folder or file for each submission.
+        A folder with an entry for each submission.
 
     Returns
     -------
@@ -144,10 +173,10 @@ def judge(
     Raises
     ------
     ValueError
-        If there are no sealed folds, or no submissions.
+        If there are no sealed ratings or no submissions, or a sealed rating is among the open ones.
     """
     limits, folder = limits or Limits(), Path(folder)
-    public, truth = folder / "folds", _sealed(folder)
+    truth = _sealed(folder)
     entries = found_in(Path(submissions))
     with tempfile.TemporaryDirectory() as scratch:
         reference = Path(scratch, "reference.txt")
@@ -155,45 +184,62 @@ def judge(
         every = {REFERENCE: reference, **entries}
 
         def one(name: str) -> Outcome:
-            return attempt(name, every[name], public, limits)
+            return attempt(name, every[name], folder / OPEN, len(truth), limits)
 
         with ThreadPoolExecutor(limits.jobs) as pool:
-            outcomes = list(pool.map(one, every))
-    return _table([_whole(outcome, truth) for outcome in outcomes], truth)
+            return _table(list(pool.map(one, every)), truth)
 
 
-def _sealed(folder: Path) -> dict[str, pd.DataFrame]:
-    """Test ratings by fold."""
-    truth = {path.stem: read_fold(path) for path in sorted((folder / "sealed").glob("*.csv"))}
-    if not truth:
-        raise ValueError(f"{folder / 'sealed'} has no folds; make them by `seal` first")
-    for name, rows in truth.items():
-        asked = queried(read_fold(folder / "folds" / f"{name}.csv"))
-        if not asked.equals(queried(rows)):
-            raise ValueError(f"fold {name} of {folder} is not as it was sealed; seal it again")
+def _sealed(folder: Path) -> pd.DataFrame:
+    """The sealed ratings, in the order of the queried pairs."""
+    for path in (folder / SEALED, folder / OPEN):
+        if not path.is_file():
+            raise ValueError(f"{path} does not exist; make it by `seal` first")
+    truth, public = read_fold(folder / SEALED), read_fold(folder / OPEN)
+    # As texts: all sealed ids may be whole numbers where not all open ones are.
+    asked, known, sealed = (
+        one[["user", "item"]].astype(str)
+        for one in (queried(public), public[public["rating"].notna()], truth)
+    )
+    given = sealed.merge(known)
+    if len(given):
+        raise ValueError(
+            f"{folder / OPEN} has ratings of {len(given):,} sealed pairs, the first user"
+            f" {given['user'][0]} and item {given['item'][0]}; seal the ratings again, in another"
+            " folder"
+        )
+    if not asked.equals(sealed):
+        raise ValueError(
+            f"{folder / OPEN} does not query the pairs of {SEALED}; seal the ratings again, in"
+            " another folder"
+        )
     return truth
 
 
-def attempt(name: str, submission: Path, folds: Path, limits: Limits) -> Outcome:
-    """Run one submission in a process of its own, on a copy of the folds."""
+def attempt(name: str, submission: Path, public: Path, count: int, limits: Limits) -> Outcome:
+    """Run one submission in a process of its own, on a copy of the open ratings.
+
+    Parameters
+    ----------
+    public
+        The file for the students.
+    count
+        Of the pairs to predict.
+    """
     began = time.perf_counter()
     with _scratch() as scratch:
-        shutil.copytree(folds, scratch / "folds")
-        (scratch / "out").mkdir()
-        given = [scratch / "folds", submission.resolve(), scratch / "out"]
+        shutil.copy(public, scratch)
+        given = [scratch / public.name, submission.resolve(), scratch / "predictions.npy"]
         command = [sys.executable, "-m", "cfmf.submission", *map(str, given)]
         command += [str(limits.seconds), str(limits.megabytes)]
         with open(scratch / "said", "wb") as said:
             status = _run(command, scratch, said, limits.seconds)
         seconds = time.perf_counter() - began
         reason = _reason(status, scratch / "said", limits)
-        if reason:
-            return Outcome(name, {}, seconds, reason)
-        try:
-            made = {path.stem: _array(path) for path in sorted((scratch / "out").glob("*.npy"))}
-        except (ValueError, OSError, EOFError) as error:
-            return Outcome(name, {}, seconds, printable(str(error))[:SAID])
-    return Outcome(name, made, seconds)
+        made = None if reason else _left(given[-1], count)
+        if made is None:
+            reason = reason or f"left no finite prediction for each of {count} pairs"
+    return Outcome(name, seconds, made, reason)
 
 
 @contextmanager
@@ -243,53 +289,32 @@ def _reason(status: int | None, said: Path, limits: Limits) -> str:
     return printable(lines[-1])[:SAID] if lines else f"ended with status {status} and no message"
 
 
-def _array(path: Path) -> NDArray[np.float32]:
-    """The predictions that a process left; it may have written anything.
-
-    Raises
-    ------
-    ValueError
-        If the file is no array of float32.
-    """
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    if found.dtype != np.float32 or found.ndim != 1:
-        raise ValueError(f"{path.name} is no list of predictions")
-    return np.array(found)
+def _left(path: Path, count: int) -> NDArray[np.float32] | None:
+    """The finite predictions that a process left, None where it did not leave so many."""
+    try:
+        found = np.lib.format.open_memmap(path, mode="r") if path.is_file() else np.empty(0)
+        made = np.array(found) if found.dtype == np.float32 and found.shape == (count,) else None
+    except Exception:  # it may have written anything
+        return None
+    return made if made is not None and np.isfinite(made).all() else None
 
 
-def _whole(outcome: Outcome, truth: Mapping[str, pd.DataFrame]) -> Outcome:
-    """The outcome, or why its predictions are not those of every queried pair."""
-    if outcome.reason:
-        return outcome
-    for fold, rows in truth.items():
-        made = outcome.predictions.get(fold, np.empty(0, np.float32))
-        if len(made) != len(rows) or not np.isfinite(made).all():
-            reason = f"left no finite prediction for each of {len(rows)} pairs of fold {fold}"
-            return Outcome(outcome.name, {}, outcome.seconds, reason)
-    return outcome
-
-
-def _table(outcomes: Sequence[Outcome], truth: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def _table(outcomes: Sequence[Outcome], truth: pd.DataFrame) -> pd.DataFrame:
     """See `judge`."""
-    rows = pd.concat(truth.values(), ignore_index=True)
-    user, users = pd.factorize(rows["user"])
-    rating = rows["rating"].to_numpy(np.float64)
+    user, users = pd.factorize(truth["user"])
+    rating = truth["rating"].to_numpy(np.float64)
 
     def sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(user, values, minlength=len(users)).astype(np.float64)
 
-    counts = sums(np.ones(len(rows)))
-    errors = {
-        one.name: np.concatenate([one.predictions[fold] for fold in truth]) - rating
-        for one in outcomes
-        if not one.reason
-    }
+    counts = sums(np.ones(len(truth)))
+    errors = {one.name: one.predictions - rating for one in outcomes if one.predictions is not None}
     squared = {name: sums(np.square(of)) for name, of in errors.items()}
     base = squared.get(REFERENCE, np.full(len(users), np.nan))
     table = []
     for one in outcomes:
         row: dict[str, Any] = {"submission": one.name, "seconds": one.seconds, "reason": one.reason}
-        if not one.reason:
+        if one.name in errors:
             absolute = sums(np.abs(errors[one.name]))
             row |= _measures(np.column_stack([squared[one.name], absolute, base, counts]))
         table.append(row)
@@ -325,11 +350,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with the reason where the input cannot be used."""
     parser = argparse.ArgumentParser("python -m cfmf.course", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    sealing = commands.add_parser("seal", help="divide ratings into folds with sealed test parts")
+    sealing = commands.add_parser("seal", help="seal a random part of the ratings")
     sealing.add_argument("ratings", metavar="RATINGS", help="file of ratings, or MovieLens folder")
     sealing.add_argument("folder", metavar="CLASS", help="folder to write")
-    sealing.add_argument("--folds", type=int, default=3, help="default: 3")
-    sealing.add_argument("--seed", type=int, default=1, help="of the folds (default: 1)")
+    share = "of the ratings to seal, rounded to 1/n (default: 0.2)"
+    sealing.add_argument("--test", type=float, default=0.2, metavar="SHARE", help=share)
+    sealing.add_argument("--seed", type=int, default=1, help="of the random part (default: 1)")
     judging = commands.add_parser("judge", help="run every submission and make the table")
     judging.add_argument("folder", metavar="CLASS", help="what seal wrote")
     judging.add_argument("submissions", metavar="SUBMISSIONS", help="folder with one entry each")
@@ -340,7 +366,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         if given.command == "seal":
-            print(*seal(given.ratings, given.folder, given.folds, given.seed), sep="\n")
+            print(seal(given.ratings, given.folder, given.test, given.seed))
             return 0
         limits = Limits(given.seconds, given.megabytes, given.jobs)
         table = judge(given.folder, given.submissions, limits)

@@ -1,11 +1,11 @@
-"""One submission of a class, run by itself: its predictions of the queried pairs of every fold.
+"""One submission of a class, run by itself: its predictions of the queried pairs.
 
-    python -m cfmf.submission FOLDS SUBMISSION OUT SECONDS MEGABYTES
+    python -m cfmf.submission OPEN SUBMISSION OUT SECONDS MEGABYTES
 
-is what `cfmf.course` starts for each one. A submission is a folder with a file of predictions for
-each fold, a Python file with a class, or a text file with the name of one, `module:Class`. The
-class is a method of this package, or has `fit(ratings)` and `predict(pairs)`, which are given data
-frames.
+is what `cfmf.course` starts for each one. A submission is a file of predictions, a Python file with
+a class, a folder with such a `submission.py`, or a text file with the name of a class,
+`module:Class`. The class is a method of this package, or has `fit(ratings)` and `predict(pairs)`,
+which are given data frames.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from numpy.typing import NDArray
 from cfmf.evaluation.foreign import in_order, read_predictions
 from cfmf.tables import whole_numbers
 
-ENDS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 CODE = "submission.py"
 CLASS = "Submission"
 LARGEST_FILE = 1 << 30
 
 
 def read_fold(path: str | Path) -> pd.DataFrame:
-    """An exported fold: columns part, user, item and rating; ids that are whole numbers as such."""
+    """Open or sealed ratings: columns part, user, item and rating; ids as int if all are."""
     table = pd.read_csv(
         path, dtype={"user": str, "item": str}, keep_default_na=False, na_values={"rating": ""}
     )
@@ -44,46 +43,32 @@ def queried(fold: pd.DataFrame) -> pd.DataFrame:
     return fold.loc[fold["part"] == "test", ["user", "item"]].reset_index(drop=True)
 
 
-def predictions(folds: Path, submission: Path) -> dict[str, NDArray[np.float32]]:
-    """Predictions of a submission by fold, in the order of `queried`.
+def predictions(path: Path, submission: Path) -> NDArray[np.float32]:
+    """Predictions of a submission from the open ratings in a file, in the order of `queried`.
 
     Raises
     ------
     ValueError
-        If a file is missing, or not every queried pair has one finite prediction.
+        If the submission is none, or not every queried pair has one finite prediction.
     """
-    code = submission / CODE if submission.is_dir() else submission
-    as_files = submission.is_dir() and not code.is_file()
-    found = None if as_files else class_of(code)
-    made = {}
-    for path in sorted(folds.glob("*.csv")):
-        fold = read_fold(path)
-        wanted = queried(fold)
-        if found is None:
-            given = _file(submission, path.stem)
-            made[path.stem] = in_order(read_predictions(given), wanted, given.name)
-            continue
-        values = np.asarray(_by_class(found, fold, wanted), dtype=object)
-        if values.shape != (len(wanted),):
+    fold = read_fold(path)
+    wanted = queried(fold)
+    if not submission.is_dir() and submission.suffix.lower() not in (".py", ".txt"):
+        if submission.stat().st_size > LARGEST_FILE:
             raise ValueError(
-                f"predict returned values of shape {values.shape} for {len(wanted)} pairs of fold"
-                f" {path.stem}; return one number for each pair, in the order given"
+                f"{submission.name} is larger than a gigabyte; write the queried pairs only"
             )
-        made[path.stem] = in_order(wanted.assign(prediction=values), wanted, f"fold {path.stem}")
-    return made
-
-
-def _file(submission: Path, fold: str) -> Path:
-    """The file of one fold in a folder of predictions."""
-    held = [one for end in ENDS if (one := submission / f"{fold}{end}").is_file()]
-    if len(held) != 1:
+        return in_order(read_predictions(submission), wanted, submission.name)
+    code = submission / CODE if submission.is_dir() else submission
+    if not code.is_file():
+        raise ValueError(f"the folder has no {CODE}; add it, or submit a file of predictions")
+    values = np.asarray(_by_class(class_of(code), fold, wanted), dtype=object)
+    if values.shape != (len(wanted),):
         raise ValueError(
-            f"the folder has {len(held)} files of fold {fold}; it needs one, {fold}.csv, .tsv or"
-            " .parquet"
+            f"predict returned values of shape {values.shape} for {len(wanted)} pairs; return one"
+            " number for each pair, in the order given"
         )
-    if held[0].stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{held[0].name} is larger than a gigabyte; write the queried pairs only")
-    return held[0]
+    return in_order(wanted.assign(prediction=values), wanted, code.name)
 
 
 def class_of(path: Path) -> type[Any]:
@@ -95,7 +80,7 @@ def class_of(path: Path) -> type[Any]:
         If there is none.
     """
     sys.path.insert(0, str(path.parent))
-    if path.suffix == ".txt":
+    if path.suffix.lower() == ".txt":
         module, _, name = path.read_text("utf-8").strip().partition(":")
         found = getattr(__import__(module, fromlist=[name]), name)
     else:
@@ -127,7 +112,7 @@ def _learns(found: type[Any]) -> bool:
 
 
 def _by_class(found: type[Any], fold: pd.DataFrame, wanted: pd.DataFrame) -> Any:
-    """What a class predicts for the queried pairs of a fold, having seen its ratings."""
+    """What a class predicts for the queried pairs, having seen the open ratings."""
     if hasattr(found, "predict_grid"):
         return _by_method(found, fold)
     known = fold[fold["part"] != "test"].reset_index(drop=True)
@@ -173,12 +158,11 @@ def limit(seconds: float, megabytes: float) -> None:
             resource.setrlimit(what, (most, most))
 
 
-def main(folds: str, submission: str, out: str, seconds: str, megabytes: str) -> int:
-    """Write the predictions of every fold as `.npy`; a fault is one line on the error output."""
+def main(path: str, submission: str, out: str, seconds: str, megabytes: str) -> int:
+    """Write the predictions as `.npy`; a fault is one line on the error output."""
     limit(float(seconds), float(megabytes))
     try:
-        for fold, values in predictions(Path(folds), Path(submission)).items():
-            np.save(Path(out, f"{fold}.npy"), values, allow_pickle=False)
+        np.save(out, predictions(Path(path), Path(submission)), allow_pickle=False)
     except MemoryError:
         print(f"needs more than {float(megabytes):.0f} MB of memory", file=sys.stderr)
         return 1
