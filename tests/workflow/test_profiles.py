@@ -1,4 +1,4 @@
-"""What a profile states, and what the rules request."""
+"""What a profile specifies, and what the rules request."""
 
 import re
 
@@ -35,7 +35,7 @@ def test_a_profile_has_defaults_for_what_rules_request(requested, name):
 
 def test_the_table_has_every_key(requested):
     text = (ROOT / "profiles/README.md").read_text("utf-8")
-    table = text.split("## What a profile states")[1].split("##")[0]
+    table = text.split("## What a profile specifies")[1].split("##")[0]
     pods = {"container-image", "default-storage-provider", "shared-fs-usage", "retries"}
     assert set(profile("kubernetes")) >= pods
     keys = requested | OWN["kubernetes"] | pods
