@@ -181,6 +181,11 @@ def ends(low: float, high: float) -> str:
     return f"{low:+.4f} to {high:+.4f}".replace("-", "−")
 
 
+def counted(folds: int) -> str:
+    """So many folds, in words."""
+    return f"{folds} fold" if folds == 1 else f"{folds} folds"
+
+
 def seconds(value: object) -> str:
     """A time at three digits."""
     return f"{float(str(value)):.3g}" if value != "" else ""
@@ -192,7 +197,7 @@ def made(found: Published) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in known["versions"].items())
     return (
         f"Made by `{known['command']}` on {known['started'][:10]}, commit"
-        f" {code(known['git']['commit'][:12])}: {found.summary['folds'].max()} folds, seeds"
+        f" {code(known['git']['commit'][:12])}: {counted(found.summary['folds'].max())}, seeds"
         f" {', '.join(map(str, known['seeds']))}; {known['machine']['cores']} cores"
         f" ({known['machine']['processor']}), Python {known['machine']['python']}; {versions}."
         f" {found.repeat} repeats it.\n"
@@ -241,7 +246,7 @@ def compared(found: Published) -> list[str]:
     cells.append(scale)
     for composite in sorted(COMPOSITES.values(), reverse=True):
         taken, rmse, time = found.best(composite)
-        named = [f"{code(name)} ({folds} folds)" for name, folds in taken.most_common()]
+        named = [f"{code(name)} ({counted(folds)})" for name, folds in taken.most_common()]
         cells += [", ".join(named), f"{rmse:.4f}", seconds(time)]
     return [*cells, *judged(contrast or {})]
 

@@ -71,6 +71,8 @@ def described(study: Study) -> dict[str, Any]:
         name: rule.get("split", {}).get(name) for name in ("kind", "folds", "repeats", "validation")
     }
     read = {name: rule[name] for name in ("source", "table") if name in rule}
+    if read.get("source") != "table":
+        read.pop("table", None)
     return {"label": study.label(), **counts, "split": split, "read": read}
 
 
