@@ -195,6 +195,7 @@ class Chain:
 
     def observe(self, values: np.ndarray) -> None:
         """Take these for the training ratings."""
+        assert self.known.items.order is not None, "only what is `changing` may change"
         for rows in self.kinds.values():
             rows.observe(values)
 

@@ -77,11 +77,14 @@ class Known(NamedTuple):
     dates: Dates | None = None
 
     @classmethod
-    def of(cls, task: Task, sides: str, day_factors: bool, dtype: type, ordinal: bool) -> Known:
-        """What chains share, with implicit feedback of these sides, and factors of days or none."""
+    def of(cls, task: Task, sides: str, day_factors: bool, dtype: type, changing: bool) -> Known:
+        """What chains share, with implicit feedback of these sides, and factors of days or none.
+
+        `changing`: whether chains will observe other values; of dated ratings they always do.
+        """
         train, side = task.train, task.side or Side()
         by_item, order = sparse.csr_array(train.T.tocsr()), None
-        if side.days is not None or ordinal:  # then what is observed changes with every sweep
+        if side.days is not None or changing:
             order = numbered(train).T.tocsr().data
         # From biases of zero, whose precision is then drawn as in the thousands, a chain on sparse
         # ratings takes hundreds of sweeps to those that the ratings support.

@@ -37,13 +37,7 @@ def test_mean_and_precision_come_from_their_posterior():
 
 
 def known_of(settings, task):
-    return Known.of(
-        task,
-        settings.implicit,
-        settings.day_factors,
-        settings.dtype,
-        settings.likelihood == "ordinal",
-    )
+    return Known.of(task, settings.implicit, settings.day_factors, settings.dtype, True)
 
 
 def chain_of(settings, ratings, seed=0, side=None):
