@@ -4,7 +4,7 @@
     python docs/cited.py --check  # print what was compared; fail where something differs
 
 Each number with a decimal point on a page of docs/results, and each with three decimals or more in
-README, must be in the tables, sentences and figures that are made from docs/results.
+README, must be in the tables and sentences that are made from docs/results.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
-from published import across, costs, described_method, reference, studies  # noqa: E402
-from tables import code, table  # noqa: E402
+from published import across, costs, reference, studies, summary_cells  # noqa: E402
+from tables import table  # noqa: E402
 
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(<!-- table (\S+), made by docs/cited.py -->\n).*?(<!-- end -->)", re.DOTALL)
+FIGURE = re.compile(r"<svg.*?</svg>", re.DOTALL)  # full of coordinates
+LEFT_OUT = ("also uses", "verdict", "seconds in the study")
 NUMBER = re.compile(r"(?<![\d./])\d+\.\d+(?![\d/%])")  # nor a share, an address or a DOI
 
 
 def short(folder: str) -> str:
-    """The table of a study for README, without verdicts."""
+    """The table of a study for README."""
     found = next(one for one in studies() if one.folder.name == folder)
-    head = ["method", "test RMSE", "sd over folds"]
-    head += [f"minus {code(found.facts['control'])}, 95% interval", "seconds a fold"]
-    rows = [described_method(row) for row in found.summary.to_dict("records")]
-    return table(head, ([row[0], *row[2:5], row[6]] for row in rows))
+    head, rows = summary_cells(found)
+    kept = [place for place, name in enumerate(head) if name not in LEFT_OUT]
+    first, *others = ([line[place] for place in kept] for line in (head, *rows))
+    return table(first, others)
 
 
 def filled(text: str) -> str:
@@ -41,7 +43,7 @@ def filled(text: str) -> str:
 def shown() -> set[str]:
     """All numbers in what is made from the published tables."""
     made = [across(), costs(), *(reference(one.folder.name) for one in studies() if one.there)]
-    return {number for text in made for number in re.findall(r"\d+\.\d+", text)}
+    return {number for text in made for number in re.findall(r"\d+\.\d+", FIGURE.sub("", text))}
 
 
 def compare() -> int:

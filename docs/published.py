@@ -147,12 +147,17 @@ def changes(said: dict[str, Any] | None) -> str:
     return f"- {text}\n"
 
 
-def summary_table(found: Published) -> str:
-    """One row a method."""
+def summary_cells(found: Published) -> tuple[list[str], list[list[str]]]:
+    """Headings, and one row a method."""
     head = ["method", "also uses", "test RMSE", "sd over folds"]
     head += [f"minus {code(found.facts['control'])}, 95% interval", "verdict"]
     head += ["seconds a fold", "seconds in the study"]
-    rows = [described_method(row) for row in found.summary.to_dict("records")]
+    return head, [described_method(row) for row in found.summary.to_dict("records")]
+
+
+def summary_table(found: Published) -> str:
+    """One row a method; no column of what methods also use where none uses anything."""
+    head, rows = summary_cells(found)
     if not any(row[1] for row in rows):
         head, rows = [head[0], *head[2:]], [[row[0], *row[2:]] for row in rows]
     return table(head, rows)

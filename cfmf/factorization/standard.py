@@ -65,7 +65,7 @@ class Standard:
 
     def matrix(self, part: sparse.csr_array) -> sparse.csr_array:
         """A part in standard ratings, float32."""
-        moved = self.moved(part)
+        moved = self.places(part)
         values = part.data[moved.data].astype(np.float64)
         values -= self.centre
         values /= self.unit
@@ -73,7 +73,7 @@ class Standard:
         indptr = moved.indptr.astype(part.indptr.dtype, copy=False)
         return sparse.csr_array((values.astype(np.float32), indices, indptr), part.shape)
 
-    def moved(self, part: sparse.csr_array) -> sparse.csr_array:
+    def places(self, part: sparse.csr_array) -> sparse.csr_array:
         """The places of a part's entries, in the order of rows and columns that the solver has."""
         moved = numbered(part)[self.users][:, self.items]
         moved.sort_indices()
@@ -96,16 +96,16 @@ class Standard:
         """What a solver found for `self.task(task)`, in the scale and order of the task."""
         model = fitted.model
         assert isinstance(model, Factorization | Posterior)
-        places = np.argsort(self.users), np.argsort(self.items)
+        inverse = np.argsort(self.users), np.argsort(self.items)
         history, predictions, deviations = fitted.history, {}, {}
         for name, part in task.parts().items():
-            order = self.moved(part).data
+            order = self.places(part).data
             predictions[name] = self.values(fitted.predictions[name], order, self.centre)
             if fitted.deviations is not None:
                 deviations[name] = self.values(fitted.deviations[name], order, 0.0)
         return replace(
             fitted,
-            model=model.moved(self.unit, self.centre, *places),
+            model=model.moved(self.unit, self.centre, *inverse),
             history=history.assign(
                 **{name: history[name] * by for name, by in self.factors().items()}
             ),

@@ -70,9 +70,8 @@ def described(study: Study) -> dict[str, Any]:
     split = {
         name: rule.get("split", {}).get(name) for name in ("kind", "folds", "repeats", "validation")
     }
-    read = {name: rule[name] for name in ("source", "table") if name in rule}
-    if read.get("source") != "table":
-        read.pop("table", None)
+    files = ("source", "table") if rule.get("source") == "table" else ("source",)
+    read = {name: rule.get(name) for name in files}
     return {"label": study.label(), **counts, "split": split, "read": read}
 
 

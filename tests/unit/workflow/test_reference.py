@@ -177,6 +177,13 @@ def test_pages_cite_what_the_tables_show(cited, monkeypatch, capsys):
     assert counts["docs/results/cf-or-mf.md"] > 10
 
 
+def test_a_coordinate_of_a_figure_is_no_result(cited, pages):
+    drawn = re.findall(r"<svg.*?</svg>", pages.reference("ml-100k"), re.DOTALL)
+    coordinates = re.findall(r"\d+\.\d{5,}", "".join(drawn))
+    assert coordinates
+    assert not cited.shown() & set(coordinates)
+
+
 @pytest.mark.parametrize(
     ("was", "becomes", "told"),
     [
