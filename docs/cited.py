@@ -1,6 +1,6 @@
-"""Write the tables of README, and compare what pages cite with the published tables.
+"""Write what pages show of the published tables, and compare what they cite with them.
 
-    python docs/cited.py          # write the tables of README
+    python docs/cited.py          # write README's tables, and what commands on the tables print
     python docs/cited.py --check  # print what was compared; fail where something differs
 
 Each number with a decimal point on a page of docs/results, and each with three decimals or more in
@@ -10,6 +10,7 @@ README, must be in the tables and sentences that are made from docs/results.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tables import table  # noqa: E402
 
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(<!-- table (\S+), made by docs/cited.py -->\n).*?(<!-- end -->)", re.DOTALL)
+# A command that reads the published tables, and what it prints, where a page shows it.
+PRINTED = re.compile(r"^(\$ ([^\n]*docs/results/[^\n]*)\n)((?!\$ |```)[^\n]*\n)+", re.MULTILINE)
 FIGURE = re.compile(r"<svg.*?</svg>", re.DOTALL)  # full of coordinates
 LEFT_OUT = ("also uses", "verdict", "seconds in the study")
 NUMBER = re.compile(r"(?<![\d./])\d+\.\d+(?![\d/%])")  # nor a share, an address or a DOI
@@ -35,9 +38,17 @@ def short(folder: str) -> str:
     return table(first, others)
 
 
+def printed(command: str) -> str:
+    """What a command of a page prints, run in the top folder."""
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+
+
 def filled(text: str) -> str:
-    """README with its tables made anew."""
-    return BLOCK.sub(lambda block: f"{block[1]}\n{short(block[2])}\n{block[3]}", text)
+    """A page with its tables made anew, and what it shows of the published ones."""
+    text = BLOCK.sub(lambda block: f"{block[1]}\n{short(block[2])}\n{block[3]}", text)
+    return PRINTED.sub(lambda found: found[1] + printed(found[2]), text)
 
 
 def shown() -> set[str]:
@@ -60,15 +71,19 @@ def compare() -> int:
 
 
 def main() -> int:
-    """Write README's tables, or report what differs."""
-    text = README.read_text("utf-8")
-    made = filled(text)
+    """Write what pages show of the published tables, or report what differs."""
+    pages = {
+        page: page.read_text("utf-8") for page in (README, *sorted((ROOT / "docs").glob("*.md")))
+    }
+    changed = {page: made for page, text in pages.items() if (made := filled(text)) != text}
     if "--check" not in sys.argv:
-        README.write_text(made, "utf-8")
+        for page, made in changed.items():
+            page.write_text(made, "utf-8")
         return 0
-    if made != text:
-        print("README.md: its tables differ from docs/results; run `python docs/cited.py`")
-    return int(bool(compare()) or made != text)
+    for page in changed:
+        name = page.relative_to(ROOT)
+        print(f"{name}: its tables differ from docs/results; run `python docs/cited.py`")
+    return int(bool(compare()) or bool(changed))
 
 
 if __name__ == "__main__":

@@ -185,27 +185,32 @@ def test_a_coordinate_of_a_figure_is_no_result(cited, pages):
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "told"),
+    ("page", "was", "becomes", "told"),
     [
-        ("lower by 0.0041", "lower by 0.0043", "1 differ 0.0043"),
-        ("| 0.8809 |", "| 0.8808 |", "its tables differ"),
-        ("| `mf-cubic` |", "| `mf-cube` |", "its tables differ"),
+        ("README.md", "lower by 0.0041", "lower by 0.0043", "1 differ 0.0043"),
+        ("README.md", "| 0.8809 |", "| 0.8808 |", "its tables differ"),
+        ("README.md", "| `mf-cubic` |", "| `mf-cube` |", "its tables differ"),
+        ("docs/ship-the-winner.md", "\t0.88094\t", "\t0.88095\t", "its tables differ"),
     ],
 )
-def test_what_no_table_shows_is_found(cited, monkeypatch, capsys, tmp_path, was, becomes, told):
-    text = cited.README.read_text("utf-8")
+def test_what_no_table_shows_is_found(
+    cited, monkeypatch, capsys, tmp_path, page, was, becomes, told
+):
+    text = (ROOT / page).read_text("utf-8")
     assert was in text
-    (tmp_path / "README.md").write_text(text.replace(was, becomes), "utf-8")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/results").symlink_to(ROOT / "docs/results")
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text("utf-8"), "utf-8")
+    (tmp_path / page).write_text(text.replace(was, becomes), "utf-8")
     monkeypatch.setattr(cited, "ROOT", tmp_path)
     monkeypatch.setattr(cited, "README", tmp_path / "README.md")
     monkeypatch.setattr("sys.argv", ["cited.py", "--check"])
     assert cited.main() == 1
-    assert told in capsys.readouterr().out
+    assert f"{page}: " in (out := capsys.readouterr().out)
+    assert told in out
     monkeypatch.setattr("sys.argv", ["cited.py"])
     cited.main()
-    assert (cited.README.read_text("utf-8") == text) == (told == "its tables differ")
+    assert ((tmp_path / page).read_text("utf-8") == text) == (told == "its tables differ")
 
 
 def test_readme_has_the_errors_of_the_most_accurate_methods():
