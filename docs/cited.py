@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,12 +30,13 @@ LEFT_OUT = ("also uses", "verdict", "seconds in the study")
 NUMBER = re.compile(r"(?<![\d./])\d+\.\d+(?![\d/%])")  # nor a share, an address or a DOI
 
 
-def short(folder: str) -> str:
-    """The table of a study for README."""
+def short(folder: str, without: Container[str] = ()) -> str:
+    """The table of a study for README, without the methods of an earlier table."""
     found = next(one for one in studies() if one.folder.name == folder)
     head, rows = summary_cells(found)
     kept = [place for place, name in enumerate(head) if name not in LEFT_OUT]
-    first, *others = ([line[place] for place in kept] for line in (head, *rows))
+    new = [row for row in rows if row[0] not in without]
+    first, *others = ([line[place] for place in kept] for line in (head, *new))
     return table(first, others)
 
 
@@ -47,7 +49,14 @@ def printed(command: str) -> str:
 
 def filled(text: str) -> str:
     """A page with its tables made anew, and what it shows of the published ones."""
-    text = BLOCK.sub(lambda block: f"{block[1]}\n{short(block[2])}\n{block[3]}", text)
+    before: set[str] = set()
+
+    def made(block: re.Match[str]) -> str:
+        rows = short(block[2], before)
+        before.update(re.findall(r"^\| (`\S+`) \|", rows, re.MULTILINE))
+        return f"{block[1]}\n{rows}\n{block[3]}"
+
+    text = BLOCK.sub(made, text)
     return PRINTED.sub(lambda found: found[1] + printed(found[2]), text)
 
 

@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from typing import Any
 
 from cfmf.files import DamagedError, quarantine
 from cfmf.terminal import printable
 from cfmf.workflow.hashes import QUARANTINED, record, verify
 from cfmf.workflow.layout import hash_file, prefix
-from cfmf.workflow.machine import machine, versions
+from cfmf.workflow.machine import PACKAGES, machine, packages_with, versions
 from cfmf.workflow.sealed import scored_once
 
 
@@ -50,7 +51,7 @@ def job(snakemake: Any) -> Iterator[tuple[logging.Logger, Any]]:
     start = time.perf_counter()
     log.info("%s started with %d threads", snakemake.rule, snakemake.threads)
     log.info("run by %s", sys.executable)
-    log.info("runs with %s", json.dumps({"versions": versions(), "machine": machine()}))
+    log.info("runs with %s", json.dumps(_runs_with(snakemake.config)))
     _register(snakemake.config, log)
     before = prefix(snakemake.log[0])
     try:
@@ -95,6 +96,14 @@ def _register(config: Mapping[str, Any], log: logging.Logger) -> None:
             registry.register({name: block})
         except ValueError as error:
             log.warning("%s unknown to this job: %s", name, error)
+
+
+def _runs_with(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The machine and versions of packages, those of methods from outside the package included."""
+    blocks = (config.get("methods") or {}).values()
+    modules = [str(block["class"]) for block in blocks if "class" in (block or {})]
+    modules += [entry.value for entry in entry_points(group="cfmf.methods")]
+    return {"versions": versions([*PACKAGES, *packages_with(modules)]), "machine": machine()}
 
 
 def folds_of(snakemake: Any, *parts: str) -> dict[str, dict[str, str]]:

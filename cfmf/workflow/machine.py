@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -29,6 +30,10 @@ PACKAGES = [
     "plotly",
     "matplotlib",
     "jinja2",
+    "cornac",
+    "lenskit",
+    "myfm",
+    "scikit-surprise",
 ]
 
 
@@ -41,6 +46,13 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def packages_with(modules: Iterable[str]) -> list[str]:
+    """The installed packages that some modules (or `module:Class`) belong to, cfmf apart."""
+    tops = {re.split("[.:]", name)[0] for name in modules} - {"cfmf"}
+    known = metadata.packages_distributions() if tops else {}
+    return sorted({package for top in tops for package in known.get(top, [])})
 
 
 def machine() -> dict[str, Any]:

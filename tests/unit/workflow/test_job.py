@@ -3,6 +3,8 @@
 import logging
 import re
 import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from cfmf.files import DamagedError
 from cfmf.methods import registry
 from cfmf.workflow.hashes import record, verify
 from cfmf.workflow.job import job
+from cfmf.workflow.provenance import circumstances
 from tests.checkout import ROOT
 
 RESULT = "results/tiny/matrices/f1/train.npz"
@@ -100,6 +103,24 @@ def test_job_checks_its_inputs_and_keeps_hashes_of_its_outputs(result, monkeypat
     with pytest.raises(SystemExit), job(given):
         pytest.fail("a job began on an altered input")
     assert "train.npz: not as it was written" in (result.parents[4] / "x.log").read_text()
+
+
+def test_versions_of_the_packages_of_methods_are_logged(result, monkeypatch):
+    methods = {"mine": {"class": "yaml.loader:Mine"}, "mf": {"k": [1]}, "als": None}
+    given = SimpleNamespace(
+        input=[],
+        output=[],
+        log=["x.log"],
+        rule="x",
+        threads=1,
+        params={},
+        config={"methods": methods},
+    )
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+    monkeypatch.delitem(sys.modules, "cfmf.methods.registry", raising=False)  # as in most jobs
+    with job(given):
+        pass
+    assert circumstances(["x.log"])[0]["versions"]["PyYAML"] == metadata.version("PyYAML")
 
 
 def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, monkeypatch, capsys):

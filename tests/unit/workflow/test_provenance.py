@@ -15,6 +15,7 @@ from snakemake.cli import parse_config
 
 from cfmf import __version__
 from cfmf.workflow import provenance
+from cfmf.workflow.machine import packages_with
 
 
 def test_everything_is_collected(tmp_path):
@@ -62,6 +63,12 @@ def test_jax_is_among_the_versions_where_it_is_installed():
     except metadata.PackageNotFoundError:
         expected = None
     assert provenance.versions().get("jax") == expected
+
+
+def test_packages_of_the_methods_of_a_config_are_known():
+    known = packages_with(["yaml.loader:Mine", "scipy.sparse", "cfmf.peers.myfm:MyFM", "no_such"])
+    assert known == ["PyYAML", "scipy"]
+    assert packages_with(["cfmf.peers.myfm:MyFM"]) == []
 
 
 def test_packages_and_machines_of_the_jobs_are_told(tmp_path):
