@@ -71,7 +71,14 @@ class LensKitItemKNN(PeerMethod):
     family = "neighbours"
     known_failures: ClassVar[Mapping[str, str]] = {"save_and_load": "LensKit's objects need pickle"}
 
-    neighbours: int = setting(20, "Most neighbours of a prediction.", grid=[10, 20, 40, 80], ge=1)
+    neighbours: int = setting(
+        20,
+        "Most neighbours of a prediction.",
+        grid=[10, 20, 40, 80],
+        step=2,
+        search=(5, 320),
+        ge=1,
+    )
     damping: float = setting(5.0, "Damping of the biases of a fallback, in ratings.", ge=0)
 
     def learn(self, train: sparse.csr_array, seed: int) -> Model:

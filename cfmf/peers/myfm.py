@@ -20,7 +20,7 @@ class MyFM(PeerFactorization):
     label = "myFM"
     can = frozenset()
 
-    k: int = setting(8, "Number of factors.", grid=[8, 16], step=2, search=(4, 64), ge=1)
+    k: int = setting(8, "Number of factors.", grid=[8, 16], step=2, search=(1, 64), ge=1)
     sweeps: int = setting(300, "Draws, of which the last are kept.", ge=2)
     kept: int = setting(150, "Number of the last draws that are averaged.", ge=1)
 

@@ -78,7 +78,14 @@ class SurpriseKNNBaseline(PeerMethod):
         "How users are compared: mean squared difference, or correlation shrunk by 100 ratings.",
         grid=["msd", "pearson_baseline"],
     )
-    neighbours: int = setting(40, "Most neighbours of a prediction.", grid=[20, 40, 80], ge=1)
+    neighbours: int = setting(
+        40,
+        "Most neighbours of a prediction.",
+        grid=[20, 40, 80],
+        step=2,
+        search=(5, 320),
+        ge=1,
+    )
 
     def learn(self, train: sparse.csr_array, seed: int) -> Model:
         """Compare all users by `surprise.KNNBaseline`; see `PeerMethod.learn`."""
