@@ -1,3 +1,3 @@
 """User-based collaborative filtering against matrix factorization: data, methods, statistics."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
