@@ -324,7 +324,7 @@ def cheap():
 
 
 @pytest.mark.skipif("CFMF_REAL_DATA" not in os.environ, reason="needs real ratings")
-@pytest.mark.parametrize(("folder", "name"), cheap())
+@pytest.mark.parametrize(("folder", "name"), list(cheap()))
 def test_todays_error_is_the_published_one(folder, name):
     errors = table(folder, "errors").set_index(["method", "fold"])["rmse"]
     train, test, scale, methods = first_fold(folder)
