@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections import defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -195,3 +196,21 @@ def test_only_the_layout_spells_a_path_of_a_result():
         str(path.relative_to(ROOT)) for path in files if spelled.search(path.read_text("utf-8"))
     }
     assert found == {str(Path("cfmf/workflow/layout.py"))}
+
+
+def test_every_folder_of_tests_is_run_by_continuous_integration():
+    """By name, and none within another: pytest would take those within for named twice."""
+    called = subprocess.run(
+        ["make", "--dry-run", "test-everything"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = [one for one in called.stdout.splitlines() if "-m pytest" in one]
+    words = [word for word in line.split() if word.startswith("tests")]
+    named = sorted(path for word in words for path in ROOT.glob(word) if path.is_dir())
+    having = {path.parent for path in ROOT.glob("tests/**/test_*.py")}
+    assert not [path for path in named if set(path.parents) & set(named)]
+    assert all({folder, *folder.parents} & set(named) for folder in having)
+    assert "test-everything" in (ROOT / ".ci/run").read_text("utf-8")
