@@ -113,9 +113,8 @@ test-cluster: $(VENV)/cluster $(VENV)/kubernetes
 test-faults: $(VENV)/develop
 	$(BIN)/python -m pytest --durations 10 tests/faults
 
-SURROUNDINGS := tests/environments tests/cluster tests/faults
 test-surroundings: $(VENV)/cluster $(VENV)/kubernetes
-	$(torch-for-conda-$(TORCH)) $(pytest) --durations 20 $(SURROUNDINGS)
+	$(torch-for-conda-$(TORCH)) $(pytest) --durations 20 tests/environments tests/cluster tests/faults
 
 # A third worker, as the Slurm tests mostly wait. Every folder by name: beside `tests`, pytest takes
 # the folders below it for named twice, and leaves out those that it does not enter by itself.

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Container
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,12 +29,13 @@ LEFT_OUT = ("also uses", "verdict", "seconds in the study")
 NUMBER = re.compile(r"(?<![\d./])\d+\.\d+(?![\d/%])")  # nor a share, an address or a DOI
 
 
-def short(folder: str, without: Container[str] = ()) -> str:
-    """The table of a study for README, without the methods of an earlier table."""
+def short(folder: str, before: set[str]) -> str:
+    """The table of a study for README: of the methods not in `before`, to which it adds them."""
     found = next(one for one in studies() if one.folder.name == folder)
     head, rows = summary_cells(found)
     kept = [place for place, name in enumerate(head) if name not in LEFT_OUT]
-    new = [row for row in rows if row[0] not in without]
+    new = [row for row in rows if row[0] not in before]
+    before.update(row[0] for row in new)
     first, *others = ([line[place] for place in kept] for line in (head, *new))
     return table(first, others)
 
@@ -50,13 +50,7 @@ def printed(command: str) -> str:
 def filled(text: str) -> str:
     """A page with its tables made anew, and what it shows of the published ones."""
     before: set[str] = set()
-
-    def made(block: re.Match[str]) -> str:
-        rows = short(block[2], before)
-        before.update(re.findall(r"^\| (`\S+`) \|", rows, re.MULTILINE))
-        return f"{block[1]}\n{rows}\n{block[3]}"
-
-    text = BLOCK.sub(made, text)
+    text = BLOCK.sub(lambda block: f"{block[1]}\n{short(block[2], before)}\n{block[3]}", text)
     return PRINTED.sub(lambda found: found[1] + printed(found[2]), text)
 
 

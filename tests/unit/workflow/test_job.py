@@ -20,6 +20,12 @@ from tests.checkout import ROOT
 RESULT = "results/tiny/matrices/f1/train.npz"
 
 
+def asked(**given):
+    """What Snakemake hands to the script of a rule `x`."""
+    rest = {"input": [], "output": [], "log": ["x.log"], "threads": 1, "params": {}, "config": {}}
+    return SimpleNamespace(rule="x", **(rest | given))
+
+
 @pytest.fixture
 def result(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -84,15 +90,7 @@ def test_a_folder_stands_and_falls_with_its_manifest(result, spoil):
 
 
 def test_job_checks_its_inputs_and_keeps_hashes_of_its_outputs(result, monkeypatch):
-    given = SimpleNamespace(
-        input=[RESULT],
-        output=["results/tiny/x.tsv"],
-        log=["x.log"],
-        rule="x",
-        threads=1,
-        params={},
-        config={},
-    )
+    given = asked(input=[RESULT], output=["results/tiny/x.tsv"])
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
     (result.parents[2] / "x.tsv").write_text("a\n")
     record([RESULT])
@@ -107,15 +105,7 @@ def test_job_checks_its_inputs_and_keeps_hashes_of_its_outputs(result, monkeypat
 
 def test_versions_of_the_packages_of_methods_are_logged(result, monkeypatch):
     methods = {"mine": {"class": "yaml.loader:Mine"}, "mf": {"k": [1]}, "als": None}
-    given = SimpleNamespace(
-        input=[],
-        output=[],
-        log=["x.log"],
-        rule="x",
-        threads=1,
-        params={},
-        config={"methods": methods},
-    )
+    given = asked(config={"methods": methods})
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
     monkeypatch.delitem(sys.modules, "cfmf.methods.registry", raising=False)  # as in most jobs
     with job(given):
@@ -124,9 +114,7 @@ def test_versions_of_the_packages_of_methods_are_logged(result, monkeypatch):
 
 
 def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, monkeypatch, capsys):
-    given = SimpleNamespace(
-        input=[], output=[], log=["x.log"], rule="x", threads=1, params={}, config={}
-    )
+    given = asked()
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
     own = result.parents[4] / "own"
     own.mkdir()
@@ -145,10 +133,8 @@ def test_what_the_package_finds_damaged_is_set_aside_if_it_is_a_result(result, m
 def test_nothing_of_a_server_or_an_archive_steers_the_terminal(result, monkeypatch, capsys):
     log = Path("results/tiny/logs/x.log")
     log.parent.mkdir()
-    asked = SimpleNamespace(
-        log=[str(log)], rule="x", threads=1, config={}, input=[], output=[], params=None
-    )
-    with pytest.raises(SystemExit), job(asked):  # noqa: PT012 - what jobs do is in the block
+    given = asked(log=[str(log)])
+    with pytest.raises(SystemExit), job(given):  # noqa: PT012 - what jobs do is in the block
         logging.getLogger("cfmf.data.x").warning("served by \x1b]0;title\x07")
         raise ValueError("\x1b[2Jno\r place\nserves \u202eit")
     told = capsys.readouterr().err
@@ -182,15 +168,7 @@ def test_methods_of_the_config_are_known_to_jobs_that_can_import_them(tmp_path, 
         "lost": {"class": "methods_of_nobody:Lost"},
         "baseline": {},
     }
-    given = SimpleNamespace(
-        input=[],
-        output=[],
-        log=["x.log"],
-        rule="x",
-        threads=1,
-        params={},
-        config={"methods": methods},
-    )
+    given = asked(config={"methods": methods})
     with job(given):
         assert registry.family("mine") == "baseline"
         assert registry.label("mine") == "My own baseline"
