@@ -119,6 +119,14 @@ def numbered(matrix: sparse.csr_array) -> sparse.csr_array:
     return sparse.csr_array((places, matrix.indices, matrix.indptr), matrix.shape)
 
 
+def entries(ratings: sparse.csr_array, chosen: NDArray[np.bool_]) -> sparse.csr_array:
+    """The matrix of the chosen stored entries alone, its shape unchanged; a mark for each."""
+    before = np.concatenate([[0], np.cumsum(chosen)])
+    starts = before[ratings.indptr].astype(ratings.indptr.dtype)
+    kept = (ratings.data[chosen], ratings.indices[chosen], starts)
+    return sparse.csr_array(kept, shape=ratings.shape)
+
+
 def pairs(matrix: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Users and items of the stored entries, in CSR order."""
     return row_numbers(matrix), matrix.indices

@@ -39,7 +39,7 @@ from cfmf.evaluation.item_mean import (
 )
 from cfmf.methods.base import Model
 from cfmf.metrics import errors
-from cfmf.observed import pairs
+from cfmf.observed import entries, pairs
 from cfmf.tables import COLUMNS
 
 SLICE = "ratings_left"
@@ -124,8 +124,7 @@ def trim(train: sparse.csr_array, kept: NDArray[np.int64], seed: int) -> sparse.
     cut = np.flatnonzero((kept < counts)[rows])
     by_chance = cut[np.lexsort((drawn[cut], rows[cut]))]
     left[by_chance] = _rank_within(rows[by_chance]) < kept[rows[by_chance]]
-    indptr = np.concatenate([[0], np.cumsum(np.minimum(kept, counts))]).astype(train.indptr.dtype)
-    return sparse.csr_array((train.data[left], train.indices[left], indptr), shape=train.shape)
+    return entries(train, left)
 
 
 def _rank_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -137,9 +136,14 @@ def _rank_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
 
 def rows_of(matrix: sparse.csr_array, users: NDArray[np.int64]) -> sparse.csr_array:
     """The matrix with the ratings of these users only, its shape unchanged."""
-    kept = np.zeros(matrix.shape[0], np.int64)
-    kept[users] = KEEP_ALL
-    return trim(matrix, kept, 0)
+    return entries(matrix, _of_users(matrix, users))
+
+
+def _of_users(matrix: sparse.csr_array, users: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each stored entry is a rating of one of these users."""
+    wanted = np.zeros(matrix.shape[0], bool)
+    wanted[users] = True
+    return np.repeat(wanted, np.diff(matrix.indptr))
 
 
 def trimmed_errors(
@@ -229,9 +233,7 @@ def _without(setting: Setting, train: sparse.csr_array, users: NDArray[np.int64]
     """
     if "fold_in" not in setting.method.can:
         return None
-    kept = np.full(train.shape[0], KEEP_ALL)
-    kept[users] = 0
-    left = trim(train, kept, 0)
+    left = entries(train, ~_of_users(train, users))
     return setting.fit(left).model if left.nnz else None
 
 

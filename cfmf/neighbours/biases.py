@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cfmf.observed import checked, mixed, root_mean_square, row_keys, row_numbers
+from cfmf.observed import checked, entries, mixed, root_mean_square, row_keys, row_numbers
 
 SWEEPS = 10
 REGS = (10.0, 5.0)
@@ -214,15 +214,7 @@ def _splits(train: sparse.csr_array) -> list[tuple[sparse.csr_array, sparse.csr_
     wanted = np.clip(ENOUGH * PARTS // train.nnz, 1, PARTS)
     choices = [part == number for number in range(int(wanted))]
     return [
-        (_entries(train, ~held), _entries(train, held))
+        (entries(train, ~held), entries(train, held))
         for held in choices
         if 0 < np.count_nonzero(held) < train.nnz
     ]
-
-
-def _entries(ratings: sparse.csr_array, chosen: NDArray[np.bool_]) -> sparse.csr_array:
-    """The matrix of the chosen entries alone."""
-    before = np.concatenate([[0], np.cumsum(chosen)])
-    starts = before[ratings.indptr].astype(ratings.indptr.dtype)
-    kept = (ratings.data[chosen], ratings.indices[chosen], starts)
-    return sparse.csr_array(kept, shape=ratings.shape)
