@@ -2,7 +2,7 @@
 
 import os
 import sys
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
@@ -134,11 +134,18 @@ def fetched(wildcards):
 
 
 def code(script, method=""):
-    """Files that a script is made of, and those of a method or of the job's own one."""
+    """A function: files that a script is made of, and those of a method or of the job's own one.
+
+    Nothing is read for rules without a job: a cluster's jobs, each of one rule, are many.
+    """
+    return lambda job: files_of(script, method.format(method=job.get("method")))
+
+
+@cache
+def files_of(script, method):
+    """Files that a script is made of, and those of a method unless its name is empty."""
     if method:
-        return lambda job: packaged(
-            method_files(method.format(method=job.get("method")), script=script)
-        )
+        return packaged(method_files(method, script=script))
     files = method_files(script=script)
     if not config["published"]["enabled"]:
         files = [file for file in files if "cfmf/published/" not in file]
