@@ -39,7 +39,7 @@ help:
 	@echo "make test-slow  run the tests that take about a minute each"
 	@echo "make test-all  test and test-slow together, in less time than one after the other"
 	@echo "make test-environments, test-cluster, test-faults  test conda, Slurm, fault handling; test-surroundings: all three"
-	@echo "make test-everything  all of these, as .ci/run does, in less time than one after the other"
+	@echo "make test-everything  all tests, as .ci/run does, in less time than one after the other"
 	@echo "make check-gpu  compare every kernel on this machine's GPU with the CPU, with timings"
 	@echo "make benchmark-gpu  the published training on this machine's GPU: iterations a second"
 	@echo "make benchmark  compare with other libraries, in an environment of their own"
@@ -116,10 +116,10 @@ test-faults: $(VENV)/develop
 test-surroundings: $(VENV)/cluster $(VENV)/kubernetes
 	$(torch-for-conda-$(TORCH)) $(pytest) --durations 20 tests/environments tests/cluster tests/faults
 
-# A third worker, as the Slurm tests mostly wait. Every folder by name: beside `tests`, pytest takes
-# the folders below it for named twice, and leaves out those that it does not enter by itself.
-test-everything: lint types $(VENV)/cluster $(VENV)/kubernetes
-	$(torch-for-conda-$(TORCH)) $(pytest) -n 3 --durations 30 tests/[a-z]*/
+# Two more workers, as the tests of clusters mostly wait. Every folder by name: beside `tests`, pytest
+# takes the folders below it for named twice, and leaves out those that it does not enter by itself.
+test-everything: $(VENV)/cluster $(VENV)/kubernetes
+	$(torch-for-conda-$(TORCH)) $(pytest) -n 4 --durations 30 tests/[a-z]*/
 
 check-gpu: $(VENV)/study
 	$(BIN)/python -m benchmarks.check_gpu
