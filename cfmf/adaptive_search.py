@@ -222,7 +222,13 @@ def _factorization(
                 raise optuna.TrialPruned
 
         task = Task(
-            run.fit, run.seed, run.validation, seconds=seconds, name=run.name, report=report
+            run.fit,
+            run.seed,
+            run.validation,
+            seconds=seconds,
+            fitted_values=False,
+            name=run.name,
+            report=report,
         )
         where: dict[str, Any] = {"threads": place.threads, "device": place.device}
         if at(setting).fit_tasks([task], **where)[0].out_of_time:

@@ -49,6 +49,8 @@ class Task:
         Penalties of the biases of users and of items, in ratings; None takes the solver's for both.
     side
         What is known beside the ratings, where the method uses it.
+    fitted_values
+        Whether to predict the training ratings at the end too, which takes as long as some passes.
     name
         For messages: fold and seed.
     report
@@ -73,6 +75,7 @@ class Task:
     bounds: tuple[float, float] | None = None
     bias_reg: tuple[float, float] | None = None
     side: Side | None = None
+    fitted_values: bool = True
     name: str = "one run"
     report: Callable[[int, Mapping[str, float]], None] | None = None
 
@@ -89,9 +92,14 @@ class Task:
                 raise ValueError(f"{self.name}: a rating of the {part} part is not a finite number")
 
     def parts(self) -> dict[str, sparse.csr_array]:
-        """The parts to predict at the end, by name."""
+        """Those of the three parts that there are, by name."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part is not None}
+
+    def queried(self) -> dict[str, sparse.csr_array]:
+        """The parts to predict at the end, by name."""
+        parts = self.parts()
+        return {name: parts[name] for name in parts if name != "train" or self.fitted_values}
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ class Fitted:
     epochs
         Epochs that led to the model.
     predictions
-        Of every part of the task, float32, in the CSR order of its matrix.
+        Of every queried part of the task, float32, in the CSR order of its matrix.
     deviations
         Standard deviations of the ratings that a Bayesian model predicts, likewise; None of others.
     out_of_time

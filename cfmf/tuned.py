@@ -122,7 +122,8 @@ def choose(
 def _trained(
     method: Method, kept: sparse.csr_array, held: sparse.csr_array, options: Options
 ) -> Trial:
-    task = Task(kept, options.seed, held, name=f"{method.name} {method.chosen_text()}")
+    name = f"{method.name} {method.chosen_text()}"
+    task = Task(kept, options.seed, held, fitted_values=False, name=name)
     [found] = best_starts(method, [task], _trainer(method, options))
     return Trial(method, found.predictions["validation"], found)
 
@@ -133,7 +134,7 @@ def refitted(trial: Trial, matrix: sparse.csr_array, options: Options) -> Model:
     if fitted is None:
         return method.fit(matrix, seed=options.seed, threads=options.threads, device=options.device)
     epochs = fitted.epochs if method.stops_on_validation else None
-    task = Task(matrix, options.seed, epochs=epochs, name=method.name)
+    task = Task(matrix, options.seed, epochs=epochs, fitted_values=False, name=method.name)
     train = _trainer(method, options)
     if method.several_starts:
         [found] = reach([task], [fitted], train)

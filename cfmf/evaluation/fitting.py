@@ -132,7 +132,10 @@ class Setting:
         """
         seed = int(self.seed or 1)
         if self.method.iterates:
-            task = Task(train, seed, test=queried, epochs=self.epochs, name=f"fold {self.fold}")
+            name = f"fold {self.fold}"
+            task = Task(
+                train, seed, test=queried, epochs=self.epochs, fitted_values=False, name=name
+            )
             task = from_start(task, self.start)
             [found] = self.method.fit_tasks([task], threads=self.threads, device=self.device)
             deviations = found.deviations or {}

@@ -22,7 +22,7 @@ def fingerprint(solver: Solver, tasks: Sequence[Task]) -> str:
 
     That is the solver's settings, the factors it was given to start from, the files of the package
     that it imports, and of every task all parts, its start, what is known beside the ratings, and
-    all settings but its name and its report.
+    all settings but its name, its report and what is predicted at the end.
     """
     digest = hashlib.sha256(repr(solver).encode())
     for array in getattr(solver, "start", None) or ():

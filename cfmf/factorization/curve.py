@@ -270,7 +270,7 @@ def fitted(curve: Curve, models: Sequence[Factorization]) -> list[Fitted]:
             model,
             curve.history(run),
             int(curve.best_epoch[run]),
-            {name: model.values(*pairs(part)) for name, part in task.parts().items()},
+            {name: model.values(*pairs(part)) for name, part in task.queried().items()},
             out_of_time=bool(curve.out_of_time[run]),
             converged=bool(curve.converged[run]),
         )

@@ -205,7 +205,7 @@ class _Sampling:
         """
         counted = (len(self.history) - self.settings.burn_in) * len(self.chains)
         predictions, deviations = {}, {}
-        for name in self.task.parts():
+        for name in self.task.queried():
             mean, square = self.totals.pop(name), self.squares.pop(name)
             mean /= counted
             square /= counted

@@ -98,7 +98,7 @@ class Standard:
         assert isinstance(model, Factorization | Posterior)
         inverse = np.argsort(self.users), np.argsort(self.items)
         history, predictions, deviations = fitted.history, {}, {}
-        for name, part in task.parts().items():
+        for name, part in task.queried().items():
             order = self.places(part).data
             predictions[name] = self.values(fitted.predictions[name], order, self.centre)
             if fitted.deviations is not None:

@@ -244,7 +244,7 @@ class Method(BaseModel):
                 progress=task.report,
                 checkpoint=path,
             )
-            predicted = {name: model.predict(*pairs(part)) for name, part in task.parts().items()}
+            predicted = {name: model.predict(*pairs(part)) for name, part in task.queried().items()}
             deviations = {name: one.sd for name, one in predicted.items() if one.sd is not None}
             values = {name: one.values for name, one in predicted.items()}
             found.append(

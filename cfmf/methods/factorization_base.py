@@ -52,7 +52,7 @@ class FactorizationMethod(Method):
         checkpoint: Path | None = None,
     ) -> Model:
         """See `Method.fit`."""
-        task = Task(train, seed, validation, report=progress)
+        task = Task(train, seed, validation, fitted_values=False, report=progress)
         [found] = self.fit_tasks([task], threads=threads, device=device, checkpoint=checkpoint)
         return found.model
 

@@ -9,7 +9,15 @@ from cfmf.methods import registry
 from cfmf.methods.base import Method, setting
 from cfmf.models import Explanation, Model, Part, Prediction
 from cfmf.observed import checked_pairs
-from cfmf.testing import PropertyError, check_method, check_property, properties
+from cfmf.tasks import Task
+from cfmf.testing import (
+    PropertyError,
+    check_method,
+    check_property,
+    example,
+    informed,
+    properties,
+)
 
 SHORT = {
     "sweeps": {"sweeps": 8, "burn_in": 2, "draws": 3},
@@ -29,6 +37,26 @@ def test_method_has_the_property(method, name):
     if found.environment and importlib.util.find_spec(found.environment) is None:
         pytest.skip(f"{found.environment} is not installed")
     check_property(name, found, **SHORT[found.iterates])
+
+
+@pytest.mark.parametrize("method", QUICK)
+def test_fitted_values_are_left_out_and_nothing_else_changes(method):
+    found = registry.method(method)
+    if found.environment and importlib.util.find_spec(found.environment) is None:
+        pytest.skip(f"{found.environment} is not installed")
+    ratings = example()
+    given = informed(found(**SHORT[found.iterates]), ratings.train.shape)
+    whole, less = (
+        given.fit_tasks([Task(ratings.train, 1, ratings.validation, fitted_values=wanted)])[0]
+        for wanted in (True, False)
+    )
+    assert set(whole.predictions) - set(less.predictions) == {"train"}
+    for name, values in less.predictions.items():
+        np.testing.assert_array_equal(values, whole.predictions[name])
+    pairs = np.indices(ratings.train.shape).reshape(2, -1)
+    np.testing.assert_array_equal(
+        less.model.predict(*pairs).values, whole.model.predict(*pairs).values
+    )
 
 
 class MeanModel(Model):
