@@ -21,6 +21,7 @@ from cfmf.evaluation.item_mean import (
 )
 from cfmf.evaluation.mean_errors import bias_rows
 from cfmf.metrics import errors, user_errors
+from cfmf.observed import row_numbers
 from cfmf.tables import COLUMNS, where
 
 SLICES = {
@@ -197,8 +198,7 @@ def slice_levels(
 
     `periods`, where given, are the bins by date; a rating without a date is in bin -1, of none.
     """
-    users = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
-    of_user = np.diff(train.indptr)[users]
+    of_user = np.diff(train.indptr)[row_numbers(test)]
     of_item = np.bincount(train.indices, minlength=train.shape[1])[test.indices]
     levels = {
         name: (np.searchsorted(lowest, count, side="right") - 1, bin_names(lowest))
@@ -268,7 +268,7 @@ def _sums(seeds: list[NDArray[np.float32]], test: sparse.csr_array, levels: Leve
     """Errors, averaged over seeds, summed by user and level of each slice."""
     differences = np.stack([errors(values, test.data) for values in seeds])
     squared, absolute = np.square(differences).mean(axis=0), np.abs(differences).mean(axis=0)
-    users = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
+    users = row_numbers(test)
     return {
         name: level_sums(users, place, squared, absolute, (test.shape[0], len(bins)))
         for name, (place, bins) in levels.items()

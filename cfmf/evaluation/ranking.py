@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from cfmf.evaluation.bootstrap import Resampling, ratio_intervals
+from cfmf.observed import row_numbers
 from cfmf.tables import COLUMNS
 
 CANDIDATES = "unrated_items"
@@ -77,8 +78,7 @@ def ranked_users(
     test: sparse.csr_array, threshold: float, users: int, seed: int
 ) -> NDArray[np.int64]:
     """At most `users` users, drawn from those with a test rating at or above the threshold."""
-    rows = np.repeat(np.arange(test.shape[0]), np.diff(test.indptr))
-    able = np.unique(rows[test.data >= threshold])
+    able = np.unique(row_numbers(test)[test.data >= threshold]).astype(np.int64)
     return np.sort(np.random.default_rng(seed).permutation(able)[:users])
 
 

@@ -176,7 +176,7 @@ def trimmed_errors(
         return pd.DataFrame(columns=COLUMNS["intervals"])
     queried = rows_of(test, plan.users)
     after, after_mean, after_fold = _predicted(setting, train, queried, plan)
-    before = whole[np.isin(pairs(test)[0], plan.users)]
+    before = whole[_of_users(test, plan.users)]
     of_method = _sums(queried, before, after, plan)
     of_mean = _sums(queried, item_means(train)[queried.indices], after_mean, plan)
     rows = [_rows(of_method, plan, resampling), _over(of_method, of_mean, plan, resampling.level)]
