@@ -51,6 +51,8 @@ class Task:
         What is known beside the ratings, where the method uses it.
     fitted_values
         Whether to predict the training ratings at the end too, which takes as long as some passes.
+        Without them, of a set number of epochs, and where nothing else is watched, only the last
+        epoch of the curve need be measured; the others may be NaN.
     name
         For messages: fold and seed.
     report
@@ -95,6 +97,16 @@ class Task:
         """Those of the three parts that there are, by name."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part is not None}
+
+    def curve_is_unread(self) -> bool:
+        """Whether nothing but the last epoch of its curve matters."""
+        watched = self.fitted_values or self.watch_test or self.report is not None
+        return (
+            self.epochs is not None
+            and self.validation is None
+            and self.start is None
+            and not watched
+        )
 
     def queried(self) -> dict[str, sparse.csr_array]:
         """The parts to predict at the end, by name."""

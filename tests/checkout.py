@@ -23,6 +23,8 @@ PARTS = [
 TINY = ("--configfile", "config/tiny.yaml")
 # The same rules in as few jobs as will do.
 SMALL = (*TINY, str(ROOT / "tests/small.yaml"))
+# Every stage in fewer still.
+BRIEF = (*TINY, str(ROOT / "tests/brief.yaml"))
 FAULT_SEED = int(os.environ.get("CFMF_FAULT_SEED", "1"))
 # For what looks at `digests`, which have nothing of the report.
 BUT_THE_REPORT = ("--omit-from", "render_report")

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from tests.checkout import FAULT_SEED, Checkout
+from tests.checkout import BRIEF, FAULT_SEED, Checkout
 
 # Copies of the workflow share what numba compiled with the package itself (tests/checkout.py): in
 # its __pycache__, where numba keeps it unless told otherwise.
@@ -119,6 +119,23 @@ def undisturbed(shared) -> Checkout:
             status, output = checkout.small("--resources", "gpu=0", env=kept | own)
             assert status == 0, output
     return checkout
+
+
+@pytest.fixture(scope="session")
+def elsewhere(shared) -> Path:
+    """A folder where the brief study was run with `--directory`; to look at only.
+
+    The checkout is beside it, in `the checkout`; its own folder is only read.
+    """
+    with FileLock(shared / "elsewhere.lock"):
+        checkout = Checkout(shared / "elsewhere/the checkout")
+        folder = shared / "elsewhere/folder"
+        if not (folder / "results/tiny/report.html").exists():
+            folder.mkdir(exist_ok=True)
+            where = ("--directory", str(folder))
+            status, output = checkout.run(*where, "--resources", "gpu=0", *BRIEF)
+            assert status == 0, output
+    return folder
 
 
 def pytest_make_parametrize_id(val):

@@ -187,6 +187,8 @@ class _Training:
     depend on the data only, so that results do not depend on the number of threads.
     """
 
+    steps_alone = False  # its gradients come from `measure`
+
     def __init__(self, settings: AdamW, task: Task) -> None:
         self.settings, self.task = settings, task
         self.blocks: list[np.ndarray] = [

@@ -142,6 +142,8 @@ class _Products(torch.autograd.Function):
 class _Training:
     """State of one run, and the parameters of its best epoch."""
 
+    steps_alone = False  # its gradients come from `measure`
+
     def __init__(self, settings: Autoencoder, task: Task) -> None:
         self.settings, self.task = settings, task
         m, self.count = task.train.shape[0], task.train.nnz

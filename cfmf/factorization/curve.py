@@ -43,7 +43,15 @@ class Stopping:
 
 
 class Training(Protocol):
-    """The state of one or several runs side by side, as a solver computes it."""
+    """The state of one or several runs side by side, as a solver computes it.
+
+    Attributes
+    ----------
+    steps_alone
+        Whether `step` needs nothing that `measure` computes.
+    """
+
+    steps_alone: bool
 
     def measure(self) -> np.ndarray:
         """Loss, and train, validation and test RMSE (NaN where unwatched): runs × 4, float64."""
@@ -118,7 +126,8 @@ class Curve:
         names = ", ".join(task.name for task in self.tasks)
         limit, before = int(self.limits().max()), len(self.rows)
         for epoch in progress(self.epochs(), f"{names}: epochs", limit, before=before):
-            measured = training.measure()
+            unread = training.steps_alone and self.unread(epoch)
+            measured = None if unread else training.measure()
             kept = self.record(epoch, measured, time.perf_counter() - began)
             if kept.any():
                 training.keep(kept)
@@ -134,6 +143,10 @@ class Curve:
                 checkpoint.save(run, lambda: {**training.state(), **self.state()})
         checkpoint.save(run, lambda: {**training.state(), **self.state()})
 
+    def unread(self, epoch: int) -> bool:
+        """Whether nothing reads what this epoch would measure; the last is always checked."""
+        return all(task.curve_is_unread() for task in self.tasks) and epoch < self.limits().min()
+
     def epochs(self) -> Iterator[int]:
         """Epochs still to measure: none after the end."""
         while not self.ended.all():
@@ -145,24 +158,18 @@ class Curve:
         free = np.isinf(self.planned)
         return np.where(free, self.stopping.max_epochs, self.planned + np.array(further))
 
-    def record(self, epoch: int, measured: np.ndarray, seconds: float) -> np.ndarray:
-        """Add an epoch and end the runs that are done; return which runs' parameters to keep."""
+    def record(self, epoch: int, measured: np.ndarray | None, seconds: float) -> np.ndarray:
+        """Add an epoch and end the runs that are done; return which runs' parameters to keep.
+
+        None stands for an epoch that was not measured.
+        """
+        unread = measured is None
+        if measured is None:
+            measured = np.full((len(self.tasks), 4), np.nan)
         loss, validation = measured[:, 0], measured[:, 2]
         delta = np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
-        for task, row, change in zip(self.tasks, measured, delta, strict=True):
-            watched = [("loss", row[0])]
-            if task.validation is not None:
-                watched.append(("validation RMSE", row[2]))
-            for name, value in watched:
-                if not np.isfinite(value):
-                    raise FloatingPointError(
-                        f"the {name} of {task.name} is {value} at epoch {epoch} ({self.settings});"
-                        f" {self.advice}"
-                    )
-            if task.report is not None:
-                named = {"loss": row[0], "delta_loss": change}
-                named |= dict(zip(WATCHED, row[1:], strict=True))
-                task.report(epoch, {name: float(value) for name, value in named.items()})
+        if not unread:
+            self.report(epoch, measured, delta)
         row = np.column_stack(
             [np.full(len(loss), epoch), loss, delta, measured[:, 1:], np.full(len(loss), seconds)]
         )
@@ -183,6 +190,23 @@ class Curve:
             self.out_of_time |= ~self.ended
             self.ended[:] = True
         return better if keeps_best else better & (self.ended | (epoch == self.planned))
+
+    def report(self, epoch: int, measured: np.ndarray, delta: np.ndarray) -> None:
+        """Check that what was measured is finite, and tell it to the tasks that want to know."""
+        for task, row, change in zip(self.tasks, measured, delta, strict=True):
+            watched = [("loss", row[0])]
+            if task.validation is not None:
+                watched.append(("validation RMSE", row[2]))
+            for name, value in watched:
+                if not np.isfinite(value):
+                    raise FloatingPointError(
+                        f"the {name} of {task.name} is {value} at epoch {epoch} ({self.settings});"
+                        f" {self.advice}"
+                    )
+            if task.report is not None:
+                named = {"loss": row[0], "delta_loss": change}
+                named |= dict(zip(WATCHED, row[1:], strict=True))
+                task.report(epoch, {name: float(value) for name, value in named.items()})
 
     def ends(self, epoch: int, loss: np.ndarray, delta: np.ndarray) -> np.ndarray:
         """Which runs have done by this epoch what their rules, or their tasks, want."""

@@ -108,6 +108,8 @@ def device_named(name: str) -> jax.Device:
 class JaxTraining:
     """The state of one run: what `step` made of it, and the measures that came with it."""
 
+    steps_alone = False  # its gradients come from `measure`
+
     def __init__(self, settings: JaxAdamW, task: Task) -> None:
         self.settings = settings
         self.mean = float(task.train.data.mean(dtype=np.float64)) if settings.biases else 0.0

@@ -25,6 +25,8 @@ class Blocks:
         where the task has a start.
     """
 
+    steps_alone = True
+
     def __init__(self, task: Task, users: np.ndarray, items: np.ndarray) -> None:
         self.task, self.k = task, users.shape[1]
         self.left, self.right = side_by_side(users, items)

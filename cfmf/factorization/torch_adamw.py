@@ -68,6 +68,8 @@ class _Training:
     columns of ones are put back after every step; those of zeros have no gradient and stay.
     """
 
+    steps_alone = False  # its gradients come from `measure`
+
     def __init__(self, settings: TorchAdamW, tasks: Sequence[Task]) -> None:
         self.settings = settings
         self.tasks = tasks

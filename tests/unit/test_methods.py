@@ -39,15 +39,18 @@ def test_method_has_the_property(method, name):
     check_property(name, found, **SHORT[found.iterates])
 
 
+@pytest.mark.parametrize("epochs", [None, 3])
 @pytest.mark.parametrize("method", QUICK)
-def test_fitted_values_are_left_out_and_nothing_else_changes(method):
+def test_fitted_values_are_left_out_and_nothing_else_changes(method, epochs):
+    """Nor where, of a set number of epochs, all but the last need not be measured then."""
     found = registry.method(method)
     if found.environment and importlib.util.find_spec(found.environment) is None:
         pytest.skip(f"{found.environment} is not installed")
     ratings = example()
     given = informed(found(**SHORT[found.iterates]), ratings.train.shape)
+    part = {"test" if epochs else "validation": ratings.validation}
     whole, less = (
-        given.fit_tasks([Task(ratings.train, 1, ratings.validation, fitted_values=wanted)])[0]
+        given.fit_tasks([Task(ratings.train, 1, **part, epochs=epochs, fitted_values=wanted)])[0]
         for wanted in (True, False)
     )
     assert set(whole.predictions) - set(less.predictions) == {"train"}

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,20 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.checkout import ROOT, Checkout
+from tests.checkout import BRIEF, ROOT, Checkout
 
 pytestmark = pytest.mark.slow
 
-# Every stage in few jobs.
-BRIEF = {
-    "study": {"datasets": ["tiny"], "methods": ["baseline", "mf"], "seeds": [1]},
-    "datasets": {"tiny": {"split": {"folds": 2}}},
-    "methods": {"mf": {"k": [4], "reg": [0.2]}},
-    "published": {"search": {"enabled": False}},
-    "tuning": {"adaptive": {"enabled": False}},
-    "evaluation": {"trimming": {"rounds": 0}, "scaling": {"enabled": False}},
-    "statistics": {"bootstrap_repeats": 100},
-}
 PARENT = """
 configfile: "parent.yaml"
 
@@ -59,10 +50,11 @@ def checkout(tmp_path_factory):
 
 
 @pytest.fixture
-def elsewhere(tmp_path):
-    folder = tmp_path / "elsewhere"
+def folder(tmp_path):
+    """Where the workflow is run, with the config of the brief study."""
+    folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "brief.yaml").write_text(yaml.safe_dump(BRIEF))
+    shutil.copy(BRIEF[-1], folder / "brief.yaml")
     return folder
 
 
@@ -91,38 +83,32 @@ def configs(checkout, *more):
     return ("--configfile", str(checkout.folder / "config/tiny.yaml"), *more)
 
 
-def test_another_directory(checkout, elsewhere):
-    snakemake(
-        checkout,
-        checkout.folder,
-        *("--directory", str(elsewhere)),
-        *("--configfile", "config/tiny.yaml", str(elsewhere / "brief.yaml")),
-    )
-    check(checkout, elsewhere / "results")
+def test_another_directory(elsewhere):
+    check(Checkout(elsewhere.parent / "the checkout"), elsewhere / "results")
 
 
-def test_a_snakefile_by_its_path_and_named_runs_side_by_side(checkout, elsewhere):
+def test_a_snakefile_by_its_path_and_named_runs_side_by_side(checkout, folder):
     """Two settings of one data set have a folder each, and the command tells what differs.
 
     The path of the Snakefile is relative for one and absolute for the other.
     """
-    relative = os.path.relpath(checkout.folder / "Snakefile", elsewhere)
+    relative = os.path.relpath(checkout.folder / "Snakefile", folder)
     plain = ("-s", relative, *configs(checkout, "brief.yaml"))
-    snakemake(checkout, elsewhere, *plain)
-    check(checkout, elsewhere / "results")
-    assert "Nothing to be done" in snakemake(checkout, elsewhere, *plain)
+    snakemake(checkout, folder, *plain)
+    check(checkout, folder / "results")
+    assert "Nothing to be done" in snakemake(checkout, folder, *plain)
     own = {"run": {"name": "fine"}, "methods": {"mf": {"k": [2]}}}
-    (elsewhere / "fine.yaml").write_text(yaml.safe_dump(own))
+    (folder / "fine.yaml").write_text(yaml.safe_dump(own))
     path = str(checkout.folder / "Snakefile")
     named = ("-s", path, *configs(checkout, "brief.yaml"), "fine.yaml")
-    before = sorted((elsewhere / "results").rglob("*"))
-    snakemake(checkout, elsewhere, *named)
-    check(checkout, elsewhere / "runs/fine/results")
-    assert sorted((elsewhere / "results").rglob("*")) == before
-    assert "Nothing to be done" in snakemake(checkout, elsewhere, *named)
+    before = sorted((folder / "results").rglob("*"))
+    snakemake(checkout, folder, *named)
+    check(checkout, folder / "runs/fine/results")
+    assert sorted((folder / "results").rglob("*")) == before
+    assert "Nothing to be done" in snakemake(checkout, folder, *named)
     told = subprocess.run(
-        [sys.executable, "-m", "cfmf", "compare", elsewhere / "results/tiny", "runs/fine"],
-        cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(checkout.folder)},
+        [sys.executable, "-m", "cfmf", "compare", folder / "results/tiny", "runs/fine"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(checkout.folder)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     rows = pd.read_csv(io.StringIO(told.stdout))
@@ -133,42 +119,42 @@ def test_a_snakefile_by_its_path_and_named_runs_side_by_side(checkout, elsewhere
     assert errors.loc["mf", "ci_low"] < errors.loc["mf", "difference"] < errors.loc["mf", "ci_high"]
 
 
-def test_a_module_of_another_workflow(checkout, elsewhere):
+def test_a_module_of_another_workflow(checkout, folder):
     merged = {}
-    for path in (ROOT / "config.yaml", ROOT / "config/tiny.yaml"):
+    for path in (ROOT / "config.yaml", ROOT / BRIEF[1], Path(BRIEF[2])):
         merged = overlaid(merged, yaml.safe_load(path.read_text("utf-8")))
-    known = {"ratings study": overlaid(merged, BRIEF), "own": 1}
-    (elsewhere / "parent.yaml").write_text(yaml.safe_dump(known))
-    (elsewhere / "Snakefile").write_text(PARENT.format(str(checkout.folder / "Snakefile")))
-    snakemake(checkout, elsewhere)
-    assert (elsewhere / "cited.txt").exists()
-    check(checkout, elsewhere / "studies/results/results")
-    assert "Nothing to be done" in snakemake(checkout, elsewhere)
+    known = {"ratings study": merged, "own": 1}
+    (folder / "parent.yaml").write_text(yaml.safe_dump(known))
+    (folder / "Snakefile").write_text(PARENT.format(str(checkout.folder / "Snakefile")))
+    snakemake(checkout, folder)
+    assert (folder / "cited.txt").exists()
+    check(checkout, folder / "studies/results/results")
+    assert "Nothing to be done" in snakemake(checkout, folder)
 
 
-def test_a_module_with_the_config_of_its_own(checkout, elsewhere):
+def test_a_module_with_the_config_of_its_own(checkout, folder):
     text = f"module cfmf:\n    snakefile: {str(checkout.folder / 'Snakefile')!r}\n"
-    (elsewhere / "Snakefile").write_text(text + "\n\nuse rule * from cfmf\n")
-    printed = snakemake(checkout, elsewhere, "--dry-run", *configs(checkout, "brief.yaml"))
+    (folder / "Snakefile").write_text(text + "\n\nuse rule * from cfmf\n")
+    printed = snakemake(checkout, folder, "--dry-run", *configs(checkout, "brief.yaml"))
     assert "results/tiny/report.html" in printed
-    assert "compare_generators" in printed
+    assert "measure_intervals" in printed
 
 
-def test_braces_are_refused_at_once_with_the_reason(checkout, elsewhere, tmp_path):
+def test_braces_are_refused_at_once_with_the_reason(checkout, folder, tmp_path):
     """Snakemake takes them for wildcards; in the name of a config file they do no harm."""
-    (elsewhere / "{brief}.yaml").write_text(yaml.safe_dump(BRIEF))
+    shutil.copy(BRIEF[-1], folder / "{brief}.yaml")
     copied = Checkout(tmp_path / "a {checkout}")
     table = {"ratings": "ratings.csv", "columns": {"user": "u", "item": "i", "rating": "r"}}
     mine = {"source": "table", "folder": "my {data}", "table": table}
-    (elsewhere / "my {data}").mkdir()
-    (elsewhere / "my {data}/ratings.csv").write_text("u,i,r\n1,1,1\n")
+    (folder / "my {data}").mkdir()
+    (folder / "my {data}/ratings.csv").write_text("u,i,r\n1,1,1\n")
     own = {"study": {"datasets": ["mine"]}, "datasets": {"mine": mine}}
-    (elsewhere / "mine.yaml").write_text(yaml.safe_dump(own))
+    (folder / "mine.yaml").write_text(yaml.safe_dump(own))
     place = ("-s", str(checkout.folder / "Snakefile"), *configs(checkout, "{brief}.yaml"))
-    assert "render_report" in snakemake(checkout, elsewhere, "--dry-run", *place)
+    assert "render_report" in snakemake(checkout, folder, "--dry-run", *place)
     for of, config in ((copied, "{brief}.yaml"), (checkout, "mine.yaml")):
         command = of.command("--dry-run", "-s", str(of.folder / "Snakefile"), *configs(of, config))
-        done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode != 0
         assert "has a brace, which Snakemake takes for" in done.stdout + done.stderr
 

@@ -145,10 +145,23 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(low_rank, tmp_path, 
     ],
     ids=lambda solver: type(solver).__name__,
 )
-def test_what_is_no_longer_finite_stops_with_settings_and_epoch(low_rank, solver):
+@pytest.mark.parametrize("more", [{}, {"epochs": 6, "fitted_values": False}], ids=["", "unread"])
+def test_what_is_no_longer_finite_stops_with_settings_and_epoch(low_rank, solver, more):
+    """Also where nothing reads the curve, of which only the last epoch is measured then."""
     message = r"fold u1, seed 2.* at (epoch|sweep) \d+ \(\w+\(k=3, .*\); (lower|raise)"
     with pytest.raises(FloatingPointError, match=message), np.errstate(all="ignore"):
-        solver.fit_tasks([Task(low_rank[0], 2, name="fold u1, seed 2")])
+        solver.fit_tasks([Task(low_rank[0], 2, name="fold u1, seed 2", **more)])
+
+
+def test_a_curve_that_nothing_reads_is_measured_at_its_end_only(low_rank):
+    task = Task(low_rank[0], epochs=4, fitted_values=False)
+    for solver in (ALS(k=2), SGD(k=2)):
+        [unread] = solver.fit_tasks([task])
+        [read] = solver.fit_tasks([replace(task, fitted_values=True)])
+        assert unread.epochs == read.epochs == 4
+        assert unread.history["loss"].notna().to_list() == [False] * 4 + [True]
+        assert read.history["loss"].notna().all()
+        assert unread.history["loss"].iloc[-1] == read.history["loss"].iloc[-1]
 
 
 def test_a_gpu_without_memory_says_what_to_lower(low_rank, monkeypatch):
