@@ -45,6 +45,16 @@ def untimed(path):
     return pd.read_parquet(path).drop(columns="seconds").to_csv().encode()
 
 
+def digests(results):
+    """SHA-256 of every result that holds no time, by its path below this folder."""
+    names = {str(path.relative_to(results)): path for path in sorted(results.rglob("*"))}
+    return {
+        name: hashlib.sha256(untimed(path)).hexdigest()
+        for name, path in names.items()
+        if path.is_file() and not TIMED.search(name)
+    }
+
+
 class Run(subprocess.Popen):
     """A Snakemake whose output goes to a file: a pipe that nobody reads would stop it."""
 
@@ -131,9 +141,5 @@ class Checkout:
         return {str(path.relative_to(base)): path for path in sorted(base.rglob(pattern))}
 
     def digests(self):
-        """SHA-256 of every result that holds no time, by its path below results/tiny."""
-        return {
-            name: hashlib.sha256(untimed(path)).hexdigest()
-            for name, path in self.results().items()
-            if path.is_file() and not TIMED.search(name)
-        }
+        """Those of its results."""
+        return digests(self.folder / "results/tiny")
