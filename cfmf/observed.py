@@ -161,10 +161,10 @@ def row_keys(train: sparse.csr_array) -> tuple[NDArray[np.uint64], NDArray[np.ui
     ratings.
     """
     # Of a hundred million ratings with few values, far sooner than by sorting all of them.
-    values = np.sort(pd.unique(train.data))
-    of_values = mixed(np.arange(len(values), dtype=np.uint64)) | np.uint64(1)
-    codes = of_values[np.searchsorted(values, train.data)]
-    coded = sparse.csr_array((codes, train.indices, train.indptr), train.shape)
+    places, values = pd.factorize(train.data)
+    ranks = np.argsort(np.argsort(values))
+    codes = mixed(ranks.astype(np.uint64)) | np.uint64(1)
+    coded = sparse.csr_array((codes[places], train.indices, train.indptr), train.shape)
     users, items = (np.zeros(size, np.uint64) for size in train.shape)
     for _ in range(ROUNDS):
         users, items = users + coded @ mixed(items), items + coded.T @ mixed(users)
