@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,7 +141,31 @@ def train_point(
         ratings = [run.train.data for run in runs]
         low, high = min(one.min() for one in ratings), max(one.max() for one in ratings)
         method = method.model_copy(update={"scale": (float(low), float(high))})
-    return _tables(method, _train_runs(method, runs, limits), dataset)
+    found = [
+        _tables(method, _train_runs(method, part, of_part), dataset)
+        for part, of_part in _parts(method, runs, limits)
+    ]
+    return PointResult(**{kind: _joined(found, kind) for kind in PointResult.__annotations__})
+
+
+def _parts(
+    method: Method, runs: Sequence[Run], limits: Limits
+) -> Iterator[tuple[Sequence[Run], Limits]]:
+    """The runs to train at once, which then wait for one another.
+
+    All where training goes by epochs: a GPU takes them side by side. Others one by one: a model of
+    a posterior holds many draws, and no two of them need be in memory.
+    """
+    if method.iterates == "epochs":
+        yield runs, limits
+        return
+    for number, run in enumerate(runs):
+        folder = limits.checkpoint and limits.checkpoint / str(number)
+        yield [run], replace(limits, checkpoint=folder)
+
+
+def _joined(parts: Sequence[PointResult], kind: str) -> pd.DataFrame:
+    return pd.concat([getattr(part, kind) for part in parts], ignore_index=True)
 
 
 def refit_task(method: Method, run: Run, fit: Fitted) -> Task:

@@ -46,7 +46,7 @@ REQUESTS = {
     "memory of all inputs": (resources.megabytes(100, 2), 120, 480),
     "memory of named inputs": (resources.megabytes(100, 2, "one", "more"), 106, 424),
     "minutes of all inputs": (resources.minutes(10, 1.5), 25, 75),
-    "memory of a fold": (resources.fold_megabytes(FOLDS), 1250, 5000),
+    "memory of a fold": (resources.fold_megabytes(FOLDS), 1350, 5400),
     "memory to train": (
         resources.training_megabytes(FOLDS, lambda method: "factorization"),
         840,
