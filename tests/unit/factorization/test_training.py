@@ -1,7 +1,9 @@
 """One point of the study: its tables, its settings, and its figures on real ratings."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -182,6 +184,23 @@ def test_limit_of_time_keeps_the_best_epoch_so_far(runs):
 def test_two_runs_give_the_same_bytes(runs):
     texts = [train_point(made("mf"), runs).metrics.to_csv() for _ in range(2)]
     assert texts[0] == texts[1]
+
+
+def test_a_run_lets_go_of_its_posterior_before_the_next_is_trained(runs, monkeypatch):
+    """It holds many draws: of thirty folds, gigabytes."""
+    method = made("gibbs", **FAST["gibbs"])
+    whole, models, held = type(method).fit_tasks, [], []
+
+    def watched(self, tasks, **options):
+        gc.collect()
+        held.append(sum(model() is not None for model in models))
+        found = whole(self, tasks, **options)
+        models.extend(weakref.ref(one.model) for one in found)
+        return found
+
+    monkeypatch.setattr(type(method), "fit_tasks", watched)
+    train_point(method, runs)
+    assert held == [0, 1, 0, 1]  # on fit and on train, of two runs
 
 
 def test_batches_give_what_single_runs_give(runs):
