@@ -91,7 +91,8 @@ rule evaluate_methods:
     conda:
         "../envs/evaluation.yaml"
     resources:
-        mem_mb=megabytes(1500, 50, "train", "test", "ratings"),
+        # 7.2 GB for the shape of the Netflix Prize, 630 MB of these.
+        mem_mb=megabytes(1500, 20, "train", "test", "ratings"),
         # 26 s for six methods on 7.7 MB of these.
         runtime=minutes(30, 1, "train", "test", "ratings"),
     params:
@@ -124,7 +125,7 @@ rule measure_intervals:
     conda:
         "../envs/evaluation.yaml"
     resources:
-        mem_mb=megabytes(1000, 50, "train", "test"),
+        mem_mb=megabytes(1000, 20, "train", "test"),
         runtime=minutes(30, 1, "train", "test"),
     params:
         folds=folds_of_dataset,
@@ -202,7 +203,7 @@ rule measure_scaling:
     conda:
         f"../envs/{environment('evaluation', *plan.methods)}.yaml"
     resources:
-        mem_mb=megabytes(1500, 50),
+        mem_mb=megabytes(1500, 15),
         # It measures at most `evaluation.scaling.ratings`, whatever there are: 26 s for six methods.
         runtime=minutes(120, 0),
     params:

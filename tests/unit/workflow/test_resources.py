@@ -59,7 +59,7 @@ REQUESTS = {
     ),
     "time to tune": (resources.tuning_minutes(FOLDS, 600), 60, 180),
     "time to train": (resources.training_minutes(FOLDS, 3, lambda method: 120), 70, 210),
-    "memory to draw ratings": (resources.retrieve_megabytes(DRAWN), 1200, 4800),
+    "memory to draw ratings": (resources.retrieve_megabytes(DRAWN), 1002, 4008),
     "time to draw ratings": (resources.retrieve_minutes(DRAWN), 122, 366),
     "memory to parse": (resources.parse_megabytes(DRAWN), 504, 2018),
     "memory to parse text ids": (
