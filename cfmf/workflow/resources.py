@@ -122,9 +122,7 @@ def retrieve_megabytes(datasets: Mapping[str, Mapping[str, Any]]) -> Request:
 
     A hundred million drawn ratings took 193 MB.
     """
-    return _memory(
-        lambda wildcards, inputs: 1000 + drawn_millions(datasets[wildcards.dataset])
-    )
+    return _memory(lambda wildcards, inputs: 1000 + drawn_millions(datasets[wildcards.dataset]))
 
 
 def retrieve_minutes(datasets: Mapping[str, Mapping[str, Any]]) -> Request:
