@@ -161,8 +161,8 @@ rule measure_method:
     resources:
         gpu=gpus,
         # A fit holds a few copies of the training ratings and, of neighbour methods, blocks of
-        # similarities: 0.9 GB at most for MovieTweetings (1 MB), 0.7 for MovieLens 1M (2.4 MB), 1.5
-        # for the networks on MovieLens 100K, 6.8 for the shape of the Netflix Prize (250 MB).
+        # similarities: 1.0 GB at most for MovieTweetings (1 MB), 0.7 for MovieLens 1M (2.4 MB), 1.6
+        # for the networks on MovieLens 100K, 6.9 for the shape of the Netflix Prize (250 MB).
         # It takes a few times as long as one fold of the method's training.
         mem_mb=megabytes(2000, 30),
         # 2.1 MB of these took 12 s (user-knn) to 108 s (gibbs at k 16, which grows as k² to k³).

@@ -23,7 +23,7 @@ PARTS = [
 TINY = ("--configfile", "config/tiny.yaml")
 # The same rules in as few jobs as will do.
 SMALL = (*TINY, str(ROOT / "tests/small.yaml"))
-# Every stage in fewer still.
+# From the ratings to the report in fewer still.
 BRIEF = (*TINY, str(ROOT / "tests/brief.yaml"))
 FAULT_SEED = int(os.environ.get("CFMF_FAULT_SEED", "1"))
 # For what looks at `digests`, which have nothing of the report.

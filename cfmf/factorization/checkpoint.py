@@ -22,7 +22,8 @@ def fingerprint(solver: Solver, tasks: Sequence[Task]) -> str:
 
     That is the solver's settings, the factors it was given to start from, the files of the package
     that it imports, and of every task all parts, its start, what is known beside the ratings, and
-    all settings but its name, its report and what is predicted at the end.
+    all settings but its name, its report and what is predicted at the end; of these two, whether
+    they leave the curve unread.
     """
     digest = hashlib.sha256(repr(solver).encode())
     for array in getattr(solver, "start", None) or ():
@@ -34,7 +35,7 @@ def fingerprint(solver: Solver, tasks: Sequence[Task]) -> str:
             _add(digest, array)
         for array in task.side.arrays().values() if task.side is not None else ():
             _add(digest, array)
-        settings = (task.seed, task.watch_test, task.epochs, task.seconds)
+        settings = (task.seed, task.watch_test, task.epochs, task.seconds, task.curve_is_unread())
         digest.update(repr((*settings, task.bounds, task.bias_reg)).encode())
         for part, matrix in task.parts().items():
             digest.update(f"{part} {matrix.shape}".encode())

@@ -127,7 +127,9 @@ class Curve:
         limit, before = int(self.limits().max()), len(self.rows)
         for epoch in progress(self.epochs(), f"{names}: epochs", limit, before=before):
             unread = training.steps_alone and self.unread(epoch)
-            measured = None if unread else training.measure()
+            measured = np.full((len(self.tasks), 4), np.nan) if unread else training.measure()
+            if not unread:
+                self.report(epoch, measured)
             kept = self.record(epoch, measured, time.perf_counter() - began)
             if kept.any():
                 training.keep(kept)
@@ -158,18 +160,14 @@ class Curve:
         free = np.isinf(self.planned)
         return np.where(free, self.stopping.max_epochs, self.planned + np.array(further))
 
-    def record(self, epoch: int, measured: np.ndarray | None, seconds: float) -> np.ndarray:
-        """Add an epoch and end the runs that are done; return which runs' parameters to keep.
+    def changes(self, loss: np.ndarray) -> np.ndarray:
+        """How far the losses are from those of the epoch before."""
+        return np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
 
-        None stands for an epoch that was not measured.
-        """
-        unread = measured is None
-        if measured is None:
-            measured = np.full((len(self.tasks), 4), np.nan)
+    def record(self, epoch: int, measured: np.ndarray, seconds: float) -> np.ndarray:
+        """Add an epoch and end the runs that are done; return which runs' parameters to keep."""
         loss, validation = measured[:, 0], measured[:, 2]
-        delta = np.abs(loss - (self.rows[-1][:, 1] if self.rows else 0.0))
-        if not unread:
-            self.report(epoch, measured, delta)
+        delta = self.changes(loss)
         row = np.column_stack(
             [np.full(len(loss), epoch), loss, delta, measured[:, 1:], np.full(len(loss), seconds)]
         )
@@ -191,9 +189,11 @@ class Curve:
             self.ended[:] = True
         return better if keeps_best else better & (self.ended | (epoch == self.planned))
 
-    def report(self, epoch: int, measured: np.ndarray, delta: np.ndarray) -> None:
+    def report(self, epoch: int, measured: np.ndarray) -> None:
         """Check that what was measured is finite, and tell it to the tasks that want to know."""
-        for task, row, change in zip(self.tasks, measured, delta, strict=True):
+        for task, row, change in zip(
+            self.tasks, measured, self.changes(measured[:, 0]), strict=True
+        ):
             watched = [("loss", row[0])]
             if task.validation is not None:
                 watched.append(("validation RMSE", row[2]))

@@ -108,7 +108,7 @@ def device_named(name: str) -> jax.Device:
 class JaxTraining:
     """The state of one run: what `step` made of it, and the measures that came with it."""
 
-    steps_alone = False  # its gradients come from `measure`
+    steps_alone = False  # `measure` computes the step
 
     def __init__(self, settings: JaxAdamW, task: Task) -> None:
         self.settings = settings

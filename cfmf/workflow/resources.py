@@ -48,7 +48,7 @@ def fold_megabytes(folds: Folds) -> Request:
     Measured on one fold, from MovieLens 100K over MovieLens 1M to 10,000 x 10,000 with 6.9 million
     training ratings: 0.3, 0.6 and 1.3 GB at most, for training matrices of 0.1, 1.7 and 15 MB.
     At 15 MB, 0.5 GB of that are the kept similarities; they grow beyond it only with the ratings:
-    item-knn took 6.1 GB with 99 million ratings, 236 MB, of the shape of the Netflix Prize.
+    item-knn took 5.8 GB with 99 million ratings, 236 MB, of the shape of the Netflix Prize.
     """
     return _memory(
         lambda wildcards, inputs: 1200 + 30 * inputs.size_mb / len(folds[wildcards.dataset])

@@ -123,12 +123,15 @@ def test_a_module_of_another_workflow(checkout, folder):
     merged = {}
     for path in (ROOT / "config.yaml", ROOT / BRIEF[1], Path(BRIEF[2])):
         merged = overlaid(merged, yaml.safe_load(path.read_text("utf-8")))
-    known = {"ratings study": merged, "own": 1}
+    # With the published study too, whose files have paths of their own.
+    published = {"enabled": True, "search": {"enabled": False}}
+    known = {"ratings study": overlaid(merged, {"published": published}), "own": 1}
     (folder / "parent.yaml").write_text(yaml.safe_dump(known))
     (folder / "Snakefile").write_text(PARENT.format(str(checkout.folder / "Snakefile")))
     snakemake(checkout, folder)
     assert (folder / "cited.txt").exists()
     check(checkout, folder / "studies/results/results")
+    assert (folder / "studies/results/results/tiny/published/first_user.tsv").exists()
     assert "Nothing to be done" in snakemake(checkout, folder)
 
 

@@ -222,6 +222,9 @@ def test_checkpoint_of_another_task_is_not_resumed(three_parts, change):
     assert fingerprint(solver, [replace(three_parts, **change(three_parts))]) != alone
     assert fingerprint(ALS(k=2, reg=0.2), [three_parts]) != alone
     assert fingerprint(solver, [three_parts] * 2) != alone
+    read = replace(three_parts, validation=None, epochs=7)
+    unread = replace(read, fitted_values=False)  # has no measures that `read` could go on with
+    assert fingerprint(solver, [unread]) != fingerprint(solver, [read])
 
 
 def test_checkpoint_of_other_code_is_not_resumed(three_parts, monkeypatch):
