@@ -470,7 +470,7 @@ def test_validation_error_that_is_no_longer_finite_stops_with_settings_and_epoch
     curve = Curve([Task(train, 2, validation, name="fold u1")], Stopping(9), solver, "lower it")
     message = r"validation RMSE of fold u1 is nan at epoch 4 \(AdamW\(k=3, .*\); lower it"
     with pytest.raises(FloatingPointError, match=message):
-        curve.record(4, np.array([[0.5, 1.0, np.nan, np.nan]]), 1.0)
+        curve.report(4, np.array([[0.5, 1.0, np.nan, np.nan]]))
 
 
 def test_predictions_of_cold_pairs_equal_the_formula(low_rank):
